@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# Hold the imports one-way: each file of tools/imports names modules and the
+# only files of the tree, relative to the current folder, that may import them.
+
+set -u
+
+rules="$(dirname "$(readlink -f "$0")")/imports"
+status=0
+for rule in "$rules"/*.toml; do
+    ruff check --quiet --output-format concise --config "$rule" "$@" \
+        ironic_imagedeploy || status=1
+done
+exit "$status"

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# Set up what the tests need, run them, and end with the counts.
+#
+#   tools/test.sh [unit|functional|style|types|docs|releasenotes ...]
+#
+# Without a stage all of them run, each one also after another has failed.
+# Tests count one by one, every other stage counts as one.
+
+set -u -o pipefail
+
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
+
+ALL_STAGES="style types unit functional docs releasenotes"
+passed=0
+failed=0
+skipped=0
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+# The number after a label in the totals that stestr prints, 0 without one.
+total() {
+    sed -n "s/^ - $2: \([0-9]*\)$/\1/p" "$1" | grep . || echo 0
+}
+
+run_tests() {
+    local log=$logs/$1 failures status
+    shift
+    stestr "$@" 2>&1 | tee "$log"
+    status=$?
+    failures=$(($(total "$log" Failed) + $(total "$log" "Unexpected Success")))
+    if [ "$status" -ne 0 ] && [ "$failures" -eq 0 ]; then
+        # A module that can't be imported ends the run before its totals.
+        failures=1
+    fi
+    passed=$((passed + $(total "$log" Passed) + $(total "$log" "Expected Fail")))
+    failed=$((failed + failures))
+    skipped=$((skipped + $(total "$log" Skipped)))
+}
+
+run_check() {
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        echo "FAILED: $*"
+        failed=$((failed + 1))
+    fi
+}
+
+stage_style() {
+    run_check pre-commit run --all-files --show-diff-on-failure
+}
+
+stage_types() {
+    run_check mypy
+}
+
+stage_unit() {
+    run_tests unit --test-path ./tests/unit run
+}
+
+# One at a time: loop devices and peaks of memory are the machine's.
+stage_functional() {
+    run_tests functional --test-path ./tests/functional run --serial
+}
+
+stage_docs() {
+    run_check sphinx-build -q -a -E -W --keep-going -b html \
+        doc/source doc/build/html
+}
+
+stage_releasenotes() {
+    run_check sphinx-build -q -a -E -W -d releasenotes/build/doctrees \
+        -b html releasenotes/source releasenotes/build/html
+}
+
+usage() {
+    echo "usage: tools/test.sh [${ALL_STAGES// /|} ...]" >&2
+    exit 2
+}
+
+stages=${*:-$ALL_STAGES}
+for stage in $stages; do
+    [[ " $ALL_STAGES " == *" $stage "* ]] || usage
+done
+
+source tools/environment.sh
+install_packages test && python_environment || exit 1
+
+for stage in $stages; do
+    echo "== $stage"
+    "stage_$stage"
+done
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

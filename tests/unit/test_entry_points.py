@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import configparser
+from importlib import metadata
+import pathlib
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).parents[2]
+OURS = 'ironic_imagedeploy'
+
+# A fresh interpreter each: ironic and ironic-python-agent register options
+# of the same names, and no process of production holds both.
+LOAD = """
+from importlib import metadata
+import sys
+
+group, name = sys.argv[1:]
+for point in metadata.distribution('ironic-imagedeploy').entry_points:
+    if (point.group, point.name) == (group, name):
+        point.load()
+print(*sorted({module.partition('.')[0] for module in sys.modules}))
+"""
+
+
+def loaded_by(group: str, name: str) -> set[str]:
+    """The top-level packages that loading an entry point brings in."""
+    run = subprocess.run(
+        [sys.executable, '-c', LOAD, group, name],
+        cwd=ROOT, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise AssertionError(f'{group}: {name}\n{run.stderr}')
+    return set(run.stdout.splitlines()[-1].split())
+
+
+class TestEntryPoints(unittest.TestCase):
+
+    def test_installed_are_those_of_the_tree(self):
+        setup = configparser.ConfigParser(delimiters='=')
+        setup.optionxform = str
+        setup.read(ROOT / 'setup.cfg')
+        declared = set()
+        for group, lines in setup['entry_points'].items():
+            for line in filter(None, lines.splitlines()):
+                name, value = line.split('=')
+                declared.add((group, name.strip(), value.strip()))
+        installed = metadata.distribution('ironic-imagedeploy').entry_points
+        self.assertEqual(
+            declared, {(point.group, point.name, point.value)
+                       for point in installed},
+            'the installed distribution is not the one of this tree')
+
+    def test_each_loads(self):
+        points = metadata.distribution('ironic-imagedeploy').entry_points
+        for point in points:
+            with self.subTest(point.group, name=point.name):
+                self.assertIn(OURS, loaded_by(point.group, point.name))
+
+    def test_a_ramdisk_needs_no_ironic(self):
+        loaded = loaded_by('ironic_python_agent.hardware_managers',
+                           'imagedeploy')
+        self.assertIn('ironic_python_agent', loaded)
+        self.assertNotIn('ironic', loaded)
+
+    def test_a_conductor_needs_no_agent(self):
+        loaded = loaded_by('ironic.hardware.interfaces.deploy', 'imagedeploy')
+        self.assertIn('ironic', loaded)
+        self.assertNotIn('ironic_python_agent', loaded)
+
+    def test_the_command_line_needs_neither(self):
+        loaded = loaded_by('console_scripts', 'ironic-imagedeploy')
+        self.assertFalse(loaded & {'ironic', 'ironic_python_agent'})

@@ -1,0 +1,160 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The edge of a command: output, signals, errors and exit statuses."""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import signal
+import sys
+import traceback
+import types
+import typing
+
+from ironic_imagedeploy.cmd import text
+from ironic_imagedeploy import engine
+
+EXIT_BUG = 1
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """A signal asked to stop; no ``except Exception`` may catch it.
+
+    :ivar number: the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+
+def run(command: Callable[[argparse.Namespace], int],
+        args: argparse.Namespace) -> int:
+    """The exit status of a command, with one sentence about its failure."""
+    _log(args.debug)
+    try:
+        with _interruptible():
+            return command(args)
+    except Interrupted as stop:
+        _fail(args, f'stopped by {stop}', stop)
+        return 128 + stop.number
+    except engine.exceptions.ImageDeployError as error:
+        _fail(args, str(error), error, status=error.exit_status)
+        return error.exit_status
+    except Exception as error:
+        _fail(args, 'sorry, this is a bug of this program '
+              f'({type(error).__name__}); --debug shows where', error,
+              status=EXIT_BUG)
+        return EXIT_BUG
+
+
+def show(pieces: Iterable[str]) -> None:
+    """Print on standard output; a reader that went away is no error."""
+    try:
+        for piece in pieces:
+            sys.stdout.write(piece)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would fail again when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(words: str) -> None:
+    """Print a line on standard error."""
+    with contextlib.suppress(OSError):
+        print(f'ironic-imagedeploy: {text.printable(words)}',
+              file=sys.stderr, flush=True)
+
+
+def save(path: pathlib.Path, content: str) -> None:
+    """Write a file: the whole of it or nothing.
+
+    :raises TargetError: when it cannot be written.
+    """
+    part = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        try:
+            part.write_text(content, encoding='utf-8')
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise engine.exceptions.TargetError(
+            str(path), expected='a file that can be written',
+            found=error.strerror or type(error).__name__,
+            fix='Check the directory and its free space.') from error
+
+
+def to_json(value: typing.Mapping[str, typing.Any]) -> str:
+    """One JSON object, for people too."""
+    return json.dumps(value, indent=2) + '\n'
+
+
+def _fail(args: argparse.Namespace, words: str, error: BaseException, *,
+          status: int | None = None) -> None:
+    """Tell of a failure on standard error, in JSON and in the report."""
+    if args.debug:
+        traceback.print_exception(error)
+    words = '; '.join([words, *getattr(error, '__notes__', ())])
+    say(words)
+    failure = {'error': {'message': words, 'exit_status': status}}
+    if isinstance(error, engine.exceptions.ImageRefused):
+        failure['error']['findings'] = [
+            finding.to_dict() for finding in error.findings]
+    if args.json:
+        show([to_json(failure)])
+    if report := getattr(args, 'report', None):
+        with contextlib.suppress(engine.exceptions.TargetError):
+            save(report, to_json(failure))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn signals into :class:`Interrupted`, once.
+
+    A signal that the caller chose to ignore (nohup) stays ignored.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    ours = [number for number in _SIGNALS
+            if before[number] != signal.SIG_IGN]
+    for number in ours:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+
+
+def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    # The clean-up may take long; a second signal ends it at once.
+    for each in _SIGNALS:
+        if signal.getsignal(each) == _interrupt:
+            signal.signal(each, signal.SIG_DFL)
+    raise Interrupted(number)
+
+
+def _log(debug: bool) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='backslashreplace')
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.ERROR,
+        format='%(asctime)s %(levelname)s %(name)s: %(message)s')

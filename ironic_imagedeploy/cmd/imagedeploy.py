@@ -1,0 +1,151 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``ironic-imagedeploy check | map | write | verify``."""
+
+import argparse
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import os
+import sys
+import typing
+import urllib.parse
+
+from ironic_imagedeploy.cmd import console
+from ironic_imagedeploy.cmd import layout
+from ironic_imagedeploy.cmd import options
+from ironic_imagedeploy.cmd import progress
+from ironic_imagedeploy.cmd import summary
+from ironic_imagedeploy.cmd import svg
+from ironic_imagedeploy import engine
+
+
+def check(args: argparse.Namespace) -> int:
+    """Inspect the image and tell what was found."""
+    with _open_source(args) as source:
+        inspection = engine.inspect(source, _expectation(args))
+        _show(args, inspection.to_dict(),
+              summary.check(inspection, source.name))
+    if inspection.verdict == 'accept':
+        return 0
+    return engine.exceptions.ImageRefused.exit_status
+
+
+def map_(args: argparse.Namespace) -> int:
+    """Show where the image has data."""
+    with _open_source(args) as source:
+        inspection = engine.inspect(source, _expectation(args))
+        inspection.raise_if_refused()
+        if args.json:
+            console.show(layout.json_pieces(inspection))
+        elif args.svg:
+            console.save(args.svg, svg.draw(inspection, source.name))
+        else:
+            console.show(f'{line}\n' for line in layout.lines(
+                inspection, source.name, ascii_only=not
+                progress.can_encode(sys.stdout, layout.CHARACTERS)))
+    return 0
+
+
+def write(args: argparse.Namespace) -> int:
+    """Write the image to the target, unless it is refused."""
+    _check_distinct(args)
+    with _open_source(args) as source:
+        inspection = engine.inspect(source, _expectation(args))
+        inspection.raise_if_refused()
+        _warn(inspection)
+        with (_open_target(args, inspection.virtual_size) as target,
+              progress.display(args.progress, sys.stderr) as display):
+            report = engine.transfer(
+                inspection, target, read_back=args.verify,
+                progress=display).to_dict()
+    if args.report:
+        console.save(args.report, console.to_json(report))
+    _show(args, report, summary.write(report, args.target))
+    return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Compare the target with the image."""
+    with _open_source(args) as source:
+        inspection = engine.inspect(source, _expectation(args))
+        inspection.raise_if_refused()
+        with (engine.open_target(args.target) as target,
+              progress.display(args.progress, sys.stderr) as display):
+            report = engine.compare(
+                inspection, target, progress=display).to_dict()
+    _show(args, report, summary.verify(report, args.target))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script.
+
+    :returns: the exit status.
+    """
+    parser = options.parser(check=check, map=map_, write=write,
+                            verify=verify)
+    args = parser.parse_args(argv)
+    return console.run(args.command, args)
+
+
+def _open_source(args: argparse.Namespace) -> engine.Source:
+    extra = {}
+    if args.source.startswith('glance:'):
+        extra['cloud'] = args.os_cloud
+    return engine.open_source(args.source, mirrors=args.mirror, **extra)
+
+
+def _expectation(args: argparse.Namespace) -> engine.Expectation:
+    """What the options state; those that a command has not got, nothing."""
+    stated = {name: getattr(args, name, None) for name in (
+        'disk_format', 'image_type', 'checksum', 'disk_size', 'sector_size',
+        'boot_mode', 'arch')}
+    return engine.Expectation(permitted=('raw', 'qcow2', *args.permit),
+                              **stated)
+
+
+@contextlib.contextmanager
+def _open_target(args: argparse.Namespace, create_size: int
+                 ) -> Iterator[engine.Target]:
+    """The target; who is stopped while it is open learns its state."""
+    with engine.open_target(args.target, create_size=create_size) as target:
+        try:
+            yield target
+        except console.Interrupted as stop:
+            stop.add_note(f'{args.target} is incomplete and boots nothing')
+            raise
+
+
+def _check_distinct(args: argparse.Namespace) -> None:
+    """A file written onto itself would be lost: that is a usage error."""
+    path = args.source
+    if path.startswith('file:'):
+        path = urllib.parse.unquote(urllib.parse.urlsplit(path).path)
+    with contextlib.suppress(OSError, ValueError):
+        if os.path.samefile(path, args.target):
+            args.parser.error('SOURCE and TARGET are the same file')
+
+
+def _warn(inspection: engine.Inspection) -> None:
+    for finding in inspection.findings:
+        console.say(f'{finding.severity}: {finding}')
+
+
+def _show(args: argparse.Namespace, result: Mapping[str, typing.Any],
+          lines: Sequence[str]) -> None:
+    if args.json:
+        console.show([console.to_json(result)])
+    else:
+        console.show(f'{line}\n' for line in lines)

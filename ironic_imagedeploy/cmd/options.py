@@ -1,0 +1,184 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The command line's options."""
+
+import argparse
+from collections.abc import Callable
+import os
+import pathlib
+
+import ironic_imagedeploy
+from ironic_imagedeploy.cmd import progress
+from ironic_imagedeploy import engine
+
+Command = Callable[[argparse.Namespace], int]
+
+_EPILOG = """\
+exit status:
+  0  done, or accepted
+  1  a bug of this program
+  2  wrong usage
+  3  the source: not found, truncated, changed, timed out
+  4  the image is refused
+  5  the target: too small, busy, wrong sector size, I/O error
+  6  the verification: checksum or read-back
+"""
+
+
+def parser(*, check: Command, map: Command, write: Command, verify: Command
+           ) -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    whole = argparse.ArgumentParser(
+        prog='ironic-imagedeploy', epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Check disk images, and write them to disks in one pass.')
+    whole.add_argument('--version', action='version',
+                       version=f'%(prog)s {ironic_imagedeploy.__version__}')
+    commands = whole.add_subparsers(required=True, metavar='COMMAND')
+
+    sub = _command(commands, 'check', check,
+                   'Say whether an image can be deployed, and why not.')
+    _json(sub)
+    _expectations(sub)
+
+    sub = _command(commands, 'map', map,
+                   'Show partitions, and where the image has data.')
+    form = sub.add_mutually_exclusive_group()
+    _json(form)
+    form.add_argument(
+        '--svg', type=_new_file, metavar='FILE',
+        help='draw the map into this file')
+
+    sub = _command(commands, 'write', write,
+                   'Check an image, then write it to a disk.')
+    _target(sub)
+    _json(sub)
+    _expectations(sub)
+    sub.add_argument(
+        '--verify', choices=('none', 'sample', 'full'), default='none',
+        help='read the target back and compare it with the source; a '
+        'checksum is verified in any case (default: %(default)s)')
+    _progress(sub)
+    sub.add_argument(
+        '--report', type=_new_file, metavar='FILE',
+        help='write the report, as JSON, into this file')
+
+    sub = _command(commands, 'verify', verify,
+                   'Compare a disk with an image, byte by byte.')
+    _target(sub)
+    _json(sub)
+    _progress(sub)
+    return whole
+
+
+def _command(commands: 'argparse._SubParsersAction[argparse.ArgumentParser]',
+             name: str, command: Command, description: str
+             ) -> argparse.ArgumentParser:
+    """A command with the options that all of them have."""
+    sub = commands.add_parser(name, description=description,
+                              help=description, allow_abbrev=False)
+    sub.set_defaults(command=command, parser=sub)
+    sub.add_argument(
+        'source', metavar='SOURCE',
+        help='a path, a file://, http:// or https:// URL, or glance:UUID')
+    sub.add_argument(
+        '--mirror', action='append', default=[], metavar='URL',
+        help='another URL of the same file, used when SOURCE fails; may be '
+        'repeated')
+    sub.add_argument(
+        '--os-cloud', metavar='NAME', default=os.environ.get('OS_CLOUD'),
+        help="the cloud of clouds.yaml that glance:UUID is in (default: "
+        "$OS_CLOUD, else the OS_* variables)")
+    sub.add_argument(
+        '--disk-format', metavar='FORMAT',
+        help='refuse the image when it has another format than this one, '
+        'as raw or qcow2')
+    sub.add_argument(
+        '--permit', action='append', default=[], choices=('vmdk', 'vdi'),
+        help='accept this format too, besides raw and qcow2; may be repeated')
+    sub.add_argument(
+        '--debug', action='store_true',
+        help='log what is done, and show the traceback of an error')
+    return sub
+
+
+def _json(sub: 'argparse._ActionsContainer') -> None:
+    sub.add_argument(
+        '--json', action='store_true',
+        help='print one JSON object and nothing else on standard output')
+
+
+def _expectations(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group(
+        'expectations', 'What must be true of the image, or it is refused.')
+    group.add_argument(
+        '--image-type', choices=('whole-disk', 'partition'),
+        help='what the image is an image of')
+    group.add_argument(
+        '--checksum', type=_checksum, metavar='ALGO:HEX',
+        help='checksum of the file as stored, as sha512:0123...; verified '
+        'while the image is written')
+    group.add_argument(
+        '--disk-size', type=_size, metavar='BYTES',
+        help='the disk has this size, in bytes')
+    group.add_argument(
+        '--sector-size', type=int, choices=(512, 4096),
+        help="the disk's logical sectors have this size, in bytes")
+    group.add_argument(
+        '--boot-mode', choices=('bios', 'uefi'),
+        help='the firmware boots this way')
+    group.add_argument(
+        '--arch', metavar='ARCH', help='the processor, as x86_64')
+
+
+def _target(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('target', metavar='TARGET',
+                     help='a block device or a regular file')
+
+
+def _progress(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        '--progress', choices=progress.CHOICES, default='auto',
+        help='on standard error: a bar on a terminal and else a line every '
+        f'{progress.INTERVAL:.0f} seconds, always lines, or nothing '
+        '(default: %(default)s)')
+
+
+def _checksum(words: str) -> engine.Checksum:
+    try:
+        if ':' not in words:
+            raise ValueError(f'{words!r} names no algorithm: expected '
+                             'ALGO:HEX, for example sha512:0123...')
+        return engine.Checksum.parse(words)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _size(words: str) -> int:
+    count = int(words)
+    if count <= 0:
+        raise argparse.ArgumentTypeError(
+            f'{words} is no size: expected a number of bytes above 0')
+    return count
+
+
+def _new_file(words: str) -> pathlib.Path:
+    """A file that can be made; found out before hours of work."""
+    # A link such as /dev/stdout must not be replaced, but what it names.
+    path = pathlib.Path(words).resolve()
+    if (path.exists() and not path.is_file()
+            or not os.access(path.parent, os.W_OK | os.X_OK)):
+        raise argparse.ArgumentTypeError(
+            f'cannot write {words!r}: expected a regular file in a directory '
+            'that exists and can be written')
+    return path

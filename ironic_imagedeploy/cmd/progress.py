@@ -1,0 +1,191 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The progress of a write on standard error.
+
+A bar on a terminal; elsewhere (a log, a pipe) a plain line every few
+seconds, since nobody can redraw a line of a log.
+"""
+
+import contextlib
+import math
+import os
+import time
+import types
+import typing
+
+from ironic_imagedeploy.cmd import text
+from ironic_imagedeploy import engine
+
+CHOICES = ('auto', 'plain', 'none')
+#: Seconds between two plain lines.
+INTERVAL = 5.0
+
+_PHASES = {'write': 'writing', 'read-back': 'reading back',
+           'finish': 'finishing'}
+_EIGHTHS = ' ▏▎▍▌▋▊▉█'
+_LABEL = max(map(len, _PHASES.values()))
+
+
+class Display:
+    """Shows nothing; the base of the displays that show something.
+
+    Called with each :class:`engine.Progress`, and used as a context
+    manager so that whatever is printed next starts on a line of its own.
+    """
+
+    def __init__(self, stream: typing.TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, progress: engine.Progress) -> None:
+        """Take note of the progress."""
+
+    def close(self) -> None:
+        """Leave the stream at the start of a line."""
+
+    def emit(self, words: str) -> None:
+        """Write at once; a reader that went away does not stop a write."""
+        with contextlib.suppress(OSError):
+            self._stream.write(words)
+            self._stream.flush()
+
+    def __enter__(self) -> typing.Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None,
+                 error: BaseException | None,
+                 traceback: types.TracebackType | None) -> None:
+        self.close()
+
+
+class Lines(Display):
+    """A plain line at the start of each phase and every few seconds."""
+
+    def __init__(self, stream: typing.TextIO) -> None:
+        super().__init__(stream)
+        self._phase = ''
+        self._due = -math.inf
+
+    def __call__(self, progress: engine.Progress) -> None:
+        now = time.monotonic()
+        if progress.phase == self._phase and now < self._due:
+            return
+        self._phase = progress.phase
+        self._due = now + INTERVAL
+        self.emit(f'{line(progress)}\n')
+
+
+class Bar(Display):
+    """One line that is drawn anew with each call."""
+
+    def __init__(self, stream: typing.TextIO) -> None:
+        super().__init__(stream)
+        self._phase = ''
+        self._ascii = not can_encode(stream, _EIGHTHS)
+
+    def __call__(self, progress: engine.Progress) -> None:
+        if self._phase and progress.phase != self._phase:
+            self.close()
+        self._phase = progress.phase
+        columns = _columns(self._stream)
+        drawn = bar(progress, columns=columns, ascii_only=self._ascii)
+        self.emit(f'\r{drawn}\x1b[K')
+
+    def close(self) -> None:
+        if self._phase:
+            self._phase = ''
+            self.emit('\n')
+
+
+def display(choice: str, stream: typing.TextIO) -> Display:
+    """The display for a choice of ``auto``, ``plain`` or ``none``."""
+    if choice == 'none':
+        return Display(stream)
+    terminal = stream.isatty() and os.environ.get('TERM') not in (None,
+                                                                  'dumb')
+    return Bar(stream) if choice == 'auto' and terminal else Lines(stream)
+
+
+def line(progress: engine.Progress) -> str:
+    """The progress as a line of a log."""
+    words = [f'{_label(progress)}: '
+             f'{text.share(progress.done, progress.total)}, '
+             f'{text.size(progress.done)} of {text.size(progress.total)}']
+    if progress.bytes_per_second > 0:
+        words.append(f'{text.size(progress.bytes_per_second)}/s')
+        words.append(f'{_time_left(progress)} left')
+    if progress.bottleneck:
+        words.append(f'limited by {progress.bottleneck}')
+    return ', '.join(words)
+
+
+def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
+    """The progress as a line of at most that many columns less one."""
+    share = text.share(progress.done, progress.total)
+    head = f'{_label(progress):{_LABEL}} '
+    tail = [f' {share:>4}',
+            f'  {text.size(progress.done):>8} of '
+            f'{text.size(progress.total)}']
+    if progress.bytes_per_second > 0:
+        tail.append(f'  {text.size(progress.bytes_per_second):>8}/s')
+        tail.append(f'  {_time_left(progress)} left')
+    if progress.bottleneck:
+        tail.append(f'  ({progress.bottleneck})')
+    # A full last column would wrap the line: stay one short of it.
+    room = columns - 1 - len(head)
+    while len(tail) > 1 and room - sum(map(len, tail)) < 12:
+        tail.pop()
+    width = min(room - sum(map(len, tail)), 60)
+    if width < 4:
+        return (head + share)[:max(columns - 1, 0)]
+    return head + _blocks(progress, width, ascii_only) + ''.join(tail)
+
+
+def can_encode(stream: typing.TextIO, characters: str) -> bool:
+    """Whether the stream's encoding has these characters."""
+    try:
+        characters.encode(stream.encoding or 'ascii')
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _blocks(progress: engine.Progress, width: int, ascii_only: bool) -> str:
+    fraction = _fraction(progress)
+    if ascii_only:
+        inner = width - 2
+        return f'[{"#" * int(fraction * inner):{inner}}]'
+    whole, eighths = divmod(int(fraction * (width - 2) * 8), 8)
+    full = '█' * whole + (_EIGHTHS[eighths] if eighths else '')
+    return f'▕{full:{width - 2}}▏'
+
+
+def _fraction(progress: engine.Progress) -> float:
+    if progress.total <= 0:
+        return 1.0
+    return min(max(progress.done / progress.total, 0.0), 1.0)
+
+
+def _label(progress: engine.Progress) -> str:
+    return _PHASES.get(progress.phase, progress.phase)
+
+
+def _time_left(progress: engine.Progress) -> str:
+    left = max(progress.total - progress.done, 0)
+    return text.duration(left / progress.bytes_per_second)
+
+
+def _columns(stream: typing.TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80

@@ -1,0 +1,131 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the commands say when they are done, for people."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import typing
+
+from ironic_imagedeploy.cmd import text
+from ironic_imagedeploy import engine
+
+
+def check(inspection: engine.Inspection, name: str) -> list[str]:
+    """The result of an inspection, in lines."""
+    verdict = {'accept': 'accepted', 'refuse': 'refused'}
+    shown = [f'{text.printable(name)}: '
+             f'{verdict.get(inspection.verdict, inspection.verdict)}']
+    shown += _aligned(_facts(inspection))
+    for finding in inspection.findings:
+        shown += ['', *_finding(finding)]
+    return shown
+
+
+def write(report: Mapping[str, typing.Any], target: str) -> list[str]:
+    """The result of a write, in lines.
+
+    :param report: the report as JSON values.
+    """
+    return [f'{_image(report)}: written to {text.printable(target)}',
+            *_aligned(_results(report)), *_aligned(_rates(report))]
+
+
+def verify(report: Mapping[str, typing.Any], target: str) -> list[str]:
+    """The result of a comparison that found no difference, in lines.
+
+    :param report: the report as JSON values.
+    """
+    return [f'{_image(report)}: identical to {text.printable(target)}',
+            *_aligned(_rates(report))]
+
+
+def _image(report: Mapping[str, typing.Any]) -> str:
+    return f'{text.printable(report["source"])} ({report["format"]})'
+
+
+def _facts(inspection: engine.Inspection) -> Iterator[tuple[str, str]]:
+    declared = inspection.declared_format
+    yield 'format', f'{inspection.format or "unknown"}' + (
+        f' (declared: {text.printable(declared)})' if declared else '')
+    yield 'type', inspection.image_type or ''
+    for label, amount in (('disk size', inspection.virtual_size),
+                          ('stored', inspection.stored_size)):
+        yield label, _exact(amount) if amount is not None else ''
+    yield 'partitions', _partitions(inspection)
+    yield 'boot modes', ', '.join(inspection.boot_modes)
+    yield 'sector size', (f'{inspection.sector_size} bytes'
+                          if inspection.sector_size else '')
+
+
+def _partitions(inspection: engine.Inspection) -> str:
+    if not inspection.partition_table:
+        return ''
+    return f'{len(inspection.partitions)} ({inspection.partition_table})'
+
+
+def _finding(finding: engine.Finding) -> list[str]:
+    return [f'{finding.severity}: {finding.code}: '
+            f'{text.printable(finding.message)}',
+            f'  expected  {text.printable(finding.expected)}',
+            f'  found     {text.printable(finding.found)}',
+            f'  fix       {text.printable(finding.fix)}']
+
+
+def _results(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
+    yield 'read', _exact(report['bytes_read']) + _resumes(report['resumes'])
+    yield 'written', _exact(report['bytes_written'])
+    yield 'zeroed', _exact(report['bytes_zeroed'])
+    yield 'checksum', _checksum(report['checksum'])
+    yield 'read-back', _READ_BACK.get(report['read_back'],
+                                      report['read_back'])
+
+
+def _rates(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
+    seconds = max(report['seconds'], 1e-3)
+    yield 'disk size', _exact(report['virtual_size'])
+    yield 'time', (
+        f'{text.duration(report["seconds"])}: '
+        f'{text.size(report["bytes_read"] / seconds)}/s of the file, '
+        f'{text.size(report["virtual_size"] / seconds)}/s of the disk')
+    yield 'limited by', report['bottleneck'] or ''
+    yield 'peak memory', text.size(report['peak_rss'])
+
+
+_READ_BACK = {'none': 'not asked for (--verify sample or full)',
+              'sample': 'a sample of the disk is identical',
+              'full': 'the whole disk is identical'}
+
+
+def _checksum(checksum: Mapping[str, typing.Any] | None) -> str:
+    if not checksum:
+        return 'none'
+    value = f'{checksum["algorithm"]}:{checksum["value"]}'
+    if checksum['verified']:
+        return f'verified, {value}'
+    return f'NOT VERIFIED, nothing to compare with: {value}'
+
+
+def _resumes(count: int) -> str:
+    if not count:
+        return ''
+    return f', resumed {count} {"time" if count == 1 else "times"}'
+
+
+def _exact(amount: int) -> str:
+    words = text.size(amount)
+    return words if amount < 1024 else f'{words} ({amount} bytes)'
+
+
+def _aligned(rows: Iterator[tuple[str, str]]) -> list[str]:
+    """Lines of a label and a value; those without a value are left out."""
+    return [f'  {label:<12} {value}' for label, value in rows if value]

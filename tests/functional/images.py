@@ -1,0 +1,153 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Images that qemu-img and qemu-io make, and what their guests see."""
+
+from collections.abc import Iterable
+import pathlib
+import random
+import subprocess
+
+from tests.functional import base
+
+KIB = 1024
+MIB = 1 << 20
+SECTOR = 512
+_TEXT = b'All work and no play makes Jack a dull boy. '
+
+
+def make_guest(path: pathlib.Path, size: int, *, seed: int,
+               label: str = 'dos') -> pathlib.Path:
+    """A disk with a partition table and all kinds of content.
+
+    Holes, written zeroes, text and noise, in pieces of a sector to a few
+    hundred KiB; the same for the same seed.
+
+    :param size: bytes, a multiple of the sector size.
+    :param label: as sfdisk names partition tables.
+    """
+    dice = random.Random(seed)
+    with path.open('wb') as file:
+        file.truncate(size)
+        for start, length in pieces(dice, size):
+            file.seek(start)
+            file.write(content(dice, length))
+    partition(path, label)
+    return path
+
+
+def partition(path: pathlib.Path, label: str = 'dos', script: str =
+              'start=2048, size=2048, bootable\n') -> None:
+    """Write a partition table into a file, by default a small one."""
+    subprocess.run(
+        ['sfdisk', '--quiet', '--wipe', 'never', path], check=True,
+        text=True, input=f'label: {label}\n{script}', capture_output=True)
+
+
+def pieces(dice: random.Random, size: int, density: float = 0.6
+           ) -> Iterable[tuple[int, int]]:
+    """Ranges of a disk, about that share of it: start and length in bytes."""
+    start = 0
+    while start < size:
+        most = dice.choice((1, 8, 129, 600))
+        length = min(dice.randint(1, most) * SECTOR, size - start)
+        if dice.random() < density:
+            yield start, length
+        start += length
+
+
+def content(dice: random.Random, length: int) -> bytes:
+    """Noise, text, a pattern or zeroes."""
+    match dice.randrange(4):
+        case 0:
+            return dice.randbytes(length)
+        case 1:
+            return (_TEXT * (length // len(_TEXT) + 1))[:length]
+        case 2:
+            return bytes([dice.randrange(1, 256)]) * length
+        case _:
+            return bytes(length)
+
+
+def create(path: pathlib.Path, size: int, options: str = '',
+           form: str = 'qcow2') -> pathlib.Path:
+    """An empty image, by ``qemu-img create``."""
+    base.run('qemu-img', 'create', '-q', '-f', form,
+             *(('-o', options) if options else ()), path, str(size))
+    return path
+
+
+def convert(guest: pathlib.Path, path: pathlib.Path, options: str = '', *,
+            compress: bool = False, form: str = 'qcow2') -> pathlib.Path:
+    """An image of a guest's disk, by ``qemu-img convert``."""
+    base.run('qemu-img', 'convert', '-f', 'raw', '-O', form,
+             *(('-c',) if compress else ()),
+             *(('-o', options) if options else ()), guest, path)
+    return path
+
+
+def as_raw(image: pathlib.Path, form: str = 'qcow2') -> pathlib.Path:
+    """What the guest sees: the oracle's answer."""
+    raw = image.with_name(f'{image.name}.raw')
+    base.run('qemu-img', 'convert', '-f', form, '-O', 'raw', image, raw)
+    return raw
+
+
+def qemu_io(image: pathlib.Path, *commands: str) -> None:
+    """Let qemu-io change an image, as a running guest would."""
+    arguments = [part for command in commands for part in ('-c', command)]
+    said = base.run('qemu-io', '-f', 'qcow2', '-d', 'unmap', *arguments,
+                    image)
+    if 'failed' in said:
+        raise AssertionError(f'qemu-io: {said[-500:]}')
+
+
+def make_mixed(path: pathlib.Path, size: int, options: str = '', *,
+               seed: int, compress: bool = True) -> pathlib.Path:
+    """A qcow2 that lived: written, compressed, zeroed and discarded parts.
+
+    :param compress: whether to write compressed clusters too.
+    """
+    dice = random.Random(seed)
+    create(path, size, options)
+    cluster = cluster_size(path)
+    # Only a cluster that is still empty can be written compressed.
+    whole = range(0, size - cluster + 1, cluster)
+    commands = [f'write -c -P {dice.randrange(1, 256)} {start} {cluster}'
+                for start in dice.sample(whole, min(99, len(whole) // 2))
+                if compress]
+    commands += [f'write -P {dice.randrange(1, 256)} {start} {length}'
+                 for start, length in pieces(dice, size, 0.3)]
+    for start, length in pieces(dice, size, 0.1):
+        how = dice.choice(('write -z', 'write -z -u', 'discard', 'write'))
+        commands.append(f'{how} {start} {length}')
+    qemu_io(path, *commands, 'write -P 85 0 4096')
+    write_table(path)
+    return path
+
+
+def write_table(image: pathlib.Path) -> None:
+    """Give the guest of a qcow2 a partition table."""
+    sector = image.with_name(f'{image.name}.sector')
+    with sector.open('wb') as file:
+        file.truncate(4 * MIB)
+    partition(sector)
+    sector.write_bytes(sector.read_bytes()[:SECTOR])
+    qemu_io(image, f'write -s {sector} 0 {SECTOR}')
+    sector.unlink()
+
+
+def cluster_size(image: pathlib.Path) -> int:
+    """Bytes in a cluster of a qcow2."""
+    with image.open('rb') as file:
+        file.seek(20)
+        return 1 << int.from_bytes(file.read(4), 'big')

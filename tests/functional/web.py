@@ -1,0 +1,208 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A web server that serves files well, until a test tells it not to.
+
+A test sets :attr:`Server.answer` to a function of an :class:`Exchange`; the
+exchange sends what it is told, right or wrong.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import email.utils
+import hashlib
+import http.server
+import pathlib
+import re
+import socket
+import ssl
+import struct
+import threading
+import typing
+import urllib.parse
+
+_CHUNK = 256 << 10
+_RANGE = re.compile(r'bytes=(\d+)-(\d*)')
+
+
+class Exchange(http.server.BaseHTTPRequestHandler):
+    """One request and its answer.
+
+    :ivar file: the file that was asked for.
+    """
+
+    protocol_version = 'HTTP/1.1'
+    server: 'Server'
+
+    def do_GET(self) -> None:
+        path = urllib.parse.urlsplit(self.path).path
+        self.file = self.server.directory / pathlib.Path(path).name
+        self.server.requests.append(self.headers.get('Range', ''))
+        if not self.file.is_file():
+            self.refuse(404)
+            return
+        try:
+            self.server.answer(self)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def serve(self, *, ranges: bool = True, etag: str | None = None,
+              content: bytes | None = None,
+              headers: Mapping[str, str | None] | None = None,
+              stop_after: int | None = None, how: str = 'close') -> None:
+        """Answer with the file, or the range of it that was asked for.
+
+        :param ranges: whether to know ranges at all.
+        :param etag: instead of the file's own.
+        :param content: instead of the file's own bytes.
+        :param headers: added to, or None for removed from, the right ones.
+        :param stop_after: bytes of the body after which to stop.
+        :param how: to stop: ``close``, ``reset`` or ``stall``.
+        """
+        size = self.file.stat().st_size if content is None else len(content)
+        etag = etag or self.etag
+        first, last = self._range(size, etag) if ranges else (0, size - 1)
+        partial = (first, last) != (0, size - 1) or (
+            ranges and 'Range' in self.headers and not self._outdated(etag))
+        right: dict[str, str | None] = {
+            'Content-Length': str(last - first + 1), 'ETag': etag,
+            'Last-Modified': email.utils.formatdate(
+                self.file.stat().st_mtime, usegmt=True)}
+        if ranges:
+            right['Accept-Ranges'] = 'bytes'
+        if partial:
+            right['Content-Range'] = f'bytes {first}-{last}/{size}'
+        self.start(206 if partial else 200, {**right, **(headers or {})})
+        self._send(content, first, last + 1, stop_after, how)
+
+    def refuse(self, status: int, headers: Mapping[str, str] | None = None
+               ) -> None:
+        """Answer with a status and a short page."""
+        page = b'<!DOCTYPE html><html><body>Sorry.</body></html>'
+        self.start(status, {'Content-Length': str(len(page)),
+                            'Content-Type': 'text/html', **(headers or {})})
+        self.wfile.write(page)
+
+    def start(self, status: int, headers: Mapping[str, str | None]) -> None:
+        """Send the head of an answer."""
+        self.send_response(status)
+        for name, value in headers.items():
+            if value is not None:
+                self.send_header(name, value)
+        self.end_headers()
+
+    @property
+    def etag(self) -> str:
+        """A strong validator of the file as it is."""
+        status = self.file.stat()
+        return '"%s"' % hashlib.sha256(
+            f'{status.st_mtime_ns}-{status.st_size}'.encode()).hexdigest()
+
+    def hang_up(self, how: str) -> None:
+        """End the connection: ``close``, ``reset``, or ``stall`` it."""
+        self.wfile.flush()
+        self.close_connection = True
+        if how == 'stall':
+            self.server.stopping.wait(60)
+        elif how == 'reset':
+            # Lingering for 0 seconds turns the close into a reset.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack('ii', 1, 0))
+            self.connection.close()
+
+    def log_message(self, format: str, *args: typing.Any) -> None:
+        """Say nothing: the tests look at the requests instead."""
+
+    def _range(self, size: int, etag: str) -> tuple[int, int]:
+        match = _RANGE.fullmatch(self.headers.get('Range', ''))
+        if not match or self._outdated(etag):
+            return 0, size - 1
+        last = int(match[2]) if match[2] else size - 1
+        return int(match[1]), min(last, size - 1)
+
+    def _outdated(self, etag: str) -> bool:
+        return self.headers.get('If-Range', etag) != etag
+
+    def _send(self, content: bytes | None, start: int, end: int,
+              stop_after: int | None, how: str) -> None:
+        stop = end if stop_after is None else min(end, start + stop_after)
+        with self.file.open('rb') as file:
+            file.seek(start)
+            while start < stop:
+                count = min(_CHUNK, stop - start)
+                self.wfile.write(file.read(count) if content is None
+                                 else content[start:start + count])
+                start += count
+        if stop < end:
+            self.hang_up(how)
+
+
+Answer = Callable[[Exchange], None]
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves the files of a directory on the loopback interface.
+
+    :ivar answer: what to do with a request for a file.
+    :ivar requests: the Range header of each request so far.
+    :ivar stopping: set when stalled connections are to end.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, directory: pathlib.Path, *,
+                 context: ssl.SSLContext | None = None) -> None:
+        super().__init__(('127.0.0.1', 0), Exchange)
+        self.directory = directory
+        self.answer: Answer = Exchange.serve
+        self.requests: list[str] = []
+        self.stopping = threading.Event()
+        self._scheme = 'https' if context else 'http'
+        if context:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        threading.Thread(target=self.serve_forever, args=(0.05,),
+                         daemon=True).start()
+
+    def url(self, name: str, *, host: str = '127.0.0.1') -> str:
+        """Where a file of the directory is."""
+        return f'{self._scheme}://{host}:{self.server_port}/{name}'
+
+    def stop(self) -> None:
+        """End it, and the connections that stall."""
+        self.stopping.set()
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: typing.Any, client_address: typing.Any
+                     ) -> None:
+        """A client that went away is what these tests are about."""
+
+
+def nth(number: int, fault: Answer) -> Answer:
+    """A fault in one request, counted from 0; the others are served."""
+    return in_turn(*[Exchange.serve] * number, fault)
+
+
+def since(number: int, fault: Answer) -> Answer:
+    """A fault in all requests from that one on, counted from 0."""
+    return in_turn(*[Exchange.serve] * number, fault, last=fault)
+
+
+def in_turn(*answers: Answer, last: Answer = Exchange.serve) -> Answer:
+    """An answer for each of the first requests, and one for all others."""
+    remaining = iter(answers)
+
+    def answer(exchange: Exchange) -> None:
+        next(remaining, last)(exchange)
+
+    return answer

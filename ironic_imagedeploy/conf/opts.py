@@ -1,0 +1,71 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The options of group [imagedeploy]."""
+
+from oslo_config import cfg
+from oslo_config import types
+
+GROUP = cfg.OptGroup(
+    'imagedeploy', title='The imagedeploy deploy interface',
+    help='Read by ironic-conductor, which sends its values to the deploy '
+         'ramdisk with every deployment. A ramdisk uses its own values only '
+         'for what the conductor did not send.')
+
+OPTS = [
+    cfg.ListOpt(
+        'permitted_formats',
+        item_type=types.String(choices=['raw', 'qcow2', 'vmdk', 'vdi']),
+        default=['raw', 'qcow2'],
+        help='Image formats that may be deployed: raw, qcow2, vmdk, vdi. '
+             'Other images are refused before a node is touched. The '
+             'default leaves out vmdk and vdi, because few need them and '
+             'each format permitted is one more parser that reads data of '
+             'users.'),
+    cfg.StrOpt(
+        'read_back', default='none',
+        choices=[
+            ('none', 'Trust the disk: the checksum of the image is verified '
+                     'all the same.'),
+            ('sample', 'Read parts of the image back from the disk.'),
+            ('full', 'Read the whole image back from the disk.')],
+        help='What is read back from the disk, once the image is written, '
+             'and compared with the image before it becomes bootable. The '
+             'default adds no time; full adds about as long as the disk '
+             'needs to read what was written, and finds disks and '
+             'controllers that lose or damage writes.'),
+    cfg.IntOpt(
+        'workers', default=0, min=0, max=256,
+        help='Number of threads in the deploy ramdisk that decode compressed '
+             'clusters. The default, 0, is one for each processor of the '
+             'node; fewer leave more of a small node to the agent.'),
+    cfg.BoolOpt(
+        'require_agent', default=True,
+        help='Whether a deployment fails, before the disk is touched, when '
+             'the deploy ramdisk does not carry the agent side of '
+             'imagedeploy. When False, the image writer of '
+             'ironic-python-agent then writes the image as it does for the '
+             'direct deploy interface, without the promises of imagedeploy: '
+             'that eases a migration of ramdisks. Read by ironic-conductor '
+             'only.'),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Make the options known; more than once does no harm."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    """The options for oslo-config-generator."""
+    return [(GROUP, OPTS)]

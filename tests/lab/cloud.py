@@ -1,0 +1,111 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a user of the cloud does, through the public APIs."""
+
+from collections.abc import Callable
+import pathlib
+from typing import Any
+
+import openstack
+from openstack.baremetal.v1 import node as _node
+from openstack.image.v2 import image as _image
+
+from tests.lab import commands
+from tests.lab import machine
+from tests.lab import progress
+from tests.lab import services
+
+
+class Cloud:
+    """Ironic and Glance as openstacksdk sees them."""
+
+    def __init__(self) -> None:
+        self._connection = openstack.connect(
+            load_yaml_config=False, load_envvars=False, auth_type='none',
+            baremetal_endpoint_override=services.IRONIC_URL,
+            image_endpoint_override=services.GLANCE_URL)
+
+    def upload(self, name: str, path: pathlib.Path,
+               disk_format: str) -> _image.Image:
+        """Put a file into Glance, declared as of this format."""
+        return self._connection.image.create_image(
+            name, filename=str(path), disk_format=disk_format,
+            container_format='bare', visibility='public', wait=True,
+            timeout=120)
+
+    def enrol(self, hardware: machine.Machine,
+              deploy_interface: str) -> _node.Node:
+        """Make a node of a machine and bring it to ``available``."""
+        baremetal = self._connection.baremetal
+        node = baremetal.create_node(
+            name=hardware.name, driver='redfish',
+            deploy_interface=deploy_interface,
+            driver_info={
+                'redfish_address': services.BMC_URL,
+                'redfish_system_id':
+                    f'/redfish/v1/Systems/{hardware.uuid}',
+                'redfish_username': 'lab', 'redfish_password': 'lab'},
+            properties={'capabilities': 'boot_mode:uefi',
+                        'cpu_arch': 'x86_64'})
+        baremetal.create_port(node_id=node.id, address=hardware.mac)
+        for verb in ('manage', 'provide'):
+            baremetal.set_node_provision_state(node, verb, wait=True,
+                                               timeout=120)
+        return baremetal.get_node(node.id)
+
+    def deploy(self, node: _node.Node, image: _image.Image, hostname: str,
+               timeout: float) -> _node.Node:
+        """Deploy an image and return the node as it ended.
+
+        :param hostname: goes into the config drive
+        :param timeout: seconds until it has to be ``active`` or failed
+        """
+        baremetal = self._connection.baremetal
+        baremetal.update_node(
+            node, instance_info={'image_source': image.id})
+        baremetal.set_node_provision_state(
+            node, 'active', config_drive={
+                'meta_data': {'uuid': node.id, 'hostname': hostname}})
+        watch = _Watch(lambda: baremetal.get_node(node.id))
+        commands.wait_for(f'end of the deployment of {node.name}',
+                          watch.ended, timeout=timeout, interval=2)
+        return watch.node
+
+
+class _Watch:
+    """A node that is being deployed, with a line for each change."""
+
+    def __init__(self, read: Callable[[], _node.Node]) -> None:
+        self._read = read
+        self._said = ''
+        self.node = read()
+
+    def ended(self) -> bool:
+        self.node = self._read()
+        text = self._describe()
+        if text != self._said:
+            progress.say(f'    {self.node.name}: {text}')
+            self._said = text
+        return self.node.provision_state in ('active', 'deploy failed',
+                                             'error', 'available')
+
+    def _describe(self) -> str:
+        node = self.node
+        words = [node.provision_state, node.power_state or 'power unknown']
+        step: dict[str, Any] = node.deploy_step or {}
+        if step:
+            words.append(f'step {step.get("step")}')
+        ours = node.driver_internal_info.get('imagedeploy') or {}
+        if ours.get('progress'):
+            words.append(str(ours['progress']))
+        return ', '.join(words)

@@ -1,0 +1,128 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A bootable whole-disk user image: UEFI, GPT, grub, a serial console."""
+
+import pathlib
+import shutil
+
+from tests.lab import cache
+from tests.lab import commands
+from tests.lab import debian
+
+_PACKAGES = ('linux-image-cloud-amd64', 'systemd-sysv', 'udev', 'kmod',
+             'initramfs-tools', 'zstd', 'util-linux', 'mount', 'e2fsprogs')
+
+_ROOT_LABEL = 'lab-root'
+
+_MIB = 1 << 20
+
+_ESP_START = 1 * _MIB
+_ROOT_START = 33 * _MIB
+
+_FILES = pathlib.Path(__file__).parent / 'files'
+
+#: What the grub of the ESP needs to find its configuration and to boot.
+GRUB_MODULES = ('part_gpt', 'part_msdos', 'fat', 'ext2', 'iso9660', 'normal',
+                'search', 'search_fs_file', 'search_label', 'configfile',
+                'linux', 'serial', 'terminal', 'echo', 'test', 'gzio')
+
+
+def whole_disk() -> pathlib.Path:
+    """Return the path of the qcow2 image."""
+    inputs = [pathlib.Path(__file__), pathlib.Path(debian.__file__),
+              *sorted(_FILES.glob('image-*'))]
+    return cache.get('image', inputs, _build) / 'image.qcow2'
+
+
+def grub(output: pathlib.Path, configuration: str) -> None:
+    """Make a grub for UEFI that starts with this configuration.
+
+    :param output: the EFI program to write
+    """
+    early = output.with_suffix('.cfg')
+    early.write_text(configuration)
+    commands.run('grub-mkimage', '-O', 'x86_64-efi', '-p', '/boot/grub',
+                 '-c', early, '-o', output, *GRUB_MODULES)
+    early.unlink()
+
+
+def esp(output: pathlib.Path, bootloader: pathlib.Path) -> None:
+    """Make a file with an EFI system partition of 8 MiB.
+
+    :param bootloader: becomes the program that the firmware starts when
+        nothing else is said
+    """
+    commands.run('mkfs.vfat', '-C', output, str(8 * 1024))
+    _fill_esp(str(output), bootloader)
+
+
+def _fill_esp(file_system: str, bootloader: pathlib.Path) -> None:
+    commands.run('mmd', '-i', file_system, '::EFI', '::EFI/BOOT')
+    commands.run('mcopy', '-i', file_system, bootloader,
+                 '::EFI/BOOT/BOOTX64.EFI')
+
+
+def _build(directory: pathlib.Path) -> None:
+    tree = directory / 'tree'
+    debian.bootstrap(tree, _PACKAGES)
+    _configure(tree)
+    raw = directory / 'image.raw'
+    used = int(commands.run('du', '-sk', tree).split()[0]) * 1024
+    root_size = (used * 5 // 4 // _MIB + 64) * _MIB
+    with raw.open('wb') as disk:
+        # The last MiB holds the second partition table.
+        disk.truncate(_ROOT_START + root_size + _MIB)
+    commands.run('sfdisk', '-q', raw, stdin=(
+        f'label: gpt\n'
+        f'start={_ESP_START // 512}, size={(_ROOT_START - _ESP_START) // 512},'
+        f' type=U, name=esp\n'
+        f'start={_ROOT_START // 512}, size={root_size // 512},'
+        f' type=L, name=root\n'))
+    bootloader = directory / 'grub.efi'
+    grub(bootloader, f'search --no-floppy --label {_ROOT_LABEL} --set=root\n'
+                     'configfile ($root)/boot/grub/grub.cfg\n')
+    commands.run('mkfs.vfat', '--offset', str(_ESP_START // 512), '-F', '16',
+                 raw, str((_ROOT_START - _ESP_START) // 1024))
+    _fill_esp(f'{raw}@@{_ESP_START}', bootloader)
+    # grub 2.06 does not read the newer features.
+    commands.run('mke2fs', '-q', '-t', 'ext4', '-L', _ROOT_LABEL, '-d', tree,
+                 '-O', '^metadata_csum_seed,^orphan_file',
+                 '-E', f'offset={_ROOT_START}', raw, f'{root_size // 1024}k')
+    commands.run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-c', raw,
+                 directory / 'image.qcow2')
+    for path in (raw, bootloader):
+        path.unlink()
+    shutil.rmtree(tree)
+
+
+def _configure(tree: pathlib.Path) -> None:
+    """Boot to a login prompt on the serial port, named by the config drive."""
+    (tree / 'etc/fstab').write_text(f'LABEL={_ROOT_LABEL} / ext4 defaults 0 1\n')
+    (tree / 'etc/hostname').write_text('no-config-drive\n')
+    (tree / 'boot/grub').mkdir(exist_ok=True)
+    shutil.copy(_FILES / 'image-grub.cfg', tree / 'boot/grub/grub.cfg')
+    shutil.copy(_FILES / 'image-config-drive',
+                tree / 'usr/local/sbin/config-drive')
+    (tree / 'usr/local/sbin/config-drive').chmod(0o755)
+    units = tree / 'etc/systemd/system'
+    shutil.copy(_FILES / 'image-config-drive.service',
+                units / 'config-drive.service')
+    wants = units / 'multi-user.target.wants'
+    wants.mkdir(exist_ok=True)
+    (wants / 'config-drive.service').symlink_to('../config-drive.service')
+    # Timers and apt's jobs only cost time on a machine that lives a minute.
+    for unit in ('apt-daily.timer', 'apt-daily-upgrade.timer',
+                 'systemd-networkd-wait-online.service',
+                 'man-db.timer', 'e2scrub_all.timer', 'fstrim.timer'):
+        (units / unit).unlink(missing_ok=True)
+        (units / unit).symlink_to('/dev/null')

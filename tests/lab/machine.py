@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A UEFI virtual machine with an empty disk, as its BMC starts it."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+_FIRMWARE = pathlib.Path('/usr/share/OVMF/OVMF_CODE_4M.fd')
+_FIRMWARE_VARIABLES = pathlib.Path('/usr/share/OVMF/OVMF_VARS_4M.fd')
+
+_EMULATED = ('-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max')
+_VIRTUALIZED = ('-accel', 'kvm', '-cpu', 'host')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A machine, its files in a directory of its own."""
+
+    name: str
+    uuid: str
+    mac: str
+    tap: str
+    directory: pathlib.Path
+    disk_size: int
+    memory_mib: int = 3072
+    accelerated: bool = False
+
+    @property
+    def disk(self) -> pathlib.Path:
+        """The raw file that is the machine's only disk."""
+        return self.directory / 'disk.raw'
+
+    @property
+    def console(self) -> pathlib.Path:
+        """All that was written to the serial port since the start."""
+        return self.directory / 'console.log'
+
+    def create(self) -> None:
+        """Make the disk, full of zeroes, and the firmware's variables."""
+        self.directory.mkdir(parents=True)
+        with self.disk.open('wb') as disk:
+            disk.truncate(self.disk_size)
+        shutil.copy(_FIRMWARE_VARIABLES, self.directory / 'variables.fd')
+        self.console.touch()
+
+    def command(self, boot_device: str, media: str | None) -> list[str]:
+        """The command line that switches the machine on.
+
+        :param boot_device: what Redfish calls it: Hdd, Cd
+        :param media: an ISO image in the virtual CD drive
+        """
+        order = {'Cd': 2, 'Hdd': 2} | {boot_device: 1}
+        command = [
+            'qemu-system-x86_64', '-name', self.name, '-uuid', self.uuid,
+            '-machine', 'q35', '-smp', '2', '-m', str(self.memory_mib),
+            *(_VIRTUALIZED if self.accelerated else _EMULATED),
+            '-nodefaults', '-display', 'none', '-monitor', 'stdio',
+            '-chardev', f'file,id=serial,path={self.console},append=on',
+            '-serial', 'chardev:serial',
+            '-drive', f'if=pflash,format=raw,readonly=on,file={_FIRMWARE}',
+            '-drive', 'if=pflash,format=raw,'
+                      f'file={self.directory / "variables.fd"}',
+            '-drive', 'if=none,id=disk,format=raw,cache=unsafe,discard=unmap,'
+                      f'file={self.disk}',
+            '-device', f'virtio-blk-pci,drive=disk,serial={self.name},'
+                       f'bootindex={order["Hdd"]}',
+            '-netdev', f'tap,id=net,ifname={self.tap},script=no,'
+                       'downscript=no',
+            '-device', f'virtio-net-pci,netdev=net,mac={self.mac},romfile=',
+            '-device', 'virtio-rng-pci']
+        if media:
+            command += [
+                '-drive', 'if=none,id=cd,media=cdrom,readonly=on,format=raw,'
+                          f'file={media}',
+                '-device', f'ide-cd,drive=cd,bootindex={order["Cd"]}']
+        return command
+
+
+def virtualization_works(kernel: pathlib.Path, log: pathlib.Path,
+                         timeout: float = 10) -> bool:
+    """Whether a stock kernel starts under KVM on this machine.
+
+    A device node proves nothing: there are machines whose KVM exists and
+    boots no kernel.
+
+    :param kernel: a Linux kernel
+    :param log: a file for the serial port
+    :param timeout: seconds
+    """
+    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        return False
+    log.touch()
+    probe = subprocess.Popen(
+        ['qemu-system-x86_64', *_VIRTUALIZED, '-machine', 'q35', '-m', '512',
+         '-nodefaults', '-display', 'none', '-no-reboot',
+         '-kernel', kernel, '-append', 'console=ttyS0 earlyprintk=ttyS0',
+         '-serial', f'file:{log}'],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)
+    end = time.monotonic() + timeout
+    try:
+        while time.monotonic() < end and probe.poll() is None:
+            time.sleep(0.2)
+            if b'Linux version' in log.read_bytes():
+                return True
+        return b'Linux version' in log.read_bytes()
+    finally:
+        probe.kill()
+        probe.wait()

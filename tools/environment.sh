@@ -1,0 +1,118 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# Sourced by the commands in this directory, under bash:
+#   install_packages PROFILE...  Debian packages of those bindep.txt profiles
+#   python_environment           a virtual environment with the checkout in
+#                                it; sets VENV and PATH
+
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/ironic-imagedeploy
+
+# Prints the package names of bindep.txt that belong to any of the given
+# profiles. A line is "name [profile ...]"; a profile with "platform:" only
+# narrows the line to Debian and its relatives.
+packages_of() {
+    python3 - "$CHECKOUT/bindep.txt" "$@" <<'PYTHON'
+import re
+import sys
+
+HERE = {'platform:dpkg', 'platform:debian', 'platform:debian-12',
+        'platform:linux'}
+wanted = set(sys.argv[2:])
+for line in open(sys.argv[1]):
+    match = re.match(r'\s*([a-z0-9][\w.+-]*)\s*(?:\[([^\]]*)\])?', line)
+    if not match:
+        continue
+    words = set((match[2] or '').replace('(', ' ').replace(')', ' ').split())
+    platforms = {word for word in words if word.startswith('platform:')}
+    if platforms and not platforms & HERE:
+        continue
+    if not words - platforms or words & wanted:
+        print(match[1])
+PYTHON
+}
+
+# Prints those of the given packages that are not installed.
+missing_packages() {
+    local name
+    for name in "$@"; do
+        dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null \
+            | grep -qx installed || echo "$name"
+    done
+}
+
+# Runs apt-get without questions; a mirror in the middle of an update, or
+# another apt-get, is worth two more tries.
+apt_get() {
+    local try
+    for try in 1 2 3; do
+        DEBIAN_FRONTEND=noninteractive apt-get -q \
+            -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2 && return
+        echo "apt-get $1 failed (try $try)" >&2
+        sleep $((try * 5))
+    done
+    return 1
+}
+
+install_debian() {
+    local missing
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} -eq 0 ] && return
+    apt_get update || return
+    apt_get install -y --no-install-recommends "${missing[@]}"
+}
+
+install_packages() {
+    local names
+    mapfile -t names < <(packages_of "$@")
+    install_debian "${names[@]}"
+}
+
+# The environment is shared by the tests and the lab, and by checkouts with
+# the same requirements. Its name is a hash of what went into it; the stamp
+# says that it is complete.
+python_environment() {
+    local key requirements=(requirements.txt test-requirements.txt
+        tests/lab/requirements.txt)
+    python3 -c 'import ensurepip' 2>/dev/null || install_debian python3-venv \
+        || return
+    key=$(cd "$CHECKOUT" && {
+        python3 -c 'import sys; print(sys.version, sys.prefix)'
+        cat "${requirements[@]}"
+        python3 -c '
+import configparser
+setup = configparser.ConfigParser()
+setup.read("setup.cfg")
+print(setup["extras"].get("fast"))'
+    } | sha256sum | cut -c 1-16)
+    VENV=$CACHE/venv-$key
+    mkdir -p "$CACHE"
+    (
+        flock 9
+        if ! [ -e "$VENV/.complete" ]; then
+            rm -rf "$VENV"
+            echo "Python environment in $VENV" >&2
+            python3 -m venv "$VENV" &&
+            "$VENV/bin/pip" install -q --upgrade pip setuptools pbr wheel &&
+            (cd "$CHECKOUT" && "$VENV/bin/pip" install -q \
+                --no-build-isolation "${requirements[@]/#/-r}" \
+                -e ".[fast]") &&
+            touch "$VENV/.complete" || exit
+        fi
+        # An editable installation points to one checkout: this one, from now.
+        "$VENV/bin/pip" install -q --no-deps --no-build-isolation \
+            -e "$CHECKOUT"
+    ) 9>"$VENV.lock" || return
+    PATH=$VENV/bin:$PATH
+    export VENV PATH
+}

@@ -1,0 +1,55 @@
+#!/bin/bash
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# A real deployment on one machine: Ironic, Glance, a Redfish BMC, a UEFI
+# virtual machine. `tools/lab.sh --help` lists the options.
+
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "tools/lab.sh needs root: it makes namespaces and a bridge" >&2
+    exit 2
+fi
+
+PATH=$PATH:/usr/sbin:/sbin
+install_packages lab
+python_environment
+
+state=$(mktemp -d -t ironic-imagedeploy-lab.XXXXXX)
+lab=
+
+# The lab's processes, mounts, bridge and taps live in namespaces of its own
+# and end with the first process in there; only the files are left to remove.
+clean_up() {
+    trap '' INT TERM
+    if [ -n "$lab" ]; then
+        kill -KILL "$lab" 2>/dev/null || true
+        wait "$lab" 2>/dev/null || true
+    fi
+    rm -rf "$state"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+cd "$CHECKOUT"
+export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+setpriv --pdeathsig KILL \
+    unshare --mount --pid --mount-proc --fork --kill-child \
+    python -m tests.lab --state-dir "$state" "$@" <&0 &
+lab=$!
+status=0
+wait "$lab" || status=$?
+lab=
+exit "$status"

@@ -1,0 +1,49 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Images onto disks: the engine, without anything of Ironic.
+
+::
+
+    with engine.open_source('https://example.com/disk.qcow2') as source:
+        inspection = engine.inspect(source, engine.Expectation(...))
+        inspection.raise_if_refused()
+        with engine.open_target('/dev/sdb') as target:
+            report = engine.transfer(inspection, target)
+"""
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.checksum import Checksum
+from ironic_imagedeploy.engine.extent import Extent
+from ironic_imagedeploy.engine.extent import ExtentKind
+from ironic_imagedeploy.engine.findings import Finding
+from ironic_imagedeploy.engine.findings import Severity
+from ironic_imagedeploy.engine.inspection import Expectation
+from ironic_imagedeploy.engine.inspection import inspect
+from ironic_imagedeploy.engine.inspection import Inspection
+from ironic_imagedeploy.engine.meter import Progress
+from ironic_imagedeploy.engine.partitions import Partition
+from ironic_imagedeploy.engine.report import Report
+from ironic_imagedeploy.engine.sources import open_source
+from ironic_imagedeploy.engine.sources.base import redact
+from ironic_imagedeploy.engine.sources.base import Source
+from ironic_imagedeploy.engine.targets import open_target
+from ironic_imagedeploy.engine.targets.base import Target
+from ironic_imagedeploy.engine.transfer import compare
+from ironic_imagedeploy.engine.transfer import transfer
+
+__all__ = [
+    'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
+    'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
+    'Target', 'compare', 'exceptions', 'inspect', 'open_source',
+    'open_target', 'redact', 'transfer',
+]

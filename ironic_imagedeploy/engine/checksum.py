@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Checksums of the image as stored."""
+
+import dataclasses
+import hashlib
+import hmac
+
+WEAK = frozenset({'md5', 'sha1'})
+#: Algorithms by the length of their value in hexadecimal digits.
+_BY_LENGTH = {32: 'md5', 40: 'sha1', 64: 'sha256', 96: 'sha384',
+              128: 'sha512'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Checksum:
+    """The value that the stored bytes of an image must hash to.
+
+    :ivar algorithm: name as in :mod:`hashlib`, for example ``sha512``.
+    :ivar value: lower case hexadecimal digits.
+    """
+
+    algorithm: str
+    value: str
+
+    def __post_init__(self) -> None:
+        algorithm = self.algorithm.strip().lower().replace('-', '')
+        value = self.value.strip().lower()
+        digits = digest_size(algorithm) * 2
+        if len(value) != digits or not set(value) <= set('0123456789abcdef'):
+            raise ValueError(
+                f'{self.value!r} is no {algorithm} value: expected {digits} '
+                'hexadecimal digits')
+        object.__setattr__(self, 'algorithm', algorithm)
+        object.__setattr__(self, 'value', value)
+
+    @classmethod
+    def parse(cls, text: str) -> 'Checksum':
+        """Read ``ALGORITHM:HEX``, or a bare value told by its length.
+
+        :raises ValueError: when it is neither.
+        """
+        algorithm, colon, value = text.strip().rpartition(':')
+        if not colon:
+            try:
+                algorithm = _BY_LENGTH[len(value)]
+            except KeyError:
+                raise ValueError(
+                    f'{text!r} is no checksum: expected ALGORITHM:HEX, for '
+                    'example sha512:0123...') from None
+        return cls(algorithm, value)
+
+    @property
+    def weak(self) -> bool:
+        """Whether a forger can make another image with this value."""
+        return self.algorithm in WEAK
+
+    def matches(self, value: str) -> bool:
+        """Whether a computed hexadecimal value is the expected one."""
+        return hmac.compare_digest(self.value, value)
+
+
+def digest_size(algorithm: str) -> int:
+    """Bytes in a digest of that algorithm.
+
+    :raises ValueError: when the algorithm is unknown or has no fixed size.
+    """
+    try:
+        size = hashlib.new(algorithm, usedforsecurity=False).digest_size
+    except ValueError:
+        size = 0
+    if not size:
+        raise ValueError(
+            f'{algorithm!r} is no checksum algorithm: expected one of '
+            'sha512, sha384, sha256, sha1, md5')
+    return size

@@ -1,0 +1,171 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The errors of the engine.
+
+::
+
+    ImageDeployError                exit status 1
+     |- SourceError                                3
+     |   |- SourceNotFound
+     |   |- SourceTruncated
+     |   |- SourceChanged
+     |   |- SourceTimeout
+     |   `- SourceNotSeekable
+     |- ImageRefused                               4
+     |- TargetError                                5
+     |   |- TargetBusy
+     |   |- TargetReadOnly
+     |   |- TargetTooSmall
+     |   `- SectorSizeMismatch
+     `- VerificationError                          6
+         |- ChecksumMismatch
+         `- ReadBackMismatch
+
+Every error says what it is about, what was expected, what was found and
+what to do; none of them holds a secret.
+"""
+
+from collections.abc import Sequence
+import typing
+
+from ironic_imagedeploy.engine import findings as _findings
+
+
+class ImageDeployError(Exception):
+    """Base of all errors that the engine raises on purpose.
+
+    :ivar subject: the source or target that the error is about.
+    :ivar expected: what was expected.
+    :ivar found: what was found.
+    :ivar fix: what to do about it.
+    """
+
+    exit_status: typing.ClassVar[int] = 1
+    summary: typing.ClassVar[str] = 'the image could not be deployed'
+
+    def __init__(self, subject: str, *, expected: str, found: str,
+                 fix: str) -> None:
+        self.subject = subject
+        self.expected = expected
+        self.found = found
+        self.fix = fix
+        super().__init__(f'{subject}: {self.summary}: expected {expected}, '
+                         f'found {found}. {fix}')
+
+
+class SourceError(ImageDeployError):
+    """The image cannot be read."""
+
+    exit_status = 3
+    summary = 'the image cannot be read'
+
+
+class SourceNotFound(SourceError):
+    """There is nothing at the image's location."""
+
+    summary = 'the image was not found'
+
+
+class SourceTruncated(SourceError):
+    """The image ended before its announced size."""
+
+    summary = 'the image is shorter than announced'
+
+
+class SourceChanged(SourceError):
+    """The image is not the one that was looked at first."""
+
+    summary = 'the image changed while it was read'
+
+
+class SourceTimeout(SourceError):
+    """The source stopped answering."""
+
+    summary = 'the source stopped answering'
+
+
+class SourceNotSeekable(SourceError):
+    """The source gives bytes in order only, and they are not enough."""
+
+    summary = 'the source cannot be read at random offsets'
+
+
+class ImageRefused(ImageDeployError):
+    """The image must not be written, for the reasons in its findings.
+
+    :ivar findings: the findings of severity ``error``.
+    """
+
+    exit_status = 4
+    summary = 'the image is refused'
+
+    def __init__(self, subject: str,
+                 findings: Sequence[_findings.Finding]) -> None:
+        self.findings = tuple(findings)
+        first = self.findings[0]
+        super().__init__(subject, expected=first.expected,
+                         found=first.found, fix=first.fix)
+
+    def __str__(self) -> str:
+        reasons = ' '.join(str(finding) for finding in self.findings)
+        return f'{self.subject}: {self.summary}: {reasons}'
+
+
+class TargetError(ImageDeployError):
+    """The target cannot be written."""
+
+    exit_status = 5
+    summary = 'the target cannot be written'
+
+
+class TargetBusy(TargetError):
+    """Somebody else uses the target."""
+
+    summary = 'the target is in use'
+
+
+class TargetReadOnly(TargetError):
+    """The target is write-protected."""
+
+    summary = 'the target is read-only'
+
+
+class TargetTooSmall(TargetError):
+    """The image does not fit on the target."""
+
+    summary = 'the target is too small'
+
+
+class SectorSizeMismatch(TargetError):
+    """The image was made for another sector size."""
+
+    summary = "the target's sectors have another size"
+
+
+class VerificationError(ImageDeployError):
+    """What was written is not what it should be."""
+
+    exit_status = 6
+    summary = 'the verification failed'
+
+
+class ChecksumMismatch(VerificationError):
+    """The bytes of the image do not have the expected checksum."""
+
+    summary = 'the checksum does not match'
+
+
+class ReadBackMismatch(VerificationError):
+    """The target gives back other bytes than the image's."""
+
+    summary = 'the target does not hold what was written'

@@ -1,0 +1,29 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Image formats. One module a format, found by name."""
+
+import stevedore
+
+from ironic_imagedeploy.engine.formats import base
+
+NAMESPACE = 'ironic_imagedeploy.formats'
+
+
+def find(name: str) -> type[base.Image] | None:
+    """The reader of a format, or None when there is none."""
+    try:
+        kind: type[base.Image] = stevedore.DriverManager(
+            NAMESPACE, name).driver
+    except stevedore.exception.NoMatches:
+        return None
+    return kind

@@ -1,0 +1,118 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What every image format gives: a map, and the decoding of its clusters."""
+
+import abc
+from collections.abc import Iterator
+import typing
+
+from ironic_imagedeploy.engine import codecs
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine import findings as _findings
+from ironic_imagedeploy.engine.sources import base
+
+Extent = _extent.Extent
+ExtentKind = _extent.ExtentKind
+Finding = _findings.Finding
+
+
+class Image(abc.ABC):
+    """A disk in a file. Everything is in bytes.
+
+    A reader names the places of all the disk's bytes (:attr:`map`) from a
+    few reads of the file's tables. It refuses what it does not know.
+
+    :ivar source: the file.
+    :ivar virtual_size: size of the disk.
+    :ivar granularity: every extent starts and ends at a multiple of it, on
+        the disk and, for data, in the file, but for the end of the disk.
+    :ivar findings: warnings about the file.
+    """
+
+    format_name: typing.ClassVar[str]
+
+    def __init__(self, source: base.Source) -> None:
+        self.source = source
+        self.virtual_size = 0
+        self.granularity = 512
+        self.map = _extent.ExtentMap()
+        self.findings: list[Finding] = []
+
+    def extents(self) -> Iterator[Extent]:
+        """Every byte of the disk once, in the order of the disk."""
+        return iter(self.map)
+
+    def by_source(self) -> Iterator[Extent]:
+        """The stored extents in the order of the file."""
+        return self.map.by_source()
+
+    def decode(self, extent: Extent, stored: codecs.Stored) -> bytes:
+        """The bytes of a compressed extent.
+
+        :raises ImageRefused: when they cannot be decoded.
+        """
+        raise NotImplementedError(f'{self.format_name} is not compressed')
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the disk, for a look at its partition table."""
+        end = min(offset + length, self.virtual_size)
+        read = bytearray()
+        for extent in _extent.clamp(self.map.overlapping(offset, end),
+                                    offset, end):
+            match extent.kind:
+                case ExtentKind.ZERO:
+                    read += bytes(extent.length)
+                case ExtentKind.DATA:
+                    read += self.source.read_at(extent.source_offset,
+                                                extent.length)
+                case _:
+                    cluster = self.decode(extent, self.source.read_at(
+                        extent.source_offset, extent.source_length))
+                    read += cluster[max(offset - extent.start, 0):
+                                    end - extent.start]
+        return bytes(read)
+
+    def refused(self, code: str, message: str, *, expected: str, found: str,
+                fix: str) -> exceptions.ImageRefused:
+        """The error that refuses this image for one reason."""
+        return exceptions.ImageRefused(self.source.name, [Finding(
+            code=code, message=message, expected=expected, found=found,
+            fix=fix)])
+
+    def warn(self, code: str, message: str, *, expected: str, found: str,
+             fix: str) -> None:
+        """Note something odd that does not refuse the image."""
+        self.findings.append(Finding(
+            code=code, message=message, expected=expected, found=found,
+            fix=fix, severity=_findings.Severity.WARNING))
+
+    def corrupt(self, found: str, expected: str) -> exceptions.ImageRefused:
+        """The error for a file that contradicts its format."""
+        return self.refused(
+            'corrupt', f'The {self.format_name} file is damaged.',
+            expected=expected, found=found,
+            fix='Make the image again from its origin and upload that.')
+
+    def check_inside(self, what: str, offset: int, length: int) -> None:
+        """A part that the tables name lies in the file.
+
+        :raises ImageRefused: with ``truncated`` when it does not.
+        """
+        if offset + length > self.source.size:
+            raise self.refused(
+                'truncated', f'The {self.format_name} file ends too early.',
+                expected=f'{what} at bytes {offset} to '
+                f'{offset + length - 1}',
+                found=f'a file of {self.source.size} bytes',
+                fix='Upload the whole file again.')

@@ -1,0 +1,203 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The header of a qcow2 file, and what in it refuses the image.
+
+Source: QEMU's ``docs/interop/qcow2.rst``, section "Header".
+"""
+
+import dataclasses
+import struct
+import typing
+
+from ironic_imagedeploy.engine import codecs
+
+if typing.TYPE_CHECKING:
+    from ironic_imagedeploy.engine.formats import base
+
+MAGIC = b'QFI\xfb'
+_V2 = struct.Struct('>4sIQIIQIIQQIIQ')
+_V3 = struct.Struct('>QQQII')
+_V3_END = _V2.size + _V3.size
+_DIRTY = 1 << 0
+_CORRUPT = 1 << 1
+_DATA_FILE = 1 << 2
+_COMPRESSION = 1 << 3
+_EXTENDED_L2 = 1 << 4
+_KNOWN = _DIRTY | _CORRUPT | _DATA_FILE | _COMPRESSION | _EXTENDED_L2
+#: QEMU's own bound of the level 1 table (QCOW_MAX_L1_SIZE), in entries.
+_L1_LIMIT = (32 << 20) // 8
+_ZSTD = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Header:
+    """The fields that matter for reading, under the specification's names."""
+
+    version: int
+    backing_file_offset: int
+    cluster_bits: int
+    size: int
+    crypt_method: int
+    l1_size: int
+    l1_table_offset: int
+    nb_snapshots: int
+    incompatible_features: int
+    header_length: int
+    compression_type: int
+
+    @property
+    def cluster_size(self) -> int:
+        """Bytes in a cluster."""
+        return 1 << self.cluster_bits
+
+    @property
+    def extended_l2(self) -> bool:
+        """Whether clusters have 32 subclusters."""
+        return bool(self.incompatible_features & _EXTENDED_L2)
+
+    @property
+    def l2_entries(self) -> int:
+        """Clusters that one level 2 table names."""
+        return self.cluster_size // (16 if self.extended_l2 else 8)
+
+    @property
+    def l1_entries_needed(self) -> int:
+        """Level 2 tables that the disk's size needs."""
+        return -(-self.size // (self.l2_entries * self.cluster_size))
+
+
+def read(image: 'base.Image') -> Header:
+    """Read and judge the header; warnings go to the image's findings.
+
+    :raises ImageRefused: when the image cannot or must not be read.
+    """
+    image.check_inside('the header', 0, _V2.size)
+    source = image.source
+    header = _parse(source.read_at(0, min(source.size, _V3_END + 8)))
+    _check_version(image, header)
+    _check_features(image, header)
+    _check_sizes(image, header)
+    _warn(image, header)
+    return header
+
+
+def _parse(stored: bytes) -> Header:
+    (_, version, backing_file_offset, _, cluster_bits, size, crypt_method,
+     l1_size, l1_table_offset, _, _, nb_snapshots, _) = _V2.unpack_from(stored)
+    incompatible = compression_type = 0
+    header_length = _V2.size
+    if version >= 3 and len(stored) >= _V3_END:
+        incompatible, _, _, _, header_length = _V3.unpack_from(
+            stored, _V2.size)
+        if header_length > _V3_END and len(stored) > _V3_END:
+            compression_type = stored[_V3_END]
+    return Header(
+        version=version, backing_file_offset=backing_file_offset,
+        cluster_bits=cluster_bits, size=size, crypt_method=crypt_method,
+        l1_size=l1_size, l1_table_offset=l1_table_offset,
+        nb_snapshots=nb_snapshots, incompatible_features=incompatible,
+        header_length=header_length, compression_type=compression_type)
+
+
+def _check_version(image: 'base.Image', header: Header) -> None:
+    if header.version not in (2, 3):
+        raise image.refused(
+            'format-unsupported', 'This version of qcow2 is unknown.',
+            expected='version 2 or 3', found=f'version {header.version}',
+            fix='Convert it: qemu-img convert -O qcow2 OLD NEW')
+    if header.version == 3:
+        image.check_inside('the header', 0, _V3_END)
+        if header.header_length < _V3_END or header.header_length % 8:
+            raise image.corrupt(f'a header of {header.header_length} bytes',
+                                f'{_V3_END} bytes or more, by eights')
+
+
+def _check_features(image: 'base.Image', header: Header) -> None:
+    flatten = 'Make it self-contained: qemu-img convert -O qcow2 OLD NEW'
+    if header.backing_file_offset:
+        raise image.refused(
+            'backing-file', 'The image needs another file.',
+            expected='no backing file', found='a backing file', fix=flatten)
+    features = header.incompatible_features
+    if unknown := features & ~_KNOWN:
+        raise image.refused(
+            'unknown-feature', 'The image needs a feature that is unknown.',
+            expected='known incompatible features',
+            found=f'feature bits {unknown:#x}',
+            fix='Convert it with the QEMU that made it: '
+                'qemu-img convert -O qcow2 -o compat=1.1 OLD NEW')
+    if features & _DATA_FILE:
+        raise image.refused(
+            'data-file', 'The data of the image is in another file.',
+            expected='no external data file', found='an external data file',
+            fix=flatten)
+    if header.crypt_method:
+        raise image.refused(
+            'encrypted', 'The image is encrypted.', expected='no encryption',
+            found={1: 'AES', 2: 'LUKS'}.get(header.crypt_method,
+                                            f'method {header.crypt_method}'),
+            fix='Decrypt it: qemu-img convert with --object secret')
+    if features & _CORRUPT:
+        raise image.corrupt("the 'corrupt' mark", 'no such mark')
+    if bool(features & _COMPRESSION) != bool(header.compression_type):
+        raise image.corrupt(
+            f'compression type {header.compression_type}, with a feature bit '
+            'that says otherwise', 'a header that agrees with itself')
+    if header.compression_type > _ZSTD:
+        raise image.refused(
+            'unknown-feature', 'The compression of the image is unknown.',
+            expected='zlib or zstd',
+            found=f'compression type {header.compression_type}',
+            fix='Convert it: qemu-img convert -c -O qcow2 OLD NEW')
+    if header.compression_type and not codecs.zstd_available():
+        raise image.refused(
+            'format-unsupported', 'This machine cannot decompress zstd.',
+            expected="the extra 'fast' of ironic-imagedeploy, for zstd",
+            found='no zstd module',
+            fix="Install ironic-imagedeploy[fast], or convert the image "
+                'with -o compression_type=zlib')
+
+
+def _check_sizes(image: 'base.Image', header: Header) -> None:
+    if not 9 <= header.cluster_bits <= 21:
+        raise image.corrupt(f'cluster_bits {header.cluster_bits}', '9 to 21')
+    if header.extended_l2 and header.cluster_bits < 14:
+        raise image.corrupt(
+            f'subclusters with cluster_bits {header.cluster_bits}',
+            '14 or more')
+    if not header.size:
+        raise image.corrupt('a disk of 0 bytes', 'a size')
+    needed = header.l1_entries_needed
+    if needed > min(header.l1_size, _L1_LIMIT):
+        raise image.corrupt(
+            f'a level 1 table of {header.l1_size} entries for a disk of '
+            f'{header.size} bytes', f'{needed} entries, {_L1_LIMIT} at most')
+    if header.l1_table_offset % header.cluster_size or not (
+            header.l1_table_offset):
+        raise image.corrupt(
+            f'a level 1 table at byte {header.l1_table_offset}',
+            'a multiple of the cluster size')
+
+
+def _warn(image: 'base.Image', header: Header) -> None:
+    if header.nb_snapshots:
+        image.warn(
+            'internal-snapshot', 'Snapshots in the image are not deployed.',
+            expected='no internal snapshots', found=f'{header.nb_snapshots}',
+            fix='To make it smaller: qemu-img snapshot -d NAME FILE')
+    if header.incompatible_features & _DIRTY:
+        image.warn(
+            'dirty', 'The image was not closed after its last use.',
+            expected='a clean image', found="the 'dirty' mark",
+            fix='Its machine may have been running: '
+                'qemu-img check -r all FILE')

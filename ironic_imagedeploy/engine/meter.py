@@ -1,0 +1,106 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where the bytes and the seconds of a transfer go."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import enum
+import threading
+import time
+import typing
+
+
+class Stage(enum.StrEnum):
+    """What a thread spends its time on."""
+
+    NETWORK = 'network'
+    WAIT = 'wait'
+    DECODE = 'decode'
+    DISK = 'disk'
+
+
+class Progress(typing.NamedTuple):
+    """How far a transfer is.
+
+    :ivar phase: ``write``, ``read-back``, ``finish`` or ``compare``.
+    :ivar done: bytes of the disk that are done.
+    :ivar total: bytes of the disk.
+    :ivar bytes_per_second: over the whole phase.
+    :ivar bottleneck: ``network``, ``decode`` or ``disk``.
+    """
+
+    phase: str
+    done: int
+    total: int
+    bytes_per_second: float
+    bottleneck: str
+
+
+ProgressCall = Callable[[Progress], None]
+
+
+class Meter:
+    """Counts for one transfer; its methods may be called by any thread.
+
+    :param total: bytes of the disk.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.read = 0
+        self.written = 0
+        self.zeroed = 0
+        self._lock = threading.Lock()
+        self._seconds = dict.fromkeys(Stage, 0.0)
+        self._began = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    def count(self, *, read: int = 0, written: int = 0, zeroed: int = 0
+              ) -> None:
+        """Add bytes."""
+        with self._lock:
+            self.read += read
+            self.written += written
+            self.zeroed += zeroed
+
+    @contextlib.contextmanager
+    def spend(self, stage: Stage) -> Iterator[None]:
+        """Count the seconds inside."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = time.monotonic() - began
+            with self._lock:
+                self._seconds[stage] += seconds
+
+    @property
+    def bottleneck(self) -> str:
+        """What the others waited for."""
+        seconds = self._seconds
+        if seconds[Stage.NETWORK] >= seconds[Stage.WAIT]:
+            return str(Stage.NETWORK)
+        if seconds[Stage.DECODE] >= seconds[Stage.DISK]:
+            return str(Stage.DECODE)
+        return str(Stage.DISK)
+
+    def progress(self, phase: str) -> Progress:
+        """How far it is now."""
+        done = min(self.written + self.zeroed, self.total)
+        return Progress(phase, done, self.total,
+                        done / max(self.elapsed, 1e-9), self.bottleneck)

@@ -1,0 +1,66 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What was done, in figures."""
+
+import dataclasses
+import resource
+import typing
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChecksumReport:
+    """The checksum of the stored bytes.
+
+    :ivar verified: whether it was compared with an expected value.
+    """
+
+    algorithm: str
+    value: str
+    verified: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """One transfer. Sizes in bytes.
+
+    :ivar source: the image file, without secrets.
+    :ivar resumes: how often a dropped connection was continued.
+    :ivar zeroes_written: the part of ``bytes_zeroed`` that had to be written
+        since the target has no faster way.
+    :ivar read_back: ``none``, ``sample`` or ``full``.
+    :ivar bottleneck: ``network``, ``decode`` or ``disk``.
+    :ivar peak_rss: most memory of this program so far.
+    """
+
+    source: str
+    format: str
+    virtual_size: int
+    bytes_read: int
+    bytes_written: int
+    bytes_zeroed: int
+    zeroes_written: int
+    resumes: int
+    seconds: float
+    checksum: ChecksumReport
+    read_back: str
+    bottleneck: str
+    peak_rss: int = dataclasses.field(default_factory=lambda: peak_rss())
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """The report as JSON values."""
+        return dataclasses.asdict(self)
+
+
+def peak_rss() -> int:
+    """Most memory that this program has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

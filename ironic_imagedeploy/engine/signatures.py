@@ -1,0 +1,145 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a file is, by the bytes that say so.
+
+A name never decides, and neither does "nothing else matched".
+"""
+
+from collections.abc import Iterator
+import typing
+
+#: Bytes of the front that all signatures lie in.
+HEAD = 128 << 10
+#: Bytes of the end that the signatures of footers lie in.
+TAIL = 512
+
+
+class Signature(typing.NamedTuple):
+    """Bytes at an offset; a negative one counts from the end."""
+
+    name: str
+    offset: int
+    magic: bytes
+
+    def found_in(self, head: bytes, tail: bytes) -> bool:
+        """Whether the file has it."""
+        part, offset = ((tail, len(tail) + self.offset) if self.offset < 0
+                        else (head, self.offset))
+        return offset >= 0 and part.startswith(self.magic, offset)
+
+
+#: Containers of a disk, by the name that Glance's disk_format uses.
+IMAGES = (
+    Signature('qcow2', 0, b'QFI\xfb'),
+    Signature('vmdk', 0, b'KDMV'),
+    Signature('vmdk', 0, b'# Disk DescriptorFile'),
+    Signature('vdi', 0x40, b'\x7f\x10\xda\xbe'),
+    Signature('vhd', 0, b'conectix'),
+    Signature('vhd', -512, b'conectix'),
+    Signature('vhdx', 0, b'vhdxfile'),
+    Signature('qed', 0, b'QED\0'),
+    Signature('luks', 0, b'LUKS\xba\xbe'),
+    Signature('dmg', -512, b'koly'),
+    Signature('parallels', 0, b'WithoutFreeSpace'),
+    Signature('parallels', 0, b'WithouFreSpacExt'),
+    Signature('iso', 0x8001, b'CD001'),
+    Signature('iso', 0x8801, b'CD001'),
+    Signature('udf', 0x8001, b'BEA01'),
+    Signature('cowd', 0, b'COWD'),
+    Signature('bochs', 0, b'Bochs Virtual HD Image'),
+    Signature('cloop', 0, b'#!/bin/sh\n#V2.0 Format\n'),
+)
+
+#: Compressed files, which may hold an image.
+COMPRESSED = (
+    Signature('gz', 0, b'\x1f\x8b'),
+    Signature('xz', 0, b'\xfd7zXZ\0'),
+    Signature('bz2', 0, b'BZh'),
+    Signature('zstd', 0, b'\x28\xb5\x2f\xfd'),
+    Signature('lzip', 0, b'LZIP'),
+    Signature('lz4', 0, b'\x04\x22\x4d\x18'),
+)
+
+#: Files that people upload by mistake.
+OTHERS = (
+    Signature('zip archive', 0, b'PK\x03\x04'),
+    Signature('7z archive', 0, b"7z\xbc\xaf'\x1c"),
+    Signature('rar archive', 0, b'Rar!\x1a\x07'),
+    Signature('tar archive', 257, b'ustar'),
+    Signature('cpio archive', 0, b'070701'),
+    Signature('Debian package', 0, b'!<arch>\ndebian'),
+    Signature('ELF program', 0, b'\x7fELF'),
+    Signature('Linux kernel', 0x202, b'HdrS'),
+    Signature('Linux kernel', 0x38, b'ARM\x64'),
+    Signature('PDF document', 0, b'%PDF-'),
+    Signature('script', 0, b'#!'),
+)
+
+_EFI = 'EFI program'
+_TEXT_STARTS = (b'<!doctype', b'<html', b'<?xml', b'<head', b'{', b'[')
+
+#: File systems of a root partition.
+FILE_SYSTEMS = (
+    Signature('ext4', 0x438, b'\x53\xef'),
+    Signature('xfs', 0, b'XFSB'),
+    Signature('btrfs', 0x10040, b'_BHRfS_M'),
+    Signature('f2fs', 0x400, b'\x10\x20\xf5\xf2'),
+    Signature('squashfs', 0, b'hsqs'),
+    Signature('ntfs', 3, b'NTFS    '),
+    Signature('exfat', 3, b'EXFAT   '),
+    Signature('vfat', 54, b'FAT12   '),
+    Signature('vfat', 54, b'FAT16   '),
+    Signature('vfat', 82, b'FAT32   '),
+    Signature('lvm', 0x218, b'LVM2 001'),
+    Signature('swap', 0xff6, b'SWAPSPACE2'),
+)
+
+#: File systems whose first sector could be taken for a partition table.
+LIKE_MBR = frozenset({'ntfs', 'exfat', 'vfat'})
+
+
+def images(head: bytes, tail: bytes) -> list[str]:
+    """Names of the containers of a disk that the file could be."""
+    return _names(IMAGES, head, tail)
+
+
+def compressed(head: bytes) -> str | None:
+    """Name of the compression of the whole file."""
+    return next(iter(_names(COMPRESSED, head, b'')), None)
+
+
+def other(head: bytes) -> str | None:
+    """Name of what is certainly no disk."""
+    if found := _names(OTHERS, head, b''):
+        return found[0]
+    if head.startswith(b'MZ'):
+        start = int.from_bytes(head[0x3c:0x40], 'little')
+        if head.startswith(b'PE\0\0', start):
+            return _EFI
+    if head.lstrip(b'\xef\xbb\xbf \t\r\n').lower().startswith(_TEXT_STARTS):
+        return 'text document'
+    return None
+
+
+def file_system(head: bytes) -> str | None:
+    """Name of the file system that starts with the disk."""
+    return next(iter(_names(FILE_SYSTEMS, head, b'')), None)
+
+
+def _names(signatures: tuple[Signature, ...], head: bytes, tail: bytes
+           ) -> list[str]:
+    def matching() -> Iterator[str]:
+        for signature in signatures:
+            if signature.found_in(head, tail):
+                yield signature.name
+    return list(dict.fromkeys(matching()))

@@ -1,0 +1,53 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where image files come from. One module a kind, found by URL scheme."""
+
+from collections.abc import Sequence
+import typing
+
+import stevedore
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import base
+
+NAMESPACE = 'ironic_imagedeploy.sources'
+
+
+def open_source(location: str, *, mirrors: Sequence[str] = (),
+                **options: typing.Any) -> base.Source:
+    """Open an image file.
+
+    :param location: a path, or a URL whose scheme names an entry point of
+        ``ironic_imagedeploy.sources``: file, http, https, glance.
+    :param mirrors: further URLs of the same file, for web servers.
+    :param options: those of the source's class: for http ``verify``,
+        ``timeout`` (seconds), ``retries`` (count) and ``auth``.
+    :raises SourceError: when it cannot be opened.
+    """
+    scheme, colon, _ = location.partition(':')
+    if not colon or '/' in scheme:
+        scheme = 'file'
+    if scheme in ('http', 'https'):
+        options['mirrors'] = mirrors
+    elif scheme == 'file':
+        options = {}
+    try:
+        kind = stevedore.DriverManager(NAMESPACE, scheme.lower()).driver
+    except stevedore.exception.NoMatches:
+        raise exceptions.SourceError(
+            base.redact(location),
+            expected='a path, or a file, http, https or glance URL',
+            found=f'the scheme {scheme!r}',
+            fix='Give the location of an image file.') from None
+    source: base.Source = kind(location, **options)
+    return source

@@ -1,0 +1,96 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What was read first is what is deployed.
+
+The tables of an image are read before its data, in requests of their own. A
+file that changes in between, or a mirror that lies, could show a harmless
+table first. So every byte that a decision was based on is remembered by its
+digest and compared with the same byte of the one stream that is hashed and
+written.
+"""
+
+import hashlib
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import base
+
+
+class Witness(base.Source):
+    """A source that remembers what was read at offsets.
+
+    :param source: the source underneath; its owner closes it.
+    """
+
+    def __init__(self, source: base.Source) -> None:
+        self._source = source
+        self.name = source.name
+        self.size = source.size
+        self.random_access = source.random_access
+        self.declared_format = source.declared_format
+        self.declared_checksum = source.declared_checksum
+        self._seen: dict[tuple[int, int], bytes] = {}
+
+    @property
+    def resumes(self) -> int:  # type: ignore[override]
+        return self._source.resumes
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        read = self._source.read_at(offset, length)
+        self._seen[offset, length] = hashlib.sha256(read).digest()
+        return read
+
+    def open_stream(self) -> base.Stream:
+        return self._source.open_stream()
+
+    def testimony(self) -> 'Testimony':
+        """A comparison with what has been read so far."""
+        return Testimony(self.name, self._seen)
+
+
+class Testimony:
+    """Compares a stream of the file with what was read before."""
+
+    def __init__(self, name: str,
+                 seen: dict[tuple[int, int], bytes]) -> None:
+        self._name = name
+        self._ahead = sorted(
+            ((offset, length, digest)
+             for (offset, length), digest in seen.items() if length),
+            reverse=True)
+        self._open: list[tuple[int, int, bytes, hashlib._Hash]] = []
+
+    def observe(self, position: int, passing: memoryview) -> None:
+        """Take the next bytes of the stream.
+
+        :param position: offset of the first of them in the file.
+        :raises SourceChanged: when they are not what was read before.
+        """
+        end = position + len(passing)
+        while self._ahead and self._ahead[-1][0] < end:
+            offset, length, digest = self._ahead.pop()
+            self._open.append((offset, length, digest, hashlib.sha256()))
+        still_open = []
+        for offset, length, digest, seen in self._open:
+            seen.update(passing[max(offset - position, 0):
+                                max(offset + length - position, 0)])
+            if offset + length > end:
+                still_open.append((offset, length, digest, seen))
+            elif seen.digest() != digest:
+                raise exceptions.SourceChanged(
+                    self._name,
+                    expected=f'the bytes {offset} to {offset + length - 1} '
+                             'as they were when the image was inspected',
+                    found='other bytes in the stream',
+                    fix='Deploy again; if it happens again, the server or a '
+                        'mirror gives different files under one address.')
+        self._open = still_open

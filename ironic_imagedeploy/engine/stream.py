@@ -1,0 +1,264 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One pass over the file: read, hash, decode and write at the same time.
+
+A reader fills chunks in the order of the file. Each goes to the hash, in
+order, and, cut into pieces, to the workers that decode and write; another
+thread zeroes what the map declares zero. All work on bytes is in C, without
+the interpreter's lock. The first error stops everything.
+"""
+
+from collections.abc import Callable
+import hashlib
+import mmap
+import os
+import queue
+import threading
+import typing
+
+from ironic_imagedeploy.engine import buffers
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine import meter as _meter
+from ironic_imagedeploy.engine import pieces
+from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine.sources import witness
+
+Stage = _meter.Stage
+
+#: Bytes of the disk that a worker gathers for one write.
+_GATHER = 1 << 20
+#: From this size on bytes are written from where they are.
+_LARGE = 256 << 10
+#: Pieces in a job, and jobs that wait.
+_BATCH = 32
+_JOBS = 16
+#: Bytes zeroed by one call, so that a stop is not waited for too long.
+_ZERO_STEP = 256 << 20
+_MOST_WORKERS = 8
+_TICK = 0.5
+
+Job = list[pieces.Piece]
+
+
+class Sink(typing.Protocol):
+    """Takes the bytes of the disk, from several threads, in any order."""
+
+    def write(self, start: int, view: memoryview) -> None:
+        """Bytes for that offset."""
+
+    def zero(self, start: int, length: int) -> None:
+        """Zeroes for that range."""
+
+
+class Stream:
+    """One pass of one image into a sink.
+
+    :param image: what is streamed.
+    :param testimony: what was read of the file before.
+    :param sink: where the disk's bytes go.
+    :param algorithm: of the checksum of the stored bytes.
+    :param workers: threads that decode and write; None: one a processor.
+    """
+
+    def __init__(self, image: base.Image, testimony: witness.Testimony,
+                 sink: Sink, *, algorithm: str, meter: _meter.Meter,
+                 workers: int | None = None) -> None:
+        self._image = image
+        self._testimony = testimony
+        self._sink = sink
+        self._meter = meter
+        self._workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
+        self._pool = buffers.BufferPool()
+        self._to_hash: queue.SimpleQueue[buffers.Chunk | None] = (
+            queue.SimpleQueue())
+        self._jobs: queue.Queue[Job | None] = queue.Queue(_JOBS)
+        self._stopped = threading.Event()
+        self._error: BaseException | None = None
+        self._error_lock = threading.Lock()
+
+    def run(self, tick: Callable[[], None]) -> str:
+        """Stream all of it.
+
+        :param tick: called now and then by the calling thread.
+        :returns: the checksum of the file in hexadecimal digits.
+        :raises ImageDeployError: the first one of all threads.
+        """
+        threads = [self._thread(part) for part in (
+            self._read, self._hash_chunks, self._zero,
+            *[self._work] * self._workers)]
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_TICK)
+                    tick()
+        except BaseException as error:
+            self._stop(error)
+            # Nothing may be written after this method has returned.
+            for thread in threads:
+                thread.join()
+        if self._error:
+            raise self._error
+        return self._hash.hexdigest()
+
+    def _thread(self, part: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                part()
+            except buffers.Stopped:
+                pass
+            except BaseException as error:
+                self._stop(error)
+        thread = threading.Thread(target=guarded, name=part.__name__,
+                                  daemon=True)
+        thread.start()
+        return thread
+
+    def _stop(self, error: BaseException) -> None:
+        with self._error_lock:
+            self._error = self._error or error
+        self._stopped.set()
+        self._pool.stop()
+
+    def _read(self) -> None:
+        source = self._image.source
+        incoming = source.open_stream()
+        cutter = pieces.Cutter(self._image)
+        position = 0
+        try:
+            while True:
+                chunk = self._fill(incoming.readinto, position)
+                position = chunk.end
+                if not chunk.length:
+                    break
+                self._hand_out(chunk, cutter)
+        finally:
+            incoming.close()
+            self._to_hash.put(None)
+            for _ in range(self._workers):
+                self._jobs.put(None)
+        if position != source.size:
+            raise exceptions.SourceTruncated(
+                source.name, expected=f'{source.size} bytes',
+                found=f'the end after {position} bytes',
+                fix='Fetch the image file again.')
+
+    def _fill(self, readinto: Callable[[memoryview], int], position: int
+              ) -> buffers.Chunk:
+        """The next chunk; an empty one at the end of the file."""
+        with self._meter.spend(Stage.WAIT):
+            chunk = self._pool.take(position)
+        with self._meter.spend(Stage.NETWORK):
+            while chunk.length < buffers.CHUNK_SIZE:
+                if self._stopped.is_set():
+                    raise buffers.Stopped()
+                count = readinto(chunk.memory[chunk.length:])
+                if not count:
+                    break
+                chunk.length += count
+        self._meter.count(read=chunk.length)
+        return chunk
+
+    def _hand_out(self, chunk: buffers.Chunk, cutter: pieces.Cutter) -> None:
+        chunk.hold()
+        self._to_hash.put(chunk)
+        job: Job = []
+        for piece in cutter.cut(chunk):
+            job.append(piece)
+            if len(job) == _BATCH:
+                self._submit(job)
+                job = []
+        if job:
+            self._submit(job)
+        chunk.release()
+
+    def _submit(self, job: Job) -> None:
+        if self._stopped.is_set():
+            raise buffers.Stopped()
+        with self._meter.spend(Stage.WAIT):
+            self._jobs.put(job)
+
+    def _hash_chunks(self) -> None:
+        while chunk := self._to_hash.get():
+            if not self._stopped.is_set():
+                passing = chunk.view(chunk.position, chunk.end)
+                with self._meter.spend(Stage.DECODE):
+                    self._hash.update(passing)
+                self._testimony.observe(chunk.position, passing)
+            chunk.release()
+
+    def _zero(self) -> None:
+        for extent in self._image.extents():
+            if extent.kind is not _extent.ExtentKind.ZERO:
+                continue
+            for start in range(extent.start, extent.end, _ZERO_STEP):
+                if self._stopped.is_set():
+                    return
+                self._sink.zero(start, min(_ZERO_STEP, extent.end - start))
+
+    def _work(self) -> None:
+        gather = _Gather(self._sink)
+        try:
+            while job := self._jobs.get():
+                if not self._stopped.is_set():
+                    self._write(job, gather)
+                for piece in job:
+                    piece.release()
+        except BaseException as error:
+            self._stop(error)
+            # The reader must not wait for room in the queue.
+            while self._jobs.get():
+                pass
+
+    def _write(self, job: Job, gather: '_Gather') -> None:
+        for piece in job:
+            stored = piece.stored()
+            if piece.extent.kind is _extent.ExtentKind.DATA:
+                gather.put(piece.start, stored)
+                continue
+            with self._meter.spend(Stage.DECODE):
+                decoded = self._image.decode(piece.extent, stored)
+            gather.put(piece.start, memoryview(decoded))
+        gather.flush()
+
+
+class _Gather:
+    """Small neighbours become one write, from aligned memory."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._memory = memoryview(mmap.mmap(-1, _GATHER))
+        self._start = 0
+        self._length = 0
+
+    def put(self, start: int, view: memoryview) -> None:
+        """Bytes for that offset; larger ones than fit go on their own."""
+        if (start != self._start + self._length
+                or self._length + len(view) > _GATHER):
+            self.flush()
+            self._start = start
+        if len(view) >= _LARGE:
+            self.flush()
+            self._sink.write(start, view)
+            self._start = start + len(view)
+            return
+        self._memory[self._length:self._length + len(view)] = view
+        self._length += len(view)
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        if self._length:
+            self._sink.write(self._start, self._memory[:self._length])
+            self._start += self._length
+            self._length = 0

@@ -1,0 +1,118 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Block devices."""
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import time
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.targets import base
+
+# Numbers of <linux/fs.h>.
+_BLKROGET = 0x125e
+_BLKRRPART = 0x125f
+_BLKSSZGET = 0x1268
+_BLKGETSIZE64 = 0x80081272
+_BLKZEROOUT = 0x127f
+_INT = struct.Struct('i')
+_SIZE = struct.Struct('Q')
+_RANGE = struct.Struct('QQ')
+_REREAD_ATTEMPTS = 5
+
+
+class BlockTarget(base.Target):
+    """A disk or partition, held exclusively and written with direct I/O."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        self._zeroout = True
+        try:
+            # The kernel refuses O_EXCL for what is mounted or has holders.
+            self._buffered = os.open(
+                path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+            self._direct = os.open(
+                path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+            self._measure()
+        except OSError as error:
+            self.close()
+            raise self._not_opened(error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def reread_partitions(self) -> None:
+        for attempt in range(_REREAD_ATTEMPTS):
+            try:
+                fcntl.ioctl(self._buffered, _BLKRRPART)
+                return
+            except OSError as error:
+                # A device without partitions says EINVAL; udev may still
+                # look at one of them.
+                if error.errno != errno.EBUSY:
+                    return
+                time.sleep(0.2 * (attempt + 1))
+
+    def _measure(self) -> None:
+        if _INT.unpack(fcntl.ioctl(self._buffered, _BLKROGET,
+                                   bytes(_INT.size)))[0]:
+            raise self._read_only()
+        self.sector_size, = _INT.unpack(fcntl.ioctl(
+            self._buffered, _BLKSSZGET, bytes(_INT.size)))
+        self.size, = _SIZE.unpack(fcntl.ioctl(
+            self._buffered, _BLKGETSIZE64, bytes(_SIZE.size)))
+
+    def _zero_fast(self, offset: int, length: int) -> bool:
+        if not self._zeroout or (offset | length) % self.sector_size:
+            return False
+        try:
+            fcntl.ioctl(self._buffered, _BLKZEROOUT,
+                        _RANGE.pack(offset, length))
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY,
+                                   errno.EINVAL):
+                raise self.failed('zeroing', offset, error) from error
+            self._zeroout = False
+        return self._zeroout
+
+    def _not_opened(self, error: OSError) -> exceptions.TargetError:
+        if error.errno == errno.EBUSY:
+            return exceptions.TargetBusy(
+                self.path, expected='a disk that nobody uses',
+                found='one that is mounted or held by another device or '
+                'program',
+                fix='Unmount it; lsblk and fuser tell who holds it.')
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return self._read_only()
+        return exceptions.TargetError(
+            self.path, expected='a disk that can be opened',
+            found=error.strerror or str(error), fix='Check the device.')
+
+    def _read_only(self) -> exceptions.TargetReadOnly:
+        return exceptions.TargetReadOnly(
+            self.path, expected='a disk that can be written',
+            found='a write-protected one, or no permission',
+            fix='Use another disk, remove its protection (blockdev --setrw) '
+                'or run as root.')
+
+
+def is_block_device(path: str) -> bool:
+    """Whether there is a block device at that path."""
+    try:
+        return stat.S_ISBLK(os.stat(path).st_mode)
+    except OSError:
+        return False

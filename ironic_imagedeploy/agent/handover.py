@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the agent itself does to a disk around the writing of an image."""
+
+import typing
+
+from oslo_log import log
+
+from ironic_python_agent import config  # noqa: F401 (before disk_utils)
+from ironic_python_agent import disk_utils
+from ironic_python_agent import errors
+from ironic_python_agent.extensions import base
+
+from ironic_imagedeploy import engine
+
+LOG = log.getLogger(__name__)
+
+
+def forget_image() -> None:
+    """Let the agent not believe that an earlier image is on the disk."""
+    base.get_extension('standby').cached_image_id = None
+
+
+def make_bootable(image_info: dict[str, typing.Any], device: str,
+                  configdrive: str | None) -> dict[str, typing.Any]:
+    """Partition table, config drive and root UUID, the agent's own way.
+
+    :returns: the result of the agent's command prepare_image.
+    :raises RESTError: when the agent finds the disk unusable, which then
+        boots nothing.
+    """
+    try:
+        _fix_partition_table(device)
+        return _prepare_image(image_info, configdrive)
+    except BaseException:
+        forget_image()
+        _make_unbootable(device)
+        raise
+
+
+def _fix_partition_table(device: str) -> None:
+    """Move the backup GPT from the end of the image to that of the disk."""
+    try:
+        disk_utils.fix_gpt_partition(device, node_uuid=None)
+    except errors.DeploymentError as error:
+        LOG.warning('The backup GPT stays where the image ends: %s', error)
+    disk_utils.trigger_device_rescan(device)
+
+
+def _prepare_image(image_info: dict[str, typing.Any],
+                   configdrive: str | None) -> dict[str, typing.Any]:
+    """The rest of the agent's command, for an image that is there.
+
+    It does not write an image that it believes to be on the disk.
+    """
+    standby = base.get_extension('standby')
+    standby.partition_uuids = {}
+    standby.cached_image_id = image_info['id']
+    command = standby.prepare_image(image_info=image_info,
+                                    configdrive=configdrive)
+    result: dict[str, typing.Any] = command.wait()
+    return result
+
+
+def _make_unbootable(device: str) -> None:
+    try:
+        with engine.open_target(device) as target:
+            target.wipe_ends()
+    except engine.exceptions.TargetError as error:
+        LOG.error('The disk of a failed deployment may boot: %s', error)

@@ -1,0 +1,82 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The hardware manager that writes images in the deploy ramdisk."""
+
+import contextlib
+from collections.abc import Iterator
+import typing
+
+from ironic_python_agent import config  # noqa: F401 (before hardware)
+from ironic_python_agent import errors
+from ironic_python_agent import hardware
+
+from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy.agent import order
+from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.agent import web
+from ironic_imagedeploy import engine
+
+
+class ImageDeployHardwareManager(hardware.HardwareManager):
+    """Takes over the deploy step write_image, and nothing else."""
+
+    HARDWARE_MANAGER_NAME = 'ImageDeployHardwareManager'
+    HARDWARE_MANAGER_VERSION = '1'
+
+    def evaluate_hardware_support(self) -> int:
+        """Come before the generic manager on every machine."""
+        return hardware.HardwareSupport.SERVICE_PROVIDER
+
+    def write_image(self, node: dict[str, typing.Any],
+                    ports: list[dict[str, typing.Any]],
+                    image_info: dict[str, typing.Any],
+                    configdrive: str | None = None) -> dict[str, typing.Any]:
+        """Deploy step: check the image, stream it, prove it, make it boot.
+
+        :param node: the node as Ironic describes it.
+        :param ports: its ports; not used.
+        :param image_info: the image as Ironic describes it.
+        :param configdrive: the config drive, or its URL.
+        :returns: what the agent's own writer returns, and under
+            ``imagedeploy`` the report of the transfer.
+        :raises IncompatibleHardwareMethodError: when another deploy
+            interface is in charge: the agent's own writer is next.
+        :raises DeploymentError: when it failed; nothing boots then.
+        """
+        if not order.is_for_us(node):
+            raise errors.IncompatibleHardwareMethodError(
+                'the node does not use the deploy interface imagedeploy')
+        wanted = order.Order.read(node, image_info)
+        device = hardware.dispatch_to_managers('get_os_install_device',
+                                               permit_refresh=True)
+        handover.forget_image()
+        with (_agent_errors(),
+              web.open_image(image_info) as source,
+              engine.open_target(device) as target):
+            inspection = engine.inspect(source, wanted.expectation(target))
+            inspection.raise_if_refused()
+            report = engine.transfer(
+                inspection, target, read_back=wanted.policy.read_back,
+                workers=wanted.policy.workers or None,
+                progress=progress.publish)
+        result = handover.make_bootable(image_info, device, configdrive)
+        return {**result, 'imagedeploy': report.to_dict()}
+
+
+@contextlib.contextmanager
+def _agent_errors() -> Iterator[None]:
+    """The engine's errors as the agent's, with the same sentence."""
+    try:
+        yield
+    except engine.exceptions.ImageDeployError as error:
+        raise errors.DeploymentError(str(error)) from error

@@ -1,0 +1,105 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What Ironic ordered for a node, in the words of the engine."""
+
+import dataclasses
+import typing
+
+from oslo_config import cfg
+
+from ironic_python_agent import config  # noqa: F401 (before utils)
+from ironic_python_agent import errors
+from ironic_python_agent import hardware
+from ironic_python_agent import utils
+
+from ironic_imagedeploy.conf import policy
+from ironic_imagedeploy import engine
+
+CONF = cfg.CONF
+DEPLOY_INTERFACE = 'imagedeploy'
+
+
+def is_for_us(node: dict[str, typing.Any]) -> bool:
+    """Whether the node is being deployed by the imagedeploy interface."""
+    interface = (node.get('instance_info') or {}).get(
+        'deploy_interface', node.get('deploy_interface'))
+    return interface == DEPLOY_INTERFACE
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Order:
+    """An image and how to write it.
+
+    :ivar policy: what the operator allows and asks for.
+    :ivar disk_format: the format that the image must have.
+    :ivar checksum: what its stored bytes must hash to.
+    :ivar boot_mode: bios or uefi, how the node will boot.
+    :ivar arch: the processor's architecture.
+    """
+
+    policy: policy.Policy
+    disk_format: str | None
+    checksum: engine.Checksum | None
+    boot_mode: str
+    arch: str
+
+    @classmethod
+    def read(cls, node: dict[str, typing.Any],
+             image_info: dict[str, typing.Any]) -> 'Order':
+        """The order in a call of the deploy step write_image.
+
+        :raises DeploymentError: when it is not one that we can carry out.
+        """
+        if image_info.get('image_type') == 'partition':
+            raise errors.DeploymentError(
+                f'The image {image_info["id"]} is a partition image; '
+                'imagedeploy writes whole-disk images. Deploy it with the '
+                'deploy interface direct.')
+        sent = (node.get('driver_internal_info') or {}).get(
+            DEPLOY_INTERFACE) or {}
+        return cls(
+            policy=policy.Policy.from_conf(CONF).updated(sent),
+            disk_format=(image_info.get('disk_format')
+                         or sent.get('disk_format')),
+            checksum=_checksum(image_info, sent),
+            boot_mode=utils.get_node_boot_mode(node),
+            arch=hardware.dispatch_to_managers('get_cpus').architecture)
+
+    def expectation(self, target: engine.Target) -> engine.Expectation:
+        """What the image must be like to be deployed to that disk."""
+        return engine.Expectation(
+            disk_format=self.disk_format, image_type='whole-disk',
+            checksum=self.checksum, require_checksum=True,
+            permit_weak=CONF.md5_enabled,
+            permitted=self.policy.permitted_formats,
+            disk_size=target.size, sector_size=target.sector_size,
+            boot_mode=self.boot_mode, arch=self.arch)
+
+
+def _checksum(image_info: dict[str, typing.Any],
+              sent: dict[str, typing.Any]) -> engine.Checksum | None:
+    """The checksum as the conductor resolved it, else as Ironic gives it."""
+    algorithm = image_info.get('os_hash_algo')
+    value = image_info.get('os_hash_value')
+    try:
+        if sent.get('checksum'):
+            return engine.Checksum.parse(sent['checksum'])
+        if algorithm and value:
+            return engine.Checksum(algorithm, value)
+        if image_info.get('checksum'):
+            return engine.Checksum.parse(image_info['checksum'])
+    except ValueError as error:
+        raise errors.DeploymentError(
+            f'The image {image_info["id"]} has no usable checksum: {error}'
+        ) from error
+    return None

@@ -1,0 +1,88 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Images from web servers, asked for as the agent asks for them."""
+
+import base64
+import contextlib
+from collections.abc import Iterator
+import typing
+
+from oslo_config import cfg
+import requests
+
+from ironic_python_agent import config  # noqa: F401 (before utils)
+from ironic_python_agent import utils
+
+from ironic_imagedeploy import engine
+
+CONF = cfg.CONF
+
+
+@contextlib.contextmanager
+def open_image(image_info: dict[str, typing.Any]
+               ) -> Iterator[engine.Source]:
+    """Open the image with the agent's TLS, proxy and login options.
+
+    :raises SourceError: when no URL of the image can be opened.
+    """
+    login = _login(image_info)
+    timeout = CONF.image_download_connection_timeout
+    with utils.get_requests_session() as session:
+
+        def request(url: str, headers: dict[str, str]) -> requests.Response:
+            answer: requests.Response = session.get(
+                url, headers=headers, stream=True, auth=login,
+                timeout=timeout, proxies=_proxies(url, image_info))
+            return answer
+
+        location, *mirrors = image_info['urls']
+        with engine.open_source(
+                location, mirrors=mirrors, request=request, timeout=timeout,
+                retries=CONF.image_download_connection_retries) as source:
+            yield source
+
+
+class _Supplied(requests.auth.AuthBase):
+    """An Authorization header that the user of the node supplied."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __call__(self, request: requests.PreparedRequest
+                 ) -> requests.PreparedRequest:
+        request.headers['Authorization'] = self._value
+        return request
+
+
+def _login(image_info: dict[str, typing.Any]
+           ) -> requests.auth.AuthBase | None:
+    supplied = image_info.get('image_request_authorization')
+    if supplied:
+        return _Supplied(base64.b64decode(supplied).decode())
+    if image_info.get('image_server_auth_strategy') == 'http_basic':
+        return requests.auth.HTTPBasicAuth(
+            image_info.get('image_server_user') or '',
+            image_info.get('image_server_password') or '')
+    if CONF.image_server_auth_strategy == 'http_basic':
+        return requests.auth.HTTPBasicAuth(CONF.image_server_user or '',
+                                           CONF.image_server_password or '')
+    return None
+
+
+def _proxies(url: str, image_info: dict[str, typing.Any]) -> dict[str, str]:
+    # Given proxies win over the environment, no_proxy included: ask here.
+    no_proxy = image_info.get('no_proxy')
+    if no_proxy and requests.utils.should_bypass_proxies(url, no_proxy):
+        return {}
+    proxies: dict[str, str] = image_info.get('proxies') or {}
+    return proxies

@@ -1,0 +1,56 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the agent tells about a transfer, kept for operators."""
+
+import typing
+
+from ironic.common import exception
+from ironic.conductor import task_manager
+from ironic.drivers.modules import agent_client
+
+from ironic_imagedeploy.conductor import order
+
+STEP = 'write_image'
+COMMAND = 'execute_deploy_step'
+
+
+def keep(task: task_manager.TaskManager) -> None:
+    """Copy progress or report into driver_internal_info['imagedeploy']."""
+    node = task.node
+    if (node.deploy_step or {}).get('step') != STEP:
+        return
+    try:
+        commands = agent_client.get_client(task).get_commands_status(node)
+    except exception.AgentConnectionFailed:
+        # The step's own look at the agent decides what that means.
+        return
+    told = _told(commands[-1]) if commands else {}
+    known = node.driver_internal_info.get(order.KEY) or {}
+    if told and told.items() - known.items():
+        node.set_driver_internal_info(order.KEY, {**known, **told})
+        node.save()
+
+
+def _told(command: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    """The progress in a running or failed command, the report in a done one.
+    """
+    if command.get('command_name') != COMMAND:
+        return {}
+    result = command.get('command_result') or {}
+    if order.KEY in result:
+        progress = result[order.KEY].get('progress')
+        return {'progress': progress} if progress else {}
+    result = result.get('deploy_result')
+    if isinstance(result, dict) and order.KEY in result:
+        return {'report': result[order.KEY]}
+    return {}

@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The deploy interface imagedeploy."""
+
+import typing
+
+from ironic.common import metrics_utils
+from ironic.common import states
+from ironic.conductor import task_manager
+from ironic.conf import CONF
+from ironic.drivers import base
+from ironic.drivers.modules import agent
+
+from ironic_imagedeploy.conductor import agent_report
+from ironic_imagedeploy.conductor import hardware
+from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import order
+from ironic_imagedeploy.conductor import serving
+from ironic_imagedeploy.conf import opts
+
+METRICS = metrics_utils.get_metrics_logger(__name__)
+
+
+class ImageDeploy(agent.AgentDeploy):
+    """Like the interface direct, for images that are checked and streamed.
+
+    Everything that is not here is that of direct: the same instance_info,
+    the same steps, the same boot of the ramdisk and of the instance.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        opts.register_opts(CONF)
+        hardware.support_everywhere(type(self))
+
+    def supports_deploy(self, task: task_manager.TaskManager) -> bool:
+        """Whether autodetect may choose this interface for the node.
+
+        Autodetect asks only interfaces that an operator listed in
+        [DEFAULT]autodetect_deploy_interfaces. Of those nodes this one takes
+        the ones whose image it can write: a whole-disk image of a permitted
+        format from Glance, a web server or a file.
+        """
+        return images.deployable(task)
+
+    @METRICS.timer('ImageDeploy.validate')
+    def validate(self, task: task_manager.TaskManager) -> None:
+        """Validate the node, its instance_info and its image.
+
+        A deployment, which holds the node exclusively, starts with prepare():
+        the image is checked there, where a refusal is kept in last_error and
+        no request waits for an image server.
+
+        :raises InvalidParameterValue: with the reason.
+        :raises MissingParameterValue: when something was not given.
+        """
+        super().validate(task)
+        if task.shared and task.driver.storage.should_write_image(task):
+            images.check(task)
+
+    @METRICS.timer('ImageDeploy.prepare')
+    @task_manager.require_exclusive_lock
+    def prepare(self, task: task_manager.TaskManager) -> None:
+        """Check the image, then prepare the node; in this order.
+
+        :raises InvalidParameterValue: when the image is refused. Nothing was
+            done to the node by then, not even its power state was changed.
+        """
+        if (task.node.provision_state == states.DEPLOYING
+                and task.driver.storage.should_write_image(task)):
+            inspection = images.check(task)
+            order.give(task, inspection)
+        super().prepare(task)
+
+    def _update_instance_info(self, task: task_manager.TaskManager) -> None:
+        """Called by prepare(): make the image available to the node."""
+        task.node.instance_info = serving.instance_info(task)
+        task.node.save()
+
+    @METRICS.timer('ImageDeploy.check_agent')
+    @base.deploy_step(priority=85)
+    @task_manager.require_exclusive_lock
+    def check_agent(self, task: task_manager.TaskManager) -> None:
+        """Deploy step: fail before write_image if the ramdisk is not ours.
+
+        :raises InstanceDeployFailure: when it does not carry the agent side
+            and [imagedeploy]require_agent is set.
+        """
+        if task.driver.storage.should_write_image(task):
+            order.check_agent(task)
+
+    def process_next_step(self, task: task_manager.TaskManager,
+                          step_type: str, **kwargs: typing.Any) -> None:
+        """Called at each heartbeat: keep what the agent tells, go on."""
+        if step_type == 'deploy':
+            agent_report.keep(task)
+        super().process_next_step(task, step_type, **kwargs)

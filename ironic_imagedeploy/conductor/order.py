@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the conductor orders from the agent in the ramdisk."""
+
+from oslo_log import log
+
+from ironic.common import exception
+from ironic.conductor import task_manager
+from ironic.conf import CONF
+
+from ironic_imagedeploy.conf import policy
+from ironic_imagedeploy import engine
+
+LOG = log.getLogger(__name__)
+
+#: Where in driver_internal_info the agent finds its order.
+KEY = 'imagedeploy'
+HARDWARE_MANAGER = 'ImageDeployHardwareManager'
+_VERSIONS = 'hardware_manager_version'
+
+
+def give(task: task_manager.TaskManager,
+         inspection: engine.Inspection) -> None:
+    """Write the order for the image that was inspected into the node.
+
+    What an earlier deployment left there is forgotten.
+    """
+    checksum = inspection.expectation.checksum
+    node = task.node
+    node.set_driver_internal_info(KEY, {
+        **policy.Policy.from_conf(CONF).to_dict(),
+        'disk_format': inspection.format,
+        'checksum': checksum and f'{checksum.algorithm}:{checksum.value}'})
+    # An earlier ramdisk's answer says nothing about the one to come.
+    node.del_driver_internal_info(_VERSIONS)
+    node.save()
+
+
+def check_agent(task: task_manager.TaskManager) -> None:
+    """See whether somebody in the ramdisk will follow the order.
+
+    :raises InstanceDeployFailure: when nobody will and the operator wants
+        no other writer.
+    """
+    node = task.node
+    if not node.driver_internal_info.get(_VERSIONS):
+        # The agent was busy when it should have told.
+        task.driver.deploy.refresh_steps(task, 'deploy')
+    found = node.driver_internal_info.get(_VERSIONS) or {}
+    if HARDWARE_MANAGER in found:
+        return
+    if CONF.imagedeploy.require_agent:
+        raise exception.InstanceDeployFailure(
+            f'The deploy ramdisk of node {node.uuid} does not carry the agent '
+            f'side of imagedeploy: expected the hardware manager '
+            f'{HARDWARE_MANAGER}, found {", ".join(sorted(found)) or "none"}. '
+            'Add ironic-imagedeploy to the deploy ramdisk, or set '
+            '[imagedeploy]require_agent=False to let ironic-python-agent '
+            'write the image itself. The disk was not touched.')
+    LOG.warning('The deploy ramdisk of node %s does not carry the agent side '
+                'of imagedeploy: ironic-python-agent writes the image itself',
+                node.uuid)

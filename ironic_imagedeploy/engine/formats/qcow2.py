@@ -98,7 +98,7 @@ class Qcow2Image(base.Image):
         if count:
             yield run, count
 
-    def _level1(self) -> array[int]:
+    def _level1(self) -> 'array[int]':
         header = self._header
         needed = header.l1_entries_needed
         self.check_inside('the level 1 table', header.l1_table_offset,
@@ -211,7 +211,7 @@ class Qcow2Image(base.Image):
                             'entries without reserved bits')
 
 
-def _words(stored: bytes) -> array[int]:
+def _words(stored: bytes) -> 'array[int]':
     """Big-endian 64-bit words."""
     words = array('Q')
     words.frombytes(stored)

@@ -114,7 +114,8 @@ def _fail(args: argparse.Namespace, words: str, error: BaseException, *,
         traceback.print_exception(error)
     words = '; '.join([words, *getattr(error, '__notes__', ())])
     say(words)
-    failure = {'error': {'message': words, 'exit_status': status}}
+    failure: dict[str, typing.Any] = {
+        'error': {'message': words, 'exit_status': status}}
     if isinstance(error, engine.exceptions.ImageRefused):
         failure['error']['findings'] = [
             finding.to_dict() for finding in error.findings]

@@ -63,9 +63,9 @@ def write(args: argparse.Namespace) -> int:
     _check_distinct(args)
     with _open_source(args) as source:
         inspection = engine.inspect(source, _expectation(args))
-        inspection.raise_if_refused()
+        image = inspection.accepted()
         _warn(inspection)
-        with (_open_target(args, inspection.virtual_size) as target,
+        with (_open_target(args, image.virtual_size) as target,
               progress.display(args.progress, sys.stderr) as display):
             report = engine.transfer(
                 inspection, target, read_back=args.verify,
@@ -109,9 +109,10 @@ def _open_source(args: argparse.Namespace) -> engine.Source:
 
 def _expectation(args: argparse.Namespace) -> engine.Expectation:
     """What the options state; those that a command has not got, nothing."""
-    stated = {name: getattr(args, name, None) for name in (
-        'disk_format', 'image_type', 'checksum', 'disk_size', 'sector_size',
-        'boot_mode', 'arch')}
+    names = ('disk_format', 'image_type', 'checksum', 'disk_size',
+             'sector_size', 'boot_mode', 'arch')
+    stated: dict[str, typing.Any] = {
+        name: getattr(args, name, None) for name in names}
     return engine.Expectation(permitted=('raw', 'qcow2', *args.permit),
                               **stated)
 

@@ -21,10 +21,12 @@ import bisect
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import itertools
 import json
 
 from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import partitions
 
 KINDS = (engine.ExtentKind.DATA, engine.ExtentKind.COMPRESSED,
          engine.ExtentKind.ZERO)
@@ -33,6 +35,22 @@ COLUMNS = 72
 #: Partitions that are listed; a GPT rarely has more than a dozen.
 MAX_LISTED = 32
 
+_TYPES = {
+    partitions.ESP: 'EFI system',
+    partitions.BIOS_BOOT: 'BIOS boot',
+    '0fc63daf-8483-4772-8e79-3d69d8477de4': 'Linux file system',
+    '4f68bce3-e8cd-4db1-96e7-fbcaf984b709': 'Linux root (x86-64)',
+    'b921b045-1df0-41c3-af44-4c6f280d3fae': 'Linux root (ARM64)',
+    'bc13c2ff-59e6-4262-a352-b275fd6f7172': 'Linux boot',
+    '0657fd6d-a4ab-43c4-84e5-0933c84b4f4f': 'Linux swap',
+    'e6d6d379-f507-44c2-a23c-238f2a3df928': 'Linux LVM',
+    'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7': 'Windows data',
+    'e3c9e316-0b5c-4db8-817d-f92df00215ae': 'Windows reserved',
+    'de94bba4-06d1-4d40-a16a-bfd50179d6ac': 'Windows recovery',
+    '0x05': 'extended', '0x07': 'Windows data', '0x0c': 'FAT32',
+    '0x0f': 'extended', '0x82': 'Linux swap', '0x83': 'Linux',
+    '0x8e': 'Linux LVM', '0xef': 'EFI system',
+}
 # For each kind: a column that is mostly stored, one that is partly.
 _SHADES = {engine.ExtentKind.DATA: '█▄', engine.ExtentKind.COMPRESSED: '▓░',
            engine.ExtentKind.ZERO: '··'}
@@ -76,7 +94,7 @@ class Layout:
 
     def __init__(self, inspection: engine.Inspection, *, columns: int
                  ) -> None:
-        image = _image(inspection)
+        image = inspection.accepted()
         self.virtual_size = image.virtual_size
         self.partitions = sorted(inspection.partitions,
                                  key=lambda p: (p.start, p.number))
@@ -91,13 +109,17 @@ class Layout:
         self.extents = dict.fromkeys(KINDS, 0)
         self._sums = self._read(image.extents())
         self.columns = [self.usage(low, high)
-                        for low, high in zip(bounds, bounds[1:])]
+                        for low, high in itertools.pairwise(bounds)]
 
     def usage(self, start: int, end: int) -> Usage:
         """The usage between two cuts: bounds of columns or partitions."""
         low = bisect.bisect_left(self._cuts, start)
         high = bisect.bisect_left(self._cuts, min(end, self.virtual_size))
         return Usage(*(sum(sums[low:high]) for sums in self._sums))
+
+    def total(self, kind: engine.ExtentKind) -> int:
+        """Bytes of that kind on the whole disk."""
+        return sum(column.of(kind) for column in self.columns)
 
     def _read(self, extents: Iterable[engine.Extent]) -> list[list[int]]:
         cuts, last = self._cuts, len(self._cuts) - 2
@@ -140,7 +162,7 @@ def json_pieces(inspection: engine.Inspection) -> Iterator[str]:
                            for partition in inspection.partitions]
     yield json.dumps(known).removesuffix('}') + ', "extents": ['
     separator = '\n'
-    for extent in _image(inspection).extents():
+    for extent in inspection.accepted().extents():
         yield separator + json.dumps({
             'start': extent.start, 'length': extent.length,
             'kind': extent.kind.name.lower(),
@@ -152,8 +174,8 @@ def json_pieces(inspection: engine.Inspection) -> Iterator[str]:
 
 def facts(inspection: engine.Inspection) -> str:
     """What the image is, in a line."""
-    known = [inspection.format,
-             f'{text.size(inspection.virtual_size)} disk',
+    image = inspection.accepted()
+    known = [image.format_name, f'{text.size(image.virtual_size)} disk',
              f'{text.size(inspection.stored_size)} stored']
     if inspection.partition_table:
         known.append(inspection.partition_table)
@@ -162,16 +184,15 @@ def facts(inspection: engine.Inspection) -> str:
     return ', '.join(known)
 
 
+def type_name(partition: engine.Partition) -> str:
+    """What the type of the partition means, or its number."""
+    return _TYPES.get(partition.type, partition.type)
+
+
 def overlooked(layout: Layout) -> str:
     """The line about the partitions that are not listed, or nothing."""
     more = len(layout.partitions) - MAX_LISTED
     return f'and {more} more partitions' if more > 0 else ''
-
-
-def _image(inspection: engine.Inspection) -> engine.Image:
-    if inspection.image is None:
-        raise ValueError('a refused image has no map')
-    return inspection.image
 
 
 def _table(layout: Layout) -> list[str]:
@@ -182,9 +203,9 @@ def _table(layout: Layout) -> list[str]:
         rows.append((f'{partition.number}{"*" if partition.bootable else ""}',
                      text.size(partition.start), text.size(partition.length),
                      text.share(usage.stored, usage.total),
-                     text.printable(partition.type),
+                     type_name(partition),
                      text.printable(partition.name)))
-    widths = [max(map(len, column)) for column in zip(*rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     shown = [f'{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  '
              f'{row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}  '
              f'{row[4]:<{widths[4]}}  {row[5]}'.rstrip() for row in rows]
@@ -216,8 +237,7 @@ def _mark(usage: Usage, marks: dict[engine.ExtentKind, str]) -> str:
 
 
 def _legend(layout: Layout, kind: engine.ExtentKind, marks: str) -> str:
-    amount = sum(column.of(kind) for column in layout.columns)
-    count = layout.extents[kind]
+    amount = layout.total(kind)
     return (f'{marks} {kind.name.lower():<10}  {text.size(amount):>8}  '
             f'{text.share(amount, layout.virtual_size):>4}  '
-            f'{count} {"extent" if count == 1 else "extents"}')
+            f'{text.counted(layout.extents[kind], "extent")}')

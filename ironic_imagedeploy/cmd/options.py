@@ -14,10 +14,10 @@
 
 import argparse
 from collections.abc import Callable
+from importlib import metadata
 import os
 import pathlib
 
-import ironic_imagedeploy
 from ironic_imagedeploy.cmd import progress
 from ironic_imagedeploy import engine
 
@@ -42,8 +42,9 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command
         prog='ironic-imagedeploy', epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Check disk images, and write them to disks in one pass.')
-    whole.add_argument('--version', action='version',
-                       version=f'%(prog)s {ironic_imagedeploy.__version__}')
+    whole.add_argument(
+        '--version', action='version',
+        version=f'%(prog)s {metadata.version("ironic-imagedeploy")}')
     commands = whole.add_subparsers(required=True, metavar='COMMAND')
 
     sub = _command(commands, 'check', check,

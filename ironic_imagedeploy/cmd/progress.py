@@ -31,7 +31,7 @@ CHOICES = ('auto', 'plain', 'none')
 INTERVAL = 5.0
 
 _PHASES = {'write': 'writing', 'read-back': 'reading back',
-           'finish': 'finishing'}
+           'finish': 'finishing', 'compare': 'comparing'}
 _EIGHTHS = ' ▏▎▍▌▋▊▉█'
 _LABEL = max(map(len, _PHASES.values()))
 
@@ -122,7 +122,7 @@ def line(progress: engine.Progress) -> str:
              f'{text.size(progress.done)} of {text.size(progress.total)}']
     if progress.bytes_per_second > 0:
         words.append(f'{text.size(progress.bytes_per_second)}/s')
-        words.append(f'{_time_left(progress)} left')
+        words += _time_left(progress)
     if progress.bottleneck:
         words.append(f'limited by {progress.bottleneck}')
     return ', '.join(words)
@@ -137,7 +137,7 @@ def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
             f'{text.size(progress.total)}']
     if progress.bytes_per_second > 0:
         tail.append(f'  {text.size(progress.bytes_per_second):>8}/s')
-        tail.append(f'  {_time_left(progress)} left')
+        tail += [f'  {left}' for left in _time_left(progress)]
     if progress.bottleneck:
         tail.append(f'  ({progress.bottleneck})')
     # A full last column would wrap the line: stay one short of it.
@@ -179,9 +179,11 @@ def _label(progress: engine.Progress) -> str:
     return _PHASES.get(progress.phase, progress.phase)
 
 
-def _time_left(progress: engine.Progress) -> str:
-    left = max(progress.total - progress.done, 0)
-    return text.duration(left / progress.bytes_per_second)
+def _time_left(progress: engine.Progress) -> list[str]:
+    left = progress.total - progress.done
+    if left <= 0:
+        return []
+    return [f'{text.duration(left / progress.bytes_per_second)} left']
 
 
 def _columns(stream: typing.TextIO) -> int:

@@ -84,7 +84,7 @@ def _finding(finding: engine.Finding) -> list[str]:
 def _results(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
     yield 'read', _exact(report['bytes_read']) + _resumes(report['resumes'])
     yield 'written', _exact(report['bytes_written'])
-    yield 'zeroed', _exact(report['bytes_zeroed'])
+    yield 'zeroed', _zeroed(report)
     yield 'checksum', _checksum(report['checksum'])
     yield 'read-back', _READ_BACK.get(report['read_back'],
                                       report['read_back'])
@@ -115,10 +115,17 @@ def _checksum(checksum: Mapping[str, typing.Any] | None) -> str:
     return f'NOT VERIFIED, nothing to compare with: {value}'
 
 
+def _zeroed(report: Mapping[str, typing.Any]) -> str:
+    words = _exact(report['bytes_zeroed'])
+    if cost := report['zeroes_written']:
+        words += f', {text.size(cost)} of it by writing zeroes'
+    return words
+
+
 def _resumes(count: int) -> str:
     if not count:
         return ''
-    return f', resumed {count} {"time" if count == 1 else "times"}'
+    return f', resumed {text.counted(count, "time")}'
 
 
 def _exact(amount: int) -> str:

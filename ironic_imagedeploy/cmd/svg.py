@@ -91,7 +91,7 @@ def _partitions(layout: layouts.Layout) -> Iterator[str]:
         left = _x(partition.start, layout)
         right = _x(partition.start + partition.length, layout)
         width = max(right - left, 1.0)
-        title = (f'{_number(partition)} {partition.name or partition.type}, '
+        title = (f'{_number(partition)} {_name(partition)}, '
                  f'{text.size(partition.length)} at '
                  f'{text.size(partition.start)}')
         yield _rect(left, _TOP, width, _PARTITIONS,
@@ -103,9 +103,11 @@ def _label(partition: engine.Partition, left: float, width: float
            ) -> Iterator[str]:
     """What fits into the box of a partition; the rest is cut off."""
     room = int((width - 8) / _CHARACTER)
-    if room < len(str(partition.number)):
+    label = str(partition.number)
+    if room < len(label):
         return
-    label = f'{partition.number} {partition.name or partition.type}'
+    if room >= len(label) + 4:
+        label += f' {_name(partition)}'
     yield (f'<svg x="{left:.6g}" y="{_TOP}" width="{width:.6g}" '
            f'height="{_PARTITIONS}">')
     yield _text(5, 19, _shorten(label, room))
@@ -146,10 +148,10 @@ def _legend(layout: layouts.Layout) -> Iterator[str]:
     top = _TOP + _PARTITIONS + _EXTENTS + 42
     x = float(_MARGIN)
     for kind in layouts.KINDS:
-        amount = sum(column.of(kind) for column in layout.columns)
+        amount, count = layout.total(kind), layout.extents[kind]
         label = (f'{kind.name.lower()}: {text.size(amount)} '
                  f'({text.share(amount, layout.virtual_size)}) in '
-                 f'{layout.extents[kind]} extents')
+                 f'{text.counted(count, "extent")}')
         yield _rect(x, top, 14, 14, _FILL[kind])
         yield _text(x + 20, top + 12, label)
         x += 50 + len(label) * _CHARACTER
@@ -164,13 +166,17 @@ def _table(layout: layouts.Layout) -> Iterator[str]:
         cells = (f'{text.size(partition.length)} at '
                  f'{text.size(partition.start)}',
                  f'{text.share(usage.stored, usage.total)} stored',
-                 _shorten(partition.type, 44))
+                 layouts.type_name(partition))
         name = f'{_number(partition)} {partition.name}'
-        yield ''.join([_text(_MARGIN, y, _shorten(name, 40)),
-                       *(_text(x, y, cell, 'faint')
-                         for x, cell in zip((330, 530, 650), cells))])
+        yield _text(_MARGIN, y, _shorten(name, 40))
+        for x, cell in zip((330, 530, 650), cells, strict=True):
+            yield _text(x, y, cell, 'faint')
     if more := layouts.overlooked(layout):
         yield _text(_MARGIN, top + layouts.MAX_LISTED * _LINE, more, 'faint')
+
+
+def _name(partition: engine.Partition) -> str:
+    return partition.name or layouts.type_name(partition)
 
 
 def _number(partition: engine.Partition) -> str:

@@ -19,13 +19,13 @@ def size(count: float) -> str:
     """A number of bytes with three significant digits, as ``2.20 GiB``."""
     if count < 1024:
         return f'{count:.0f} B'
-    unit = 'B'
-    for unit in _UNITS:
+    unit = 0
+    count /= 1024
+    while count >= 1023.5 and unit < len(_UNITS) - 1:
+        unit += 1
         count /= 1024
-        if count < 1023.5:
-            break
     digits = 2 if count < 9.995 else 1 if count < 99.95 else 0
-    return f'{count:.{digits}f} {unit}'.replace('.00 ', ' ').replace(
+    return f'{count:.{digits}f} {_UNITS[unit]}'.replace('.00 ', ' ').replace(
         '.0 ', ' ')
 
 
@@ -51,6 +51,11 @@ def share(part: int, whole: int) -> str:
     if percent < 1:
         return '<1%'
     return f'{min(percent, 99):.0f}%'
+
+
+def counted(count: int, noun: str) -> str:
+    """How many of them, as ``1 extent`` or ``2 extents``."""
+    return f'{count} {noun}{"" if count == 1 else "s"}'
 
 
 def printable(text: str) -> str:

@@ -197,7 +197,8 @@ def first_difference(one: pathlib.Path, other: pathlib.Path, size: int
                             strict=True):
         if ours != theirs:
             return position + next(
-                index for index, (a, b) in enumerate(zip(ours, theirs))
+                index for index, (a, b) in enumerate(
+                    zip(ours, theirs, strict=True))
                 if a != b)
         position += len(ours)
     return None

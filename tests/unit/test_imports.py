@@ -72,7 +72,6 @@ RULES = {
     'engine/extent.py': (
         ['ironic_imagedeploy.engine.exceptions'],
         ['ironic_imagedeploy.engine.sources',
-         'ironic_imagedeploy.engine.streams',
          'ironic_imagedeploy.engine.codecs',
          'ironic_imagedeploy.engine.formats',
          'ironic_imagedeploy.engine.inspection']),

@@ -22,6 +22,7 @@ from ironic.drivers import base
 from ironic.drivers.modules import agent
 
 from ironic_imagedeploy.conductor import agent_report
+from ironic_imagedeploy.conductor import checks
 from ironic_imagedeploy.conductor import hardware
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import order
@@ -66,7 +67,7 @@ class ImageDeploy(agent.AgentDeploy):
         """
         super().validate(task)
         if task.shared and task.driver.storage.should_write_image(task):
-            images.check(task)
+            checks.check_image(task)
 
     @METRICS.timer('ImageDeploy.prepare')
     @task_manager.require_exclusive_lock
@@ -78,7 +79,7 @@ class ImageDeploy(agent.AgentDeploy):
         """
         if (task.node.provision_state == states.DEPLOYING
                 and task.driver.storage.should_write_image(task)):
-            inspection = images.check(task)
+            inspection = checks.check_image(task)
             order.give(task, inspection)
         super().prepare(task)
 

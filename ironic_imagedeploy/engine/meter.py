@@ -51,13 +51,16 @@ ProgressCall = Callable[[Progress], None]
 
 
 class Meter:
-    """Counts for one transfer; its methods may be called by any thread.
+    """Counts for one transfer; any thread may add.
 
     :param total: bytes of the disk.
+    :param call: told of the progress by :meth:`enter` and :meth:`tick`.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, call: ProgressCall | None = None) -> None:
         self.total = total
+        self._call = call
+        self._phase = ''
         self.read = 0
         self.written = 0
         self.zeroed = 0
@@ -99,8 +102,15 @@ class Meter:
             return str(Stage.DECODE)
         return str(Stage.DISK)
 
-    def progress(self, phase: str) -> Progress:
-        """How far it is now."""
-        done = min(self.written + self.zeroed, self.total)
-        return Progress(phase, done, self.total,
-                        done / max(self.elapsed, 1e-9), self.bottleneck)
+    def enter(self, phase: str) -> None:
+        """The next phase begins."""
+        self._phase = phase
+        self.tick()
+
+    def tick(self) -> None:
+        """Tell how far it is now."""
+        if self._call:
+            done = min(self.written + self.zeroed, self.total)
+            self._call(Progress(self._phase, done, self.total,
+                                done / max(self.elapsed, 1e-9),
+                                self.bottleneck))

@@ -68,6 +68,8 @@ class Stream:
     :param testimony: what was read of the file before.
     :param sink: where the disk's bytes go.
     :param algorithm: of the checksum of the stored bytes.
+    :param meter: counts; it also calls back now and then, from the thread
+        that calls :meth:`run`.
     :param workers: threads that decode and write; None: one a processor.
     """
 
@@ -83,32 +85,34 @@ class Stream:
         self._pool = buffers.BufferPool()
         self._to_hash: queue.SimpleQueue[buffers.Chunk | None] = (
             queue.SimpleQueue())
-        self._jobs: queue.Queue[Job | None] = queue.Queue(_JOBS)
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_JOBS)
         self._stopped = threading.Event()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
 
-    def run(self, tick: Callable[[], None]) -> str:
+    def run(self) -> str:
         """Stream all of it.
 
-        :param tick: called now and then by the calling thread.
         :returns: the checksum of the file in hexadecimal digits.
         :raises ImageDeployError: the first one of all threads.
         """
-        threads = [self._thread(part) for part in (
-            self._read, self._hash_chunks, self._zero,
-            *[self._work] * self._workers)]
+        reader = self._thread(self._read)
+        others = [self._thread(part) for part in (
+            self._hash_chunks, self._zero, *[self._work] * self._workers)]
         try:
-            for thread in threads:
-                while thread.is_alive():
+            for thread in (reader, *others):
+                while thread.is_alive() and not self._stopped.is_set():
                     thread.join(_TICK)
-                    tick()
+                    self._meter.tick()
         except BaseException as error:
             self._stop(error)
-            # Nothing may be written after this method has returned.
-            for thread in threads:
-                thread.join()
+        # Nothing may be written after this method has returned. The reader
+        # writes nothing, and may be waiting for a silent server.
+        for thread in others:
+            thread.join()
         if self._error:
+            reader.join(_TICK)
             raise self._error
         return self._hash.hexdigest()
 
@@ -130,6 +134,13 @@ class Stream:
             self._error = self._error or error
         self._stopped.set()
         self._pool.stop()
+        self._room.release()
+        self._end_of_work()
+
+    def _end_of_work(self) -> None:
+        self._to_hash.put(None)
+        for _ in range(self._workers):
+            self._jobs.put(None)
 
     def _read(self) -> None:
         source = self._image.source
@@ -145,9 +156,7 @@ class Stream:
                 self._hand_out(chunk, cutter)
         finally:
             incoming.close()
-            self._to_hash.put(None)
-            for _ in range(self._workers):
-                self._jobs.put(None)
+            self._end_of_work()
         if position != source.size:
             raise exceptions.SourceTruncated(
                 source.name, expected=f'{source.size} bytes',
@@ -184,18 +193,20 @@ class Stream:
         chunk.release()
 
     def _submit(self, job: Job) -> None:
+        with self._meter.spend(Stage.WAIT):
+            self._room.acquire()
         if self._stopped.is_set():
             raise buffers.Stopped()
-        with self._meter.spend(Stage.WAIT):
-            self._jobs.put(job)
+        self._jobs.put(job)
 
     def _hash_chunks(self) -> None:
         while chunk := self._to_hash.get():
-            if not self._stopped.is_set():
-                passing = chunk.view(chunk.position, chunk.end)
-                with self._meter.spend(Stage.DECODE):
-                    self._hash.update(passing)
-                self._testimony.observe(chunk.position, passing)
+            if self._stopped.is_set():
+                return
+            passing = chunk.view(chunk.position, chunk.end)
+            with self._meter.spend(Stage.DECODE):
+                self._hash.update(passing)
+            self._testimony.observe(chunk.position, passing)
             chunk.release()
 
     def _zero(self) -> None:
@@ -209,17 +220,13 @@ class Stream:
 
     def _work(self) -> None:
         gather = _Gather(self._sink)
-        try:
-            while job := self._jobs.get():
-                if not self._stopped.is_set():
-                    self._write(job, gather)
-                for piece in job:
-                    piece.release()
-        except BaseException as error:
-            self._stop(error)
-            # The reader must not wait for room in the queue.
-            while self._jobs.get():
-                pass
+        while job := self._jobs.get():
+            if self._stopped.is_set():
+                return
+            self._write(job, gather)
+            for piece in job:
+                piece.release()
+            self._room.release()
 
     def _write(self, job: Job, gather: '_Gather') -> None:
         for piece in job:

@@ -13,8 +13,6 @@
 """From the source through the image to the target: the only place where they
 meet."""
 
-from collections.abc import Callable
-
 from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import ends
 from ironic_imagedeploy.engine import exceptions
@@ -39,7 +37,7 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     :param target: opened exclusively by the caller.
     :param read_back: compare the target with what was written: ``none``,
         ``sample`` (one write of 16) or ``full``.
-    :param progress: called about twice a second.
+    :param progress: called about twice a second, by this thread.
     :param workers: threads that decode and write; one a processor by
         default.
     :raises ImageRefused: when the image was not accepted.
@@ -49,19 +47,19 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     """
     image = inspection.accepted()
     check_fit(inspection, target)
-    meter = _meter.Meter(image.virtual_size)
-    report = _ticker(meter, progress)
+    meter = _meter.Meter(image.virtual_size, progress)
     held = ends.HeldEnds(image.virtual_size)
     ledger = verify.Ledger(read_back)
 
+    meter.enter('write')
     target.wipe_ends()
     value = _stream(inspection, _Disk(target, held, ledger, meter), meter,
-                    report('write'), workers)
+                    workers)
     target.flush()
     checksum = check(inspection, value)
-    report('read-back')()
+    meter.enter('read-back')
     ledger.verify(target)
-    report('finish')()
+    meter.enter('finish')
     held.write(target)
     if read_back != 'none':
         verify.verify_ends(held, target)
@@ -78,11 +76,11 @@ def compare(inspection: _inspection.Inspection, target: targets.Target, *,
     """
     image = inspection.accepted()
     check_fit(inspection, target)
-    meter = _meter.Meter(image.virtual_size)
-    report = _ticker(meter, progress)
+    meter = _meter.Meter(image.virtual_size, progress)
+    meter.enter('compare')
     target.drop_cache()
     value = _stream(inspection, verify.Comparison(target, meter), meter,
-                    report('compare'), workers)
+                    workers)
     checksum = check(inspection, value)
     return _summary(inspection, target, meter, checksum, 'full')
 
@@ -154,22 +152,11 @@ class _Disk:
 
 
 def _stream(inspection: _inspection.Inspection, sink: stream.Sink,
-            meter: _meter.Meter, tick: Callable[[], None],
-            workers: int | None) -> str:
+            meter: _meter.Meter, workers: int | None) -> str:
     return stream.Stream(
         inspection.accepted(), inspection.source.testimony(), sink,
         algorithm=_algorithm(inspection.expectation.checksum), meter=meter,
-        workers=workers).run(tick)
-
-
-def _ticker(meter: _meter.Meter, progress: _meter.ProgressCall | None
-            ) -> Callable[[str], Callable[[], None]]:
-    def of_phase(phase: str) -> Callable[[], None]:
-        def tick() -> None:
-            if progress:
-                progress(meter.progress(phase))
-        return tick
-    return of_phase
+        workers=workers).run()
 
 
 def _algorithm(expected: _checksum.Checksum | None) -> str:

@@ -32,7 +32,8 @@ trap 'rm -rf "$logs"' EXIT
 
 # The sum of what stands behind some labels in the totals that stestr prints.
 total() {
-    grep -E "^ - ($2): [0-9]+$" "$1" | awk '{ sum += $NF } END { print sum + 0 }'
+    grep -E "^ - ($2): [0-9]+$" "$1" |
+        awk '{ sum += $NF } END { print sum + 0 }'
 }
 
 run_tests() {

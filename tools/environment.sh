@@ -104,14 +104,15 @@ print(setup["extras"].get("fast"))'
             echo "Python environment in $VENV" >&2
             python3 -m venv "$VENV" &&
             "$VENV/bin/pip" install -q --upgrade pip setuptools pbr wheel &&
-            (cd "$CHECKOUT" && "$VENV/bin/pip" install -q \
+            (cd "$CHECKOUT" &&
+                PYTHONWARNINGS=ignore "$VENV/bin/pip" install -q \
                 --no-build-isolation "${requirements[@]/#/-r}" \
                 -e ".[fast]") &&
             touch "$VENV/.complete" || exit
         fi
         # An editable installation points to one checkout: this one, from now.
-        "$VENV/bin/pip" install -q --no-deps --no-build-isolation \
-            -e "$CHECKOUT"
+        PYTHONWARNINGS=ignore "$VENV/bin/pip" install -q --no-deps \
+            --no-build-isolation -e "$CHECKOUT"
     ) 9>"$VENV.lock" || return
     PATH=$VENV/bin:$PATH
     export VENV PATH

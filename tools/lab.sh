@@ -32,22 +32,31 @@ lab=
 # The lab's processes, mounts, bridge and taps live in namespaces of its own
 # and end with the first process in there; only the files are left to remove.
 clean_up() {
+    local first
     trap '' INT TERM
     if [ -n "$lab" ]; then
+        first=$(cat "/proc/$lab/task/$lab/children" 2>/dev/null || true)
         kill -KILL "$lab" 2>/dev/null || true
         wait "$lab" 2>/dev/null || true
+        for _ in {1..100}; do
+            [ -n "$first" ] && kill -0 $first 2>/dev/null || break
+            sleep 0.1
+        done
     fi
     rm -rf "$state"
 }
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'echo "interrupted" >&2; exit 130' INT
+trap 'echo "terminated" >&2; exit 143' TERM
 
 cd "$CHECKOUT"
 export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-setpriv --pdeathsig KILL \
-    unshare --mount --pid --mount-proc --fork --kill-child \
-    python -m tests.lab --state-dir "$state" "$@" <&0 &
+(
+    export LAB_PID=$BASHPID
+    exec setpriv --pdeathsig KILL \
+        unshare --mount --pid --mount-proc --fork --kill-child \
+        python -m tests.lab --state-dir "$state" "$@"
+) <&0 &
 lab=$!
 status=0
 wait "$lab" || status=$?

@@ -19,6 +19,7 @@ import select
 import shutil
 import signal
 import sys
+import time
 
 from tests.lab import checks
 from tests.lab import progress
@@ -93,11 +94,16 @@ def _too_long(number: int, frame: object) -> None:
 
 
 def _keep(state: pathlib.Path, seconds: int) -> None:
+    outer = os.environ['LAB_PID']
     progress.say(f'still running, files in {state}; to look inside: '
-                 f'nsenter --target $(pgrep -nf "python -m tests.lab --st") '
-                 '--net --pid --mount')
-    progress.say(f'Enter ends it, or {seconds} s')
-    select.select([sys.stdin], [], [], seconds)
+                 f'nsenter --target $(cat /proc/{outer}/task/{outer}/children)'
+                 ' --net --pid --mount')
+    if sys.stdin.isatty():
+        progress.say(f'Enter ends it, or {seconds} s')
+        select.select([sys.stdin], [], [], seconds)
+    else:
+        progress.say(f'ends in {seconds} s')
+        time.sleep(seconds)
 
 
 if __name__ == '__main__':

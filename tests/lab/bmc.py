@@ -34,13 +34,14 @@ PORT = 8000
 
 
 def configuration(machines: Sequence[machine.Machine], address: str,
-                  state: pathlib.Path) -> str:
+                  accelerated: bool, state: pathlib.Path) -> str:
     """The text of the BMC's configuration file.
 
+    :param accelerated: the machines run under KVM
     :param state: a directory for what the BMC remembers
     """
     return json.dumps({
-        'address': address, 'state': str(state),
+        'address': address, 'accelerated': accelerated, 'state': str(state),
         'machines': [{**vars(each), 'directory': str(each.directory)}
                      for each in machines]})
 
@@ -48,8 +49,9 @@ def configuration(machines: Sequence[machine.Machine], address: str,
 class PoweredMachine:
     """A machine and the qemu that it is while its power is on."""
 
-    def __init__(self, hardware: machine.Machine) -> None:
+    def __init__(self, hardware: machine.Machine, accelerated: bool) -> None:
         self._hardware = hardware
+        self._accelerated = accelerated
         self._qemu: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
@@ -65,7 +67,8 @@ class PoweredMachine:
                 return
             with (self._hardware.directory / 'qemu.log').open('ab') as log:
                 self._qemu = subprocess.Popen(
-                    self._hardware.command(boot_device, media),
+                    self._hardware.command(boot_device, media,
+                                           self._accelerated),
                     stdin=subprocess.PIPE, stdout=log, stderr=log, text=True)
 
     def switch_off(self) -> None:
@@ -124,8 +127,9 @@ def main() -> None:
         machine.Machine(**{**each, 'directory':
                            pathlib.Path(each['directory'])})
         for each in settings['machines']]
-    QemuDriver.machines = {each.uuid: PoweredMachine(each)
-                           for each in machines}
+    QemuDriver.machines = {
+        each.uuid: PoweredMachine(each, settings['accelerated'])
+        for each in machines}
     # The emulator names its driver classes itself and offers no choice.
     fakedriver.FakeDriver = QemuDriver
     emulator.app.configure(extra_config={

@@ -38,10 +38,12 @@ class Cloud:
     def upload(self, name: str, path: pathlib.Path,
                disk_format: str) -> _image.Image:
         """Put a file into Glance, declared as of this format."""
-        return self._connection.image.create_image(
+        image = self._connection.image
+        created = image.create_image(
             name, filename=str(path), disk_format=disk_format,
             container_format='bare', visibility='public', wait=True,
             timeout=120)
+        return image.get_image(created.id)
 
     def enrol(self, hardware: machine.Machine,
               deploy_interface: str) -> _node.Node:

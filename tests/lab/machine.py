@@ -31,13 +31,25 @@ class Machine:
     """A machine, its files in a directory of its own."""
 
     name: str
-    uuid: str
-    mac: str
-    tap: str
+    number: int
     directory: pathlib.Path
-    disk_size: int
+    disk_size: int = 6 << 30
     memory_mib: int = 3072
-    accelerated: bool = False
+
+    @property
+    def uuid(self) -> str:
+        """What Redfish and the firmware call the machine."""
+        return f'7d3c0b1e-1ab0-4000-8000-{self.number:012x}'
+
+    @property
+    def mac(self) -> str:
+        """The address of its only network interface."""
+        return f'52:54:00:42:00:{self.number:02x}'
+
+    @property
+    def tap(self) -> str:
+        """The host's end of that interface."""
+        return f'lab{self.number}'
 
     @property
     def disk(self) -> pathlib.Path:
@@ -57,17 +69,19 @@ class Machine:
         shutil.copy(_FIRMWARE_VARIABLES, self.directory / 'variables.fd')
         self.console.touch()
 
-    def command(self, boot_device: str, media: str | None) -> list[str]:
+    def command(self, boot_device: str, media: str | None,
+                accelerated: bool) -> list[str]:
         """The command line that switches the machine on.
 
         :param boot_device: what Redfish calls it: Hdd, Cd
         :param media: an ISO image in the virtual CD drive
+        :param accelerated: by KVM
         """
         order = {'Cd': 2, 'Hdd': 2} | {boot_device: 1}
         command = [
             'qemu-system-x86_64', '-name', self.name, '-uuid', self.uuid,
             '-machine', 'q35', '-smp', '2', '-m', str(self.memory_mib),
-            *(_VIRTUALIZED if self.accelerated else _EMULATED),
+            *(_VIRTUALIZED if accelerated else _EMULATED),
             '-nodefaults', '-display', 'none', '-monitor', 'stdio',
             '-chardev', f'file,id=serial,path={self.console},append=on',
             '-serial', 'chardev:serial',

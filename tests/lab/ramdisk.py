@@ -63,8 +63,8 @@ def build(checkout: pathlib.Path, work: pathlib.Path) -> Ramdisk:
     requirements = _requirements(checkout)
     base = cache.get(
         'ramdisk', [pathlib.Path(__file__), pathlib.Path(debian.__file__),
-                    _FILES / 'ramdisk-init', _FILES / 'ramdisk-udhcpc',
-                    *requirements, sys.version],
+                    *sorted(_FILES.glob('ramdisk-*')), *requirements,
+                    sys.version],
         lambda directory: _build_base(directory, requirements))
     layer = _build_layer(checkout, work / 'layer')
     initramfs = work / 'ramdisk'
@@ -101,10 +101,12 @@ def _build_base(directory: pathlib.Path, requirements: list[str]) -> None:
                   tree / 'usr/lib/modules' / version)
     commands.run('depmod', '-b', tree, version)
     _pip_install(tree / _SITE, requirements)
-    shutil.copy(_FILES / 'ramdisk-init', tree / 'init')
-    shutil.copy(_FILES / 'ramdisk-udhcpc', tree / 'etc/udhcpc')
-    for path in (tree / 'init', tree / 'etc/udhcpc'):
-        path.chmod(0o755)
+    for name, path in (('ramdisk-init', 'init'),
+                       ('ramdisk-udhcpc', 'etc/udhcpc'),
+                       ('ramdisk-poweroff', 'usr/local/sbin/poweroff'),
+                       ('ramdisk-poweroff', 'usr/local/sbin/reboot')):
+        shutil.copy(_FILES / name, tree / path)
+        (tree / path).chmod(0o755)
     _archive(tree, directory / 'ramdisk.cpio')
     commands.run('zstd', '-q', '-T0', '-9', '--rm',
                  directory / 'ramdisk.cpio', '-o', directory / 'ramdisk')

@@ -76,13 +76,14 @@ class Services:
             {'OS_GLANCE_CONFIG_DIR': str(home)})
         service.wait_until(lambda: _answers(f'{GLANCE_URL}/versions'), 90)
 
-    def start_bmc(self, machines: Sequence[machine.Machine]) -> None:
-        """Start the Redfish service of these machines."""
+    def start_bmc(self, machines: Sequence[machine.Machine],
+                  accelerated: bool) -> None:
+        """Start the Redfish service of these machines, off as yet."""
         home = self.state / 'bmc'
         home.mkdir()
         configuration = home / 'bmc.json'
         configuration.write_text(
-            bmc.configuration(machines, network.ADDRESS, home))
+            bmc.configuration(machines, network.ADDRESS, accelerated, home))
         service = self._start('bmc', [sys.executable, '-m', 'tests.lab.bmc',
                                       str(configuration)])
         service.wait_until(lambda: _answers(f'{BMC_URL}/redfish/v1/'), 30)

@@ -12,7 +12,7 @@
 
 """What the functional tests stand on: directories, disks, the program."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import io
@@ -83,6 +83,16 @@ class FunctionalTestCase(unittest.TestCase):
                         read_only=read_only)
         self.addCleanup(run, 'losetup', '-d', device)
         return Disk(device, backing, size)
+
+    @contextlib.contextmanager
+    def attached(self, backing: pathlib.Path, sector_size: int = 512
+                 ) -> Iterator[str]:
+        """A file as a disk, for a while."""
+        device = attach(backing, sector_size=sector_size)
+        try:
+            yield device
+        finally:
+            run('losetup', '-d', device)
 
     def invoke(self, *arguments: typing.Any) -> Outcome:
         """Run the program's main function in this process."""
@@ -204,7 +214,7 @@ def first_difference(one: pathlib.Path, other: pathlib.Path, size: int
     return None
 
 
-def _chunks(path: pathlib.Path, start: int, end: int) -> Iterable[bytes]:
+def _chunks(path: pathlib.Path, start: int, end: int) -> Iterator[bytes]:
     with path.open('rb') as file:
         file.seek(start)
         while start < end:

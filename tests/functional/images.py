@@ -46,11 +46,14 @@ def make_guest(path: pathlib.Path, size: int, *, seed: int,
 
 
 def partition(path: pathlib.Path, label: str = 'dos', script: str =
-              'start=2048, size=2048, bootable\n') -> None:
+              'start=64, size=64, bootable\n') -> None:
     """Write a partition table into a file, by default a small one."""
+    head = f'label: {label}\n'
+    if label == 'gpt':
+        head += 'first-lba: 64\n'
     subprocess.run(
         ['sfdisk', '--quiet', '--wipe', 'never', path], check=True,
-        text=True, input=f'label: {label}\n{script}', capture_output=True)
+        text=True, input=head + script, capture_output=True)
 
 
 def pieces(dice: random.Random, size: int, density: float = 0.6
@@ -144,6 +147,13 @@ def write_table(image: pathlib.Path) -> None:
     sector.write_bytes(sector.read_bytes()[:SECTOR])
     qemu_io(image, f'write -s {sector} 0 {SECTOR}')
     sector.unlink()
+
+
+def virtual_size(image: pathlib.Path) -> int:
+    """Bytes of the disk in a qcow2."""
+    with image.open('rb') as file:
+        file.seek(24)
+        return int.from_bytes(file.read(8), 'big')
 
 
 def cluster_size(image: pathlib.Path) -> int:

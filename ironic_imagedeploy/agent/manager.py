@@ -79,4 +79,4 @@ def _agent_errors() -> Iterator[None]:
     try:
         yield
     except engine.exceptions.ImageDeployError as error:
-        raise errors.DeploymentError(str(error)) from error
+        raise errors.DeploymentError(str(error)) from None

@@ -42,6 +42,8 @@ def open_image(image_info: dict[str, typing.Any]
         def request(url: str, headers: dict[str, str]) -> requests.Response:
             answer: requests.Response = session.get(
                 url, headers=headers, stream=True, auth=login,
+                # Else REQUESTS_CA_BUNDLE would win over the option insecure.
+                verify=session.verify,
                 timeout=timeout, proxies=_proxies(url, image_info))
             return answer
 

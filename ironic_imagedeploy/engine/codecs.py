@@ -50,14 +50,27 @@ def inflate(stored: Stored, size: int) -> bytes:
     :param size: bytes that it must decode to; more are not decoded.
     :raises DecodeError: when it is damaged or decodes to less.
     """
-    try:
-        decoded: bytes = _zlib.decompressobj(-zlib.MAX_WBITS).decompress(
-            stored, size)
-    except (zlib.error, _zlib.error) as error:
-        raise DecodeError(str(error)) from error
+    decoded = _inflate(stored, size, -zlib.MAX_WBITS)
     if len(decoded) != size:
         raise DecodeError(f'the stream ends after {len(decoded)} bytes')
     return decoded
+
+
+def unzip(stored: Stored, limit: int) -> bytes:
+    """Decode a zlib stream (RFC 1950).
+
+    :param limit: bytes that it may decode to; more are not decoded.
+    :raises DecodeError: when it is damaged.
+    """
+    return _inflate(stored, limit, zlib.MAX_WBITS)
+
+
+def deflate_bound(size: int) -> int:
+    """The most that a zlib stream of that many bytes may take.
+
+    As ``compressBound`` of zlib, and some slack for other writers.
+    """
+    return size + (size >> 8) + 1024
 
 
 def unzstd(stored: Stored, size: int) -> bytes:
@@ -84,3 +97,11 @@ def unzstd(stored: Stored, size: int) -> bytes:
 def zstd_available() -> bool:
     """Whether this Python can decode zstd."""
     return _zstd is not None
+
+
+def _inflate(stored: Stored, limit: int, wbits: int) -> bytes:
+    try:
+        decoded: bytes = _zlib.decompressobj(wbits).decompress(stored, limit)
+    except (zlib.error, _zlib.error) as error:
+        raise DecodeError(str(error)) from error
+    return decoded

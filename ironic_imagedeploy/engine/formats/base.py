@@ -13,6 +13,7 @@
 """What every image format gives: a map, and the decoding of its clusters."""
 
 import abc
+from collections.abc import Iterable
 from collections.abc import Iterator
 import typing
 
@@ -25,6 +26,9 @@ from ironic_imagedeploy.engine.sources import base
 Extent = _extent.Extent
 ExtentKind = _extent.ExtentKind
 Finding = _findings.Finding
+
+#: Bytes of tables that are asked for at once.
+_TABLES_READ = 4 << 20
 
 
 class Image(abc.ABC):
@@ -83,6 +87,12 @@ class Image(abc.ABC):
                                     end - extent.start]
         return bytes(read)
 
+    def append_zero(self, length: int) -> None:
+        """Zeroes follow in the map, as far as the disk goes."""
+        length = min(length, self.virtual_size - self.map.end)
+        if length > 0:
+            self.map.append(length, ExtentKind.ZERO)
+
     def refused(self, code: str, message: str, *, expected: str, found: str,
                 fix: str) -> exceptions.ImageRefused:
         """The error that refuses this image for one reason."""
@@ -116,3 +126,25 @@ class Image(abc.ABC):
                 f'{offset + length - 1}',
                 found=f'a file of {self.source.size} bytes',
                 fix='Upload the whole file again.')
+
+
+def neighbours(offsets: Iterable[int], size: int
+               ) -> Iterator[tuple[int, int]]:
+    """Gather tables that follow each other in the file, in bounded runs.
+
+    :param offsets: of tables of ``size`` bytes; 0 where there is none.
+    :returns: offset and count of each run; offset 0 for absent ones.
+    """
+    limit = max(_TABLES_READ // size, 1)
+    run = count = 0
+    for offset in offsets:
+        follows = (offset == run + count * size and count < limit
+                   if run else not offset)
+        if count and not follows:
+            yield run, count
+            count = 0
+        if not count:
+            run = offset
+        count += 1
+    if count:
+        yield run, count

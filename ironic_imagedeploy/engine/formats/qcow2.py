@@ -16,7 +16,6 @@ Source of all names and numbers: QEMU's ``docs/interop/qcow2.rst``.
 """
 
 from array import array
-from collections.abc import Iterator
 import sys
 
 from ironic_imagedeploy.engine import codecs
@@ -28,8 +27,6 @@ from ironic_imagedeploy.engine.sources import base as sources
 Extent = base.Extent
 ExtentKind = base.ExtentKind
 
-#: Bytes of level 2 tables that are asked for at once.
-_TABLES_READ = 4 << 20
 _OFFSET_MASK = 0x00fffffffffffe00
 _L1_RESERVED = 0x7f000000000001ff
 _L2_RESERVED = 0x3f000000000001fe
@@ -72,31 +69,15 @@ class Qcow2Image(base.Image):
         """Fill the map from the tables ("Cluster mapping")."""
         header = self._header
         reach = header.l2_entries * header.cluster_size
-        for offset, tables in self._table_runs():
+        offsets = array('Q', map(self._table_offset, self._level1()))
+        for offset, tables in base.neighbours(offsets, header.cluster_size):
             if not offset:
-                self._append_zero(tables * reach)
+                self.append_zero(tables * reach)
                 continue
             stored = self.source.read_at(offset,
                                          tables * header.cluster_size)
             for start in range(0, len(stored), header.cluster_size):
                 self._map_table(stored[start:start + header.cluster_size])
-
-    def _table_runs(self) -> Iterator[tuple[int, int]]:
-        """Neighbours in the file: (offset, count); offset 0 for none."""
-        size = self._header.cluster_size
-        limit = max(_TABLES_READ // size, 1)
-        run, count = 0, 0
-        for offset in array('Q', map(self._table_offset, self._level1())):
-            follows = (offset == run + count * size and count < limit
-                       if run else not offset)
-            if count and not follows:
-                yield run, count
-                count = 0
-            if not count:
-                run = offset
-            count += 1
-        if count:
-            yield run, count
 
     def _level1(self) -> 'array[int]':
         header = self._header
@@ -125,7 +106,7 @@ class Qcow2Image(base.Image):
     def _map_table(self, stored: bytes) -> None:
         header = self._header
         if stored.count(0) == len(stored):
-            self._append_zero(header.l2_entries * header.cluster_size)
+            self.append_zero(header.l2_entries * header.cluster_size)
             return
         words = _words(stored)
         if header.extended_l2:
@@ -175,11 +156,6 @@ class Qcow2Image(base.Image):
                 self._append_data(offset + index * part, step)
             else:
                 self.map.append(step, ExtentKind.ZERO)
-
-    def _append_zero(self, length: int) -> None:
-        length = min(length, self.virtual_size - self.map.end)
-        if length > 0:
-            self.map.append(length, ExtentKind.ZERO)
 
     def _append_data(self, offset: int, length: int) -> None:
         aligned = offset - offset % self._header.cluster_size

@@ -21,8 +21,8 @@
             report = engine.transfer(inspection, target)
 """
 
-from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.checksum import Checksum
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.extent import Extent
 from ironic_imagedeploy.engine.extent import ExtentKind
 from ironic_imagedeploy.engine.findings import Finding
@@ -33,11 +33,11 @@ from ironic_imagedeploy.engine.inspection import Inspection
 from ironic_imagedeploy.engine.meter import Progress
 from ironic_imagedeploy.engine.partitions import Partition
 from ironic_imagedeploy.engine.report import Report
-from ironic_imagedeploy.engine.sources import open_source
 from ironic_imagedeploy.engine.sources.base import redact
 from ironic_imagedeploy.engine.sources.base import Source
-from ironic_imagedeploy.engine.targets import open_target
+from ironic_imagedeploy.engine.sources import open_source
 from ironic_imagedeploy.engine.targets.base import Target
+from ironic_imagedeploy.engine.targets import open_target
 from ironic_imagedeploy.engine.transfer import compare
 from ironic_imagedeploy.engine.transfer import transfer
 

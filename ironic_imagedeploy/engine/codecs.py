@@ -35,6 +35,9 @@ try:
 except ImportError:
     _zstd = None
 
+#: Frames in a cluster at most: each costs a copy of what follows it.
+_FRAMES = 256
+
 Stored = bytes | bytearray | memoryview
 Decoder = Callable[[Stored, int], bytes]
 
@@ -80,18 +83,20 @@ def unzstd(stored: Stored, size: int) -> bytes:
     :param size: bytes that they must decode to; more are not decoded.
     :raises DecodeError: when they are damaged or decode to less.
     """
-    decoded = b''
-    while len(decoded) < size:
+    decoded: bytes = b''
+    for _ in range(_FRAMES):
         decoder = _zstd.ZstdDecompressor()
         try:
             part = decoder.decompress(stored, size - len(decoded))
         except _zstd.ZstdError as error:
             raise DecodeError(str(error)) from error
         decoded = decoded + part if decoded else part
+        if len(decoded) == size:
+            return decoded
         stored = decoder.unused_data
-        if len(decoded) < size and (not decoder.eof or not stored):
+        if not decoder.eof or not stored:
             raise DecodeError(f'the stream ends after {len(decoded)} bytes')
-    return decoded
+    raise DecodeError(f'more than {_FRAMES} frames')
 
 
 def zstd_available() -> bool:

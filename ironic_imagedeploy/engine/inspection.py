@@ -25,9 +25,9 @@ from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine import formats
+from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine import partitions
 from ironic_imagedeploy.engine import signatures
-from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.sources import base as sources
 from ironic_imagedeploy.engine.sources import witness
 
@@ -271,9 +271,10 @@ def _recognise(inspection: Inspection) -> Iterator[Finding]:
 
 def _check_support(inspection: Inspection) -> Iterator[Finding]:
     name, permitted = inspection.format or '', inspection.expectation.permitted
-    if name in permitted and formats.find(name):
+    reader = formats.find(name)
+    if reader and name in permitted:
         return
-    if name in ('vmdk', 'vdi', *permitted) and name not in permitted:
+    if reader:
         yield Finding(
             code='format-not-permitted',
             message='The operator does not permit this format.',

@@ -120,6 +120,9 @@ def read_table(read: Read, size: int) -> PartitionTable | None:
 
 def _gpt(read: Read, header: bytes, sector_size: int, size: int
          ) -> tuple[Partition, ...]:
+    if len(header) < _GPT_HEADER.size:
+        raise BadTable('truncated', 'a whole GPT header',
+                       f'{len(header)} bytes of it')
     (_, _, header_size, crc, _, _, backup, _, last_usable, _, entries_at,
      count, entry_size, entries_crc) = _GPT_HEADER.unpack_from(header)
     if not _GPT_HEADER.size <= header_size <= 512 or crc != zlib.crc32(

@@ -29,9 +29,9 @@ import typing
 from ironic_imagedeploy.engine import buffers
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine import meter as _meter
 from ironic_imagedeploy.engine import pieces
-from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.sources import witness
 
 Stage = _meter.Stage

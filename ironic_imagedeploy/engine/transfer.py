@@ -20,8 +20,8 @@ from ironic_imagedeploy.engine import inspection as _inspection
 from ironic_imagedeploy.engine import meter as _meter
 from ironic_imagedeploy.engine import report as _report
 from ironic_imagedeploy.engine import stream
-from ironic_imagedeploy.engine import verify
 from ironic_imagedeploy.engine.targets import base as targets
+from ironic_imagedeploy.engine import verify
 
 #: What is computed for the report when nothing is expected.
 _ALGORITHM = 'sha256'

@@ -35,14 +35,13 @@ def open_source(location: str, *, mirrors: Sequence[str] = (),
     :raises SourceError: when it cannot be opened.
     """
     scheme, colon, _ = location.partition(':')
-    if not colon or '/' in scheme:
-        scheme = 'file'
+    scheme = 'file' if not colon or '/' in scheme else scheme.lower()
     if scheme in ('http', 'https'):
         options['mirrors'] = mirrors
     elif scheme == 'file':
         options = {}
     try:
-        kind = stevedore.DriverManager(NAMESPACE, scheme.lower()).driver
+        kind = stevedore.DriverManager(NAMESPACE, scheme).driver
     except stevedore.exception.NoMatches:
         raise exceptions.SourceError(
             base.redact(location),

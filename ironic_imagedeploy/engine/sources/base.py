@@ -18,6 +18,7 @@ import typing
 import urllib.parse
 
 from ironic_imagedeploy.engine import checksum
+from ironic_imagedeploy.engine import exceptions
 
 
 class Stream(typing.Protocol):
@@ -80,7 +81,14 @@ def redact(url: str) -> str:
     """A URL without user, password, query and fragment.
 
     Temporary URLs carry their signature in the query.
+
+    :raises SourceError: when it is none.
     """
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise exceptions.SourceError(
+            'the location of the image', expected='a URL', found=str(error),
+            fix='Check the address.') from None
     host = parts.netloc.rpartition('@')[2]
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path, '', ''))

@@ -111,9 +111,12 @@ class _FileStream:
 
 
 def _path(location: str) -> str:
-    if not location.startswith('file:'):
+    if not location.lower().startswith('file:'):
         return location
-    parts = urllib.parse.urlsplit(location)
+    try:
+        parts = urllib.parse.urlsplit(location)
+    except ValueError as error:
+        raise _unreadable(location, error) from None
     if parts.netloc not in ('', 'localhost'):
         raise exceptions.SourceError(
             location, expected='file:///path', found=f'host {parts.netloc!r}',

@@ -65,6 +65,8 @@ class Target(abc.ABC):
 
         :raises TargetError: when the target does not take it.
         """
+        if not view:
+            return
         descriptor = self._buffered
         if self._direct >= 0 and not (
                 (offset | len(view)) % self.sector_size):
@@ -93,6 +95,8 @@ class Target(abc.ABC):
 
     def read(self, offset: int, length: int) -> memoryview:
         """Exactly that range, past the page cache where possible."""
+        if not length:
+            return memoryview(b'')
         start = offset - offset % self.sector_size
         end = -(-(offset + length) // self.sector_size) * self.sector_size
         view = memoryview(mmap.mmap(-1, end - start))

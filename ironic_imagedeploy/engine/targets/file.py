@@ -49,20 +49,26 @@ class FileTarget(base.Target):
         try:
             self._open(create_size)
         except OSError as error:
-            self.close()
+            self._abandon()
             raise exceptions.TargetError(
                 path, expected='a block device or a file to write to',
                 found=error.strerror or str(error),
                 fix='Check the path and its permissions.') from error
         except BaseException:
-            self.close()
+            self._abandon()
             raise
 
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,
                  trace: types.TracebackType | None) -> None:
-        super().__exit__(kind, error, trace)
-        if error is not None and self._created:
+        if error is None:
+            self.close()
+        else:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        self.close()
+        if self._created:
             os.unlink(self.path)
 
     def _open(self, create_size: int | None) -> None:
@@ -102,8 +108,6 @@ class FileTarget(base.Target):
             fix='Detach it (losetup -d), or stop the program.')
 
     def _zero_fast(self, offset: int, length: int) -> bool:
-        if self._created:
-            return True
         if self._punch and _LIBC.fallocate(
                 self._buffered, _PUNCH_HOLE | _KEEP_SIZE,
                 ctypes.c_int64(offset), ctypes.c_int64(length)):

@@ -15,6 +15,7 @@
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -182,6 +183,13 @@ def attach(backing: pathlib.Path, *, sector_size: int = 512,
                 raise
             time.sleep(0.1)
     raise AssertionError('unreachable')
+
+
+def checksum(path: pathlib.Path, algorithm: str = 'sha512') -> str:
+    """The checksum of a file, as options take it."""
+    with path.open('rb') as file:
+        digest = hashlib.file_digest(file, algorithm)
+    return f'{algorithm}:{digest.hexdigest()}'
 
 
 def fill(path: pathlib.Path, size: int, byte: int = OLD) -> None:

@@ -25,6 +25,7 @@ import re
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import typing
 import urllib.parse
@@ -69,13 +70,18 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         """
         size = self.file.stat().st_size if content is None else len(content)
         etag = etag or self.etag
-        first, last = self._range(size, etag) if ranges else (0, size - 1)
-        partial = (first, last) != (0, size - 1) or (
-            ranges and 'Range' in self.headers and not self._outdated(etag))
+        match = _RANGE.fullmatch(self.headers.get('Range', ''))
+        partial = bool(ranges and match and self.headers.get(
+            'If-Range', etag) in (etag, self.modified))
+        first, last = 0, size - 1
+        if partial and match:
+            first, last = int(match[1]), min(int(match[2] or last), last)
+        if first >= max(size, 1 - partial):
+            self.refuse(416, {'Content-Range': f'bytes */{size}'})
+            return
         right: dict[str, str | None] = {
             'Content-Length': str(last - first + 1), 'ETag': etag,
-            'Last-Modified': email.utils.formatdate(
-                self.file.stat().st_mtime, usegmt=True)}
+            'Last-Modified': self.modified}
         if ranges:
             right['Accept-Ranges'] = 'bytes'
         if partial:
@@ -105,6 +111,11 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         status = self.file.stat()
         return f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
 
+    @property
+    def modified(self) -> str:
+        """When the file was changed."""
+        return email.utils.formatdate(self.file.stat().st_mtime, usegmt=True)
+
     def hang_up(self, how: str) -> None:
         """End the connection: ``close``, ``reset``, or ``stall`` it."""
         self.wfile.flush()
@@ -119,16 +130,6 @@ class Exchange(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: typing.Any) -> None:
         """Say nothing: the tests look at the requests instead."""
-
-    def _range(self, size: int, etag: str) -> tuple[int, int]:
-        match = _RANGE.fullmatch(self.headers.get('Range', ''))
-        if not match or self._outdated(etag):
-            return 0, size - 1
-        last = int(match[2]) if match[2] else size - 1
-        return int(match[1]), min(last, size - 1)
-
-    def _outdated(self, etag: str) -> bool:
-        return self.headers.get('If-Range', etag) != etag
 
     def _send(self, content: bytes | None, start: int, end: int,
               stop_after: int | None, how: str) -> None:
@@ -184,6 +185,19 @@ class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request: typing.Any, client_address: typing.Any
                      ) -> None:
         """A client that went away is what these tests are about."""
+
+
+def self_signed(directory: pathlib.Path) -> ssl.SSLContext:
+    """TLS for 127.0.0.1 with a certificate that only its maker trusts."""
+    key, certificate = directory / 'key.pem', directory / 'certificate.pem'
+    subprocess.run(
+        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+         'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=127.0.0.1',
+         '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out',
+         certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 def nth(number: int, fault: Answer) -> Answer:

@@ -80,7 +80,7 @@ class Order:
         return engine.Expectation(
             disk_format=self.disk_format, image_type='whole-disk',
             checksum=self.checksum, require_checksum=True,
-            permit_weak=CONF.md5_enabled,
+            permit_weak=self.policy.insecure_checksums_permitted,
             permitted=self.policy.permitted_formats,
             disk_size=target.size, sector_size=target.sector_size,
             boot_mode=self.boot_mode, arch=self.arch)

@@ -36,7 +36,7 @@ def keep(task: task_manager.TaskManager) -> None:
         return
     told = _told(commands[-1]) if commands else {}
     known = node.driver_internal_info.get(order.KEY) or {}
-    if told and told.items() - known.items():
+    if told:
         node.set_driver_internal_info(order.KEY, {**known, **told})
         node.save()
 

@@ -50,14 +50,15 @@ def check_image(task: task_manager.TaskManager) -> engine.Inspection:
 
 def _expectation(node: objects.Node, image: images.Stated
                  ) -> engine.Expectation:
+    options = policy.Policy.from_conf(CONF)
     return engine.Expectation(
         disk_format=image.disk_format,
         image_type='partition' if image.partition else 'whole-disk',
         checksum=image.checksum,
         # Of a file of its own the conductor computes the checksum.
         require_checksum=image.scheme != 'file',
-        permit_weak=CONF.agent.allow_md5_checksum,
-        permitted=policy.Policy.from_conf(CONF).permitted_formats,
+        permit_weak=options.insecure_checksums_permitted,
+        permitted=options.permitted_formats,
         disk_size=_disk_size(node),
         boot_mode=boot_mode_utils.get_boot_mode(node),
         arch=node.properties.get('cpu_arch'),

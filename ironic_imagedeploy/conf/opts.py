@@ -43,6 +43,13 @@ OPTS = [
              'default adds no time; full adds about as long as the disk '
              'needs to read what was written, and finds disks and '
              'controllers that lose or damage writes.'),
+    cfg.BoolOpt(
+        'insecure_checksums_permitted', default=False,
+        help='Whether images may be deployed that have no better checksum '
+             'than md5 or sha1. The default refuses them, because for these '
+             'anybody can make another image with the same checksum. Images '
+             'that Glance stored since its release Rocky have a sha512. For '
+             'md5, [agent]allow_md5_checksum of Ironic is needed as well.'),
     cfg.IntOpt(
         'workers', default=0, min=0, max=256,
         help='Number of threads in the deploy ramdisk that decode compressed '

@@ -26,11 +26,13 @@ class Policy:
 
     :ivar permitted_formats: image formats that may be deployed.
     :ivar read_back: none, sample or full.
+    :ivar insecure_checksums_permitted: accept md5 and sha1.
     :ivar workers: threads that decode; 0 for one each processor.
     """
 
     permitted_formats: tuple[str, ...]
     read_back: str
+    insecure_checksums_permitted: bool
     workers: int
 
     @classmethod
@@ -38,8 +40,11 @@ class Policy:
         """The policy of this service's configuration."""
         opts.register_opts(conf)
         group = conf.imagedeploy
-        return cls(permitted_formats=tuple(group.permitted_formats),
-                   read_back=group.read_back, workers=group.workers)
+        return cls(
+            permitted_formats=tuple(group.permitted_formats),
+            read_back=group.read_back,
+            insecure_checksums_permitted=group.insecure_checksums_permitted,
+            workers=group.workers)
 
     def updated(self, sent: typing.Mapping[str, typing.Any]) -> 'Policy':
         """This policy with what a conductor sent instead.

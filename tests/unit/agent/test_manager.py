@@ -179,7 +179,8 @@ class TestFailures(base.AgentTestCase):
         md5 = {'os_hash_algo': 'md5', 'os_hash_value': digest}
         self.assertIn('checksum-weak', self.failed(**md5))
         self.assert_untouched()
-        self.conf.config(md5_enabled=True)
+        self.node['driver_internal_info'] = {'imagedeploy': {
+            'insecure_checksums_permitted': True}}
         self.written(**md5)
         self.assert_written()
 

@@ -155,7 +155,8 @@ class TestDeployment(base.ConductorTestCase):
         self.reboot.assert_called_once()
         self.assertEqual(
             {'permitted_formats': ['qcow2'], 'read_back': 'full',
-             'workers': 0, 'disk_format': 'qcow2',
+             'insecure_checksums_permitted': False, 'workers': 0,
+             'disk_format': 'qcow2',
              'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest()},
             node.driver_internal_info['imagedeploy'])
         self.assertNotIn('hardware_manager_version',

@@ -1,0 +1,104 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from unittest import mock
+
+from ironic.common import exception
+from ironic.common import states
+from ironic.drivers.modules import agent_base
+from ironic.drivers.modules import agent_client
+
+from tests.unit.conductor import base
+
+STEP = {'interface': 'deploy', 'step': 'write_image', 'priority': 80}
+PROGRESS = {'phase': 'write', 'done': 1, 'total': 2, 'bytes_per_second': 3.0,
+            'bottleneck': 'network'}
+REPORT = {'bytes_read': 5, 'checksum': {'verified': True}}
+
+
+def command(status, result, name='execute_deploy_step'):
+    return {'command_name': name, 'command_status': status,
+            'command_result': result, 'command_error': None}
+
+
+class TestKeep(base.ConductorTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.use()
+        self.node.provision_state = states.DEPLOYWAIT
+        self.node.target_provision_state = states.ACTIVE
+        self.node.deploy_step = STEP
+        self.node.set_driver_internal_info('imagedeploy', {'workers': 0})
+        self.node.set_driver_internal_info('agent_url', 'http://127.0.0.1:1')
+        self.node.set_driver_internal_info('agent_cached_deploy_steps', {
+            'deploy': [STEP]})
+        self.node.save()
+
+    def heartbeat(self, *commands, **side_effect):
+        """The agent calls, and has that to tell."""
+        with (self.task(shared=False) as task,
+              mock.patch.object(
+                  agent_client.AgentClient, 'get_commands_status',
+                  autospec=True, return_value=list(commands), **side_effect),
+              mock.patch.object(agent_base, '_continue_steps', autospec=True
+                                ) as go_on):
+            task.driver.deploy.process_next_step(task, 'deploy')
+        self.went_on = go_on.called
+        return self.refreshed().driver_internal_info['imagedeploy']
+
+    def test_progress(self):
+        running = command('RUNNING', {'imagedeploy': {'progress': PROGRESS}})
+        self.assertEqual({'workers': 0, 'progress': PROGRESS},
+                         self.heartbeat(running))
+        self.assertFalse(self.went_on)
+        self.assertEqual(states.DEPLOYWAIT, self.node.provision_state)
+
+    def test_report(self):
+        done = command('SUCCEEDED', {
+            'deploy_result': {'result': 'written', 'imagedeploy': REPORT},
+            'deploy_step': STEP})
+        self.assertEqual({'workers': 0, 'report': REPORT},
+                         self.heartbeat(done))
+        self.assertTrue(self.went_on)
+
+    def test_result_of_the_stock_writer(self):
+        done = command('SUCCEEDED', {'deploy_result': 'written',
+                                     'deploy_step': STEP})
+        self.assertEqual({'workers': 0}, self.heartbeat(done))
+        self.assertTrue(self.went_on)
+
+    def test_nothing_yet(self):
+        self.assertEqual({'workers': 0},
+                         self.heartbeat(command('RUNNING', None)))
+        self.assertEqual({'workers': 0}, self.heartbeat(
+            command('SUCCEEDED', {'deploy_steps': {}}, 'get_deploy_steps')))
+
+    def test_progress_of_a_failure_stays(self):
+        failed = {**command('FAILED', {'imagedeploy': {'progress': PROGRESS}}),
+                  'command_error': {'details': 'the disk failed'}}
+        with mock.patch.object(agent_base, '_step_failure_handler',
+                               autospec=True) as handle:
+            self.assertEqual(PROGRESS, self.heartbeat(failed)['progress'])
+        self.assertIn('the disk failed', handle.call_args.args[1])
+
+    def test_other_steps_are_none_of_ours(self):
+        self.node.deploy_step = {**STEP, 'step': 'erase_devices_metadata'}
+        self.node.save()
+        stale = command('SUCCEEDED', {
+            'deploy_result': {'imagedeploy': REPORT}, 'deploy_step': STEP})
+        self.assertEqual({'workers': 0}, self.heartbeat(stale))
+
+    def test_an_agent_that_does_not_answer_is_the_steps_affair(self):
+        self.assertRaises(
+            exception.AgentConnectionFailed, self.heartbeat,
+            side_effect=exception.AgentConnectionFailed(reason='gone'))

@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from importlib import metadata
+import unittest
+
+from oslo_config import cfg
+
+from ironic_imagedeploy.conf import opts
+from ironic_imagedeploy.conf import policy
+
+
+def configured(**values):
+    conf = cfg.ConfigOpts()
+    opts.register_opts(conf)
+    conf([])
+    for name, value in values.items():
+        conf.set_override(name, value, group='imagedeploy')
+    return conf
+
+
+class TestOptions(unittest.TestCase):
+
+    def test_generator_finds_them(self):
+        point, = metadata.entry_points(group='oslo.config.opts',
+                                       name='ironic_imagedeploy')
+        (group, options), = point.load()()
+        self.assertEqual('imagedeploy', group.name)
+        self.assertEqual(opts.OPTS, options)
+
+    def test_defaults(self):
+        group = configured().imagedeploy
+        self.assertEqual(
+            (['raw', 'qcow2'], 'none', False, 0, True),
+            (group.permitted_formats, group.read_back,
+             group.insecure_checksums_permitted, group.workers,
+             group.require_agent))
+
+    def test_help_gives_the_reason_of_the_default(self):
+        for option in opts.OPTS:
+            self.assertGreater(len(option.help), 100, option.name)
+
+    def test_unknown_values(self):
+        for name, value in (('permitted_formats', ['raw', 'iso']),
+                            ('read_back', 'some'), ('workers', -1)):
+            with self.assertRaises(ValueError, msg=name):
+                configured(**{name: value})
+
+    def test_registered_twice(self):
+        conf = configured()
+        opts.register_opts(conf)
+
+
+class TestPolicy(unittest.TestCase):
+
+    def test_from_a_configuration_that_knows_nothing_of_it(self):
+        conf = cfg.ConfigOpts()
+        conf([])
+        self.assertEqual(('raw', 'qcow2'),
+                         policy.Policy.from_conf(conf).permitted_formats)
+
+    def test_what_the_conductor_sends_is_what_the_agent_follows(self):
+        conductor = policy.Policy.from_conf(configured(
+            permitted_formats=['vmdk'], read_back='sample', workers=3,
+            insecure_checksums_permitted=True))
+        agent = policy.Policy.from_conf(configured())
+        self.assertNotEqual(conductor, agent)
+        self.assertEqual(conductor, agent.updated(conductor.to_dict()))
+
+    def test_a_release_that_sends_less_or_more(self):
+        agent = policy.Policy.from_conf(configured(workers=2))
+        updated = agent.updated({'read_back': 'full', 'workers': None,
+                                 'invented': 1})
+        self.assertEqual(('full', 2), (updated.read_back, updated.workers))

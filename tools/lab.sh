@@ -15,6 +15,13 @@
 # virtual machine. `tools/lab.sh --help` lists the options.
 
 set -euo pipefail
+
+# A shell cannot trap a signal that was ignored when it started, as SIGINT is
+# in the background of a script.
+if [ -z "${LAB_PID:-}" ]; then
+    LAB_PID=$$ exec env --default-signal=INT,TERM bash "$0" "$@"
+fi
+
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 if [ "$(id -u)" -ne 0 ]; then

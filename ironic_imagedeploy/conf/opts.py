@@ -69,8 +69,7 @@ OPTS = [
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Make the options known; more than once does no harm."""
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, group=GROUP)
+    conf.register_opts(OPTS, group=GROUP.name)
 
 
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:

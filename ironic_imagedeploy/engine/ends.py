@@ -16,6 +16,9 @@ Without its first and last MiB neither a boot sector nor a partition table is
 on the disk, so that nothing starts from it.
 """
 
+import contextlib
+
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.targets import base as targets
 
 END = targets.END
@@ -67,7 +70,8 @@ class HeldEnds:
             target.write(0, memoryview(self._front))
             target.flush()
         except BaseException:
-            target.wipe_ends()
+            with contextlib.suppress(exceptions.TargetError):
+                target.wipe_ends()
             raise
 
     def verify(self, target: targets.Target) -> int | None:

@@ -24,6 +24,7 @@ import typing
 from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings as _findings
+from ironic_imagedeploy.engine import first_opinion
 from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine import partitions
@@ -240,6 +241,7 @@ def _recognise(inspection: Inspection) -> Iterator[Finding]:
     tail = (source.read_at(source.size - signatures.TAIL, signatures.TAIL)
             if source.random_access else b'')
     names = signatures.images(head, tail)
+    names += sorted(first_opinion.formats(head).difference(names))
     if len(names) > 1:
         yield Finding(
             code='format-ambiguous',
@@ -320,6 +322,11 @@ def _look_inside(inspection: Inspection) -> Iterator[Finding]:
                 'of it.')
         return
     inspection.file_system = None if inspection.table else name
+    yield from first_opinion.objections(
+        inspection.source.read_at(0, min(signatures.HEAD,
+                                         inspection.stored_size)),
+        image.format_name, has_table=inspection.table is not None,
+        has_subclusters=image.has_subclusters)
     yield from _check_type(inspection)
 
 

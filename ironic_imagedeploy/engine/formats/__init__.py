@@ -12,6 +12,8 @@
 
 """Image formats. One module a format, found by name."""
 
+import typing
+
 import stevedore
 
 from ironic_imagedeploy.engine.formats import base
@@ -22,8 +24,8 @@ NAMESPACE = 'ironic_imagedeploy.formats'
 def find(name: str) -> type[base.Image] | None:
     """The reader of a format, or None when there is none."""
     try:
-        kind: type[base.Image] = stevedore.DriverManager(
-            NAMESPACE, name).driver
+        plugin: stevedore.DriverManager[type[base.Image]] = (
+            stevedore.DriverManager(NAMESPACE, name))
     except stevedore.exception.NoMatches:
         return None
-    return kind
+    return plugin.driver

@@ -41,10 +41,12 @@ class Image(abc.ABC):
     :ivar virtual_size: size of the disk.
     :ivar granularity: every extent starts and ends at a multiple of it, on
         the disk and, for data, in the file, but for the end of the disk.
+    :ivar has_subclusters: clusters are mapped in parts (qcow2).
     :ivar findings: warnings about the file.
     """
 
     format_name: typing.ClassVar[str]
+    has_subclusters: bool = False
 
     def __init__(self, source: base.Source) -> None:
         self.source = source

@@ -47,7 +47,8 @@ class Qcow2Image(base.Image):
         self._header = header = qcow2_header.read(self)
         self.virtual_size = header.size
         self.granularity = header.cluster_size
-        if header.extended_l2:
+        self.has_subclusters = header.extended_l2
+        if self.has_subclusters:
             self.granularity //= _SUBCLUSTERS
         self._decoder = (codecs.unzstd if header.compression_type
                          else codecs.inflate)

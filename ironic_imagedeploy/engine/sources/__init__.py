@@ -41,12 +41,12 @@ def open_source(location: str, *, mirrors: Sequence[str] = (),
     elif scheme == 'file':
         options = {}
     try:
-        kind = stevedore.DriverManager(NAMESPACE, scheme).driver
+        plugin: stevedore.DriverManager[type[base.Source]] = (
+            stevedore.DriverManager(NAMESPACE, scheme))
     except stevedore.exception.NoMatches:
         raise exceptions.SourceError(
             base.redact(location),
             expected='a path, or a file, http, https or glance URL',
             found=f'the scheme {scheme!r}',
             fix='Give the location of an image file.') from None
-    source: base.Source = kind(location, **options)
-    return source
+    return plugin.driver(location, **options)

@@ -1,0 +1,99 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What OpenStack's own format inspector says of an image.
+
+Glance and Ironic judge images with it. Its opinion is the first, that of our
+readers the second, and an image must pass both, but for a few good disks
+that the inspector is known to refuse.
+"""
+
+from collections.abc import Iterator
+
+from oslo_utils.imageutils import format_inspector
+
+from ironic_imagedeploy.engine import findings as _findings
+
+#: The inspector calls any disk with a boot sector by this name.
+_BOOT_SECTOR = 'gpt'
+_NAMES = ('qcow2', 'vhd', 'vhdx', 'vmdk', 'vdi', 'qed', 'iso', 'luks',
+          _BOOT_SECTOR)
+_CODES = {'backing_file': 'backing-file', 'data_file': 'data-file',
+          'unknown_features': 'unknown-feature'}
+#: What it refuses without need. Tools of good repute write other CHS values
+#: into a protective MBR, and hybrid MBRs boot.
+_TOO_STRICT = ('GPT MBR has invalid start CHS',
+               'GPT MBR defines invalid extra partitions')
+
+
+def formats(head: bytes) -> set[str]:
+    """Names of the formats that the inspector sees, but for ``raw``.
+
+    :param head: the front of the file.
+    """
+    return {name for name in _NAMES
+            if name != _BOOT_SECTOR and _matches(_look(name, head))}
+
+
+def objections(head: bytes, image_format: str, *, has_table: bool,
+               has_subclusters: bool) -> Iterator[_findings.Finding]:
+    """Why the inspector would refuse an image that our readers accept.
+
+    :param head: the front of the file.
+    :param image_format: ``raw`` or ``qcow2``; it has no checks of vdi, and
+        for a vmdk needs the end of the file.
+    :param has_table: our reader found a partition table. Without one the
+        boot sector is that of a file system (NTFS, exFAT and others), which
+        the inspector takes for a damaged partition table.
+    :param has_subclusters: a qcow2 with extended level 2 entries, a feature
+        that the inspector does not know.
+    """
+    if image_format == 'raw' and not has_table:
+        return
+    inspector = _look({'raw': _BOOT_SECTOR}.get(image_format, image_format),
+                      head)
+    if not _matches(inspector) or not inspector.complete:
+        return
+    try:
+        inspector.safety_check()
+    except format_inspector.SafetyCheckFailed as failed:
+        for name, reason in failed.failures.items():
+            if str(reason) in _TOO_STRICT or (
+                    has_subclusters and name == 'unknown_features'):
+                continue
+            yield _findings.Finding(
+                code=_CODES.get(name, 'corrupt'),
+                message="OpenStack's format inspector refuses the image.",
+                expected=f"an image that passes its check '{name}'",
+                found=str(reason),
+                fix='Make the image again: qemu-img convert -O qcow2 OLD '
+                    'NEW; for a partition table, repair it with sgdisk or '
+                    'sfdisk first.')
+
+
+def _look(name: str, head: bytes) -> format_inspector.FileInspector:
+    kind = format_inspector.get_inspector(name)
+    assert kind is not None
+    inspector = kind()
+    try:
+        inspector.eat_chunk(head)
+    except format_inspector.ImageFormatError:
+        # It is of another format, or damaged, which our reader reports.
+        pass
+    return inspector
+
+
+def _matches(inspector: format_inspector.FileInspector) -> bool:
+    try:
+        return bool(inspector.format_match)
+    except format_inspector.ImageFormatError:
+        return False

@@ -1,0 +1,213 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import importlib.util
+import random
+import sys
+import time
+import typing
+import unittest
+from unittest import mock
+import zlib
+
+from ironic_imagedeploy.engine import codecs
+from tests.unit.engine import qcow2_builder as qcow2
+
+SIZE = 64 << 10
+
+
+def without(*packages: str) -> typing.Any:
+    """The codecs of a machine that does not have these packages."""
+    spec = importlib.util.spec_from_file_location('plain', codecs.__file__)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    with mock.patch.dict(sys.modules, dict.fromkeys(packages)):
+        spec.loader.exec_module(module)
+    return module
+
+
+class InflateTestCase(unittest.TestCase):
+    """With isal, where that is installed."""
+
+    codecs: typing.Any = codecs
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dice = random.Random(7)
+        self.content = qcow2.text(self.dice, SIZE)
+
+    def inflate(self, stored: typing.Any, size: int = SIZE) -> bytes:
+        decoded: bytes = self.codecs.inflate(stored, size)
+        return decoded
+
+    def assert_not_decoded(self, stored: bytes) -> None:
+        with self.assertRaises(self.codecs.DecodeError) as caught:
+            self.inflate(stored)
+        self.assertTrue(str(caught.exception))
+
+    def test_a_stream(self) -> None:
+        self.assertEqual(self.content,
+                         self.inflate(qcow2.deflate(self.content)))
+
+    def test_kinds_of_bytes(self) -> None:
+        stored = qcow2.deflate(self.content)
+        for kind in (bytes, bytearray, memoryview):
+            with self.subTest(kind=kind.__name__):
+                self.assertEqual(self.content, self.inflate(kind(stored)))
+
+    def test_what_follows_the_stream_is_ignored(self) -> None:
+        stored = qcow2.deflate(self.content)
+        for rest in (b'\0' * 511, b'\xff' * 511, stored):
+            self.assertEqual(self.content, self.inflate(stored + rest))
+
+    def test_every_level_and_window(self) -> None:
+        for level in range(10):
+            for window in (9, 12, 15):
+                coder = zlib.compressobj(level, zlib.DEFLATED, -window)
+                stored = coder.compress(self.content) + coder.flush()
+                self.assertEqual(self.content, self.inflate(stored),
+                                 (level, window))
+
+    def test_no_more_than_asked_for_is_decoded(self) -> None:
+        bomb = qcow2.deflate(bytes(64 << 20))
+        began = time.monotonic()
+        self.assertEqual(bytes(SIZE), self.inflate(bomb))
+        self.assertLess(time.monotonic() - began, 0.5)
+
+    def test_a_stream_that_gives_less(self) -> None:
+        self.assert_not_decoded(qcow2.deflate(self.content[:-1]))
+        self.assert_not_decoded(qcow2.deflate(b''))
+
+    def test_a_stream_that_is_cut_off(self) -> None:
+        stored = qcow2.deflate(self.content)
+        for length in (0, 1, 2, 100, len(stored) // 2, len(stored) - 100):
+            with self.subTest(length=length):
+                self.assert_not_decoded(stored[:length])
+
+    def test_bytes_that_are_no_stream(self) -> None:
+        self.assert_not_decoded(b'\xff' * 512)
+        self.assert_not_decoded(bytes(512))
+        self.assert_not_decoded(zlib.compress(self.content))
+
+    def test_damage_gives_an_error_or_bytes(self) -> None:
+        stored = qcow2.deflate(self.content)
+        for _ in range(500):
+            damaged = bytearray(stored)
+            damaged[self.dice.randrange(len(stored))] ^= (
+                1 << self.dice.randrange(8))
+            try:
+                self.assertEqual(SIZE, len(self.inflate(damaged)))
+            except self.codecs.DecodeError:
+                pass
+
+    def test_noise_gives_an_error_or_bytes(self) -> None:
+        for _ in range(500):
+            try:
+                decoded = self.inflate(self.dice.randbytes(200), 512)
+                self.assertEqual(512, len(decoded))
+            except self.codecs.DecodeError:
+                pass
+
+
+class PlainInflateTestCase(InflateTestCase):
+    """With zlib alone."""
+
+    codecs = without('isal', 'backports', 'compression')
+
+    def test_isal_is_not_used(self) -> None:
+        self.assertIs(zlib, self.codecs._zlib)
+
+
+class ZstdTestCase(unittest.TestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dice = random.Random(8)
+        self.content = qcow2.text(self.dice, SIZE)
+
+    def assert_not_decoded(self, stored: bytes) -> None:
+        with self.assertRaises(codecs.DecodeError) as caught:
+            codecs.unzstd(stored, SIZE)
+        self.assertTrue(str(caught.exception))
+
+    def test_frames(self) -> None:
+        for frames in (1, 2, 5, 100):
+            with self.subTest(frames=frames):
+                self.assertEqual(self.content, codecs.unzstd(
+                    qcow2.zstd_frames(self.content, frames), SIZE))
+
+    def test_kinds_of_bytes(self) -> None:
+        stored = qcow2.zstd_frames(self.content, 3)
+        for kind in (bytes, bytearray, memoryview):
+            with self.subTest(kind=kind.__name__):
+                self.assertEqual(self.content,
+                                 codecs.unzstd(kind(stored), SIZE))
+
+    def test_an_empty_frame_between(self) -> None:
+        half = SIZE // 2
+        stored = b''.join(qcow2.zstd.compress(part) for part in (
+            self.content[:half], b'', self.content[half:]))
+        self.assertEqual(self.content, codecs.unzstd(stored, SIZE))
+
+    def test_what_follows_the_frames_is_ignored(self) -> None:
+        stored = qcow2.zstd_frames(self.content, 2)
+        for rest in (b'\0' * 511, b'\xff' * 511, stored):
+            self.assertEqual(self.content, codecs.unzstd(stored + rest, SIZE))
+
+    def test_no_more_than_asked_for_is_decoded(self) -> None:
+        bomb = qcow2.zstd.compress(bytes(64 << 20))
+        began = time.monotonic()
+        self.assertEqual(bytes(SIZE), codecs.unzstd(bomb, SIZE))
+        self.assertLess(time.monotonic() - began, 0.5)
+
+    def test_frames_that_give_less(self) -> None:
+        self.assert_not_decoded(b'')
+        self.assert_not_decoded(qcow2.zstd.compress(b''))
+        self.assert_not_decoded(qcow2.zstd.compress(self.content[:-1]))
+        self.assert_not_decoded(qcow2.zstd_frames(self.content[:-1], 3))
+
+    def test_a_frame_that_is_cut_off(self) -> None:
+        stored = qcow2.zstd_frames(self.content, 2)
+        for length in (1, 4, 100, len(stored) // 2, len(stored) - 1):
+            with self.subTest(length=length):
+                self.assert_not_decoded(stored[:length])
+
+    def test_bytes_that_are_no_frame(self) -> None:
+        self.assert_not_decoded(b'\xff' * 512)
+        self.assert_not_decoded(bytes(512))
+        self.assert_not_decoded(
+            qcow2.zstd.compress(self.content[:100]) + bytes(512))
+
+    def test_damage_gives_an_error_or_bytes(self) -> None:
+        stored = qcow2.zstd_frames(self.content, 3)
+        for _ in range(500):
+            damaged = bytearray(stored)
+            damaged[self.dice.randrange(len(stored))] ^= (
+                1 << self.dice.randrange(8))
+            try:
+                self.assertEqual(SIZE, len(codecs.unzstd(damaged, SIZE)))
+            except codecs.DecodeError:
+                pass
+
+    def test_many_empty_frames_do_not_take_long(self) -> None:
+        frame = qcow2.zstd.compress(b'')
+        began = time.monotonic()
+        self.assert_not_decoded(frame * ((1 << 20) // len(frame)))
+        self.assertLess(time.monotonic() - began, 2)
+
+
+class AvailabilityTestCase(unittest.TestCase):
+
+    def test_zstd_is_missed(self) -> None:
+        self.assertTrue(codecs.zstd_available())
+        plain = without('backports', 'compression')
+        self.assertFalse(plain.zstd_available())

@@ -121,6 +121,7 @@ def _expectation(args: argparse.Namespace) -> engine.Expectation:
 def _open_target(args: argparse.Namespace, create_size: int
                  ) -> Iterator[engine.Target]:
     """The target; who is stopped while it is open learns its state."""
+    _check_device(args.target)
     with engine.open_target(args.target, create_size=create_size) as target:
         try:
             yield target
@@ -137,6 +138,17 @@ def _check_distinct(args: argparse.Namespace) -> None:
     with contextlib.suppress(OSError, ValueError):
         if os.path.samefile(path, args.target):
             args.parser.error('SOURCE and TARGET are the same file')
+
+
+def _check_device(path: str) -> None:
+    """A mistyped device must not become a file in the memory of /dev."""
+    folder = os.path.dirname(os.path.realpath(path))
+    with contextlib.suppress(OSError):
+        if not os.path.exists(path) and os.path.samestat(
+                os.stat(folder), os.stat('/dev')):
+            raise engine.exceptions.TargetError(
+                path, expected='a disk', found='no such device',
+                fix='Check the name: lsblk lists the disks.')
 
 
 def _warn(inspection: engine.Inspection) -> None:

@@ -24,8 +24,8 @@ NAMESPACE = 'ironic_imagedeploy.formats'
 def find(name: str) -> type[base.Image] | None:
     """The reader of a format, or None when there is none."""
     try:
-        plugin: stevedore.DriverManager[type[base.Image]] = (
+        plugin: stevedore.DriverManager[typing.Any] = (
             stevedore.DriverManager(NAMESPACE, name))
     except stevedore.exception.NoMatches:
         return None
-    return plugin.driver
+    return typing.cast(type[base.Image], plugin.driver)

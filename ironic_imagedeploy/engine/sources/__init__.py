@@ -41,7 +41,7 @@ def open_source(location: str, *, mirrors: Sequence[str] = (),
     elif scheme == 'file':
         options = {}
     try:
-        plugin: stevedore.DriverManager[type[base.Source]] = (
+        plugin: stevedore.DriverManager[typing.Any] = (
             stevedore.DriverManager(NAMESPACE, scheme))
     except stevedore.exception.NoMatches:
         raise exceptions.SourceError(
@@ -49,4 +49,4 @@ def open_source(location: str, *, mirrors: Sequence[str] = (),
             expected='a path, or a file, http, https or glance URL',
             found=f'the scheme {scheme!r}',
             fix='Give the location of an image file.') from None
-    return plugin.driver(location, **options)
+    return typing.cast(base.Source, plugin.driver(location, **options))

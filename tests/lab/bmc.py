@@ -82,7 +82,7 @@ class PoweredMachine:
     def press_power_button(self) -> None:
         """Ask the operating system to shut down."""
         with self._lock:
-            if self.is_on:
+            if self._qemu and self._qemu.stdin and self.is_on:
                 self._qemu.stdin.write('system_powerdown\n')
                 self._qemu.stdin.flush()
 

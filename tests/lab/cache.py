@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 import contextlib
 import fcntl
 import hashlib
@@ -79,7 +80,7 @@ def _prune(kind: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: pathlib.Path):
+def _locked(path: pathlib.Path) -> Iterator[None]:
     with path.open('w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -15,9 +15,11 @@
 from collections.abc import Callable
 import pathlib
 from typing import Any
+from typing import cast
 
 import openstack
 from openstack.baremetal.v1 import node as _node
+from openstack.image.v2 import _proxy
 from openstack.image.v2 import image as _image
 
 from tests.lab import commands
@@ -38,7 +40,7 @@ class Cloud:
     def upload(self, name: str, path: pathlib.Path,
                disk_format: str) -> _image.Image:
         """Put a file into Glance, declared as of this format."""
-        image = self._connection.image
+        image = cast(_proxy.Proxy, self._connection.image)
         created = image.create_image(
             name, filename=str(path), disk_format=disk_format,
             container_format='bare', visibility='public', wait=True,

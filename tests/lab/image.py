@@ -107,7 +107,8 @@ def _build(directory: pathlib.Path) -> None:
 
 def _configure(tree: pathlib.Path) -> None:
     """Boot to a login prompt on the serial port, named by the config drive."""
-    (tree / 'etc/fstab').write_text(f'LABEL={_ROOT_LABEL} / ext4 defaults 0 1\n')
+    (tree / 'etc/fstab').write_text(
+        f'LABEL={_ROOT_LABEL} / ext4 defaults 0 1\n')
     (tree / 'etc/hostname').write_text('no-config-drive\n')
     (tree / 'boot/grub').mkdir(exist_ok=True)
     shutil.copy(_FILES / 'image-grub.cfg', tree / 'boot/grub/grub.cfg')

@@ -38,9 +38,9 @@ _PACKAGES = (
 
 _MODULES = (
     'virtio_pci', 'virtio_blk', 'virtio_net', 'virtio_scsi', 'virtio_rng',
-    'nvme', 'ahci', 'sd_mod', 'sr_mod', 'usb-storage', 'uas', 'xhci-pci',
-    'loop', 'dm-mod', 'md-mod', 'efivarfs', 'ext4', 'xfs', 'btrfs', 'isofs',
-    'vfat', 'nls_cp437', 'nls_ascii', 'nls_utf8', 'nls_iso8859-1')
+    'nvme', 'ahci', 'sd_mod', 'sr_mod', 'usb_storage', 'uas', 'xhci_pci',
+    'loop', 'dm_mod', 'md_mod', 'efivarfs', 'ext4', 'xfs', 'btrfs', 'isofs',
+    'vfat', 'nls_cp437', 'nls_ascii', 'nls_utf8', 'nls_iso8859_1')
 
 _SITE = f'usr/local/lib/python{debian.PYTHON}/dist-packages'
 
@@ -85,9 +85,9 @@ def _requirements(checkout: pathlib.Path) -> list[str]:
         lines.append(line.split('#')[0].strip())
     setup = configparser.ConfigParser()
     setup.read(checkout / 'setup.cfg')
-    for line in setup['extras']['fast'].split('\n'):
-        name, _, marker = line.partition(':')
-        lines.append(f'{name};{marker}' if marker else name)
+    for line in setup['extras']['fast'].splitlines():
+        # pbr writes the marker behind a colon.
+        lines.append(line.replace(':', ';', 1))
     return [line for line in lines if line]
 
 
@@ -110,8 +110,8 @@ def _build_base(directory: pathlib.Path, requirements: list[str]) -> None:
     _archive(tree, directory / 'ramdisk.cpio')
     commands.run('zstd', '-q', '-T0', '-9', '--rm',
                  directory / 'ramdisk.cpio', '-o', directory / 'ramdisk')
-    for path in (tree, unpacked, directory / 'package'):
-        shutil.rmtree(path)
+    for used in (tree, unpacked, directory / 'package'):
+        shutil.rmtree(used)
 
 
 def _build_layer(checkout: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
@@ -133,8 +133,8 @@ def _build_layer(checkout: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
 def _pip_install(target: pathlib.Path,
                  what: Iterable[str | os.PathLike[str]],
                  environment: dict[str, str] | None = None) -> None:
-    command = [sys.executable, '-m', 'pip', 'install', '-q', '--target',
-               target]
+    command: list[str | os.PathLike[str]] = [
+        sys.executable, '-m', 'pip', 'install', '-q', '--target', target]
     if sys.version_info[:2] != tuple(map(int, debian.PYTHON.split('.'))):
         command += ['--python-version', debian.PYTHON,
                     '--only-binary', ':all:']
@@ -148,15 +148,14 @@ def _copy_modules(source: pathlib.Path, target: pathlib.Path) -> None:
     for line in (source / 'modules.dep').read_text().splitlines():
         path, _, others = line.partition(':')
         depends[path] = others.split()
-    names = {pathlib.Path(path).name.removesuffix('.ko').replace('_', '-'):
-             path for path in depends}
+    names = {pathlib.Path(path).stem.replace('-', '_'): path
+             for path in depends}
     for wanted in _MODULES:
-        path = names.get(wanted.replace('_', '-'))
-        if path is None:
+        if wanted not in names:
             continue   # built into the kernel
-        for each in (path, *depends[path]):
-            (target / each).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source / each, target / each)
+        for path in (names[wanted], *depends[names[wanted]]):
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / path, target / path)
     for name in ('modules.builtin', 'modules.builtin.modinfo',
                  'modules.order'):
         shutil.copy(source / name, target / name)

@@ -20,6 +20,7 @@ import hashlib
 import json
 import pathlib
 import sys
+import time
 
 from tests.lab import checks
 from tests.lab import cloud
@@ -118,8 +119,10 @@ class MainJob:
                                                 self._deploy_interface)
 
     def deploy(self) -> None:
+        started = time.monotonic()
         self._node = self._cloud.deploy(self._node, self._image, _HOSTNAME,
                                         _DEPLOY_TIMEOUT)
+        self._seconds = time.monotonic() - started
         if self._node.provision_state != 'active':
             raise AssertionError(f'{self._node.provision_state}: '
                                  f'{self._node.last_error}')
@@ -139,6 +142,13 @@ class MainJob:
         report = ours['report']
         print(json.dumps(report, indent=4), flush=True)
         checksum = report['checksum']
+        progress.say(
+            f'    {_mb(report["bytes_read"])} read, '
+            f'{_mb(report["bytes_written"])} written and '
+            f'{_mb(report["bytes_zeroed"])} zeroed in '
+            f'{report["seconds"]:.1f} s of {self._seconds:.0f} s; '
+            f'{checksum["algorithm"]} verified; '
+            f'bottleneck: {report["bottleneck"]}')
         expected = {
             'bytes_read': (report['bytes_read'], self._image.size),
             'algorithm': (checksum['algorithm'], self._image.hash_algo),
@@ -169,6 +179,10 @@ class MainJob:
         with self.refusing.disk.open('rb') as disk:
             if disk.read(_MIB) != self._marker:
                 raise AssertionError('the first MiB was overwritten')
+
+
+def _mb(count: int) -> str:
+    return f'{count / 1e6:.1f} MB'
 
 
 def show_logs(job: MainJob, lines: int = 60) -> None:

@@ -63,13 +63,15 @@ class MessageTestCase(unittest.TestCase):
 
     def test_a_refusal_tells_all_its_findings(self) -> None:
         first, second = (findings.Finding(
-            code=code, message=f'M{code}.', expected=f'E{code}',
-            found=f'F{code}', fix=f'X{code}.') for code in ('one', 'two'))
+            code=code, message=f'Message {code}.', expected=f'this {code}',
+            found=f'that {code}', fix=f'Mend {code}.')
+            for code in ('1', '2'))
         error = exceptions.ImageRefused('disk.img', [first, second])
         self.assertEqual((first, second), error.findings)
-        self.assertEqual(('Eone', 'Fone', 'Xone.'),
+        self.assertEqual(('this 1', 'that 1', 'Mend 1.'),
                          (error.expected, error.found, error.fix))
         self.assertEqual(
             'disk.img: the image is refused: '
-            'one: Mone. Expected Eone, found Fone. Xone. '
-            'two: Mtwo. Expected Etwo, found Ftwo. Xtwo.', str(error))
+            '1: Message 1. Expected this 1, found that 1. Mend 1. '
+            '2: Message 2. Expected this 2, found that 2. Mend 2.',
+            str(error))

@@ -12,8 +12,8 @@
 
 """The hardware manager that writes images in the deploy ramdisk."""
 
-import contextlib
 from collections.abc import Iterator
+import contextlib
 import typing
 
 from ironic_python_agent import config  # noqa: F401 (before hardware)

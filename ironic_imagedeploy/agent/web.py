@@ -13,8 +13,8 @@
 """Images from web servers, asked for as the agent asks for them."""
 
 import base64
-import contextlib
 from collections.abc import Iterator
+import contextlib
 import typing
 
 from oslo_config import cfg

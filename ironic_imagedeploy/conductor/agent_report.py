@@ -42,8 +42,7 @@ def keep(task: task_manager.TaskManager) -> None:
 
 
 def _told(command: dict[str, typing.Any]) -> dict[str, typing.Any]:
-    """The progress in a running or failed command, the report in a done one.
-    """
+    """Progress of a running or failed command, the report of a done one."""
     if command.get('command_name') != COMMAND:
         return {}
     result = command.get('command_result') or {}

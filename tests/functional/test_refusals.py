@@ -304,5 +304,3 @@ class ChecksumTest(RefusalTestCase):
             {'algorithm': 'sha512', 'value': right.split(':')[1],
              'verified': True}, outcome.json['checksum'])
         self.assert_written(self.guest, disk)
-
-

@@ -16,9 +16,6 @@ Without its first and last MiB neither a boot sector nor a partition table is
 on the disk, so that nothing starts from it.
 """
 
-import contextlib
-
-from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.targets import base as targets
 
 END = targets.END
@@ -60,23 +57,18 @@ class HeldEnds:
         return start, view
 
     def write(self, target: targets.Target) -> None:
-        """Make the disk whole: the back, then the front.
+        """Make the disk whole: the back, then the front."""
+        target.write(self.high, memoryview(self._back))
+        target.flush()
+        target.write(0, memoryview(self._front))
+        target.flush()
 
-        :raises TargetError: after which the front is wiped, if it can be.
+    def verify(self, target: targets.Target) -> None:
+        """Read them back.
+
+        :raises ReadBackMismatch: when the target gives other bytes.
         """
-        try:
-            target.write(self.high, memoryview(self._back))
-            target.flush()
-            target.write(0, memoryview(self._front))
-            target.flush()
-        except BaseException:
-            with contextlib.suppress(exceptions.TargetError):
-                target.wipe_ends()
-            raise
-
-    def verify(self, target: targets.Target) -> int | None:
-        """Read them back: the offset of a difference, or None."""
+        target.drop_cache()
         for start, kept in ((0, self._front), (self.high, self._back)):
             if target.read(start, len(kept)) != kept:
-                return start
-        return None
+                raise target.mismatch(start, len(kept))

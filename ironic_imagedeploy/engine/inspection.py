@@ -250,7 +250,7 @@ def _recognise(inspection: Inspection) -> Iterator[Finding]:
             fix='Make the image again from its origin.')
         return
     declared = expectation.disk_format
-    if not names and (other := signatures.other(head)):
+    if not (names or _is_disk(head)) and (other := signatures.other(head)):
         yield _not_an_image(f'a {other}')
         return
     inspection.format = (names[0] if names
@@ -266,7 +266,7 @@ def _recognise(inspection: Inspection) -> Iterator[Finding]:
         return
     yield from _check_support(inspection)
     if inspection.format == 'raw' and declared is None and not (
-            _has_known_content(head)):
+            _is_disk(head) or head[510:512] == partitions.BOOT_SIGNATURE):
         inspection.format = None
         yield _not_an_image('no known format, partition table or file system')
 
@@ -293,9 +293,10 @@ def _check_support(inspection: Inspection) -> Iterator[Finding]:
             else _CONVERT)
 
 
-def _has_known_content(head: bytes) -> bool:
-    return bool(signatures.file_system(head)) or (
-        head[510:512] == b'\x55\xaa')
+def _is_disk(head: bytes) -> bool:
+    """Whether a GPT or a file system certainly starts there."""
+    return (signatures.file_system(head) is not None
+            or partitions.has_gpt(head))
 
 
 def _open(inspection: Inspection) -> base.Image:

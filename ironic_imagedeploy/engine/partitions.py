@@ -31,6 +31,9 @@ _GPT_HEADER = struct.Struct('<8sIIIIQQQQ16sQIII')
 _GPT_ENTRY = struct.Struct('<16s16sQQQ72s')
 _MBR_ENTRY = struct.Struct('<B3sB3sII')
 _GPT_MAGIC = b'EFI PART'
+#: The end of a boot sector, of disks and of file systems.
+BOOT_SIGNATURE = b'\x55\xaa'
+_SECTOR_SIZES = (512, 4096)
 #: Bytes of partition entries that are read at most (1024 entries).
 _ENTRIES_LIMIT = 128 << 10
 
@@ -94,6 +97,11 @@ class PartitionTable:
         return tuple(modes)
 
 
+def has_gpt(head: bytes) -> bool:
+    """Whether the front of a disk has the header of a GPT."""
+    return any(head.startswith(_GPT_MAGIC, size) for size in _SECTOR_SIZES)
+
+
 def read_table(read: Read, size: int) -> PartitionTable | None:
     """The partition table of a disk, or None.
 
@@ -102,10 +110,10 @@ def read_table(read: Read, size: int) -> PartitionTable | None:
     :raises BadTable: when there is one that must not be used.
     """
     first = read(0, 512)
-    if len(first) < 512 or first[510:] != b'\x55\xaa':
+    if len(first) < 512 or first[510:] != BOOT_SIGNATURE:
         return None
     boot_code = any(first[:_BOOT_CODE])
-    for sector_size in (512, 4096):
+    for sector_size in _SECTOR_SIZES:
         header = read(sector_size, 512)
         if header.startswith(_GPT_MAGIC):
             return PartitionTable(

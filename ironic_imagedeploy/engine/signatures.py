@@ -86,6 +86,7 @@ OTHERS = (
 )
 
 _EFI = 'EFI program'
+_CONTROLS = frozenset(range(32)) - set(b'\t\n\f\r\x1b')
 _TEXT_STARTS = (b'<!doctype', b'<html', b'<?xml', b'<head', b'{', b'[')
 
 #: File systems of a root partition.
@@ -126,14 +127,26 @@ def other(head: bytes) -> str | None:
         start = int.from_bytes(head[0x3c:0x40], 'little')
         if head.startswith(b'PE\0\0', start):
             return _EFI
-    if head.lstrip(b'\xef\xbb\xbf \t\r\n').lower().startswith(_TEXT_STARTS):
+    text = head[:TAIL].lstrip(b'\xef\xbb\xbf \t\r\n').lower()
+    if text.startswith(_TEXT_STARTS) and not _CONTROLS & set(text):
         return 'text document'
     return None
 
 
 def file_system(head: bytes) -> str | None:
     """Name of the file system that starts with the disk."""
-    return next(iter(_names(FILE_SYSTEMS, head, b'')), None)
+    for name in _names(FILE_SYSTEMS, head, b''):
+        if name != 'ext4' or _is_ext(head):
+            return name
+    return None
+
+
+def _is_ext(head: bytes) -> bool:
+    """Whether an ext superblock is plausible: its magic is only two bytes."""
+    log_block_size = int.from_bytes(head[0x418:0x41c], 'little')
+    state = int.from_bytes(head[0x43a:0x43c], 'little')
+    revision = int.from_bytes(head[0x44c:0x450], 'little')
+    return log_block_size <= 6 and state <= 7 and revision <= 1
 
 
 def _names(signatures: tuple[Signature, ...], head: bytes, tail: bytes

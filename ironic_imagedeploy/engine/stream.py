@@ -114,6 +114,7 @@ class Stream:
         if self._error:
             reader.join(_TICK)
             raise self._error
+        self._meter.tick()
         return self._hash.hexdigest()
 
     def _thread(self, part: Callable[[], None]) -> threading.Thread:

@@ -13,6 +13,9 @@
 """From the source through the image to the target: the only place where they
 meet."""
 
+from collections.abc import Iterator
+import contextlib
+
 from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import ends
 from ironic_imagedeploy.engine import exceptions
@@ -60,10 +63,11 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     meter.enter('read-back')
     ledger.verify(target)
     meter.enter('finish')
-    held.write(target)
-    if read_back != 'none':
-        verify.verify_ends(held, target)
-    target.reread_partitions()
+    with _all_or_nothing(target):
+        held.write(target)
+        if read_back != 'none':
+            held.verify(target)
+        target.reread_partitions()
     return _summary(inspection, target, meter, checksum, read_back)
 
 
@@ -123,6 +127,17 @@ def check(inspection: _inspection.Inspection, value: str
         verified=expected is not None)
 
 
+@contextlib.contextmanager
+def _all_or_nothing(target: targets.Target) -> Iterator[None]:
+    """Whatever goes wrong inside leaves a disk that boots nothing."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(exceptions.TargetError):
+            target.wipe_ends()
+        raise
+
+
 class _Disk:
     """The sink of a write: the target without its ends."""
 
@@ -148,6 +163,7 @@ class _Disk:
         if low < high:
             with self._meter.spend(_meter.Stage.DISK):
                 self._target.zero(low, high - low)
+            self._ledger.note_zero(low, high - low)
         self._meter.count(zeroed=length)
 
 

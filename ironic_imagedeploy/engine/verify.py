@@ -16,8 +16,6 @@ from array import array
 import hashlib
 import threading
 
-from ironic_imagedeploy.engine import ends
-from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import meter as _meter
 from ironic_imagedeploy.engine.targets import base as targets
 
@@ -27,6 +25,7 @@ _SAMPLE = 16
 _DIGEST = 8
 #: Bytes of zeroes compared at once.
 _STEP = 1 << 20
+_ZEROES = memoryview(bytes(_STEP))
 
 
 class Ledger:
@@ -41,6 +40,7 @@ class Ledger:
         self._starts = array('Q')
         self._lengths = array('Q')
         self._digests = bytearray()
+        self._zeroes: list[tuple[int, int]] = []
         self._count = 0
 
     def note(self, start: int, view: memoryview) -> None:
@@ -57,6 +57,13 @@ class Ledger:
             self._lengths.append(len(view))
             self._digests += digest
 
+    def note_zero(self, start: int, length: int) -> None:
+        """That range of the disk was zeroed."""
+        if self._every:
+            with self._lock:
+                self._zeroes += ((at, min(_STEP, start + length - at))
+                                 for at in range(start, start + length, _STEP))
+
     def verify(self, target: targets.Target) -> None:
         """Compare the disk with what was noted.
 
@@ -67,7 +74,9 @@ class Ledger:
         for index, start in enumerate(self._starts):
             digest = self._digests[index * _DIGEST:(index + 1) * _DIGEST]
             if _digest(target.read(start, self._lengths[index])) != digest:
-                raise mismatch(target, start, self._lengths[index])
+                raise target.mismatch(start, self._lengths[index])
+        for start, length in self._zeroes[::self._every or 1]:
+            verify_zero(target, start, length)
 
 
 class Comparison:
@@ -85,7 +94,7 @@ class Comparison:
         with self._meter.spend(_meter.Stage.DISK):
             found = self._target.read(start, len(view))
         if found != view:
-            raise mismatch(self._target, start, len(view))
+            raise self._target.mismatch(start, len(view))
         self._meter.count(written=len(view))
 
     def zero(self, start: int, length: int) -> None:
@@ -93,29 +102,17 @@ class Comparison:
         for at in range(start, start + length, _STEP):
             step = min(_STEP, start + length - at)
             with self._meter.spend(_meter.Stage.DISK):
-                found = bytes(self._target.read(at, step))
-            if found.count(0) != step:
-                raise mismatch(self._target, at, step)
+                verify_zero(self._target, at, step)
             self._meter.count(zeroed=step)
 
 
-def verify_ends(held: ends.HeldEnds, target: targets.Target) -> None:
-    """Read back the ends that were written last; wipe them when wrong."""
-    target.drop_cache()
-    start = held.verify(target)
-    if start is not None:
-        target.wipe_ends()
-        raise mismatch(target, start, ends.END)
+def verify_zero(target: targets.Target, start: int, length: int) -> None:
+    """The range, of a MiB at most, holds zeroes.
 
-
-def mismatch(target: targets.Target, start: int, length: int
-             ) -> exceptions.ReadBackMismatch:
-    """The error for a range that does not hold what it should."""
-    return exceptions.ReadBackMismatch(
-        target.path,
-        expected=f'the bytes of the image at {start} to {start + length - 1}',
-        found='others',
-        fix='Write the image again; if it happens again, replace the disk.')
+    :raises ReadBackMismatch: when it does not.
+    """
+    if target.read(start, length) != _ZEROES[:length]:
+        raise target.mismatch(start, length)
 
 
 def _digest(view: memoryview) -> bytes:

@@ -148,7 +148,7 @@ class Qcow2Image(base.Image):
         offset = entry & _OFFSET_MASK
         zeroes, allocated = bitmap >> 32, bitmap & 0xffffffff
         if (entry & (_L2_RESERVED | _ZERO) or zeroes & allocated
-                or allocated and not offset):
+                or allocated and not offset or offset % size):
             raise self._bad_entry(entry)
         part = size // _SUBCLUSTERS
         for index in range(-(-length // part)):

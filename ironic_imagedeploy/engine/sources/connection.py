@@ -18,6 +18,7 @@ with If-Range, and every answer is held against them.
 """
 
 from collections.abc import Callable
+import http.client
 import re
 import time
 import typing
@@ -77,7 +78,10 @@ class Body:
             # decode_content off: the checksum is over the bytes as stored.
             received = self._response.raw.read1(wanted, decode_content=False)
         except _NETWORK_ERRORS as error:
-            raise _network_failure(self._name, error, self._timeout) from error
+            if not _is_early_end(error):
+                raise _network_failure(self._name, error,
+                                       self._timeout) from error
+            received = b''
         if not received:
             raise TransientError(exceptions.SourceTruncated(
                 self._name, expected=f'{self.remaining} more bytes',
@@ -275,6 +279,12 @@ def _pin(response: requests.Response) -> tuple[str | None, str | None]:
 def _retry_after(response: requests.Response) -> float:
     text = response.headers.get('Retry-After', '')
     return float(text) if text.isascii() and text.isdigit() else 0.0
+
+
+def _is_early_end(error: Exception) -> bool:
+    return any(isinstance(part, (urllib3.exceptions.IncompleteRead,
+                                 http.client.IncompleteRead))
+               for part in (error, *error.args))
 
 
 def _network_failure(name: str, error: Exception, timeout: float

@@ -52,7 +52,11 @@ class Patience:
         """That many bytes came."""
         self._bytes += count
         if self._bytes >= PROGRESS:
-            self._failures = 0
+            self.reset()
+
+    def reset(self) -> None:
+        """Forget the failures."""
+        self._failures = 0
 
     def wait(self, problem: connection.TransientError) -> bool:
         """Pause before the next attempt; False when there is none."""
@@ -170,6 +174,7 @@ class HttpSource(base.Source):
                     'requests.') from problem.error
         self._connection = mirror
         self.name = mirror.name
+        patience.reset()
 
     def patience(self) -> Patience:
         """A fresh count of failures."""
@@ -258,9 +263,9 @@ class _HttpStream:
 
     def _receive(self, buffer: memoryview) -> int:
         if self._body is None:
+            self._body = self._source.body_from(self._position)
             if self._position > len(self._source.held(0)):
                 self._source.resumes += 1
-            self._body = self._source.body_from(self._position)
         try:
             return self._body.readinto(buffer)
         except connection.TransientError:

@@ -46,7 +46,9 @@ class Witness(base.Source):
 
     def read_at(self, offset: int, length: int) -> bytes:
         read = self._source.read_at(offset, length)
-        self._seen[offset, length] = hashlib.sha256(read).digest()
+        digest = hashlib.sha256(read).digest()
+        if self._seen.setdefault((offset, length), digest) != digest:
+            raise _changed(self.name, offset, length)
         return read
 
     def open_stream(self) -> base.Stream:
@@ -86,11 +88,14 @@ class Testimony:
             if offset + length > end:
                 still_open.append((offset, length, digest, seen))
             elif seen.digest() != digest:
-                raise exceptions.SourceChanged(
-                    self._name,
-                    expected=f'the bytes {offset} to {offset + length - 1} '
-                             'as they were when the image was inspected',
-                    found='other bytes in the stream',
-                    fix='Deploy again; if it happens again, the server or a '
-                        'mirror gives different files under one address.')
+                raise _changed(self._name, offset, length)
         self._open = still_open
+
+
+def _changed(name: str, offset: int, length: int
+             ) -> exceptions.SourceChanged:
+    return exceptions.SourceChanged(
+        name, expected=f'the bytes {offset} to {offset + length - 1} as they '
+        'were when they were read first', found='others',
+        fix='Deploy again; if it happens again, the server or a mirror gives '
+            'different files under one address.')

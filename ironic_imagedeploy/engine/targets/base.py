@@ -166,6 +166,16 @@ class Target(abc.ABC):
             found=error.strerror or str(error),
             fix='Check the disk and its cables; see the kernel log.')
 
+    def mismatch(self, offset: int, length: int
+                 ) -> exceptions.ReadBackMismatch:
+        """The error for a range that does not hold what it should."""
+        return exceptions.ReadBackMismatch(
+            self.path,
+            expected=f'the bytes of the image from {offset} to '
+            f'{offset + length - 1}', found='others',
+            fix='Write the image again; if it happens again, replace the '
+                'disk.')
+
     def __enter__(self) -> typing.Self:
         return self
 

@@ -351,9 +351,8 @@ class FailureTestCase(transfers.TransferTestCase):
     def test_every_action_of_the_target_may_fail_once(self) -> None:
         good = Target(4 * MIB)
         transfer(self.raw(), good, workers=1, read_back='full')
-        count = len(good.log) - 1
-        self.assertGreater(count, 13)
-        for number in range(count):
+        self.assertGreater(len(good.log), 14)
+        for number in range(len(good.log)):
             with self.subTest(number=number, action=good.log[number]):
                 target = Target(4 * MIB)
                 target.fail_nth(number)
@@ -383,6 +382,28 @@ class FailureTestCase(transfers.TransferTestCase):
                 self.assert_no_threads()
                 if number:
                     self.assert_holds(target.disk[:MIB], 0)
+
+    def test_the_first_error_is_told_when_the_wipe_fails_too(self) -> None:
+        good = Target(4 * MIB)
+        transfer(self.raw(), good, workers=1)
+        for error in (KeyError('the first'), KeyboardInterrupt()):
+            for number in range(len(good.log) - len(FINISHED) - 1,
+                                len(good.log)):
+                with self.subTest(number=number):
+                    target = Target(4 * MIB)
+
+                    def fault(action: Action, target: Target = target,
+                              number: int = number,
+                              error: BaseException = error) -> None:
+                        if len(target.log) - 1 == number:
+                            raise error
+                        if len(target.log) - 1 > number:
+                            target.fail(action)
+
+                    target.fault = fault
+                    with self.assertRaises(type(error)) as caught:
+                        transfer(self.raw(), target, workers=1)
+                    self.assertIs(error, caught.exception)
 
     def test_a_write_that_fails_at_any_byte(self) -> None:
         for start in range(MIB, 4 * MIB, 321 * KIB):

@@ -1,0 +1,121 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The memory of a write is bounded, whatever the size of the image.
+
+The whole promise, 8 GiB of disk with 5 GiB of data, takes minutes and some
+GiB of temporary space: set IMAGEDEPLOY_LARGE=1 for it.
+"""
+
+import os
+import pathlib
+import random
+import subprocess
+
+from tests.functional import base
+from tests.functional import images
+from tests.functional import web
+
+MIB = base.MIB
+GIB = 1 << 30
+BOUND = 128 * MIB
+_BLOCK = 64 * 1024
+
+
+class MemoryTestCase(base.FunctionalTestCase):
+    """Measures the installed program in a process of its own."""
+
+    def check(self, virtual_size: int, data_size: int, *options: str
+              ) -> None:
+        """Write such an image from a web server in little memory."""
+        guest = make_large(self.directory / 'guest', virtual_size, data_size)
+        image = images.convert(guest, self.directory / 'image',
+                               ','.join(options), compress=bool(options))
+        server = web.Server(self.directory)
+        self.addCleanup(server.stop)
+        target = self.directory / 'target'
+        with target.open('wb') as file:
+            file.truncate(virtual_size)
+        with self.attached(target) as device:
+            peak = measure(base.PROGRAM, 'write', server.url('image'),
+                           device, '--verify', 'full', '--checksum',
+                           base.checksum(image))
+        self.assertLess(peak, BOUND)
+        self.assertEqual('', base.run('cmp', guest, target))
+
+
+class ModerateTest(MemoryTestCase):
+    """1 GiB of disk, several hundred MiB of data."""
+
+    def test_uncompressed(self) -> None:
+        self.check(GIB, 600 * MIB)
+
+    def test_zlib(self) -> None:
+        self.check(GIB, 300 * MIB, 'compression_type=zlib')
+
+    def test_zstd(self) -> None:
+        self.check(GIB, 600 * MIB, 'compression_type=zstd')
+
+    def test_largest_clusters(self) -> None:
+        self.check(GIB, 300 * MIB, 'compression_type=zstd',
+                   'cluster_size=2097152')
+
+    def test_smallest_clusters(self) -> None:
+        self.check(GIB, 64 * MIB, 'compression_type=zstd', 'cluster_size=512')
+
+
+class LargeTest(MemoryTestCase):
+    """8 GiB of disk, 5 GiB of data."""
+
+    def setUp(self) -> None:
+        if not os.environ.get('IMAGEDEPLOY_LARGE'):
+            self.skipTest('takes minutes; IMAGEDEPLOY_LARGE=1 asks for it')
+        super().setUp()
+
+    def test_zlib(self) -> None:
+        self.check(8 * GIB, 5 * GIB, 'compression_type=zlib')
+
+    def test_zstd(self) -> None:
+        self.check(8 * GIB, 5 * GIB, 'compression_type=zstd')
+
+
+def make_large(path: pathlib.Path, size: int, data_size: int
+               ) -> pathlib.Path:
+    """A sparse disk with that much data, of which half can be compressed."""
+    dice = random.Random(size + data_size)
+    noise = dice.randbytes(_BLOCK // 2)
+    run = 64 * _BLOCK
+    with path.open('wb') as file:
+        file.truncate(size)
+        for number in sorted(dice.sample(range(size // run),
+                                         data_size // run)):
+            file.seek(number * run)
+            for block in range(64):
+                # Each block differs, without the cost of noise for each.
+                mark = (number << 8 | block).to_bytes(8, 'big')
+                file.write(mark * (_BLOCK // 16) + mark
+                           + noise[8:] if block % 2
+                           else noise + mark * (_BLOCK // 16))
+    images.partition(path)
+    return path
+
+
+def measure(*command: str | pathlib.Path) -> int:
+    """Most memory, in bytes, that a successful command took."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT) as program:
+        said = program.stdout.read() if program.stdout else ''
+        _, status, usage = os.wait4(program.pid, 0)
+        program.returncode = os.waitstatus_to_exitcode(status)
+    if program.returncode:
+        raise AssertionError(f'status {program.returncode}: {said}')
+    return usage.ru_maxrss * 1024

@@ -28,7 +28,6 @@ from ironic_imagedeploy.engine.extent import ExtentKind
 from ironic_imagedeploy.engine.findings import Finding
 from ironic_imagedeploy.engine.findings import Severity
 from ironic_imagedeploy.engine.inspection import Expectation
-from ironic_imagedeploy.engine.inspection import inspect
 from ironic_imagedeploy.engine.inspection import Inspection
 from ironic_imagedeploy.engine.meter import Progress
 from ironic_imagedeploy.engine.partitions import Partition
@@ -40,6 +39,7 @@ from ironic_imagedeploy.engine.targets.base import Target
 from ironic_imagedeploy.engine.targets import open_target
 from ironic_imagedeploy.engine.transfer import compare
 from ironic_imagedeploy.engine.transfer import transfer
+from ironic_imagedeploy.engine.verdict import inspect
 
 __all__ = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',

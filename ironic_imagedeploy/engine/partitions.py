@@ -86,15 +86,10 @@ class PartitionTable:
     boot_code: bool
 
     @property
-    def boot_modes(self) -> tuple[str, ...]:
-        """How firmware could boot it: ``bios``, ``uefi``."""
-        types = {partition.type for partition in self.partitions}
-        modes = []
-        if self.boot_code:
-            modes.append('bios')
-        if types & {ESP, _MBR_ESP}:
-            modes.append('uefi')
-        return tuple(modes)
+    def esp(self) -> Partition | None:
+        """The first EFI system partition."""
+        return next((partition for partition in self.partitions
+                     if partition.type in (ESP, _MBR_ESP)), None)
 
 
 def has_gpt(head: bytes) -> bool:

@@ -48,7 +48,7 @@ RULES = {
         ['ironic', 'ironic_python_agent', 'oslo_config',
          'ironic_imagedeploy.conf', 'ironic_imagedeploy.cmd',
          'ironic_imagedeploy.conductor', 'ironic_imagedeploy.agent']),
-    'engine/inspection.py': (
+    'engine/verdict.py': (
         ['ironic_imagedeploy.engine.formats',
          'ironic_imagedeploy.engine.sources'],
         ['ironic_imagedeploy.engine.targets',

@@ -40,7 +40,8 @@ class Ledger:
         self._starts = array('Q')
         self._lengths = array('Q')
         self._digests = bytearray()
-        self._zeroes: list[tuple[int, int]] = []
+        # Starts and ends in turn.
+        self._zeroes = array('Q')
         self._count = 0
 
     def note(self, start: int, view: memoryview) -> None:
@@ -61,8 +62,7 @@ class Ledger:
         """That range of the disk was zeroed."""
         if self._every:
             with self._lock:
-                self._zeroes += ((at, min(_STEP, start + length - at))
-                                 for at in range(start, start + length, _STEP))
+                self._zeroes.extend((start, start + length))
 
     def verify(self, target: targets.Target) -> None:
         """Compare the disk with what was noted.
@@ -75,8 +75,10 @@ class Ledger:
             digest = self._digests[index * _DIGEST:(index + 1) * _DIGEST]
             if _digest(target.read(start, self._lengths[index])) != digest:
                 raise target.mismatch(start, self._lengths[index])
-        for start, length in self._zeroes[::self._every or 1]:
-            verify_zero(target, start, length)
+        for start, end in zip(self._zeroes[::2], self._zeroes[1::2],
+                              strict=True):
+            for at in range(start, end, _STEP * self._every):
+                verify_zero(target, at, min(_STEP, end - at))
 
 
 class Comparison:

@@ -59,7 +59,8 @@ RULES = {
          'ironic_imagedeploy.engine.extent'],
         ['ironic_imagedeploy.engine.inspection',
          'ironic_imagedeploy.engine.targets',
-         'ironic_imagedeploy.engine.transfer']),
+         'ironic_imagedeploy.engine.transfer',
+         'ironic_imagedeploy.engine.verdict']),
     'engine/sources/http.py': (
         ['requests', 'ironic_imagedeploy.engine.exceptions'],
         ['ironic_imagedeploy.engine.formats',

@@ -16,6 +16,7 @@ Without its first and last MiB neither a boot sector nor a partition table is
 on the disk, so that nothing starts from it.
 """
 
+from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.targets import base as targets
 
 END = targets.END
@@ -70,5 +71,5 @@ class HeldEnds:
         """
         target.drop_cache()
         for start, kept in ((0, self._front), (self.high, self._back)):
-            if target.read(start, len(kept)) != kept:
+            if not memory.equal(target.read(start, len(kept)), kept):
                 raise target.mismatch(start, len(kept))

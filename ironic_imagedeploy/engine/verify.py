@@ -16,6 +16,7 @@ from array import array
 import hashlib
 import threading
 
+from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine import meter as _meter
 from ironic_imagedeploy.engine.targets import base as targets
 
@@ -25,7 +26,6 @@ _SAMPLE = 16
 _DIGEST = 8
 #: Bytes of zeroes compared at once.
 _STEP = 1 << 20
-_ZEROES = memoryview(bytes(_STEP))
 
 
 class Ledger:
@@ -95,7 +95,7 @@ class Comparison:
         """The disk holds these bytes at that offset."""
         with self._meter.spend(_meter.Stage.DISK):
             found = self._target.read(start, len(view))
-        if found != view:
+        if not memory.equal(found, view):
             raise self._target.mismatch(start, len(view))
         self._meter.count(written=len(view))
 
@@ -113,7 +113,7 @@ def verify_zero(target: targets.Target, start: int, length: int) -> None:
 
     :raises ReadBackMismatch: when it does not.
     """
-    if target.read(start, length) != _ZEROES[:length]:
+    if not memory.is_zero(target.read(start, length)):
         raise target.mismatch(start, length)
 
 

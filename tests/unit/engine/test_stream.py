@@ -187,7 +187,7 @@ class BoundTestCase(StreamTestCase):
     def test_a_slow_disk_stops_the_reader(self) -> None:
         """What is in flight is bounded, however large the file is."""
         size = 64 * MIB
-        self.source = memory.MemorySource(bytes(size))
+        self.source = memory.MemorySource(b'1' * size)
         self.image = DoublingImage(self.source)
         self.add(size, DATA)
         resumed = threading.Event()

@@ -1,0 +1,35 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Comparing bytes in memory.
+
+memoryview compares its items one by one, some 50 times slower than bytes do.
+"""
+
+Bytes = bytes | bytearray | memoryview
+
+#: The most zeroes that are wanted at once.
+ZEROES = bytes(1 << 20)
+
+
+def equal(left: Bytes, right: Bytes) -> bool:
+    """Whether both hold the same bytes."""
+    return bytes(left) == bytes(right)
+
+
+def is_zero(view: memoryview) -> bool:
+    """Whether there are only zeroes."""
+    if not view or view[0] or view[-1]:
+        return not view
+    return all(equal(part, ZEROES[:len(part)]) for part in (
+        view[start:start + len(ZEROES)]
+        for start in range(0, len(view), len(ZEROES))))

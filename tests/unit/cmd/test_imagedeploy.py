@@ -1,0 +1,290 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The four commands on files of this machine, without root."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import signal
+import struct
+import sys
+import tempfile
+import typing
+import unittest
+from unittest import mock
+
+from ironic_imagedeploy.cmd import imagedeploy
+from ironic_imagedeploy import engine
+
+MIB = 1 << 20
+
+
+class CommandTestCase(unittest.TestCase):
+    """A raw disk of 4 MiB with one partition."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.directory = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory()))
+        self.image = self.directory / 'image'
+        self.target = self.directory / 'target'
+        sector = bytearray(os.urandom(440) + bytes(72))
+        struct.pack_into('<B3xB3xII', sector, 446, 0x80, 0x83, 2048, 2048)
+        sector[510:] = b'\x55\xaa'
+        self.image.write_bytes(sector + os.urandom(4 * MIB - 512))
+
+    def run_main(self, *arguments: typing.Any) -> int:
+        """The status; what was printed is in ``out`` and ``err``."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                status = imagedeploy.main([str(each) for each in arguments])
+            except SystemExit as stop:
+                status = typing.cast(int, stop.code)
+        self.out, self.err = out.getvalue(), err.getvalue()
+        return status
+
+
+class StatusTest(CommandTestCase):
+    """Each kind of failure has its exit status and one sentence."""
+
+    def assert_fails(self, status: int, *arguments: typing.Any) -> None:
+        self.assertEqual(status, self.run_main(*arguments), self.err)
+        self.assertEqual(1, len(self.err.splitlines()), self.err)
+        self.assertTrue(self.err.startswith('ironic-imagedeploy: '))
+
+    def test_done(self) -> None:
+        for arguments in (('check', self.image), ('map', self.image),
+                          ('write', self.image, self.target),
+                          ('verify', self.image, self.target)):
+            self.assertEqual(0, self.run_main(*arguments), self.err)
+        self.assertEqual(self.image.read_bytes(), self.target.read_bytes())
+
+    def test_bug(self) -> None:
+        with mock.patch.object(engine, 'inspect', autospec=True,
+                               side_effect=ZeroDivisionError('secret')):
+            self.assert_fails(1, 'check', self.image)
+            self.assertIn('ZeroDivisionError', self.err)
+            self.assertNotIn('secret', self.err)
+            self.assertEqual(1, self.run_main('check', self.image,
+                                              '--debug'))
+        self.assertIn('Traceback', self.err)
+
+    def test_usage(self) -> None:
+        self.assertEqual(2, self.run_main('write', self.image))
+
+    def test_source(self) -> None:
+        self.assert_fails(3, 'check', self.directory / 'missing')
+
+    def test_refused(self) -> None:
+        self.assert_fails(4, 'write', self.image, self.target,
+                          '--disk-format', 'qcow2', '--progress', 'none')
+        self.assertFalse(self.target.exists())
+
+    def test_target(self) -> None:
+        self.target.write_bytes(bytes(MIB))
+        self.assert_fails(5, 'write', self.image, self.target)
+
+    def test_verification(self) -> None:
+        self.assert_fails(6, 'write', self.image, self.target, '--checksum',
+                          'sha256:' + '0' * 64, '--progress', 'none')
+        self.target.write_bytes(bytes(4 * MIB))
+        self.assert_fails(6, 'verify', self.image, self.target,
+                          '--progress', 'none')
+
+
+class JsonTest(CommandTestCase):
+    """One object on standard output, whatever happens."""
+
+    def test_success(self) -> None:
+        for command in ('check', 'map', 'write', 'verify'):
+            target = (self.target,) if command in ('write', 'verify') else ()
+            self.assertEqual(0, self.run_main(command, self.image, *target,
+                                              '--json'))
+            self.assertIsInstance(json.loads(self.out), dict)
+
+    def test_refused_image_is_a_result_of_check(self) -> None:
+        self.assertEqual(4, self.run_main('check', self.image, '--json',
+                                          '--disk-format', 'qcow2'))
+        self.assertEqual('refuse', json.loads(self.out)['verdict'])
+        self.assertEqual('', self.err)
+
+    def test_refused_image_is_an_error_of_write(self) -> None:
+        self.assertEqual(4, self.run_main(
+            'write', self.image, self.target, '--json', '--disk-format',
+            'qcow2'))
+        error = json.loads(self.out)['error']
+        self.assertEqual(4, error['exit_status'])
+        self.assertEqual(['format-mismatch'],
+                         [finding['code'] for finding in error['findings']])
+
+    def test_failure(self) -> None:
+        self.assertEqual(3, self.run_main('map', '/no/such/image', '--json'))
+        self.assertEqual(3, json.loads(self.out)['error']['exit_status'])
+
+
+class ExpectationTest(CommandTestCase):
+    """The options reach the inspection."""
+
+    def test_all(self) -> None:
+        with mock.patch.object(engine, 'inspect', autospec=True,
+                               side_effect=engine.inspect) as inspect:
+            self.run_main(
+                'check', self.image, '--disk-format', 'raw', '--image-type',
+                'whole-disk', '--checksum', 'MD5:' + 'A' * 32, '--permit',
+                'vmdk', '--permit', 'vdi', '--disk-size', 9 * MIB,
+                '--sector-size', 4096, '--boot-mode', 'bios', '--arch',
+                'x86_64')
+        self.assertEqual(engine.Expectation(
+            disk_format='raw', image_type='whole-disk',
+            checksum=engine.Checksum('md5', 'a' * 32),
+            permitted=('raw', 'qcow2', 'vmdk', 'vdi'), disk_size=9 * MIB,
+            sector_size=4096, boot_mode='bios', arch='x86_64'),
+            inspect.call_args.args[1])
+
+    def test_sources(self) -> None:
+        for source, mirrors, options in (
+                ('http://a/i', ['http://b/i', 'http://c/i'], {}),
+                ('glance:uuid', [], {'cloud': 'lab'})):
+            with mock.patch.object(engine, 'open_source', autospec=True,
+                                   side_effect=KeyError) as open_source:
+                self.run_main('check', source, '--os-cloud', 'lab', *[
+                    part for mirror in mirrors
+                    for part in ('--mirror', mirror)])
+            open_source.assert_called_once_with(source, mirrors=mirrors,
+                                                **options)
+
+    def test_read_back(self) -> None:
+        with mock.patch.object(engine, 'transfer', autospec=True,
+                               side_effect=engine.transfer) as transfer:
+            self.run_main('write', self.image, self.target, '--verify',
+                          'sample')
+        self.assertEqual('sample', transfer.call_args.kwargs['read_back'])
+        self.assertIn('a sample of the disk is identical', self.out)
+
+
+class SignalTest(CommandTestCase):
+    """A signal stops a write with one sentence."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        # What the runner of the tests does with them does not matter here.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before = signal.signal(number, signal.default_int_handler)
+            self.addCleanup(signal.signal, number, before)
+
+    def write_and_send(self, number: int) -> int:
+        def send(*args: typing.Any, **kwargs: typing.Any) -> None:
+            os.kill(os.getpid(), number)
+            signal.pause()
+
+        with mock.patch.object(engine, 'transfer', autospec=True,
+                               side_effect=send):
+            return self.run_main('write', self.image, self.target)
+
+    def test_status_and_sentence(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.assertEqual(128 + number, self.write_and_send(number))
+            self.assertEqual(
+                f'ironic-imagedeploy: stopped by {number.name}; '
+                f'{self.target} is incomplete and boots nothing\n', self.err)
+
+    def test_handlers_are_restored(self) -> None:
+        self.write_and_send(signal.SIGTERM)
+        self.assertIs(signal.default_int_handler,
+                      signal.getsignal(signal.SIGTERM))
+        self.assertIs(signal.default_int_handler,
+                      signal.getsignal(signal.SIGINT))
+
+    def test_ignored_signals_stay_ignored(self) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+        def send(*args: typing.Any, **kwargs: typing.Any) -> typing.NoReturn:
+            os.kill(os.getpid(), signal.SIGHUP)
+            raise ZeroDivisionError
+
+        with mock.patch.object(engine, 'transfer', autospec=True,
+                               side_effect=send):
+            self.assertEqual(1, self.run_main('write', self.image,
+                                              self.target))
+
+
+class TargetTest(CommandTestCase):
+    """Mistakes that would be expensive."""
+
+    def test_image_onto_itself(self) -> None:
+        before = self.image.read_bytes()
+        link = self.directory / 'link'
+        link.hardlink_to(self.image)
+        for source, target in ((self.image, self.image), (self.image, link),
+                               (f'file://{self.image}', self.image)):
+            self.assertEqual(2, self.run_main('write', source, target))
+            self.assertIn('same file', self.err)
+        self.assertEqual(before, self.image.read_bytes())
+
+    def test_report_that_cannot_be_written(self) -> None:
+        for report in ('/no/such/directory/report', '/dev/null', '/'):
+            self.assertEqual(2, self.run_main(
+                'write', self.image, self.target, '--report', report))
+            self.assertIn(report, self.err)
+        self.assertFalse(self.target.exists())
+
+
+class OutputTest(CommandTestCase):
+    """What goes where."""
+
+    def test_warnings_go_to_standard_error(self) -> None:
+        with self.image.open('r+b') as image:
+            image.write(bytes(512))
+        self.assertEqual(0, self.run_main(
+            'write', self.image, self.target, '--disk-format', 'raw',
+            '--progress', 'none'))
+        self.assertIn('warning: no-partition-table: ', self.err)
+
+    def test_progress_can_be_silenced(self) -> None:
+        self.run_main('write', self.image, self.target, '--progress', 'none')
+        self.assertEqual('', self.err)
+
+    def test_hostile_path(self) -> None:
+        hostile = self.directory / 'a\x1b[2Jb\nc'
+        self.image.rename(hostile)
+        for arguments in (('check', hostile), ('map', hostile),
+                          ('write', hostile, self.target),
+                          ('check', f'{hostile}!')):
+            self.run_main(*arguments)
+            self.assertNotIn('\x1b', self.out + self.err)
+            self.assertIn(r'a\x1b[2Jb\nc', self.out + self.err)
+
+    def test_names_that_are_no_text(self) -> None:
+        hostile = os.fsencode(self.directory) + b'/\xff\xfe'
+        os.rename(self.image, hostile)
+        name = os.fsdecode(hostile)
+        out = io.TextIOWrapper(io.BytesIO(), encoding='utf-8')
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(0, imagedeploy.main(['check', name]))
+            self.assertEqual(0, imagedeploy.main(['check', name, '--json']))
+
+    def test_reader_that_went_away(self) -> None:
+        receiver, sender = os.pipe()
+        os.close(receiver)
+        with open(sender, 'w') as out:
+            with contextlib.redirect_stdout(out):
+                self.assertEqual(0, imagedeploy.main(
+                    ['check', str(self.image)]))
+
+    def test_standard_streams_are_left_alone(self) -> None:
+        before = sys.stdout
+        self.run_main('check', self.image)
+        self.assertIs(before, sys.stdout)

@@ -1,0 +1,84 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Partition tables made by hand."""
+
+from collections.abc import Sequence
+import struct
+import typing
+import uuid
+import zlib
+
+LINUX = '0fc63daf-8483-4772-8e79-3d69d8477de4'
+ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
+_HEADER = struct.Struct('<8sIIIIQQQQ16sQIII')
+_ENTRY = struct.Struct('<16s16sQQQ72s')
+_MBR_ENTRY = struct.Struct('<B3sB3sII')
+
+
+class Entry(typing.NamedTuple):
+    """A partition of a GPT, from one sector to another inclusive."""
+
+    first: int
+    last: int
+    type: str = LINUX
+    name: bytes = b''
+    attributes: int = 0
+
+
+def mbr(size: int, entries: Sequence[tuple[int, int, int, int]], *,
+        boot_code: bytes = b'') -> bytearray:
+    """A disk with an MBR.
+
+    :param entries: status, type, first sector and number of sectors.
+    """
+    disk = bytearray(size)
+    disk[:len(boot_code)] = boot_code
+    for number, (status, kind, start, length) in enumerate(entries):
+        _MBR_ENTRY.pack_into(disk, 446 + number * 16, status, bytes(3), kind,
+                             bytes(3), start, length)
+    disk[510:512] = b'\x55\xaa'
+    return disk
+
+
+def gpt(size: int, entries: Sequence[Entry] = (), *, sector_size: int = 512,
+        boot_code: bytes = b'', entry_size: int = 128, count: int = 128,
+        **fields: int) -> bytearray:
+    """A disk with a protective MBR and a GPT in front.
+
+    :param fields: other values for ``header_size``, ``backup``,
+        ``last_usable``, ``entries_at``, ``header_crc`` and
+        ``entries_crc``.
+    """
+    sectors = size // sector_size
+    disk = mbr(size, [(0, 0xee, 1, min(sectors - 1, 0xffffffff))],
+               boot_code=boot_code)
+    table = bytearray(min(entry_size * count, 1 << 20))
+    for number, entry in enumerate(entries):
+        _ENTRY.pack_into(
+            table, number * entry_size, uuid.UUID(entry.type).bytes_le,
+            uuid.UUID(int=number + 1).bytes_le, entry.first, entry.last,
+            entry.attributes, entry.name)
+    header = bytearray(512)
+    _HEADER.pack_into(
+        header, 0, b'EFI PART', 0x10000, fields.get('header_size', 92), 0, 0,
+        1, fields.get('backup', sectors - 1), 6,
+        fields.get('last_usable', sectors - 2), uuid.UUID(int=9).bytes_le,
+        fields.get('entries_at', 2), count, entry_size,
+        fields.get('entries_crc', zlib.crc32(table)))
+    crc = zlib.crc32(header[:fields.get('header_size', 92)])
+    struct.pack_into('<I', header, 16, fields.get('header_crc', crc))
+    disk[sector_size:sector_size + 512] = header
+    start = 2 * sector_size
+    disk[start:start + len(table)] = table
+    del disk[size:]
+    return disk

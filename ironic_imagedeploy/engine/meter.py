@@ -24,7 +24,7 @@ import typing
 class Stage(enum.StrEnum):
     """What a thread spends its time on."""
 
-    NETWORK = 'network'
+    SOURCE = 'source'
     WAIT = 'wait'
     DECODE = 'decode'
     DISK = 'disk'
@@ -55,10 +55,13 @@ class Meter:
 
     :param total: bytes of the disk.
     :param call: told of the progress by :meth:`enter` and :meth:`tick`.
+    :param local: the image comes from a disk, not from the network.
     """
 
-    def __init__(self, total: int, call: ProgressCall | None = None) -> None:
+    def __init__(self, total: int, call: ProgressCall | None = None,
+                 local: bool = False) -> None:
         self.total = total
+        self._local = local
         self._call = call
         self._phase = ''
         self.read = 0
@@ -96,8 +99,8 @@ class Meter:
     def bottleneck(self) -> str:
         """What the others waited for."""
         seconds = self._seconds
-        if seconds[Stage.NETWORK] >= seconds[Stage.WAIT]:
-            return str(Stage.NETWORK)
+        if seconds[Stage.SOURCE] >= seconds[Stage.WAIT]:
+            return str(Stage.DISK) if self._local else 'network'
         if seconds[Stage.DECODE] >= seconds[Stage.DISK]:
             return str(Stage.DECODE)
         return str(Stage.DISK)

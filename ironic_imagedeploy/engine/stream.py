@@ -170,7 +170,7 @@ class Stream:
         """The next chunk; an empty one at the end of the file."""
         with self._meter.spend(Stage.WAIT):
             chunk = self._pool.take(position)
-        with self._meter.spend(Stage.NETWORK):
+        with self._meter.spend(Stage.SOURCE):
             while chunk.length < buffers.CHUNK_SIZE:
                 if self._stopped.is_set():
                     raise buffers.Stopped()

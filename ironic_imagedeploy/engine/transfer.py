@@ -50,7 +50,7 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     """
     image = inspection.accepted()
     check_fit(inspection, target)
-    meter = _meter.Meter(image.virtual_size, progress)
+    meter = _meter.Meter(image.virtual_size, progress, image.source.local)
     held = ends.HeldEnds(image.virtual_size)
     ledger = verify.Ledger(read_back)
 
@@ -60,8 +60,9 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
                     workers)
     target.flush()
     checksum = check(inspection, value)
-    meter.enter('read-back')
-    ledger.verify(target)
+    if read_back != 'none':
+        meter.enter('read-back')
+        ledger.verify(target)
     meter.enter('finish')
     with _all_or_nothing(target):
         held.write(target)
@@ -80,7 +81,7 @@ def compare(inspection: _inspection.Inspection, target: targets.Target, *,
     """
     image = inspection.accepted()
     check_fit(inspection, target)
-    meter = _meter.Meter(image.virtual_size, progress)
+    meter = _meter.Meter(image.virtual_size, progress, image.source.local)
     meter.enter('compare')
     target.drop_cache()
     value = _stream(inspection, verify.Comparison(target, meter), meter,

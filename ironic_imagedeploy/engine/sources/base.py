@@ -40,6 +40,7 @@ class Source(abc.ABC):
     :ivar name: where the file is, without secrets: fit for logs.
     :ivar size: bytes in the file.
     :ivar random_access: whether :meth:`read_at` takes any offset.
+    :ivar local: the file is on a disk of this machine.
     :ivar resumes: how often a dropped connection was continued.
     :ivar declared_format: the format that the source's metadata states.
     :ivar declared_checksum: the checksum that the source's metadata states.
@@ -48,6 +49,7 @@ class Source(abc.ABC):
     name: str
     size: int
     random_access: bool = True
+    local: bool = False
     resumes: int = 0
     declared_format: str | None = None
     declared_checksum: checksum.Checksum | None = None

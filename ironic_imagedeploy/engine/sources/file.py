@@ -23,6 +23,8 @@ from ironic_imagedeploy.engine.sources import base
 class FileSource(base.Source):
     """A regular file, by path or ``file://`` URL."""
 
+    local = True
+
     def __init__(self, location: str) -> None:
         self.name = _path(location)
         try:

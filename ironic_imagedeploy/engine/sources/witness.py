@@ -36,6 +36,7 @@ class Witness(base.Source):
         self.name = source.name
         self.size = source.size
         self.random_access = source.random_access
+        self.local = source.local
         self.declared_format = source.declared_format
         self.declared_checksum = source.declared_checksum
         self._seen: dict[tuple[int, int], bytes] = {}

@@ -87,13 +87,18 @@ class MeterTestCase(unittest.TestCase):
         self.assertEqual('disk', self.meter.bottleneck)
 
     def test_a_reader_that_waits_for_bytes(self) -> None:
-        self.spend(network=0.02, wait=0.001, decode=0.01)
+        self.spend(source=0.02, wait=0.001, decode=0.01)
         self.assertEqual('network', self.meter.bottleneck)
 
+    def test_a_reader_that_waits_for_a_file(self) -> None:
+        self.meter = meter.Meter(100, local=True)
+        self.spend(source=0.02, wait=0.001, decode=0.01)
+        self.assertEqual('disk', self.meter.bottleneck)
+
     def test_a_reader_that_waits_for_decoders(self) -> None:
-        self.spend(network=0.001, wait=0.02, decode=0.02, disk=0.001)
+        self.spend(source=0.001, wait=0.02, decode=0.02, disk=0.001)
         self.assertEqual('decode', self.meter.bottleneck)
 
     def test_a_reader_that_waits_for_the_disk(self) -> None:
-        self.spend(network=0.001, wait=0.02, decode=0.001, disk=0.02)
+        self.spend(source=0.001, wait=0.02, decode=0.001, disk=0.02)
         self.assertEqual('disk', self.meter.bottleneck)

@@ -122,7 +122,7 @@ def line(progress: engine.Progress) -> str:
              f'{text.size(progress.done)} of {text.size(progress.total)}']
     if progress.bytes_per_second > 0:
         words.append(f'{text.size(progress.bytes_per_second)}/s')
-        words += _time_left(progress)
+    words += _time_left(progress)
     if progress.bottleneck:
         words.append(f'limited by {progress.bottleneck}')
     return ', '.join(words)
@@ -132,14 +132,13 @@ def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
     """The progress as a line of at most that many columns less one."""
     share = text.share(progress.done, progress.total)
     head = f'{_label(progress):{_LABEL}} '
+    # Of one width whatever their values, so that the bar does not jump.
     tail = [f' {share:>4}',
             f'  {text.size(progress.done):>8} of '
-            f'{text.size(progress.total)}']
-    if progress.bytes_per_second > 0:
-        tail.append(f'  {text.size(progress.bytes_per_second):>8}/s')
-        tail += [f'  {left}' for left in _time_left(progress)]
-    if progress.bottleneck:
-        tail.append(f'  ({progress.bottleneck})')
+            f'{text.size(progress.total)}',
+            f'  {text.size(progress.bytes_per_second):>8}/s',
+            f'  {"".join(_time_left(progress)):17}',
+            f'  {progress.bottleneck:7}']
     # A full last column would wrap the line: stay one short of it.
     room = columns - 1 - len(head)
     while len(tail) > 1 and room - sum(map(len, tail)) < 12:
@@ -147,7 +146,8 @@ def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
     width = min(room - sum(map(len, tail)), 60)
     if width < 4:
         return (head + share)[:max(columns - 1, 0)]
-    return head + _blocks(progress, width, ascii_only) + ''.join(tail)
+    drawn = head + _blocks(progress, width, ascii_only) + ''.join(tail)
+    return drawn.rstrip()
 
 
 def can_encode(stream: typing.TextIO, characters: str) -> bool:
@@ -181,7 +181,7 @@ def _label(progress: engine.Progress) -> str:
 
 def _time_left(progress: engine.Progress) -> list[str]:
     left = progress.total - progress.done
-    if left <= 0:
+    if left <= 0 or progress.bytes_per_second <= 0:
         return []
     return [f'{text.duration(left / progress.bytes_per_second)} left']
 

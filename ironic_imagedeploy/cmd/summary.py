@@ -109,10 +109,10 @@ _READ_BACK = {'none': 'not asked for (--verify sample or full)',
 def _checksum(checksum: Mapping[str, typing.Any] | None) -> str:
     if not checksum:
         return 'none'
-    value = f'{checksum["algorithm"]}:{checksum["value"]}'
+    algorithm, value = checksum['algorithm'], checksum['value']
     if checksum['verified']:
-        return f'verified, {value}'
-    return f'NOT VERIFIED, nothing to compare with: {value}'
+        return f'{algorithm} verified ({value[:16]}...)'
+    return f'NOT VERIFIED, for want of one; found {algorithm}:{value}'
 
 
 def _zeroed(report: Mapping[str, typing.Any]) -> str:

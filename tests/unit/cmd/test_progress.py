@@ -52,7 +52,14 @@ class BarTest(unittest.TestCase):
         self.assertTrue(drawn.startswith('writing      ▕█'), drawn)
         self.assertTrue(
             drawn.endswith('  50%    50 MiB of 100 MiB    10 MiB/s  '
-                           '5.0 s left  (network)'), drawn)
+                           '5.0 s left         network'), drawn)
+
+    def test_does_not_jump(self) -> None:
+        widths = {
+            progress.bar(at(done, rate=rate), columns=120, ascii_only=True)
+            .index(']') for done in (0, 1, 50, 100)
+            for rate in (0.0, 1023.0, 3.0 * MIB, 999.0 * MIB)}
+        self.assertEqual(1, len(widths), widths)
 
     def test_never_reaches_the_last_column(self) -> None:
         for columns in range(1, 200):

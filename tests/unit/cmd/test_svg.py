@@ -57,6 +57,15 @@ class SvgTest(base.LayoutTestCase):
         self.assertEqual('Layout of disk.qcow2',
                          picture.findtext(f'{_SVG}title'))
 
+    def test_ends_below_its_last_line(self) -> None:
+        for count in (0, 1, 5, 32, 33, 99):
+            picture = self.draw((MIB, DATA), parts=[
+                base.part(number, number, 1) for number in range(count)])
+            lowest = max(float(text.get('y') or 0)
+                         for text in picture.iter(f'{_SVG}text'))
+            rest = float(picture.get('height') or 0) - lowest
+            self.assertTrue(8 <= rest <= 22, (count, rest))
+
     def test_hostile_names_stay_text(self) -> None:
         name = '</text><script>alert(1)</script>&\x00\x1b\ud800\ufffe]]>'
         picture = self.draw((4 * MIB, DATA), name=name,

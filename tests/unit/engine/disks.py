@@ -10,13 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Partition tables made by hand."""
+"""Partition tables made by hand, and volumes to lie in them."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence
+import pathlib
+import shutil
 import struct
 import typing
 import uuid
 import zlib
+
+from tests.unit.engine import base
 
 LINUX = '0fc63daf-8483-4772-8e79-3d69d8477de4'
 ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
@@ -82,3 +87,31 @@ def gpt(size: int, entries: Sequence[Entry] = (), *, sector_size: int = 512,
     disk[start:start + len(table)] = table
     del disk[size:]
     return disk
+
+
+def program(machine: int, size: int = 4096) -> bytes:
+    """A PE program for that machine, as far as its header goes."""
+    front = b'MZ' + bytes(0x3a) + (0x80).to_bytes(4, 'little')
+    return (front.ljust(0x80, b'\0') + b'PE\0\0'
+            + machine.to_bytes(2, 'little')).ljust(size, b'\0')
+
+
+def fat(path: pathlib.Path, size: int, files: Mapping[str, bytes], *,
+        bits: int = 16, sector_size: int = 512) -> bytes:
+    """A FAT volume with these files.
+
+    :param path: for the volume, and with ``.d`` for its files.
+    :param bits: 12, 16 or 32.
+    """
+    with path.open('wb') as volume:
+        volume.truncate(size)
+    base.run('mkfs.vfat', '-F', str(bits), '-S', str(sector_size), path)
+    tree = path.with_suffix('.d')
+    shutil.rmtree(tree, ignore_errors=True)
+    for name, content in files.items():
+        file = tree / name.lstrip('/')
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    if files:
+        base.run('mcopy', '-s', '-i', path, *tree.iterdir(), '::')
+    return path.read_bytes()

@@ -10,87 +10,144 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A FAT volume is read as mkfs.vfat and mtools make it."""
-
-import pathlib
-import subprocess
-import tempfile
-import unittest
+import random
+import struct
+import time
 
 from ironic_imagedeploy.engine import fat
+from tests.unit.engine import base
+from tests.unit.engine import disks
 
-MIB = 1 << 20
-LARGE = bytes(range(256)) * 512
+KIB = base.KIB
+MIB = base.MIB
+#: Size and parameters of volumes of each kind.
+KINDS = ((4 * MIB, 12, 512), (32 * MIB, 16, 512), (40 * MIB, 32, 512),
+         (64 * MIB, 16, 4096))
 
 
-class FatTestCase(unittest.TestCase):
+class FatTestCase(base.EngineTestCase):
 
-    def setUp(self) -> None:
-        super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = pathlib.Path(folder.name, 'volume')
-        self.large = pathlib.Path(folder.name, 'large')
-        self.large.write_bytes(LARGE)
+    def made(self, size: int, bits: int, sector_size: int,
+             files: dict[str, bytes]) -> bytes:
+        return disks.fat(self.directory / 'volume', size, files, bits=bits,
+                         sector_size=sector_size)
 
-    def make(self, bits: int, size: int) -> fat.FatVolume:
-        with open(self.path, 'wb') as volume:
-            volume.truncate(size)
-        self.run_tool('mkfs.vfat', '-F', str(bits), '-s', '1',
-                      str(self.path))
-        self.run_tool('mmd', '-i', str(self.path), '::/EFI', '::/EFI/debian')
-        self.run_tool('mcopy', '-i', str(self.path), str(self.large),
-                      '::/EFI/debian/grubx64.efi')
-        self.run_tool('mcopy', '-i', str(self.path), str(self.large),
-                      '::/EFI/debian/a long name.txt')
-        return fat.FatVolume(self.read)
+    def opened(self, volume: bytes | bytearray) -> fat.FatVolume:
+        return fat.FatVolume(
+            lambda offset, length: bytes(volume[offset:offset + length]))
 
-    def run_tool(self, *command: str) -> None:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
-    def read(self, offset: int, length: int) -> bytes:
-        with open(self.path, 'rb') as volume:
-            volume.seek(offset)
-            return volume.read(length)
+class ReadTestCase(FatTestCase):
 
-    def test_each_kind(self) -> None:
-        for bits, size in ((12, 2 * MIB), (16, 16 * MIB), (32, 40 * MIB)):
-            with self.subTest(bits=bits):
-                volume = self.make(bits, size)
-                top, = (entry for entry in volume.root()
-                        if entry.name == 'EFI')
-                vendor, = volume.entries(top)
-                files = list(volume.entries(vendor))
-                self.assertEqual(['GRUBX64.EFI', 'ALONGN~1.TXT'],
-                                 [entry.name for entry in files])
-                self.assertEqual([False, False],
-                                 [entry.directory for entry in files])
-                # Many clusters of one sector: the whole chain is followed.
-                self.assertEqual(LARGE, volume.front(files[0], len(LARGE)))
-                self.assertEqual(LARGE[:700], volume.front(files[0], 700))
+    def test_files_in_directories(self) -> None:
+        content = random.Random(1).randbytes(70 * KIB)
+        files = {'/EFI/BOOT/BOOTX64.EFI': content,
+                 '/EFI/debian/grubx64.efi': b'grub',
+                 '/EFI/debian/a long name of a file.txt': b'long',
+                 '/readme.txt': b'', '/noext': b'x'}
+        for size, bits, sector_size in KINDS:
+            with self.subTest(bits=bits, sector_size=sector_size):
+                volume = self.opened(self.made(size, bits, sector_size,
+                                               files))
+                root = {entry.name: entry for entry in volume.root()}
+                self.assertEqual({'EFI', 'README.TXT', 'NOEXT'}, set(root))
+                self.assertTrue(root['EFI'].directory)
+                self.assertFalse(root['NOEXT'].directory)
+                vendors = {entry.name: entry for entry
+                           in volume.entries(root['EFI'])}
+                self.assertEqual({'BOOT', 'DEBIAN'}, set(vendors))
+                boot, = volume.entries(vendors['BOOT'])
+                self.assertEqual(('BOOTX64.EFI', False, len(content)), (
+                    boot.name, boot.directory, boot.size))
+                for length in (0, 1, 512, 5000, 70 * KIB):
+                    self.assertEqual(content[:length],
+                                     volume.front(boot, length))
+                self.assertEqual(content, volume.front(boot, MIB))
+                self.assertEqual(
+                    {'GRUBX64.EFI', 'ALONGN~1.TXT'},
+                    {entry.name for entry
+                     in volume.entries(vendors['DEBIAN'])})
 
-    def test_deleted_files_are_gone(self) -> None:
-        volume = self.make(16, 16 * MIB)
-        self.run_tool('mdel', '-i', str(self.path),
-                      '::/EFI/debian/grubx64.efi')
-        vendor, = volume.entries(next(
-            entry for entry in volume.root() if entry.name == 'EFI'))
-        self.assertEqual(['ALONGN~1.TXT'],
-                         [entry.name for entry in volume.entries(vendor)])
+    def test_a_directory_of_several_clusters(self) -> None:
+        files = {f'/EFI/F{number}': b'' for number in range(300)}
+        for size, bits, sector_size in KINDS[:3]:
+            volume = self.opened(self.made(size, bits, sector_size, files))
+            folder, = volume.root()
+            self.assertEqual(
+                {f'F{number}' for number in range(300)},
+                {entry.name for entry in volume.entries(folder)})
 
-    def test_no_volume(self) -> None:
-        for content in (b'', bytes(512), bytes(510) + b'\x55\xaa',
-                        b'\xff' * 510 + b'\x55\xaa'):
-            with self.subTest(content=content[:8]):
-                self.assertRaises(
-                    fat.BadVolume, fat.FatVolume,
-                    lambda at, length, c=content: c[at:at + length])
+    def test_deleted_files_and_labels_are_not_there(self) -> None:
+        self.made(32 * MIB, 16, 512, {'/GONE': b'x', '/HERE': b'x'})
+        base.run('mdel', '-i', self.directory / 'volume', '::GONE')
+        base.run('mlabel', '-i', self.directory / 'volume', '::LABEL')
+        volume = (self.directory / 'volume').read_bytes()
+        self.assertEqual(['HERE'], [
+            entry.name for entry in self.opened(volume).root()])
 
-    def test_a_chain_in_a_circle_ends(self) -> None:
-        volume = self.make(16, 16 * MIB)
-        top = next(entry for entry in volume.root() if entry.name == 'EFI')
-        table_at = int.from_bytes(self.read(14, 2), 'little') * 512
-        with open(self.path, 'r+b') as stored:
-            stored.seek(table_at + 2 * top.cluster)
-            stored.write(top.cluster.to_bytes(2, 'little'))
-        self.assertLessEqual(len(list(volume.entries(top))), 256 * 16)
+
+class DamageTestCase(FatTestCase):
+
+    def test_what_is_no_volume(self) -> None:
+        dice = random.Random(2)
+        for volume in (b'', bytes(511), bytes(512), b'\xff' * 512,
+                       dice.randbytes(510) + b'\x55\xaa',
+                       bytes(510) + b'\x55\xaa'):
+            with self.assertRaises(fat.BadVolume):
+                self.opened(volume)
+
+    def test_impossible_parameters(self) -> None:
+        good = self.made(4 * MIB, 12, 512, {})
+        for form, offset, value in (
+                ('<H', 11, 0), ('<H', 11, 513), ('<H', 11, 8192),
+                ('<B', 13, 0), ('<B', 13, 3), ('<H', 14, 0), ('<B', 16, 0),
+                ('<H', 19, 1), ('<H', 22, 0xffff)):
+            with self.subTest(offset=offset, value=value):
+                volume = bytearray(good)
+                struct.pack_into(form, volume, offset, value)
+                with self.assertRaises(fat.BadVolume):
+                    self.opened(volume)
+
+    def test_clusters_in_a_circle(self) -> None:
+        for size, bits, sector_size in KINDS[:3]:
+            volume = bytearray(self.made(
+                size, bits, sector_size,
+                {f'/EFI/F{number}': b'' for number in range(300)}))
+            opened = self.opened(volume)
+            folder, = opened.root()
+            reserved, = struct.unpack_from('<H', volume, 14)
+            at = reserved * 512 + folder.cluster * bits // 8
+            if bits == 12:
+                word = folder.cluster << 4 * (folder.cluster % 2)
+                mask = 0xf if folder.cluster % 2 else 0xf000
+                old, = struct.unpack_from('<H', volume, at)
+                struct.pack_into('<H', volume, at, old & mask | word)
+            else:
+                struct.pack_into({16: '<H', 32: '<I'}[bits], volume, at,
+                                 folder.cluster)
+            began = time.monotonic()
+            listed = list(self.opened(volume).entries(folder))
+            self.assertLess(len(listed), (MIB + 1) // 32)
+            self.assertLess(time.monotonic() - began, 2)
+
+    def test_damage_gives_an_error_or_entries(self) -> None:
+        dice = random.Random(4)
+        for size, bits, sector_size in KINDS[:3]:
+            good = self.made(size, bits, sector_size,
+                             {'/EFI/BOOT/BOOTX64.EFI': b'x' * 9000})
+            front = bytearray(good[:2 * MIB])
+            for _ in range(300):
+                at = dice.choice((
+                    dice.randrange(11, 90), dice.randrange(len(front)),
+                    dice.randrange(512, 4096)))
+                old = front[at:at + 4]
+                front[at:at + 4] = dice.randbytes(4)
+                try:
+                    volume = self.opened(front)
+                    for entry in volume.root():
+                        volume.front(entry, 1024)
+                        for inner in volume.entries(entry):
+                            volume.front(inner, 1024)
+                except fat.BadVolume:
+                    pass
+                front[at:at + 4] = old

@@ -68,7 +68,8 @@ def draw(inspection: engine.Inspection, name: str) -> str:
     rows = min(len(layout.partitions), layouts.MAX_LISTED + 1)
     height = _TOP + _PARTITIONS + _EXTENTS + 76 + _LINE * rows
     body = [*_head(inspection, name), *_partitions(layout),
-            *_extents(layout), *_axis(layout), *_legend(layout), *_table(layout)]
+            *_extents(layout), *_axis(layout), *_legend(layout),
+            *_table(layout)]
     return '\n'.join([
         '<?xml version="1.0" encoding="UTF-8"?>',
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" '

@@ -124,15 +124,17 @@ class FunctionalTestCase(unittest.TestCase):
             self.assertIn(word, outcome.stderr)
 
     def assert_written(self, raw: pathlib.Path, disk: Disk) -> None:
-        """The disk holds the image, and what lay beyond but its last MiB.
+        """The disk holds the image; beyond it only its ends are wiped.
 
         :param raw: what the image's guest sees.
         """
         size = raw.stat().st_size
         self.assertIsNone(first_difference(raw, disk.backing, size),
                           'first byte that differs')
-        end = max(disk.size - MIB, size)
-        self.assertTrue(holds(disk.backing, size, end, OLD),
+        start, end = max(size, MIB), max(size, disk.size - MIB)
+        self.assertTrue(holds(disk.backing, size, start, 0),
+                        "the disk's first MiB is not wiped")
+        self.assertTrue(holds(disk.backing, start, end, OLD),
                         'bytes between the image and the last MiB changed')
         self.assertTrue(holds(disk.backing, end, disk.size, 0),
                         "the disk's last MiB is not wiped")
@@ -161,7 +163,7 @@ def make_directory() -> pathlib.Path:
 def run(*command: str | pathlib.Path) -> str:
     """Standard output of a tool that must succeed."""
     done = subprocess.run(command, text=True, capture_output=True,
-                          timeout=300)
+                          timeout=1200)
     if done.returncode:
         said = (done.stdout + done.stderr)[-500:]
         raise AssertionError(f'{command[0]} failed: {said}')

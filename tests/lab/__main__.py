@@ -68,8 +68,8 @@ def _parse() -> argparse.Namespace:
         help='keep logs, disks and databases in DIR (default: a temporary '
              'directory, removed at the end)')
     parser.add_argument(
-        '--timeout', type=int, default=3000, metavar='SECONDS',
-        help='of the whole run (default: %(default)s)')
+        '--timeout', type=int, default=1800, metavar='SECONDS',
+        help='of all checks together (default: %(default)s)')
     return parser.parse_args()
 
 

@@ -95,6 +95,7 @@ class _Watch:
         self.node = read()
 
     def ended(self) -> bool:
+        """Whether the deployment is over, well or badly."""
         self.node = self._read()
         text = self._describe()
         if text != self._said:

@@ -185,9 +185,11 @@ def _mb(count: int) -> str:
     return f'{count / 1e6:.1f} MB'
 
 
-def show_logs(job: MainJob, lines: int = 60) -> None:
+def show_logs(job: MainJob, lines: int = 80) -> None:
     """Print the ends of the logs that tell why something failed."""
-    for path in (job.services.logs / 'glance-api.log',
+    for path in (job.services.logs / 'glance.out',
+                 job.services.logs / 'glance-api.log',
+                 job.services.logs / 'web.out',
                  job.services.logs / 'bmc.out',
                  job.services.logs / 'ironic.out',
                  job.services.logs / 'ironic.log',
@@ -197,6 +199,7 @@ def show_logs(job: MainJob, lines: int = 60) -> None:
         if not path.exists() or not path.stat().st_size:
             continue
         print(f'----- end of {path.name} of {path.parent.name}')
-        text = path.read_text(errors='replace').splitlines()
+        text = [line for line in path.read_text(
+            errors='replace').splitlines() if ' DEBUG ' not in line]
         print('\n'.join(text[-lines:]))
     sys.stdout.flush()

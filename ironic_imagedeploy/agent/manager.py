@@ -16,6 +16,8 @@ from collections.abc import Iterator
 import contextlib
 import typing
 
+from oslo_log import log
+
 from ironic_python_agent import config  # noqa: F401 (before hardware)
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
@@ -25,6 +27,8 @@ from ironic_imagedeploy.agent import order
 from ironic_imagedeploy.agent import progress
 from ironic_imagedeploy.agent import web
 from ironic_imagedeploy import engine
+
+LOG = log.getLogger(__name__)
 
 
 class ImageDeployHardwareManager(hardware.HardwareManager):
@@ -65,6 +69,9 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
               engine.open_target(device) as target):
             inspection = engine.inspect(source, wanted.expectation(target))
             inspection.raise_if_refused()
+            LOG.info('Writing %(format)s image %(image)s to %(device)s',
+                     {'format': inspection.format, 'image': source.name,
+                      'device': device})
             report = engine.transfer(
                 inspection, target, read_back=wanted.policy.read_back,
                 workers=wanted.policy.workers or None,
@@ -79,4 +86,5 @@ def _agent_errors() -> Iterator[None]:
     try:
         yield
     except engine.exceptions.ImageDeployError as error:
+        # Not 'from error': what is below may name a URL with its secrets.
         raise errors.DeploymentError(str(error)) from None

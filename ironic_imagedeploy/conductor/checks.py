@@ -44,7 +44,8 @@ def check_image(task: task_manager.TaskManager) -> engine.Inspection:
         inspection.findings += tuple(_against_node(task.node, image))
         inspection.raise_if_refused()
     except engine.exceptions.ImageDeployError as error:
-        raise exception.InvalidParameterValue(str(error)) from error
+        # Not 'from error': what is below may name a URL with its secrets.
+        raise exception.InvalidParameterValue(str(error)) from None
     return inspection
 
 

@@ -35,6 +35,7 @@ from ironic.tests.unit.conductor import mgr_utils
 from ironic.tests.unit.db import base
 from ironic.tests.unit.objects import utils as objects_utils
 
+from ironic_imagedeploy.conf import opts
 from tests.functional import images
 from tests.functional import web
 
@@ -83,6 +84,7 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
         self.addCleanup(setattr, generic.GenericHardware,
                         'supported_deploy_interfaces',
                         generic.GenericHardware.supported_deploy_interfaces)
+        opts.register_opts(self.cfg_fixture.conf)
         self.config(enabled_deploy_interfaces=['direct', 'imagedeploy'],
                     default_deploy_interface=None,
                     enabled_hardware_types=['fake-hardware'],

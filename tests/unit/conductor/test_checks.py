@@ -89,7 +89,8 @@ class TestSources(ChecksTestCase):
             'oci://registry.example.com/image', "found 'oci'",
             'deploy interface direct'))
 
-    def test_web_server_that_wants_a_login(self):
+    def logins(self, **options):
+        """The Authorization headers that the web server sees."""
         seen = set()
 
         def answer(exchange):
@@ -97,32 +98,22 @@ class TestSources(ChecksTestCase):
             exchange.serve()
 
         self.server.answer = answer
-        self.use()
         self.config(image_server_auth_strategy='http_basic',
                     image_server_user='user', image_server_password='pass',
-                    group='deploy')
+                    group='deploy', **options)
         self.check()
-        self.assertEqual({'Basic dXNlcjpwYXNz'}, seen)
-        seen.clear()
+        return seen
+
+    def test_web_server_that_wants_a_login(self):
+        self.use()
+        self.assertEqual({'Basic dXNlcjpwYXNz'}, self.logins())
         self.use(image_request_authorization_secret='Bearer token')
-        self.check()
-        self.assertEqual({'Bearer token'}, seen)
+        self.assertEqual({'Bearer token'}, self.logins())
 
     def test_login_only_for_permitted_hosts(self):
-        seen = set()
-
-        def answer(exchange):
-            seen.add(exchange.headers.get('Authorization'))
-            exchange.serve()
-
-        self.server.answer = answer
         self.use()
-        self.config(image_server_auth_strategy='http_basic',
-                    image_server_user='user', image_server_password='pass',
-                    image_server_auth_hosts=['images.example.com'],
-                    group='deploy')
-        self.check()
-        self.assertEqual({None}, seen)
+        self.assertEqual({None}, self.logins(
+            image_server_auth_hosts=['images.example.com']))
 
     def test_secrets_in_a_url_are_not_told(self):
         self.use(self.server.url('gone?temp_url_sig=verysecret'))

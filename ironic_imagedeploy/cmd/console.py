@@ -111,7 +111,9 @@ def _fail(args: argparse.Namespace, words: str, error: BaseException, *,
           status: int | None = None) -> None:
     """Tell of a failure on standard error, in JSON and in the report."""
     if args.debug:
-        traceback.print_exception(error)
+        # Errors of the libraries underneath hold whole URLs.
+        sys.stderr.write(text.discreet(
+            ''.join(traceback.format_exception(error))))
     words = '; '.join([words, *getattr(error, '__notes__', ())])
     say(words)
     failure: dict[str, typing.Any] = {
@@ -156,6 +158,14 @@ def _log(debug: bool) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='backslashreplace')
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.ERROR,
-        format='%(asctime)s %(levelname)s %(name)s: %(message)s')
+    output = logging.StreamHandler()
+    output.setFormatter(_Discreet('%(asctime)s %(name)s: %(message)s'))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR,
+                        handlers=[output])
+
+
+class _Discreet(logging.Formatter):
+    """Keeps the secrets in URLs out of the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return text.discreet(super().format(record))

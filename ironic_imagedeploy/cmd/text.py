@@ -12,6 +12,10 @@
 
 """How sizes, times and names that nobody vouches for are written."""
 
+import re
+
+#: Of a URL: user and password, and the query, which may be a signature.
+_SECRETS = re.compile(r"""(?<=://)[^/\s@]+@|(?<=\?)[^\s"'<>)]+""")
 _UNITS = ('KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB')
 
 
@@ -56,6 +60,11 @@ def share(part: int, whole: int) -> str:
 def counted(count: int, noun: str) -> str:
     """How many of them, as ``1 extent`` or ``2 extents``."""
     return f'{count} {noun}{"" if count == 1 else "s"}'
+
+
+def discreet(words: str) -> str:
+    """The text without the parts of URLs that can be secrets."""
+    return _SECRETS.sub('...', words)
 
 
 def printable(text: str) -> str:

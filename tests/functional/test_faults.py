@@ -394,9 +394,12 @@ class NeverBegunTest(FaultTestCase):
         address = self.server.url('image').replace(
             '//', '//admin:hunter2@') + '?signature=hunter3'
         self.server.answer = refusing(403)
-        for options in ((), ('--debug',)):
-            outcome = self.write(*options, '--json', url=address)
+        nobody = address.replace(f':{self.server.server_port}/', ':9/')
+        for outcome in (self.execute('check', address, '--json'),
+                        self.execute('check', address, '--debug'),
+                        self.invoke('check', nobody, '--debug')):
             self.assertEqual(3, outcome.status)
+            self.assertIn('127.0.0.1', outcome.stderr)
             self.assertNotIn('hunter', outcome.stdout + outcome.stderr)
 
 

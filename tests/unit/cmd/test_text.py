@@ -58,6 +58,20 @@ class ShareTest(unittest.TestCase):
         self.assertEqual('0%', text.share(0, 0))
 
 
+class DiscreetTest(unittest.TestCase):
+    """Secrets in URLs do not reach a log."""
+
+    def test_urls(self) -> None:
+        for words, said in (
+                ('GET https://me:pw@host/i?sig=abc&x=1 failed',
+                 'GET https://...host/i?... failed'),
+                ('"GET /i?sig=abc HTTP/1.1" 200', '"GET /i?... HTTP/1.1" 200'),
+                ("'http://host/i?sig=abc'", "'http://host/i?...'"),
+                ('user@host: why? so', 'user@host: why? so')):
+            with self.subTest(words):
+                self.assertEqual(said, text.discreet(words))
+
+
 class PrintableTest(unittest.TestCase):
     """What strangers named must not command a terminal."""
 

@@ -41,7 +41,7 @@ class MemorySource(base.Source):
 
     def read_at(self, offset: int, length: int) -> bytes:
         self.reads.append((offset, length))
-        if offset + length > self.size:
+        if offset + length > min(self.size, len(self.content)):
             raise exceptions.SourceTruncated(
                 self.name, expected=f'{offset + length} bytes',
                 found=f'{self.size} bytes', fix='Do not.')

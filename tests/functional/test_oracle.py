@@ -38,7 +38,8 @@ class OracleTestCase(base.FunctionalTestCase):
         disk = self.disk(size, sector_size=sector_size)
         outcome = self.invoke(
             'write', image, disk.device, '--disk-format', form,
-            '--progress', 'none', '--json')
+            '--progress', 'none', '--json',
+            *(('--permit', form) if form in ('vmdk', 'vdi') else ()))
         self.assert_status(0, outcome)
         self.assert_written(raw, disk)
         report = outcome.json
@@ -272,6 +273,30 @@ class RawTest(OracleTestCase):
         (tree / 'noise').write_bytes(random.Random(1).randbytes(3 * MIB))
         base.run('mke2fs', '-q', '-t', 'ext4', '-d', tree, self.image, '16M')
         self.assert_same(self.image, 'raw')
+
+
+class PermittedTest(OracleTestCase):
+    """Formats that the operator has to permit."""
+
+    def check(self, form: str, options: str = '', size: int = ODD) -> None:
+        guest = images.make_guest(self.directory / 'guest', size, seed=21)
+        self.assert_same(images.convert(guest, self.image, options,
+                                        form=form), form)
+
+    def test_vmdk(self) -> None:
+        self.check('vmdk', 'subformat=monolithicSparse')
+
+    def test_vmdk_with_zeroed_grains(self) -> None:
+        self.check('vmdk', 'zeroed_grain=on')
+
+    def test_vmdk_for_transport(self) -> None:
+        self.check('vmdk', 'subformat=streamOptimized')
+
+    def test_vdi(self) -> None:
+        self.check('vdi')
+
+    def test_vdi_in_full(self) -> None:
+        self.check('vdi', 'static=on', 16 * MIB)
 
 
 Check = Callable[[OracleTestCase], None]

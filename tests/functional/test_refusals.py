@@ -155,12 +155,33 @@ class FormatTest(RefusalTestCase):
     """Files of other formats, or of none."""
 
     def test_formats_that_nobody_deploys(self) -> None:
-        for form, options in (('vmdk', ''), ('vdi', ''), ('vhdx', ''),
-                              ('vpc', ''), ('vpc', 'subformat=fixed'),
-                              ('qed', ''), ('parallels', '')):
+        for form, options in (('vhdx', ''), ('vpc', ''), ('qed', ''),
+                              ('vpc', 'subformat=fixed'), ('parallels', '')):
             with self.subTest(form + options):
                 images.convert(self.guest, self.image, options, form=form)
                 self.assert_refused('format-unsupported')
+
+    def test_formats_that_need_a_permission(self) -> None:
+        for form in ('vmdk', 'vdi'):
+            with self.subTest(form):
+                images.convert(self.guest, self.image, form=form)
+                self.assert_refused('format-not-permitted')
+
+    def test_vmdk_of_several_files(self) -> None:
+        for how in ('monolithicFlat', 'twoGbMaxExtentSparse',
+                    'twoGbMaxExtentFlat'):
+            with self.subTest(how):
+                self.image = self.directory / f'{how}.vmdk'
+                images.convert(self.guest, self.image, f'subformat={how}',
+                               form='vmdk')
+                self.assert_refused('external-extent', '--permit', 'vmdk')
+
+    def test_vmdk_with_a_backing_file(self) -> None:
+        backing = images.convert(self.guest, self.directory / 'backing',
+                                 form='vmdk')
+        base.run('qemu-img', 'create', '-q', '-f', 'vmdk', '-F', 'vmdk',
+                 '-b', backing, self.image)
+        self.assert_refused('external-extent', '--permit', 'vmdk')
 
     def test_luks(self) -> None:
         images.create_encrypted(self.image, 'luks',

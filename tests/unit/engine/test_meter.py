@@ -52,7 +52,7 @@ class MeterTestCase(unittest.TestCase):
             (self.meter.read, self.meter.written, self.meter.zeroed))
 
     def test_progress_is_what_was_written_and_zeroed(self) -> None:
-        self.meter.enter('write')
+        self.meter.enter('write', 1000)
         self.meter.count(read=999, written=100, zeroed=150)
         time.sleep(0.01)
         self.meter.tick()
@@ -68,15 +68,15 @@ class MeterTestCase(unittest.TestCase):
         self.assertEqual(1000, self.told[-1].done)
 
     def test_a_phase_is_told_when_it_begins(self) -> None:
-        self.meter.enter('write')
+        self.meter.enter('write', 1000)
         self.assertEqual([('write', 0, 1000, 0.0)],
                          [progress[:4] for progress in self.told])
-        self.meter.enter('finish')
+        self.meter.enter('finish', 0)
         self.assertEqual('finish', self.told[-1].phase)
 
     def test_nobody_need_listen(self) -> None:
         quiet = meter.Meter(1000)
-        quiet.enter('write')
+        quiet.enter('write', 1000)
         quiet.tick()
 
     def test_the_time_inside_counts_also_after_an_error(self) -> None:

@@ -15,9 +15,11 @@ import gzip
 import pathlib
 import struct
 import typing
+import unittest.mock
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import extent
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine import memory
@@ -440,6 +442,20 @@ class ReadTestCase(VerdictTestCase):
         source.random_access = False
         self.assertEqual('accept', engine.inspect(source).verdict)
         self.assertNotIn((source.size - 512, 512), source.reads)
+
+
+class FragmentsTestCase(VerdictTestCase):
+
+    def test_more_pieces_than_the_memory_is_bounded_for(self) -> None:
+        builder = qcow2.Builder(MIB)
+        for index in range(0, 16, 2):
+            builder.data(index, bytes(range(256)) * 256)
+        content = builder.build()
+        # Eight clusters of data, each with zeroes behind it.
+        with unittest.mock.patch.object(extent, 'MOST_EXTENTS', 16):
+            self.assertEqual('accept', self.inspect(content).verdict)
+        with unittest.mock.patch.object(extent, 'MOST_EXTENTS', 15):
+            self.assert_refused('too-fragmented', content)
 
 
 class CodesTestCase(base.EngineTestCase):

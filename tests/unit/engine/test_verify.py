@@ -30,6 +30,8 @@ class LedgerTestCase(base.EngineTestCase):
         super().setUp()
         self.target = recording.RecordingTarget(4 * MIB)
         self.target.disk[:] = transfers.noise(4 * MIB)
+        self.told: list[meter.Progress] = []
+        self.meter = meter.Meter(4 * MIB, self.told.append)
 
     def noted(self, mode: str, count: int = 64) -> verify.Ledger:
         """A ledger of pieces of 64 KiB, as they are on the disk."""
@@ -40,18 +42,18 @@ class LedgerTestCase(base.EngineTestCase):
         return ledger
 
     def test_nothing_is_read_for_none(self) -> None:
-        self.noted('none').verify(self.target)
+        self.noted('none').verify(self.target, self.meter)
         self.assertEqual([], self.target.log)
 
     def test_everything_is_read_for_full(self) -> None:
-        self.noted('full').verify(self.target)
+        self.noted('full').verify(self.target, self.meter)
         self.assertEqual(
             [Action('drop_cache'), *(
                 Action('read', start, 64 * KIB)
                 for start in range(0, 4 * MIB, 64 * KIB))], self.target.log)
 
     def test_one_of_sixteen_is_read_for_sample(self) -> None:
-        self.noted('sample').verify(self.target)
+        self.noted('sample').verify(self.target, self.meter)
         self.assertEqual(4, len(self.target.of_kind('read')))
 
     def test_a_difference_in_any_byte_is_found(self) -> None:
@@ -61,29 +63,37 @@ class LedgerTestCase(base.EngineTestCase):
                 self.target.disk[at] ^= 1
                 with self.assertRaises(
                         exceptions.ReadBackMismatch) as caught:
-                    ledger.verify(self.target)
+                    ledger.verify(self.target, self.meter)
                 self.assert_complete(caught.exception)
                 start = at - at % (64 * KIB)
                 self.assertIn(f'{start} to {start + 64 * KIB - 1}',
                               caught.exception.expected)
                 self.target.disk[at] ^= 1
-        ledger.verify(self.target)
+        ledger.verify(self.target, self.meter)
 
     def test_zeroes_are_read_back_too(self) -> None:
         for mode, at in (('full', 3 * MIB), ('sample', 17)):
             ledger = verify.Ledger(mode)
             ledger.note_zero(0, 4 * MIB)
             self.target.disk[:] = bytes(4 * MIB)
-            ledger.verify(self.target)
+            ledger.verify(self.target, self.meter)
             self.target.disk[at] = 1
             with self.subTest(mode=mode), self.assertRaises(
                     exceptions.ReadBackMismatch):
-                ledger.verify(self.target)
+                ledger.verify(self.target, self.meter)
+
+    def test_the_progress_ends_at_the_total(self) -> None:
+        ledger = self.noted('full', count=32)
+        ledger.note_zero(2 * MIB, 2 * MIB)
+        self.target.disk[2 * MIB:] = bytes(2 * MIB)
+        self.meter.enter('read-back', ledger.total)
+        ledger.verify(self.target, self.meter)
+        self.assertEqual(('read-back', 4 * MIB, 4 * MIB), self.told[-1][:3])
 
     def test_zeroes_are_not_read_for_none(self) -> None:
         ledger = verify.Ledger('none')
         ledger.note_zero(0, 4 * MIB)
-        ledger.verify(self.target)
+        ledger.verify(self.target, self.meter)
         self.assertEqual([], self.target.log)
 
     def test_notes_of_several_threads(self) -> None:
@@ -100,11 +110,11 @@ class LedgerTestCase(base.EngineTestCase):
             thread.start()
         for thread in threads:
             thread.join()
-        ledger.verify(self.target)
+        ledger.verify(self.target, self.meter)
         self.assertEqual(4096, len(self.target.of_kind('read')))
         self.target.disk[2 * MIB + 17] ^= 1
         self.assertRaises(exceptions.ReadBackMismatch, ledger.verify,
-                          self.target)
+                          self.target, self.meter)
 
     def test_modes(self) -> None:
         self.assertEqual(('none', 'sample', 'full'), verify.MODES)

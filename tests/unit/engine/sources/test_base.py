@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import sources
+from ironic_imagedeploy.engine.sources import base as _base
+from ironic_imagedeploy.engine.sources import file
+from tests.unit.engine import base
+from tests.unit.engine import memory
+
+
+class RedactTestCase(base.EngineTestCase):
+
+    def test_what_is_secret_goes(self) -> None:
+        for url, shown in (
+                ('https://example.com/disk.qcow2',
+                 'https://example.com/disk.qcow2'),
+                ('https://user:word@example.com:8443/a/b',
+                 'https://example.com:8443/a/b'),
+                ('http://example.com/a?temp_url_sig=abc&temp_url_expires=1',
+                 'http://example.com/a'),
+                ('http://example.com/a#secret', 'http://example.com/a'),
+                ('https://u%40x:p@ss@[::1]:80/a?x', 'https://[::1]:80/a'),
+                ('glance:1234', 'glance:1234'), ('/a/path', '/a/path')):
+            self.assertEqual(shown, _base.redact(url))
+
+    def test_what_is_no_url(self) -> None:
+        for url in ('http://[::1', 'http://u:secret@[x/a'):
+            with self.assertRaises(exceptions.SourceError) as caught:
+                _base.redact(url)
+            self.assert_complete(caught.exception)
+            self.assertNotIn('secret', str(caught.exception))
+
+
+class OpenTestCase(base.EngineTestCase):
+
+    def test_paths_and_urls_of_files(self) -> None:
+        path = self.save('image', b'content')
+        for location in (path, f'file://{path}', f'FILE://{path}',
+                         f'file://localhost{path}', f'File:{path}'):
+            with self.subTest(location=location), sources.open_source(
+                    location, mirrors=['http://x/'], retries=0,
+                    timeout=1.0, verify=False) as source:
+                self.assertIsInstance(source, file.FileSource)
+                self.assertEqual(b'content', source.read_at(0, 7))
+
+    def test_a_path_with_a_colon(self) -> None:
+        path = self.save('http:image', b'content')
+        with sources.open_source(path) as source:
+            self.assertEqual(7, source.size)
+
+    def test_what_cannot_be_opened(self) -> None:
+        for location in ('ftp://example.com/a', 'a:b', ':', 'http://[::1',
+                         'file://[x/', 'data:,x'):
+            with self.subTest(location=location), self.assertRaises(
+                    exceptions.SourceError) as caught:
+                sources.open_source(location)
+            self.assert_complete(caught.exception)
+
+    def test_no_secret_is_told(self) -> None:
+        with self.assertRaises(exceptions.SourceError) as caught:
+            sources.open_source('ftp://user:secret@example.com/a?secret')
+        self.assertNotIn('secret', str(caught.exception))
+
+
+class ContextTestCase(base.EngineTestCase):
+
+    def test_it_is_closed_at_the_end(self) -> None:
+        closed = []
+
+        class Source(memory.MemorySource):
+            def close(self) -> None:
+                closed.append(self)
+
+        with self.assertRaises(KeyError), Source(b'') as source:
+            raise KeyError
+        self.assertEqual([source], closed)

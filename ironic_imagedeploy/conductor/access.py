@@ -12,7 +12,6 @@
 
 """Images opened by Ironic's own ways to get at them."""
 
-from keystoneauth1 import exceptions as keystone_exceptions
 from oslo_utils import strutils
 import requests
 
@@ -24,6 +23,7 @@ from ironic import objects
 
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.sources import glance
 
 
 def open_image(node: objects.Node, image: images.Stated) -> engine.Source:
@@ -53,26 +53,10 @@ def _open_glance(service: image_service.GlanceImageService,
                  href: str) -> engine.Source:
     identifier = service_utils.parse_image_id(href)
 
-    def send(headers: dict[str, str]) -> requests.Response:
-        try:
-            return service.client.get(
-                f'/images/{identifier}/file', headers=headers, stream=True,
-                raise_exc=False, timeout=CONF.webserver_connection_timeout)
-        except keystone_exceptions.ClientException as error:
-            raise requests.ConnectionError(type(error).__name__) from error
-
-    def request(url: str, headers: dict[str, str]) -> requests.Response:
-        answer = send(headers)
-        if answer.status_code == 400:
-            # What Glance says when the store behind it has no ranges.
-            answer.close()
-            answer = send({name: value for name, value in headers.items()
-                           if name not in ('Range', 'If-Range')})
-        return answer
-
+    timeout = CONF.webserver_connection_timeout
     source = engine.open_source(
-        f'{service.endpoint}/v2/images/{identifier}/file', request=request,
-        timeout=CONF.webserver_connection_timeout)
+        f'{service.endpoint}/v2/images/{identifier}/file', timeout=timeout,
+        request=glance.file_request(service.client, identifier, timeout))
     source.name = f'glance:{identifier}'
     return source
 

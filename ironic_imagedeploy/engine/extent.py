@@ -77,6 +77,14 @@ def clamp(extents: Iterable[Extent], start: int, end: int
                 yield extent
 
 
+#: Extents that a map takes: 132 MiB of them.
+MOST_EXTENTS = 4 << 20
+
+
+class TooManyExtents(Exception):
+    """The image is in more pieces than the memory is bounded for."""
+
+
 class ExtentMap:
     """A compact list of extents in the order of the disk.
 
@@ -110,7 +118,10 @@ class ExtentMap:
 
     def append(self, length: int, kind: ExtentKind, source_offset: int = 0,
                source_length: int = 0) -> None:
-        """Add what follows on the disk. All in bytes."""
+        """Add what follows on the disk. All in bytes.
+
+        :raises TooManyExtents: when the map is full.
+        """
         if len(self) and kind == self._kind[-1] and (
                 kind == ExtentKind.ZERO or kind == ExtentKind.DATA
                 and source_offset == (self._source_offset[-1]
@@ -118,6 +129,8 @@ class ExtentMap:
             self._length[-1] += length
             self._source_length[-1] += source_length
             return
+        if len(self) == MOST_EXTENTS:
+            raise TooManyExtents()
         self._start.append(self.end)
         self._length.append(length)
         self._kind.append(kind)

@@ -27,8 +27,14 @@ from ironic_imagedeploy.engine import findings as _findings
 _BOOT_SECTOR = 'gpt'
 _NAMES = ('qcow2', 'vhd', 'vhdx', 'vmdk', 'vdi', 'qed', 'iso', 'luks',
           _BOOT_SECTOR)
-_CODES = {'backing_file': 'backing-file', 'data_file': 'data-file',
-          'unknown_features': 'unknown-feature'}
+_FEATURES = 'check_unknown_features'
+#: For each format the inspector's class, and the codes of its checks.
+_CHECKS = {
+    'raw': (_BOOT_SECTOR, {'check_mbr_partitions': 'corrupt'}),
+    'qcow2': ('qcow2', {'check_backing_file': 'backing-file',
+                        'check_data_file': 'data-file',
+                        _FEATURES: 'unknown-feature'}),
+}
 #: What it refuses without need. Tools of good repute write other CHS values
 #: into a protective MBR, and hybrid MBRs boot.
 _TOO_STRICT = ('GPT MBR has invalid start CHS',
@@ -59,25 +65,28 @@ def objections(head: bytes, image_format: str, *, has_table: bool,
     """
     if image_format == 'raw' and not has_table:
         return
-    inspector = _look({'raw': _BOOT_SECTOR}.get(image_format, image_format),
-                      head)
-    if not _matches(inspector) or not inspector.complete:
+    if image_format not in _CHECKS:
         return
-    try:
-        inspector.safety_check()
-    except format_inspector.SafetyCheckFailed as failed:
-        for name, reason in failed.failures.items():
-            if str(reason) in _TOO_STRICT or (
-                    has_subclusters and name == 'unknown_features'):
-                continue
-            yield _findings.Finding(
-                code=_CODES.get(name, 'corrupt'),
-                message="OpenStack's format inspector refuses the image.",
-                expected=f"an image that passes its check '{name}'",
-                found=str(reason),
-                fix='Make the image again: qemu-img convert -O qcow2 OLD '
-                    'NEW; for a partition table, repair it with sgdisk or '
-                    'sfdisk first.')
+    name, checks = _CHECKS[image_format]
+    inspector = _look(name, head)
+    if not _matches(inspector):
+        return
+    # One by one: safety_check() logs a warning also for what is accepted.
+    for check, code in checks.items():
+        if has_subclusters and check == _FEATURES:
+            continue
+        try:
+            getattr(inspector, check)()
+        except format_inspector.SafetyViolation as reason:
+            if str(reason) not in _TOO_STRICT:
+                yield _findings.Finding(
+                    code=code,
+                    message="OpenStack's format inspector refuses the image.",
+                    expected=f'an image that passes its {check}()',
+                    found=str(reason),
+                    fix='Make the image again: qemu-img convert -O qcow2 OLD '
+                        'NEW; for a partition table, repair it with sgdisk '
+                        'or sfdisk first.')
 
 
 def _look(name: str, head: bytes) -> format_inspector.FileInspector:

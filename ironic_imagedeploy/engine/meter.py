@@ -21,6 +21,10 @@ import time
 import typing
 
 
+#: Seconds between two calls.
+TICK = 0.5
+
+
 class Stage(enum.StrEnum):
     """What a thread spends its time on."""
 
@@ -34,8 +38,9 @@ class Progress(typing.NamedTuple):
     """How far a transfer is.
 
     :ivar phase: ``write``, ``read-back``, ``finish`` or ``compare``.
-    :ivar done: bytes of the disk that are done.
-    :ivar total: bytes of the disk.
+    :ivar done: bytes that are done in this phase.
+    :ivar total: bytes that the phase takes: those of the disk for
+        ``write`` and ``compare``.
     :ivar bytes_per_second: over the whole phase.
     :ivar bottleneck: ``network``, ``decode`` or ``disk``.
     """
@@ -64,6 +69,9 @@ class Meter:
         self._local = local
         self._call = call
         self._phase = ''
+        self._phase_total = total
+        self._phase_done = 0
+        self._phase_began = self._told = time.monotonic()
         self.read = 0
         self.written = 0
         self.zeroed = 0
@@ -83,6 +91,7 @@ class Meter:
             self.read += read
             self.written += written
             self.zeroed += zeroed
+            self._phase_done += written + zeroed
 
     @contextlib.contextmanager
     def spend(self, stage: Stage) -> Iterator[None]:
@@ -105,15 +114,30 @@ class Meter:
             return str(Stage.DECODE)
         return str(Stage.DISK)
 
-    def enter(self, phase: str) -> None:
-        """The next phase begins."""
+    def enter(self, phase: str, total: int) -> None:
+        """The next phase begins.
+
+        :param total: bytes that it will take; 0 when it is not worth
+            counting.
+        """
         self._phase = phase
+        self._phase_total = total
+        self._phase_done = 0
+        self._phase_began = time.monotonic()
         self.tick()
+
+    def advance(self, count: int) -> None:
+        """That many bytes of a phase that counts nothing else are done."""
+        self._phase_done += count
+        if (self._phase_done >= self._phase_total
+                or time.monotonic() - self._told >= TICK):
+            self.tick()
 
     def tick(self) -> None:
         """Tell how far it is now."""
+        self._told = time.monotonic()
         if self._call:
-            done = min(self.written + self.zeroed, self.total)
-            self._call(Progress(self._phase, done, self.total,
-                                done / max(self.elapsed, 1e-9),
-                                self.bottleneck))
+            done = min(self._phase_done, self._phase_total)
+            seconds = max(self._told - self._phase_began, 1e-9)
+            self._call(Progress(self._phase, done, self._phase_total,
+                                done / seconds, self.bottleneck))

@@ -47,7 +47,6 @@ _JOBS = 16
 #: Bytes zeroed by one call, so that a stop is not waited for too long.
 _ZERO_STEP = 256 << 20
 _MOST_WORKERS = 8
-_TICK = 0.5
 
 Job = list[pieces.Piece]
 
@@ -104,7 +103,7 @@ class Stream:
         try:
             for thread in (reader, *others):
                 while thread.is_alive() and not self._stopped.is_set():
-                    thread.join(_TICK)
+                    thread.join(_meter.TICK)
                     self._meter.tick()
         except BaseException as error:
             self._stop(error)
@@ -113,7 +112,7 @@ class Stream:
         for thread in others:
             thread.join()
         if self._error:
-            reader.join(_TICK)
+            reader.join(_meter.TICK)
             raise self._error
         self._meter.tick()
         return self._hash.hexdigest()

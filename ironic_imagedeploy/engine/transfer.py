@@ -54,16 +54,16 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     held = ends.HeldEnds(image.virtual_size)
     ledger = verify.Ledger(read_back)
 
-    meter.enter('write')
+    meter.enter('write', image.virtual_size)
     target.wipe_ends()
     value = _stream(inspection, _Disk(target, held, ledger, meter), meter,
                     workers)
     target.flush()
     checksum = check(inspection, value)
     if read_back != 'none':
-        meter.enter('read-back')
-        ledger.verify(target)
-    meter.enter('finish')
+        meter.enter('read-back', ledger.total)
+        ledger.verify(target, meter)
+    meter.enter('finish', 0)
     with _all_or_nothing(target):
         held.write(target)
         if read_back != 'none':
@@ -82,7 +82,7 @@ def compare(inspection: _inspection.Inspection, target: targets.Target, *,
     image = inspection.accepted()
     check_fit(inspection, target)
     meter = _meter.Meter(image.virtual_size, progress, image.source.local)
-    meter.enter('compare')
+    meter.enter('compare', image.virtual_size)
     target.drop_cache()
     value = _stream(inspection, verify.Comparison(target, meter), meter,
                     workers)

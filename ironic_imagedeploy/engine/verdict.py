@@ -22,6 +22,7 @@ import dataclasses
 
 from ironic_imagedeploy.engine import boot_programs
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import extent
 from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine import first_opinion
 from ironic_imagedeploy.engine import formats
@@ -152,14 +153,14 @@ def _check_support(inspection: Inspection) -> Iterator[Finding]:
         yield Finding(
             code='format-not-permitted',
             message='The operator does not permit this format.',
-            expected=' or '.join(permitted), found=name,
+            expected=_either(permitted), found=name,
             fix=f'{_CONVERT}; or add {name} to permitted_formats of '
                 '[imagedeploy].')
     else:
         yield Finding(
             code='format-unsupported',
             message='Images of this format cannot be deployed.',
-            expected=' or '.join(permitted), found=name,
+            expected=_either(permitted), found=name,
             fix='An installation medium is never written to a disk; use an '
                 'image of an installed disk.' if name in ('iso', 'udf')
             else _CONVERT)
@@ -171,10 +172,22 @@ def _is_disk(head: bytes) -> bool:
             or partitions.has_gpt(head))
 
 
+def _either(names: tuple[str, ...]) -> str:
+    return ' or '.join(names) or 'no format at all'
+
+
 def _open(inspection: Inspection) -> base.Image:
     reader = formats.find(inspection.format or '')
     assert reader is not None
-    return reader(inspection.source)
+    try:
+        return reader(inspection.source)
+    except extent.TooManyExtents:
+        raise exceptions.ImageRefused(inspection.source.name, [Finding(
+            code='too-fragmented',
+            message='The image is in too many pieces.',
+            expected=f'{extent.MOST_EXTENTS} pieces at most', found='more',
+            fix='Convert it with larger clusters: qemu-img convert -O qcow2 '
+                '-o cluster_size=2M OLD NEW')]) from None
 
 
 def _look_inside(inspection: Inspection) -> Iterator[Finding]:

@@ -13,6 +13,7 @@
 """Does the disk hold the image? Read back past the page cache."""
 
 from array import array
+from collections.abc import Iterator
 import hashlib
 import threading
 
@@ -64,7 +65,13 @@ class Ledger:
             with self._lock:
                 self._zeroes.extend((start, start + length))
 
-    def verify(self, target: targets.Target) -> None:
+    @property
+    def total(self) -> int:
+        """Bytes that :meth:`verify` will read."""
+        return sum(self._lengths) + sum(
+            length for _, length in self._zero_steps())
+
+    def verify(self, target: targets.Target, meter: _meter.Meter) -> None:
         """Compare the disk with what was noted.
 
         :raises ReadBackMismatch: at the first difference.
@@ -75,10 +82,17 @@ class Ledger:
             digest = self._digests[index * _DIGEST:(index + 1) * _DIGEST]
             if _digest(target.read(start, self._lengths[index])) != digest:
                 raise target.mismatch(start, self._lengths[index])
+            meter.advance(self._lengths[index])
+        for start, length in self._zero_steps():
+            verify_zero(target, start, length)
+            meter.advance(length)
+
+    def _zero_steps(self) -> Iterator[tuple[int, int]]:
+        """Starts and lengths of the zeroes to read."""
         for start, end in zip(self._zeroes[::2], self._zeroes[1::2],
                               strict=True):
             for at in range(start, end, _STEP * self._every):
-                verify_zero(target, at, min(_STEP, end - at))
+                yield at, min(_STEP, end - at)
 
 
 class Comparison:

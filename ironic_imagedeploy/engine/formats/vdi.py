@@ -79,6 +79,7 @@ class VdiImage(base.Image):
         blocks.frombytes(stored)
         if sys.byteorder == 'big':
             blocks.byteswap()
+        allocated = min(allocated, len(blocks))
         used = bytearray(-(-allocated // 8))
         for block in blocks:
             length = min(_BLOCK_SIZE, self.virtual_size - self.map.end)

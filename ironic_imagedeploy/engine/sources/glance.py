@@ -18,6 +18,7 @@ import requests
 
 from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import connection
 from ironic_imagedeploy.engine.sources import http
 
 SCHEME = 'glance:'
@@ -40,20 +41,42 @@ class GlanceSource(http.HttpSource):
             self.declared_checksum = checksum.Checksum(
                 image.hash_algo, image.hash_value)
 
-        def request(url: str, headers: dict[str, str]) -> requests.Response:
-            from keystoneauth1 import exceptions as keystone_exceptions
-            try:
-                answer: requests.Response = service.get(
-                    f'/images/{identifier}/file', headers=headers,
-                    stream=True, raise_exc=False,
-                    timeout=options.get('timeout', 60.0))
-            except keystone_exceptions.ClientException as error:
-                raise requests.ConnectionError(
-                    type(error).__name__) from error
-            return answer
+        super().__init__(
+            location, request=file_request(service, identifier,
+                                           options.get('timeout', 60.0)),
+            **options)
+        self.name = location
 
-        super().__init__(location, request=request, **options)
-        self.name = f'{SCHEME}{identifier}'
+
+def file_request(service: typing.Any, identifier: str, timeout: float
+                 ) -> connection.Request:
+    """How to ask Glance for ranges of an image's file.
+
+    :param service: the image service of openstacksdk.
+    :param identifier: UUID of the image.
+    :param timeout: seconds of silence.
+    """
+    from keystoneauth1 import exceptions as keystone_exceptions
+
+    def send(headers: dict[str, str]) -> requests.Response:
+        try:
+            answer: requests.Response = service.get(
+                f'/images/{identifier}/file', headers=headers, stream=True,
+                raise_exc=False, timeout=timeout)
+        except keystone_exceptions.ClientException as error:
+            raise requests.ConnectionError(type(error).__name__) from error
+        return answer
+
+    def request(_: str, headers: dict[str, str]) -> requests.Response:
+        answer = send(headers)
+        if answer.status_code != 400:
+            return answer
+        # What Glance says when the store behind it has no ranges.
+        answer.close()
+        return send({name: value for name, value in headers.items()
+                     if name not in ('Range', 'If-Range')})
+
+    return request
 
 
 def _find(identifier: str, cloud: str | None

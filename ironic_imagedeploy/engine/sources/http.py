@@ -91,8 +91,8 @@ class HttpSource(base.Source):
         self._urls = [location, *mirrors]
         self._timeout = timeout
         self._retries = retries
+        self._verify = verify
         self._session = requests.Session()
-        self._session.verify = verify
         self._session.auth = auth
         self._request = request or self._send
         self._held = b''
@@ -229,8 +229,9 @@ class HttpSource(base.Source):
         self._held = bytes(held)
 
     def _send(self, url: str, headers: dict[str, str]) -> requests.Response:
+        # The session's own setting would yield to REQUESTS_CA_BUNDLE.
         return self._session.get(url, headers=headers, stream=True,
-                                 timeout=self._timeout)
+                                 timeout=self._timeout, verify=self._verify)
 
 
 class _HttpStream:

@@ -112,7 +112,7 @@ def _fail(args: argparse.Namespace, words: str, error: BaseException, *,
     """Tell of a failure on standard error, in JSON and in the report."""
     if args.debug:
         # Errors of the libraries underneath hold whole URLs.
-        sys.stderr.write(text.discreet(
+        sys.stderr.write(text.without_secrets(
             ''.join(traceback.format_exception(error))))
     words = '; '.join([words, *getattr(error, '__notes__', ())])
     say(words)
@@ -159,13 +159,13 @@ def _log(debug: bool) -> None:
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(errors='backslashreplace')
     output = logging.StreamHandler()
-    output.setFormatter(_Discreet('%(asctime)s %(name)s: %(message)s'))
+    output.setFormatter(_Formatter('%(asctime)s %(name)s: %(message)s'))
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR,
                         handlers=[output])
 
 
-class _Discreet(logging.Formatter):
+class _Formatter(logging.Formatter):
     """Keeps the secrets in URLs out of the log."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return text.discreet(super().format(record))
+        return text.without_secrets(super().format(record))

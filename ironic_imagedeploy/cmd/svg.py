@@ -17,8 +17,8 @@ data, compressed and zero extents. Its size does not depend on the image.
 """
 
 from collections.abc import Iterator
+import html
 import itertools
-from xml.sax import saxutils
 
 from ironic_imagedeploy.cmd import layout as layouts
 from ironic_imagedeploy.cmd import text
@@ -208,4 +208,4 @@ def _text(x: float, y: float, words: str, style: str = '') -> str:
 
 
 def _escape(words: str) -> str:
-    return saxutils.escape(text.printable(words))
+    return html.escape(text.printable(words))

@@ -62,7 +62,7 @@ def counted(count: int, noun: str) -> str:
     return f'{count} {noun}{"" if count == 1 else "s"}'
 
 
-def discreet(words: str) -> str:
+def without_secrets(words: str) -> str:
     """The text without the parts of URLs that can be secrets."""
     return _SECRETS.sub('...', words)
 

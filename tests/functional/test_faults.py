@@ -12,135 +12,25 @@
 
 """A server that fails: identical bytes, or the right status and no boot."""
 
-import contextlib
-import functools
-import pathlib
-import shutil
+import os
 import time
-import typing
 from unittest import mock
 
-from ironic_imagedeploy import engine
-from ironic_imagedeploy.engine.sources import http
 from tests.functional import base
-from tests.functional import images
+from tests.functional import faults
 from tests.functional import web
 
 MIB = base.MIB
 KIB = 1024
-serve = web.Exchange.serve
-#: Seconds of silence, and failures in a row, that these tests wait for.
-TIMEOUT, RETRIES = 1.0, 2
-#: Requests for the head and the tail come first, counted from 0.
-STREAM = 2
+after_drop = faults.after_drop
+redirecting = faults.redirecting
+refusing = faults.refusing
+serve = faults.serve
+serving = faults.serving
+STREAM = faults.STREAM
 
 
-def serving(**how: typing.Any) -> web.Answer:
-    """An answer with the file, with something wrong about it."""
-    return lambda exchange: exchange.serve(**how)
-
-
-def refusing(status: int, **headers: str) -> web.Answer:
-    """An answer with that status; underscores in headers are hyphens."""
-    return lambda exchange: exchange.refuse(status, {
-        name.replace('_', '-'): value for name, value in headers.items()})
-
-
-def redirecting(location: str) -> web.Answer:
-    """An answer that sends the client elsewhere."""
-    return refusing(302, Location=location)
-
-
-def after_drop(answer: web.Answer) -> web.Answer:
-    """An answer to who continues after the connection dropped."""
-    return web.in_turn(*[serve] * STREAM, serving(stop_after=2 * MIB),
-                       last=answer)
-
-
-def garbage(exchange: web.Exchange) -> None:
-    """No HTTP at all."""
-    exchange.wfile.write(b'\x16\x03\x01\x02\x00\x01\x00\xff' * 64)
-    exchange.hang_up('close')
-
-
-def silence(exchange: web.Exchange) -> None:
-    """Not a word."""
-    exchange.hang_up('stall')
-
-
-def drip(exchange: web.Exchange) -> None:
-    """An answer at some bytes a second."""
-    exchange.serve(stop_after=1, how='drip')
-    with contextlib.suppress(OSError):
-        while not exchange.server.stopping.wait(0.1):
-            exchange.wfile.write(b'!')
-
-
-class FaultTestCase(base.FunctionalTestCase):
-    """A server, an image on it, and less patience than in production."""
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.shared = base.make_directory()
-        cls.addClassCleanup(shutil.rmtree, cls.shared)
-        cls.make_image(cls.shared / 'image')
-
-    @classmethod
-    def make_image(cls, image: pathlib.Path) -> None:
-        """The image, of some MiB, and what its guest sees."""
-        guest = images.make_guest(cls.shared / 'guest', 16 * MIB, seed=2)
-        images.convert(guest, image)
-        cls.raw = images.as_raw(image)
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.image = self.shared / 'image'
-        self.server = web.Server(self.shared)
-        self.addCleanup(self.server.stop)
-        self.enterContext(mock.patch.object(http, '_PAUSE', 0.01))
-        self.enterContext(mock.patch.object(
-            engine, 'open_source', functools.partial(
-                engine.open_source, timeout=TIMEOUT, retries=RETRIES)))
-
-    @functools.cached_property
-    def target(self) -> base.Disk:
-        return self.disk(19 * MIB)
-
-    def write(self, *options: typing.Any, url: str = '') -> base.Outcome:
-        """Write the image as the server gives it."""
-        return self.invoke('write', url or self.server.url('image'),
-                           self.target.device, '--progress', 'none', *options)
-
-    def assert_identical(self, answer: web.Answer, *, resumes: int = 0,
-                         url: str = '') -> None:
-        """In spite of the fault the disk holds the image."""
-        self.server.answer = answer
-        outcome = self.write('--json', url=url)
-        self.assert_status(0, outcome)
-        self.assert_written(self.raw, self.target)
-        self.assertEqual(resumes, outcome.json['resumes'])
-
-    def assert_fails(self, answer: web.Answer, *words: str,
-                     status: int = 3, options: typing.Any = ()) -> None:
-        """The write ends with that status; the disk boots nothing."""
-        self.server.answer = answer
-        outcome = self.write(*options)
-        self.assert_status(status, outcome)
-        self.assert_one_sentence(outcome, *words)
-        self.assert_boots_nothing(self.target)
-
-    def assert_never_begins(self, answer: web.Answer, *words: str,
-                            status: int = 3, url: str = '') -> None:
-        """The write ends with that status before it touches the disk."""
-        self.server.answer = answer
-        outcome = self.write(url=url)
-        self.assert_status(status, outcome)
-        self.assert_one_sentence(outcome, *words)
-        self.assert_untouched(self.target)
-
-
-class EnduredTest(FaultTestCase):
+class EnduredTest(faults.FaultTestCase):
     """What a write survives."""
 
     def test_good_server(self) -> None:
@@ -169,7 +59,7 @@ class EnduredTest(FaultTestCase):
 
     def test_connection_closed_again_and_again(self) -> None:
         count = -(-(self.image.stat().st_size - MIB) // (MIB + 4096)) - 1
-        self.assertGreater(count, RETRIES)
+        self.assertGreater(count, faults.RETRIES)
         self.assert_identical(
             web.since(STREAM, serving(stop_after=MIB + 4096)), resumes=count)
 
@@ -186,6 +76,14 @@ class EnduredTest(FaultTestCase):
     def test_redirected_to_another_host(self) -> None:
         other = self.server.url('image', host='localhost')
         self.assert_identical(web.nth(0, redirecting(other)))
+
+    def test_https(self) -> None:
+        server = web.Server(self.shared, context=web.self_signed(
+            self.directory))
+        self.addCleanup(server.stop)
+        with mock.patch.dict(os.environ, REQUESTS_CA_BUNDLE=str(
+                self.directory / 'certificate.pem')):
+            self.assert_identical(serve, url=server.url('image'))
 
     def test_no_validators(self) -> None:
         self.assert_identical(
@@ -220,7 +118,7 @@ class EnduredTest(FaultTestCase):
             f'bytes={3 * MIB}-'), mirror.requests)
 
 
-class FailedTest(FaultTestCase):
+class FailedTest(faults.FaultTestCase):
     """What ends a write, after the disk was begun."""
 
     def test_closed_at_once_always(self) -> None:
@@ -237,11 +135,12 @@ class FailedTest(FaultTestCase):
             'stopped answering')
 
     def test_no_answer(self) -> None:
-        self.assert_fails(web.since(STREAM, silence), 'stopped answering')
+        self.assert_fails(web.since(STREAM, faults.silence),
+                          'stopped answering')
 
     def test_dripping(self) -> None:
         began = time.monotonic()
-        self.assert_fails(web.since(STREAM, drip), 'stopped answering')
+        self.assert_fails(web.since(STREAM, faults.drip), 'stopped answering')
         self.assertLess(time.monotonic() - began, 30)
 
     def test_short_body_with_a_matching_length(self) -> None:
@@ -302,7 +201,7 @@ class FailedTest(FaultTestCase):
             headers={'Content-Encoding': 'gzip'})), 'Content-Encoding')
 
     def test_garbage(self) -> None:
-        self.assert_fails(web.since(STREAM, garbage))
+        self.assert_fails(web.since(STREAM, faults.garbage))
 
     def test_redirected_to_a_file(self) -> None:
         self.assert_fails(web.since(STREAM, redirecting('file:///etc/passwd')))
@@ -325,142 +224,3 @@ class FailedTest(FaultTestCase):
         self.assert_fails(
             after_drop(refusing(500)), 'the image changed',
             options=('--mirror', mirror.url('image')))
-
-
-class NeverBegunTest(FaultTestCase):
-    """What ends a write before the disk is touched."""
-
-    def test_refused_by_the_server(self) -> None:
-        for status, words in ((404, 'not found'), (401, 'permission'),
-                              (403, 'permission'), (500, 'out of order'),
-                              (410, 'not found'), (204, '204')):
-            with self.subTest(status):
-                self.assert_never_begins(refusing(status), words)
-
-    def test_page_instead_of_the_image(self) -> None:
-        self.assert_never_begins(refusing(200), 'not-an-image', status=4)
-
-    def test_empty_file(self) -> None:
-        (self.shared / 'empty').touch()
-        self.assert_never_begins(serve, 'not-an-image', status=4,
-                                 url=self.server.url('empty'))
-
-    def test_nobody_listens(self) -> None:
-        self.assert_never_begins(serve, 'refused',
-                                 url='http://127.0.0.1:9/image')
-
-    def test_no_length(self) -> None:
-        self.assert_never_begins(serving(
-            ranges=False, stop_after=MIB, headers={'Content-Length': None}),
-            'length')
-
-    def test_compressed_on_the_way(self) -> None:
-        self.assert_never_begins(serving(
-            headers={'Content-Encoding': 'gzip'}), 'Content-Encoding')
-
-    def test_range_of_other_bytes(self) -> None:
-        size = self.image.stat().st_size
-        self.assert_never_begins(serving(headers={
-            'Content-Range': f'bytes 512-{MIB + 511}/{size}'}),
-            'Content-Range')
-
-    def test_redirect_loop(self) -> None:
-        self.assert_never_begins(redirecting(self.server.url('image')),
-                                 'redirect')
-
-    def test_redirect_to_a_file(self) -> None:
-        self.assert_never_begins(redirecting('file:///etc/passwd'))
-
-    def test_garbage(self) -> None:
-        self.assert_never_begins(garbage)
-
-    def test_silence(self) -> None:
-        self.assert_never_begins(silence, 'stopped answering')
-
-    def test_truncated_file(self) -> None:
-        short = self.shared / 'short'
-        short.write_bytes(self.image.read_bytes()[:2 * MIB])
-        self.assert_never_begins(serve, 'truncated', status=4,
-                                 url=self.server.url('short'))
-
-    def test_certificate_that_nobody_vouches_for(self) -> None:
-        server = web.Server(self.shared, context=web.self_signed(
-            self.directory))
-        self.addCleanup(server.stop)
-        self.assert_never_begins(serve, 'certificate',
-                                 url=server.url('image'))
-
-    def test_no_secret_is_told(self) -> None:
-        address = self.server.url('image').replace(
-            '//', '//admin:hunter2@') + '?signature=hunter3'
-        self.server.answer = refusing(403)
-        nobody = address.replace(f':{self.server.server_port}/', ':9/')
-        for outcome in (self.execute('check', address, '--json'),
-                        self.execute('check', address, '--debug'),
-                        self.invoke('check', nobody, '--debug')):
-            self.assertEqual(3, outcome.status)
-            self.assertIn('127.0.0.1', outcome.stderr)
-            self.assertNotIn('hunter', outcome.stdout + outcome.stderr)
-
-
-class TablesTest(FaultTestCase):
-    """An image whose tables lie far from its front."""
-
-    @classmethod
-    def make_image(cls, image: pathlib.Path) -> None:
-        images.make_mixed(image, 4 * MIB, 'cluster_size=512', seed=8)
-        base.run('qemu-img', 'resize', '-q', '-f', 'qcow2', image,
-                 str(16 * MIB))
-        images.qemu_io(image, 'write -P 5 10M 3M')
-        cls.raw = images.as_raw(image)
-
-    def test_read_by_ranges(self) -> None:
-        self.server.answer = serve
-        self.assert_status(0, self.write())
-        self.assert_written(self.raw, self.target)
-        self.assertGreater(len(self.server.requests), 2)
-
-    def test_no_ranges(self) -> None:
-        # All of it is within what may be held in memory.
-        self.assert_identical(serving(ranges=False))
-
-    def test_flipped_between_the_tables_and_the_stream(self) -> None:
-        self.server.answer = serve
-        self.assert_status(0, self.invoke('check',
-                                          self.server.url('image')))
-        reads = len(self.server.requests)
-        stored = bytearray(self.image.read_bytes())
-        stored[self.last_table()] ^= 0x80
-        self.assert_fails(web.since(reads, serving(content=bytes(stored))),
-                          'the image changed')
-
-    def last_table(self) -> int:
-        """Offset in the file of the level 2 table that is read last."""
-        stored = self.image.read_bytes()
-        level1 = int.from_bytes(stored[40:48], 'big')
-        entries = [int.from_bytes(stored[at:at + 8], 'big') & (1 << 56) - 512
-                   for at in range(level1, level1 + 8 * 512, 8)]
-        return max(entries)
-
-
-class FarTablesTest(FaultTestCase):
-    """No ranges, and tables beyond what may be held."""
-
-    @classmethod
-    def make_image(cls, image: pathlib.Path) -> None:
-        images.create(image, 4 * MIB, 'cluster_size=512')
-        images.write_table(image)
-        images.qemu_io(image, 'write -P 1 1M 3M')
-        base.run('qemu-img', 'resize', '-q', '-f', 'qcow2', image,
-                 str(64 * MIB))
-        images.qemu_io(image, 'write -P 5 10M 30M')
-        base.run('qemu-img', 'resize', '-q', '-f', 'qcow2', image,
-                 str(256 * MIB))
-
-    @functools.cached_property
-    def target(self) -> base.Disk:
-        return self.disk(256 * MIB)
-
-    def test_refused_with_the_remedy(self) -> None:
-        self.assert_never_begins(serving(ranges=False),
-                                 'server that answers range requests')

@@ -18,17 +18,23 @@ exchange sends what it is told, right or wrong.
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import datetime
 import email.utils
 import http.server
+import ipaddress
 import pathlib
 import re
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import typing
 import urllib.parse
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization
+from cryptography import x509
 
 _CHUNK = 256 << 10
 _RANGE = re.compile(r'bytes=(\d+)-(\d*)')
@@ -191,14 +197,24 @@ class Server(http.server.ThreadingHTTPServer):
 
 def self_signed(directory: pathlib.Path) -> ssl.SSLContext:
     """TLS for 127.0.0.1 with a certificate that only its maker trusts."""
-    key, certificate = directory / 'key.pem', directory / 'certificate.pem'
-    subprocess.run(
-        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
-         'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=127.0.0.1',
-         '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out',
-         certificate], check=True, capture_output=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME,
+                                         '127.0.0.1')])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = x509.CertificateBuilder(
+        issuer_name=name, subject_name=name, public_key=key.public_key(),
+        serial_number=x509.random_serial_number(), not_valid_before=now,
+        not_valid_after=now + datetime.timedelta(days=1)).add_extension(
+        x509.SubjectAlternativeName([x509.IPAddress(
+            ipaddress.ip_address('127.0.0.1'))]), critical=False).sign(
+        key, hashes.SHA256())
+    path = directory / 'certificate.pem'
+    path.write_bytes(key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption()) + certificate.public_bytes(
+        serialization.Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(path)
     return context
 
 

@@ -58,7 +58,7 @@ class ShareTest(unittest.TestCase):
         self.assertEqual('0%', text.share(0, 0))
 
 
-class DiscreetTest(unittest.TestCase):
+class SecretsTest(unittest.TestCase):
     """Secrets in URLs do not reach a log."""
 
     def test_urls(self) -> None:
@@ -69,7 +69,7 @@ class DiscreetTest(unittest.TestCase):
                 ("'http://host/i?sig=abc'", "'http://host/i?...'"),
                 ('user@host: why? so', 'user@host: why? so')):
             with self.subTest(words):
-                self.assertEqual(said, text.discreet(words))
+                self.assertEqual(said, text.without_secrets(words))
 
 
 class PrintableTest(unittest.TestCase):

@@ -38,8 +38,7 @@ class GlanceSource(http.HttpSource):
         service, image = _find(identifier, cloud)
         self.declared_format = image.disk_format
         if image.hash_algo and image.hash_value:
-            self.declared_checksum = checksum.Checksum(
-                image.hash_algo, image.hash_value)
+            self.declared_checksum = _checksum(location, image)
 
         super().__init__(
             location, request=file_request(service, identifier,
@@ -62,7 +61,8 @@ def file_request(service: typing.Any, identifier: str, timeout: float
         try:
             answer: requests.Response = service.get(
                 f'/images/{identifier}/file', headers=headers, stream=True,
-                raise_exc=False, timeout=timeout)
+                raise_exc=False, timeout=timeout, connect_retries=0,
+                status_code_retries=0)
         except keystone_exceptions.ClientException as error:
             raise requests.ConnectionError(type(error).__name__) from error
         return answer
@@ -77,6 +77,15 @@ def file_request(service: typing.Any, identifier: str, timeout: float
                      if name not in ('Range', 'If-Range')})
 
     return request
+
+
+def _checksum(location: str, image: typing.Any) -> checksum.Checksum:
+    try:
+        return checksum.Checksum(image.hash_algo, image.hash_value)
+    except ValueError as error:
+        raise exceptions.SourceError(
+            location, expected='a multihash in the record of the image',
+            found=str(error), fix='Upload the image again.') from None
 
 
 def _find(identifier: str, cloud: str | None

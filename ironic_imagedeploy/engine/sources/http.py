@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import time
 import typing
+import urllib.parse
 
 import requests
 
@@ -79,7 +80,8 @@ class HttpSource(base.Source):
     :param timeout: seconds for a connection, and of silence on it.
     :param retries: failures in a row, without progress, before a server is
         given up.
-    :param auth: user and password, or an authentication of requests.
+    :param auth: user and password, or an authentication of requests, for
+        the server of ``location`` only.
     :param request: sends one GET; by default requests does.
     """
 
@@ -92,8 +94,9 @@ class HttpSource(base.Source):
         self._timeout = timeout
         self._retries = retries
         self._verify = verify
+        self._auth = auth
+        self._origin = _origin(location)
         self._session = requests.Session()
-        self._session.auth = auth
         self._request = request or self._send
         self._held = b''
         self._rest: connection.Body | None = None
@@ -230,8 +233,10 @@ class HttpSource(base.Source):
 
     def _send(self, url: str, headers: dict[str, str]) -> requests.Response:
         # The session's own setting would yield to REQUESTS_CA_BUNDLE.
-        return self._session.get(url, headers=headers, stream=True,
-                                 timeout=self._timeout, verify=self._verify)
+        return self._session.get(
+            url, headers=headers, stream=True, timeout=self._timeout,
+            verify=self._verify,
+            auth=self._auth if _origin(url) == self._origin else None)
 
 
 class _HttpStream:
@@ -272,6 +277,11 @@ class _HttpStream:
         except connection.TransientError:
             self.close()
             raise
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def _read_all(body: connection.Body) -> bytes:

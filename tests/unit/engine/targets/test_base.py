@@ -1,0 +1,205 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import ctypes
+import errno
+import mmap
+import os
+import random
+import tempfile
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import targets
+from ironic_imagedeploy.engine.targets import base as _base
+from ironic_imagedeploy.engine.targets import file
+from tests.unit.engine import base
+
+KIB = base.KIB
+MIB = base.MIB
+
+
+class DirectTarget(_base.Target):
+    """A file behind direct I/O, as a disk is; it cannot zero by itself."""
+
+    def __init__(self, path: str, sector_size: int) -> None:
+        super().__init__()
+        self.path = path
+        self.sector_size = sector_size
+        self._buffered = os.open(path, os.O_RDWR)
+        self._direct = os.open(path, os.O_RDWR | os.O_DIRECT)
+        self.size = os.fstat(self._buffered).st_size
+
+    def _zero_fast(self, offset: int, length: int) -> bool:
+        return False
+
+
+def aligned(content: bytes) -> memoryview:
+    """The content in memory that direct I/O takes as it is."""
+    view = memoryview(mmap.mmap(-1, max(len(content), 1)))[:len(content)]
+    view[:] = content
+    return view
+
+
+class TargetTestCase(base.EngineTestCase):
+    """With and without direct I/O, in sectors of both sizes."""
+
+    sector_size = 512
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dice = random.Random(1)
+        self.disk = bytearray(self.dice.randbytes(4 * MIB))
+        # Where file systems in memory have no direct I/O, others may.
+        file = self.enterContext(tempfile.NamedTemporaryFile(dir='/var/tmp'))
+        file.write(self.disk)
+        file.flush()
+        try:
+            self.target = self.enterContext(
+                DirectTarget(file.name, self.sector_size))
+            self.target.read(self.sector_size, self.sector_size)
+        except (OSError, exceptions.TargetError):
+            self.skipTest('no direct I/O in sectors of this size')
+
+    def assert_holds_disk(self) -> None:
+        self.target.flush()
+        with open(self.target.path, 'rb') as disk:
+            self.assert_same(self.disk, disk.read())
+
+    def write(self, offset: int, view: memoryview) -> None:
+        self.target.write(offset, view)
+        self.disk[offset:offset + len(view)] = view
+
+    def test_write_in_sectors(self) -> None:
+        for offset, length in ((0, 4096), (8192, MIB), (4 * MIB - 4096,
+                                                        4096)):
+            self.write(offset, aligned(self.dice.randbytes(length)))
+        self.assert_holds_disk()
+
+    def test_write_from_any_memory(self) -> None:
+        content = self.dice.randbytes(64 * KIB)
+        for kind in (bytes, bytearray):
+            view = memoryview(kind(content))
+            for start in (0, 1, 7, 512):
+                self.write(start * 8192, view[start:start + 8192])
+        self.assert_holds_disk()
+
+    def test_write_less_than_a_sector(self) -> None:
+        for offset, length in ((0, 1), (511, 2), (5000, 700), (4096, 100),
+                               (4 * MIB - 1, 1)):
+            self.write(offset, memoryview(self.dice.randbytes(length)))
+        self.assert_holds_disk()
+
+    def test_small_and_large_writes_next_to_each_other(self) -> None:
+        for start in range(0, MIB, 16 * KIB):
+            self.write(start, aligned(self.dice.randbytes(4096)))
+            self.write(start + 4096, memoryview(self.dice.randbytes(300)))
+            self.write(start + 8192, aligned(self.dice.randbytes(4096)))
+        self.assert_holds_disk()
+
+    def test_write_nothing(self) -> None:
+        for view in (memoryview(b''), memoryview(bytearray())):
+            for offset in (0, 512, 513):
+                self.target.write(offset, view)
+        self.assert_holds_disk()
+
+    def test_zero(self) -> None:
+        for offset, length in ((0, 4096), (4097, 2 * MIB), (3 * MIB, 511)):
+            self.target.zero(offset, length)
+            self.disk[offset:offset + length] = bytes(length)
+        self.assert_holds_disk()
+        self.assertEqual(4096 + 2 * MIB + 511, self.target.zeroes_written)
+
+    def test_read_any_range(self) -> None:
+        for offset, length in ((0, 1), (0, 4 * MIB), (511, 2), (5000, MIB),
+                               (4 * MIB - 1, 1), (77, 0), (0, 0),
+                               (4 * MIB, 0)):
+            with self.subTest(offset=offset, length=length):
+                self.assertEqual(self.disk[offset:offset + length],
+                                 self.target.read(offset, length))
+
+    def test_read_what_was_written_both_ways(self) -> None:
+        self.write(0, aligned(self.dice.randbytes(4096)))
+        self.write(4096, memoryview(self.dice.randbytes(100)))
+        self.target.drop_cache()
+        self.assertEqual(self.disk[:8192], self.target.read(0, 8192))
+
+    def test_read_beyond_the_end(self) -> None:
+        for offset, length in ((4 * MIB, 1), (4 * MIB - 1, 2),
+                               (1 << 40, 512)):
+            with self.assertRaises(exceptions.TargetError) as caught:
+                self.target.read(offset, length)
+            self.assert_complete(caught.exception)
+
+    def test_what_was_read_can_be_written_to(self) -> None:
+        ctypes.c_char.from_buffer(self.target.read(0, 4096))
+
+    def test_wipe_ends(self) -> None:
+        self.target.wipe_ends()
+        self.disk[:MIB] = self.disk[-MIB:] = bytes(MIB)
+        self.assert_holds_disk()
+
+    def test_use_page_cache(self) -> None:
+        self.target.use_page_cache()
+        self.write(0, aligned(self.dice.randbytes(4096)))
+        self.assertEqual(self.disk[:5000], self.target.read(0, 5000))
+        self.target.use_page_cache()
+        self.assert_holds_disk()
+
+    def test_close_twice(self) -> None:
+        self.target.close()
+        self.target.close()
+
+
+class LargeSectorTestCase(TargetTestCase):
+
+    sector_size = 4096
+
+
+class ErrorTestCase(base.EngineTestCase):
+
+    def test_errors_of_the_system(self) -> None:
+        target = self.enterContext(file.FileTarget(
+            self.save('disk', bytes(MIB))))
+        for number, kind in ((errno.ENOSPC, exceptions.TargetTooSmall),
+                             (errno.EIO, exceptions.TargetError),
+                             (errno.EREMOTEIO, exceptions.TargetError)):
+            error = target.failed('write', 12345, OSError(
+                number, os.strerror(number)))
+            self.assertIs(kind, type(error))
+            self.assert_complete(error)
+            self.assertIn('12345', error.expected)
+            self.assertIn(os.strerror(number), error.found)
+
+    def test_a_mismatch_tells_where(self) -> None:
+        target = self.enterContext(file.FileTarget(
+            self.save('disk', bytes(MIB))))
+        error = target.mismatch(4096, 512)
+        self.assertIs(exceptions.ReadBackMismatch, type(error))
+        self.assertIn('4096 to 4607', error.expected)
+        self.assert_complete(error)
+
+
+class OpenTestCase(base.EngineTestCase):
+
+    def test_a_file(self) -> None:
+        path = self.save('disk', bytes(MIB))
+        with targets.open_target(path) as target:
+            self.assertIsInstance(target, file.FileTarget)
+            self.assertEqual((path, MIB), (target.path, target.size))
+        new = str(self.directory / 'new')
+        with targets.open_target(new, create_size=2 * MIB) as target:
+            self.assertEqual(2 * MIB, target.size)
+
+    def test_nothing_there(self) -> None:
+        with self.assertRaises(exceptions.TargetError) as caught:
+            targets.open_target(str(self.directory / 'none'))
+        self.assert_complete(caught.exception)

@@ -1,0 +1,381 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import re
+import struct
+import zlib
+
+from ironic_imagedeploy.engine import exceptions
+from tests.unit.engine import base
+from tests.unit.engine.formats import qemu_made
+
+KIB = base.KIB
+MIB = base.MIB
+SECTOR = 512
+GRAIN = 64 * KIB
+AT_END = (1 << 64) - 1
+#: Fields of the header.
+FIELDS = {'version': ('<I', 4), 'flags': ('<I', 8), 'capacity': ('<Q', 12),
+          'grain_size': ('<Q', 20), 'descriptor_offset': ('<Q', 28),
+          'descriptor_size': ('<Q', 36), 'num_gtes_per_gt': ('<I', 44),
+          'gd_offset': ('<Q', 56), 'line_ends': ('<I', 73),
+          'compression': ('<H', 77)}
+SPARSE = 'subformat=monolithicSparse'
+STREAM = 'subformat=streamOptimized'
+
+
+def patched(file: bytearray, **fields: int) -> bytearray:
+    """The image with other values in its header."""
+    changed = bytearray(file)
+    for name, value in fields.items():
+        form, offset = FIELDS[name]
+        struct.pack_into(form, changed, offset, value)
+    return changed
+
+
+def field(file: bytearray, name: str) -> int:
+    """A value of the header."""
+    form, offset = FIELDS[name]
+    value: int = struct.unpack_from(form, file, offset)[0]
+    return value
+
+
+def with_footer(file: bytearray) -> bytearray:
+    """The image as VMware's tools write it, with its last word at the end."""
+    header = bytes(file[:SECTOR])
+    marker = struct.pack('<QII', 1, 0, 3).ljust(SECTOR, b'\0')
+    changed = patched(file, gd_offset=AT_END)
+    changed += bytes(-len(changed) % SECTOR)
+    return changed + marker + header + bytes(SECTOR)
+
+
+class VmdkTestCase(qemu_made.QemuMadeTestCase):
+
+    form = 'vmdk'
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.guest = self.disk()
+        self.sparse = self.convert(self.guest, SPARSE)
+
+    def tables(self, file: bytearray) -> list[int]:
+        """Where its grain tables are, in sectors."""
+        at = field(file, 'gd_offset') * SECTOR
+        reach = field(file, 'grain_size') * 512
+        count = -(-field(file, 'capacity') // reach)
+        return list(struct.unpack_from(f'<{count}I', file, at))
+
+    def entry(self, file: bytearray, index: int, value: int) -> bytearray:
+        """The image with another entry in its first grain table."""
+        changed = bytearray(file)
+        struct.pack_into('<I', changed,
+                         self.tables(file)[0] * SECTOR + index * 4, value)
+        return changed
+
+    def last_grain(self, file: bytearray) -> tuple[int, int]:
+        """Which is the last one of the disk, and its sector in the file.
+
+        Nothing looks at it before it is written.
+        """
+        grains = struct.unpack_from('<80I', file,
+                                    self.tables(file)[0] * SECTOR)
+        return max((index, sector) for index, sector in enumerate(grains)
+                   if sector)
+
+    def descriptor(self, pattern: str, text: str, count: int = 1
+                   ) -> bytearray:
+        """The sparse image with a change in its descriptor."""
+        start = field(self.sparse, 'descriptor_offset') * SECTOR
+        size = field(self.sparse, 'descriptor_size') * SECTOR
+        old = bytes(self.sparse[start:start + size]).rstrip(b'\0')
+        new, changes = re.subn(pattern.encode(), text.encode('latin-1'), old,
+                               count=count, flags=re.MULTILINE)
+        self.assertTrue(changes, pattern)
+        changed = bytearray(self.sparse)
+        changed[start:start + size] = new.ljust(size, b'\0')
+        return changed
+
+
+class ReadTestCase(VmdkTestCase):
+
+    def test_what_qemu_img_makes(self) -> None:
+        for options in (SPARSE, STREAM, f'{SPARSE},zeroed_grain=on',
+                        f'{SPARSE},adapter_type=lsilogic',
+                        f'{SPARSE},compat6=on', f'{SPARSE},hwversion=14'):
+            for size in (5 * MIB, GRAIN, GRAIN + 512, 40 * 512):
+                with self.subTest(options=options, size=size):
+                    disk = self.disk(size)
+                    self.assert_same_disk(disk, self.convert(disk, options))
+
+    def test_several_tables(self) -> None:
+        disk = self.disk(34 * MIB)
+        for options in (SPARSE, STREAM):
+            self.assert_same_disk(disk, self.convert(disk, options))
+
+    def test_the_last_word_in_a_footer(self) -> None:
+        self.assert_same_disk(self.guest, with_footer(
+            self.convert(self.guest, STREAM)))
+
+    def test_grains_that_are_not_there_are_zero(self) -> None:
+        guest = bytearray(self.guest)
+        guest[3 * GRAIN:4 * GRAIN] = bytes(GRAIN)
+        self.assert_same_disk(guest, self.entry(self.sparse, 3, 0))
+
+    def test_a_zeroed_grain(self) -> None:
+        guest = bytearray(self.guest)
+        guest[3 * GRAIN:4 * GRAIN] = bytes(GRAIN)
+        flags = field(self.sparse, 'flags')
+        self.assert_same_disk(guest, patched(
+            self.entry(self.sparse, 3, 1), flags=flags | 4))
+
+    def test_a_stream_of_grains_that_is_written_by_hand(self) -> None:
+        """Every grain of zeroes is stored, at every level."""
+        file = self.convert(self.guest, STREAM)
+        table = self.tables(file)[0]
+        for level, index in enumerate((5, 6, 7, 8)):
+            file += bytes(-len(file) % SECTOR)
+            at = len(file) // SECTOR
+            packed = zlib.compress(self.guest[index * GRAIN:][:GRAIN],
+                                   level * 3)
+            file += struct.pack('<QI', index * 128, len(packed)) + packed
+            struct.pack_into('<I', file, table * SECTOR + index * 4, at)
+        self.assert_same_disk(self.guest, file)
+
+
+class HeaderTestCase(VmdkTestCase):
+
+    def test_fields_out_of_range(self) -> None:
+        for name, values in (
+                ('version', (0, 4, 0xffffffff)),
+                ('capacity', (0, (1 << 36) + 1, AT_END)),
+                ('grain_size', (0, 1, 4, 100, 8192, AT_END)),
+                ('num_gtes_per_gt', (0, 511, 1024, 0xffffffff)),
+                ('line_ends', (0, 0x0a0a0a0a)),
+                ('flags', (1 << 16, 1 << 17, 3 << 16))):
+            for value in values:
+                with self.subTest(name=name, value=value):
+                    self.assert_refused('corrupt', patched(
+                        self.sparse, **{name: value}))
+
+    def test_a_capacity_that_the_descriptor_does_not_state(self) -> None:
+        for capacity in (5 * 2048 - 1, 5 * 2048 + 1):
+            self.assert_refused('corrupt', patched(self.sparse,
+                                                   capacity=capacity))
+
+    def test_a_compression_that_is_none(self) -> None:
+        file = self.convert(self.guest, STREAM)
+        for compression in (0, 2, 0xffff):
+            self.assert_refused('corrupt', patched(file,
+                                                   compression=compression))
+
+    def test_a_file_that_ends_in_the_header(self) -> None:
+        self.assertEqual('refuse',
+                         self.inspect(self.sparse[:511]).verdict)
+        self.assert_refused('truncated', self.sparse[:1000])
+
+    def test_a_descriptor_that_is_not_in_the_file(self) -> None:
+        for fields in ({'descriptor_offset': 0}, {'descriptor_size': 0},
+                       {'descriptor_size': 129},
+                       {'descriptor_size': AT_END}):
+            self.assert_refused('external-extent',
+                                patched(self.sparse, **fields))
+        self.assert_refused('truncated', patched(
+            self.sparse, descriptor_offset=1 << 40))
+
+    def test_a_directory_outside_of_the_file(self) -> None:
+        for offset in (len(self.sparse) // 512, 1 << 40, AT_END - 1):
+            self.assert_refused('truncated', patched(self.sparse,
+                                                     gd_offset=offset))
+
+
+class FooterTestCase(VmdkTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stream = with_footer(self.convert(self.guest, STREAM))
+
+    def footer(self, **fields: int) -> bytearray:
+        """The image with other values in its footer."""
+        footer = patched(self.stream[-1024:-512], **fields)
+        return self.stream[:-1024] + footer + self.stream[-512:]
+
+    def test_no_footer(self) -> None:
+        self.assert_refused('corrupt', self.stream[:-1536])
+        self.assert_refused('corrupt', self.stream + bytes(512))
+        self.assert_refused('truncated', self.stream[:1536])
+
+    def test_a_footer_that_points_to_another(self) -> None:
+        self.assert_refused('corrupt', self.footer(gd_offset=AT_END))
+
+    def test_a_footer_counts_alone(self) -> None:
+        self.assert_refused('corrupt', self.footer(capacity=7))
+        self.assert_refused('corrupt', self.footer(grain_size=3))
+        self.assert_refused('corrupt', self.footer(version=9))
+
+    def test_a_footer_in_an_image_without(self) -> None:
+        """What follows a header with a directory is not looked at."""
+        file = self.convert(self.guest, STREAM)
+        end = self.stream[-1536:]
+        self.assert_same_disk(self.guest, file + end)
+
+
+class DescriptorTestCase(VmdkTestCase):
+    """A descriptor could name any file of the machine that opens it."""
+
+    def test_one_with_a_change_that_does_not_matter(self) -> None:
+        for pattern, text in (
+                ('^CID=.*$', 'CID=12345678'),
+                ('^ddb.adapterType.*$', 'ddb.adapterType = "ide"'),
+                ('^# Extent', '# Another comment'),
+                ('RW 10240', 'RW  10240')):
+            self.assert_same_disk(self.guest, self.descriptor(pattern, text))
+
+    def test_kinds_that_are_several_files(self) -> None:
+        for kind in ('monolithicFlat', 'twoGbMaxExtentSparse', 'vmfs',
+                     'twoGbMaxExtentFlat', 'vmfsSparse', 'fullDevice',
+                     'custom', 'partitionedDevice', ''):
+            self.assert_refused('external-extent', self.descriptor(
+                'createType="monolithicSparse"', f'createType="{kind}"'),
+                kind)
+
+    def test_a_parent(self) -> None:
+        self.assert_refused('external-extent', self.descriptor(
+            '^parentCID=.*$', 'parentCID=12345678'))
+        self.assert_refused('external-extent', self.descriptor(
+            '^parentCID=.*$',
+            'parentCID=ffffffff\nparentFileNameHint="/etc/passwd"'))
+
+    def test_extents(self) -> None:
+        for extent in ('', 'RW 10240 FLAT "disk-flat.vmdk" 0',
+                       'RW 10240 FLAT "/etc/passwd" 0',
+                       'RW 10240 SPARSE "/etc/passwd"',
+                       'RW 10240 SPARSE "../other.vmdk"',
+                       r'RW 10240 SPARSE "..\\other.vmdk"',
+                       'RW 10240 SPARSE ""', 'RW 10240 SPARSE "x" 5',
+                       'RDONLY 10240 SPARSE "x"', 'RW 10240 ZERO',
+                       'RW 10240 VMFS "x"',
+                       'RW 5120 SPARSE "x"\nRW 5120 SPARSE "x"'):
+            with self.subTest(extent=extent):
+                self.assert_refused('external-extent', self.descriptor(
+                    '^RW .*$', extent.replace('\\', r'\\')))
+
+    def test_lines_that_are_odd(self) -> None:
+        for line in ('nonsense', 'RW 10240 SPARSE "x" 0 extra',
+                     'RW -1 SPARSE "x"', 'unknown=1', 'include "/etc/x"',
+                     'CID=1', 'createType="monolithicSparse"',
+                     'RW 99999999999999999999 SPARSE "x"', '=', 'a=\xe4'):
+            with self.subTest(line=line):
+                self.assert_refused('corrupt', self.descriptor(
+                    '^# Extent description', line))
+
+    def test_another_size_than_the_header_states(self) -> None:
+        for sectors in (0, 10239, 10241):
+            self.assert_refused('corrupt', self.descriptor(
+                'RW 10240', f'RW {sectors}'))
+
+    def test_another_first_line(self) -> None:
+        for line in ('# Disk Descriptor', '', 'x'):
+            self.assert_refused('corrupt', self.descriptor(
+                '^# Disk DescriptorFile', line))
+
+    def test_what_qemu_img_leaves_behind_a_shorter_text(self) -> None:
+        """It writes the CID again, without leading zeroes."""
+        changed = self.descriptor('^CID=.*$', 'CID=1234')
+        start = field(changed, 'descriptor_offset') * SECTOR
+        end = changed.index(b'\0', start)
+        changed[end + 1:end + 5] = b'11"\n'
+        self.assert_same_disk(self.guest, changed)
+
+    def test_files_that_are_only_a_descriptor(self) -> None:
+        for options in ('subformat=monolithicFlat',
+                        'subformat=twoGbMaxExtentSparse',
+                        'subformat=twoGbMaxExtentFlat'):
+            self.assert_refused('external-extent',
+                                self.convert(self.guest, options))
+
+    def test_a_descriptor_that_claims_to_be_a_disk(self) -> None:
+        start = field(self.sparse, 'descriptor_offset') * SECTOR
+        text = bytes(self.sparse[start:start + 10240]).rstrip(b'\0')
+        self.assertEqual('refuse',
+                         self.inspect(text.ljust(4096, b'\n')).verdict)
+
+
+class GrainTestCase(VmdkTestCase):
+
+    def test_a_table_that_is_used_twice(self) -> None:
+        file = self.convert(self.disk(34 * MIB), SPARSE)
+        at = field(file, 'gd_offset') * SECTOR
+        file[at + 4:at + 8] = file[at:at + 4]
+        self.assert_refused('corrupt', file, 'second use')
+
+    def test_a_table_outside_of_the_file(self) -> None:
+        at = field(self.sparse, 'gd_offset') * SECTOR
+        for sector in (len(self.sparse) // 512, 0xffffffff):
+            changed = bytearray(self.sparse)
+            struct.pack_into('<I', changed, at, sector)
+            self.assert_refused('truncated', changed)
+
+    def test_a_grain_outside_of_the_file(self) -> None:
+        for file in (self.sparse, self.convert(self.guest, STREAM)):
+            for sector in (-(-len(file) // 512), 0xffffffff):
+                self.assert_refused('truncated',
+                                    self.entry(file, 9, sector))
+
+    def test_packed_grains_that_are_damaged(self) -> None:
+        file = self.convert(self.guest, STREAM)
+        index, sector = self.last_grain(file)
+        at = sector * SECTOR
+        good, = struct.unpack_from('<I', file, at + 8)
+        for name, change in (
+                ('another sector', struct.pack('<QI', index * 128 + 1,
+                                               good)),
+                ('nothing', struct.pack('<QI', index * 128, 0)),
+                ('too much', struct.pack('<QI', index * 128, 1 << 20)),
+                ('too little', struct.pack('<QI', index * 128, 20)),
+                ('no stream', struct.pack('<QI', index * 128, good)
+                 + b'\xff' * 8)):
+            changed = bytearray(file)
+            changed[at:at + len(change)] = change
+            with self.subTest(name=name):
+                image = self.inspect(changed).accepted()
+                extent = next(extent for extent in image.extents()
+                              if extent.source_offset == at)
+                stored = changed[at:extent.source_end]
+                with self.assertRaises(
+                        exceptions.ImageRefused) as caught:
+                    image.decode(extent, stored)
+                self.assertEqual('corrupt',
+                                 caught.exception.findings[0].code)
+                self.assertIn(str(at), str(caught.exception))
+
+    def test_a_short_stream(self) -> None:
+        file = self.convert(self.guest, STREAM)
+        index, sector = self.last_grain(file)
+        packed = zlib.compress(b'x' * 1000)
+        change = struct.pack('<QI', index * 128, len(packed)) + packed
+        file[sector * SECTOR:sector * SECTOR + len(change)] = change
+        image = self.inspect(file).accepted()
+        with self.assertRaises(exceptions.ImageRefused):
+            image.read(index * GRAIN, 512)
+
+    def test_damaged_ones_are_read_or_refused(self) -> None:
+        self.guest = self.disk(MIB)
+        self.sparse = self.convert(self.guest, SPARSE)
+        for file in (self.sparse, self.convert(self.guest, STREAM),
+                     with_footer(self.convert(self.guest, STREAM))):
+            real = (field(file, 'gd_offset') if field(file, 'gd_offset')
+                    != AT_END else field(file[-1024:], 'gd_offset'))
+            table, = struct.unpack_from('<I', file, real * SECTOR)
+            self.damage(file, [
+                (0, 80), (512, 900), (real * SECTOR, real * SECTOR + 8),
+                (table * SECTOR, table * SECTOR + 320),
+                (len(file) - 1024, len(file) - 940)], 120)

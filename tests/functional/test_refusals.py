@@ -22,9 +22,10 @@ from tests.functional import images
 
 MIB = base.MIB
 SIZE = 16 * MIB
-KEYS = ['verdict', 'format', 'declared_format', 'image_type', 'virtual_size',
+#: What programs rely on; there may be more.
+KEYS = {'verdict', 'format', 'declared_format', 'image_type', 'virtual_size',
         'stored_size', 'partition_table', 'boot_modes', 'sector_size',
-        'findings']
+        'findings'}
 ESP = 'start=64, size=8192, type=uefi\n'
 
 
@@ -58,7 +59,7 @@ class RefusalTestCase(base.FunctionalTestCase):
         self.assert_status(4, outcome)
         self.assertEqual('', outcome.stderr)
         answer = outcome.json
-        self.assertEqual(KEYS, list(answer))
+        self.assertLessEqual(KEYS, set(answer))
         self.assertEqual('refuse', answer['verdict'])
         finding, = [finding for finding in answer['findings']
                     if finding['severity'] == 'error']

@@ -55,6 +55,12 @@ class InspectionTestCase(base.EngineTestCase):
                                      type=kind)
                 for number, kind in enumerate(types, 1)))
 
+    def assert_json(self, expected: dict[str, object],
+                    found: inspection.Inspection) -> None:
+        """These keys are there, with these values; more may come."""
+        result = json.loads(json.dumps(found.to_dict()))
+        self.assertEqual(expected, {key: result[key] for key in expected})
+
     def test_errors_refuse_and_warnings_do_not(self) -> None:
         for findings, verdict in (
                 ((), 'accept'), ((finding('odd', WARNING),), 'accept'),
@@ -99,11 +105,11 @@ class InspectionTestCase(base.EngineTestCase):
                 self.assertEqual(modes, self.inspection(
                     table=table, efi_programs=programs).boot_modes)
 
-    def test_the_json_has_exactly_the_promised_keys(self) -> None:
+    def test_the_json_has_the_promised_keys(self) -> None:
         found = self.inspection(
             format='raw', image=raw.RawImage(self.source),
             table=self.table(disks.ESP), findings=(finding('bad'),))
-        self.assertEqual(
+        self.assert_json(
             {'verdict': 'refuse', 'format': 'raw', 'declared_format': 'raw',
              'image_type': 'whole-disk', 'virtual_size': MIB,
              'stored_size': MIB, 'partition_table': 'gpt',
@@ -111,15 +117,15 @@ class InspectionTestCase(base.EngineTestCase):
              'findings': [{'code': 'bad', 'severity': 'error',
                            'expected': 'this', 'found': 'that',
                            'message': 'It is.', 'fix': 'Mend it.'}]},
-            json.loads(json.dumps(found.to_dict())))
+            found)
 
     def test_the_json_of_what_is_nothing(self) -> None:
-        self.assertEqual(
+        self.assert_json(
             {'verdict': 'accept', 'format': None, 'declared_format': 'raw',
              'image_type': None, 'virtual_size': None, 'stored_size': MIB,
              'partition_table': None, 'boot_modes': [], 'sector_size': None,
              'findings': []},
-            json.loads(json.dumps(self.inspection().to_dict())))
+            self.inspection())
 
 
 class ExpectationTestCase(base.EngineTestCase):

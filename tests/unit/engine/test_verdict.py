@@ -11,7 +11,6 @@
 # under the License.
 
 import ast
-import gzip
 import pathlib
 import struct
 import typing
@@ -42,7 +41,8 @@ class VerdictTestCase(base.EngineTestCase):
         inspection = engine.inspect(memory.MemorySource(content),
                                     engine.Expectation(**expectation))
         result = inspection.to_dict()
-        self.assertEqual(KEYS, set(result))
+        # More keys may come; these stay.
+        self.assertLessEqual(KEYS, set(result))
         for finding in result['findings']:
             self.assertEqual(FINDING_KEYS, set(finding))
             self.assertIn(finding['severity'], ('error', 'warning'))
@@ -79,6 +79,13 @@ class VerdictTestCase(base.EngineTestCase):
             finding.code for finding in inspection.findings])
         return inspection
 
+    def assert_json(self, expected: dict[str, object],
+                    inspection: engine.Inspection) -> None:
+        """The promised keys have these values."""
+        self.assertEqual(KEYS, set(expected))
+        result = inspection.to_dict()
+        self.assertEqual(expected, {key: result[key] for key in KEYS})
+
     def disk(self, *, sector_size: int = 512, boot_code: bytes = b'',
              esp: dict[str, bytes] | None = None) -> bytearray:
         """A GPT disk of 20 MiB, with an ESP when that is given files."""
@@ -113,12 +120,12 @@ class AcceptTestCase(VerdictTestCase):
     def test_a_raw_disk(self) -> None:
         inspection = self.assert_accepted(
             self.disk(esp={}, boot_code=b'\xeb\x63'), disk_format='raw')
-        self.assertEqual(
+        self.assert_json(
             {'verdict': 'accept', 'format': 'raw', 'declared_format': 'raw',
              'image_type': 'whole-disk', 'virtual_size': 20 * MIB,
              'stored_size': 20 * MIB, 'partition_table': 'gpt',
              'boot_modes': ['bios'], 'sector_size': 512, 'findings': []},
-            inspection.to_dict())
+            inspection)
 
     def test_a_raw_disk_that_nobody_declared(self) -> None:
         inspection = self.assert_accepted(self.disk())
@@ -130,12 +137,12 @@ class AcceptTestCase(VerdictTestCase):
             '/EFI/BOOT/BOOTX64.EFI': disks.program(0x8664)})
         file = self.qcow2(disk)
         inspection = self.assert_accepted(file)
-        self.assertEqual(
+        self.assert_json(
             {'verdict': 'accept', 'format': 'qcow2', 'declared_format': None,
              'image_type': 'whole-disk', 'virtual_size': 20 * MIB,
              'stored_size': len(file), 'partition_table': 'gpt',
              'boot_modes': ['uefi'], 'sector_size': 4096, 'findings': []},
-            inspection.to_dict())
+            inspection)
         self.assertEqual([18 * MIB, MIB], [
             partition.start for partition in inspection.partitions])
         self.assertEqual({'x86_64'}, inspection.efi_programs)
@@ -254,7 +261,6 @@ class RefusalTestCase(VerdictTestCase):
                 (self.qcow2(self.disk()), 'raw', 'qcow2'),
                 (self.disk(), 'qcow2', 'raw'),
                 (b'\xff' * MIB, 'qcow2', 'raw'),
-                (gzip.compress(bytes(MIB)), 'raw', 'gz'),
                 (b'KDMV' + bytes(MIB), 'qcow2', 'vmdk')):
             with self.subTest(declared=declared, found=found):
                 finding = self.assert_refused(
@@ -284,8 +290,8 @@ class RefusalTestCase(VerdictTestCase):
                 (b'conectix' + bytes(MIB), 'vhd'),
                 (b'vhdxfile' + bytes(MIB), 'vhdx'),
                 (b'LUKS\xba\xbe' + bytes(MIB), 'luks'),
-                (gzip.compress(self.disk()), 'gz'),
-                (b'\xfd7zXZ\0' + bytes(MIB), 'xz')):
+                (b'LZIP' + bytes(MIB), 'lzip'),
+                (b'\x04\x22\x4d\x18' + bytes(MIB), 'lz4')):
             for permitted in (('raw', 'qcow2'), ('raw', found)):
                 with self.subTest(found=found):
                     finding = self.assert_refused(

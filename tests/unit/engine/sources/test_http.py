@@ -128,6 +128,20 @@ class SecretTestCase(served.ServedTestCase):
         self.opened(auth=('user', 'word'))
         self.assertEqual([None], seen)
 
+    def test_a_mirror_does_not_get_the_password(self) -> None:
+        mirror = self.serve()
+        seen = []
+
+        def note(exchange: Exchange) -> None:
+            seen.append(exchange.headers.get('Authorization'))
+            exchange.serve()
+
+        mirror.answer = note
+        self.server.answer = lambda exchange: exchange.refuse(404)
+        self.streamed(self.opened(auth=('user', 'word'),
+                                  mirrors=[mirror.url('image')]))
+        self.assertEqual([None, None], seen)
+
     def test_no_error_tells_a_secret(self) -> None:
         location = self.url.replace('//', '//user:secret@') + '?sig=secret'
         dead = 'http://user:secret@127.0.0.1:9/image?sig=secret'

@@ -56,7 +56,7 @@ class InspectionTestCase(base.EngineTestCase):
                 for number, kind in enumerate(types, 1)))
 
     def assert_json(self, expected: dict[str, object],
-                    found: inspection.Inspection) -> None:
+                    found: engine.Inspection) -> None:
         """These keys are there, with these values; more may come."""
         result = json.loads(json.dumps(found.to_dict()))
         self.assertEqual(expected, {key: result[key] for key in expected})

@@ -71,7 +71,7 @@ class MeterTestCase(unittest.TestCase):
         self.meter.enter('write', 1000)
         self.assertEqual([('write', 0, 1000, 0.0)],
                          [progress[:4] for progress in self.told])
-        self.meter.enter('finish', 0)
+        self.meter.enter('finish', 1000, done=1000)
         self.assertEqual('finish', self.told[-1].phase)
 
     def test_nobody_need_listen(self) -> None:

@@ -19,8 +19,8 @@ from ironic_imagedeploy.engine import exceptions
 NAMES = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
     'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Target', 'compare', 'exceptions', 'inspect', 'open_source',
-    'open_target', 'redact', 'transfer',
+    'Target', 'compare', 'exceptions', 'glance_request', 'inspect',
+    'open_source', 'open_target', 'redact', 'transfer',
 ]
 
 

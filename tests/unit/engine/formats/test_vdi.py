@@ -122,4 +122,4 @@ class VdiImageTestCase(qemu_made.QemuMadeTestCase):
     def test_damaged_ones_are_read_or_refused(self) -> None:
         file = self.convert(self.disk(2 * MIB + 512))
         self.damage(file, [(64, 80), (340, 512),
-                           (self.map_at, self.map_at + 12)], 300)
+                           (self.map_at, self.map_at + 12)], 200)

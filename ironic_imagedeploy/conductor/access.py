@@ -23,7 +23,6 @@ from ironic import objects
 
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
-from ironic_imagedeploy.engine.sources import glance
 
 
 def open_image(node: objects.Node, image: images.Stated) -> engine.Source:
@@ -56,7 +55,7 @@ def _open_glance(service: image_service.GlanceImageService,
     timeout = CONF.webserver_connection_timeout
     source = engine.open_source(
         f'{service.endpoint}/v2/images/{identifier}/file', timeout=timeout,
-        request=glance.file_request(service.client, identifier, timeout))
+        request=engine.glance_request(service.client, identifier, timeout))
     source.name = f'glance:{identifier}'
     return source
 

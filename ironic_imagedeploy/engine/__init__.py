@@ -34,6 +34,7 @@ from ironic_imagedeploy.engine.partitions import Partition
 from ironic_imagedeploy.engine.report import Report
 from ironic_imagedeploy.engine.sources.base import redact
 from ironic_imagedeploy.engine.sources.base import Source
+from ironic_imagedeploy.engine.sources.glance import glance_request
 from ironic_imagedeploy.engine.sources import open_source
 from ironic_imagedeploy.engine.targets.base import Target
 from ironic_imagedeploy.engine.targets import open_target
@@ -44,6 +45,6 @@ from ironic_imagedeploy.engine.verdict import inspect
 __all__ = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
     'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Target', 'compare', 'exceptions', 'inspect', 'open_source',
-    'open_target', 'redact', 'transfer',
+    'Target', 'compare', 'exceptions', 'glance_request', 'inspect',
+    'open_source', 'open_target', 'redact', 'transfer',
 ]

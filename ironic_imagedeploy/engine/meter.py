@@ -114,15 +114,15 @@ class Meter:
             return str(Stage.DECODE)
         return str(Stage.DISK)
 
-    def enter(self, phase: str, total: int) -> None:
+    def enter(self, phase: str, total: int, done: int = 0) -> None:
         """The next phase begins.
 
-        :param total: bytes that it will take; 0 when it is not worth
-            counting.
+        :param total: bytes that it will take.
+        :param done: bytes of them that are done already.
         """
         self._phase = phase
         self._phase_total = total
-        self._phase_done = 0
+        self._phase_done = done
         self._phase_began = time.monotonic()
         self.tick()
 

@@ -63,7 +63,7 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     if read_back != 'none':
         meter.enter('read-back', ledger.total)
         ledger.verify(target, meter)
-    meter.enter('finish', 0)
+    meter.enter('finish', meter.total, done=meter.total)
     with _all_or_nothing(target):
         held.write(target)
         if read_back != 'none':

@@ -41,13 +41,13 @@ class GlanceSource(http.HttpSource):
             self.declared_checksum = _checksum(location, image)
 
         super().__init__(
-            location, request=file_request(service, identifier,
+            location, request=glance_request(service, identifier,
                                            options.get('timeout', 60.0)),
             **options)
         self.name = location
 
 
-def file_request(service: typing.Any, identifier: str, timeout: float
+def glance_request(service: typing.Any, identifier: str, timeout: float
                  ) -> connection.Request:
     """How to ask Glance for ranges of an image's file.
 

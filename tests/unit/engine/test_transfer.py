@@ -412,7 +412,7 @@ class FailureTestCase(transfers.TransferTestCase):
                     self.assertIs(error, caught.exception)
 
     def test_a_write_that_fails_at_any_byte(self) -> None:
-        for start in range(MIB, 4 * MIB, 321 * KIB):
+        for start in range(MIB, 4 * MIB, 500 * KIB):
             for workers in (1, 4):
                 target = Target(5 * MIB)
 

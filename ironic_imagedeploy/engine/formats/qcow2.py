@@ -96,7 +96,7 @@ class Qcow2Image(base.Image):
                                'aligned offsets of level 2 tables')
         if offset:
             # Shared tables would let a tiny file name a huge map.
-            if offset in self._seen_tables or self._is_header(offset):
+            if self._is_table(offset):
                 raise self.corrupt(f'a second use of the cluster at {offset}',
                                    'one level 2 table in a cluster')
             self._seen_tables.add(offset)
@@ -159,9 +159,7 @@ class Qcow2Image(base.Image):
                 self.map.append(step, ExtentKind.ZERO)
 
     def _append_data(self, offset: int, length: int) -> None:
-        aligned = offset - offset % self._header.cluster_size
-        if (offset % self.granularity or self._is_header(aligned)
-                or aligned in self._seen_tables):
+        if offset % self.granularity or self._is_table(offset):
             raise self.corrupt(f'data at byte {offset}',
                                'data in aligned clusters of its own')
         self.check_inside('data', offset, length)
@@ -173,15 +171,23 @@ class Qcow2Image(base.Image):
         offset = entry & ((1 << shift) - 1)
         sectors = ((entry & (_COMPRESSED - 1)) >> shift) + 1
         stored = sectors * _SECTOR - offset % _SECTOR
-        if entry & _COPIED or self._is_header(offset):
+        if entry & _COPIED:
             raise self._bad_entry(entry)
         self.check_inside('a compressed cluster', offset, 1)
         # The last sector of the last cluster need not be whole.
         stored = min(stored, self.source.size - offset)
+        if self._is_table(offset) or self._is_table(offset + stored - 1):
+            raise self.corrupt(f'compressed data at byte {offset}',
+                               'data in clusters of its own')
         self.map.append(length, ExtentKind.COMPRESSED, offset, stored)
 
-    def _is_header(self, offset: int) -> bool:
-        return offset < self._header.cluster_size
+    def _is_table(self, offset: int) -> bool:
+        """Whether the byte is in a cluster of the header or a table."""
+        header = self._header
+        cluster = offset - offset % header.cluster_size
+        return (not cluster or cluster in self._seen_tables
+                or 0 <= offset - header.l1_table_offset
+                < header.l1_entries_needed * 8)
 
     def _bad_entry(self, entry: int) -> exceptions.ImageRefused:
         return self.corrupt(f'the level 2 entry {entry:#018x}',

@@ -306,7 +306,7 @@ class RefusalTestCase(TablesTestCase):
 
     def test_data_in_a_table(self) -> None:
         self.use(qcow2.Builder(4 * MIB, cluster_bits=12))
-        for name in ('l2-0', 'l2-1'):
+        for name in ('l1', 'l2-0', 'l2-1'):
             self.assert_refused('corrupt', self.l2(
                 7, COPIED | self.builder.places[name]))
 
@@ -331,6 +331,13 @@ class RefusalTestCase(TablesTestCase):
         for offset in (len(self.file), len(self.file) + 1, 1 << 40):
             with self.subTest(offset=offset):
                 self.assert_refused('truncated', self.l2(1, FLAG | offset))
+
+    def test_compressed_in_a_table(self) -> None:
+        for name in ('l1', 'l2-0'):
+            for step in (0, 7, 4095):
+                with self.subTest(name=name, step=step):
+                    self.assert_refused('corrupt', self.l2(
+                        1, FLAG | self.builder.places[name] + step))
 
     def test_compressed_in_the_header(self) -> None:
         for offset in (0, 1, 4095):

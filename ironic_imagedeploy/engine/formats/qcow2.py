@@ -186,7 +186,7 @@ class Qcow2Image(base.Image):
         header = self._header
         cluster = offset - offset % header.cluster_size
         return (not cluster or cluster in self._seen_tables
-                or 0 <= offset - header.l1_table_offset
+                or 0 <= cluster - header.l1_table_offset
                 < header.l1_entries_needed * 8)
 
     def _bad_entry(self, entry: int) -> exceptions.ImageRefused:

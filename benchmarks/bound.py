@@ -1,0 +1,213 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What this machine can do at best: each part of the work on its own.
+
+``python -m benchmarks.bound fetch|decode|write ...`` does one of them, as
+fast as it can, and prints one line of JSON.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import hashlib
+import http.client
+import json
+import mmap
+import os
+import queue
+import resource
+import sys
+import threading
+import time
+import urllib.parse
+
+from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import codecs
+from ironic_imagedeploy.engine import memory
+
+MIB = 1 << 20
+_CHUNK = 4 * MIB
+_CHUNKS = 8
+_WRITE = MIB
+_BATCH = 16
+
+Part = tuple[int, int]
+
+
+def fetch(url: str) -> Callable[[], None]:
+    """Receive a file into memory, and hash it in another thread."""
+    parts = urllib.parse.urlsplit(url)
+    assert parts.hostname
+
+    def run() -> None:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port)
+        connection.request('GET', parts.path)
+        body = connection.getresponse()
+        free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
+        full: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
+        for _ in range(_CHUNKS):
+            free.put(memoryview(mmap.mmap(-1, _CHUNK)))
+        thread = threading.Thread(target=_hash, args=(full, free))
+        thread.start()
+        while count := body.readinto(chunk := free.get()):
+            full.put(chunk[:count])
+        full.put(None)
+        thread.join()
+    return run
+
+
+def decode(path: str) -> Callable[[], None]:
+    """Decode everything that is compressed, on all processors.
+
+    A file that is compressed as a whole is one stream, for one processor.
+    """
+    if path.endswith('.zst'):
+        return lambda: _decode_stream(path)
+    with engine.open_source(path) as source:
+        image = engine.inspect(source).image
+        assert image
+        stored = [extent for extent in image.by_source()
+                  if extent.kind is engine.ExtentKind.COMPRESSED]
+    descriptor = os.open(path, os.O_RDONLY)
+
+    def part(extents: list[engine.Extent]) -> None:
+        for extent in extents:
+            image.decode(extent, os.pread(
+                descriptor, extent.source_length, extent.source_offset))
+    return lambda: _on_all([stored[first:first + _BATCH] for first in
+                            range(0, len(stored), _BATCH)], part)
+
+
+def write(path: str, device: str) -> Callable[[], None]:
+    """Write as many bytes to the same places, and zero the others."""
+    writes, zeroes = _plan(path)
+    target = engine.open_target(device)
+    noise = mmap.mmap(-1, _WRITE)
+    noise[:] = os.urandom(_WRITE)
+    view = memoryview(noise)
+
+    def part(extents: list[Part]) -> None:
+        for start, length in extents:
+            target.write(start, view[:length])
+
+    def run() -> None:
+        for start, length in zeroes:
+            target.zero(start, length)
+        _on_all([writes[first:first + _BATCH] for first in
+                 range(0, len(writes), _BATCH)], part)
+        target.flush()
+    return run
+
+
+def _plan(path: str) -> tuple[list[Part], list[Part]]:
+    """What is written, by one call each, and what is zeroed."""
+    with engine.open_source(path) as source:
+        image = engine.inspect(source).image
+        assert image
+        if image.format_name == 'raw':
+            return _scan(path, image.virtual_size)
+        writes: list[Part] = []
+        for extent in image.by_source():
+            writes.extend(_cut(extent.start, extent.length))
+        zeroes = [(extent.start, extent.length) for extent in image.extents()
+                  if extent.kind is engine.ExtentKind.ZERO]
+    return list(_join(writes)), zeroes
+
+
+def _cut(start: int, length: int) -> Iterator[Part]:
+    for first in range(start, start + length, _WRITE):
+        yield first, min(_WRITE, start + length - first)
+
+
+def _join(parts: list[Part]) -> Iterator[Part]:
+    """Neighbours become one, as far as one call goes."""
+    start, length = 0, 0
+    for first, more in parts:
+        if first == start + length and length + more <= _WRITE:
+            length += more
+            continue
+        if length:
+            yield start, length
+        start, length = first, more
+    if length:
+        yield start, length
+
+
+def _scan(path: str, size: int) -> tuple[list[Part], list[Part]]:
+    """A raw image does not tell its zeroes."""
+    parts: tuple[list[Part], list[Part]] = [], []
+    with open(path, 'rb') as file:
+        for start in range(0, size, _WRITE):
+            piece = memoryview(file.read(_WRITE))
+            parts[memory.is_zero(piece)].append((start, len(piece)))
+    return parts[0], parts[1]
+
+
+def _hash(full: 'queue.SimpleQueue[memoryview | None]',
+          free: 'queue.SimpleQueue[memoryview]') -> None:
+    digest = hashlib.sha512()
+    while (chunk := full.get()) is not None:
+        digest.update(chunk)
+        free.put(memoryview(chunk.obj))
+
+
+def _decode_stream(path: str) -> None:
+    with open(path, 'rb', buffering=0) as file:
+        frame = codecs.zstd_frame()
+        tail = b''
+        while data := tail or file.read(MIB):
+            tail = b''
+            if frame.eof:
+                frame = codecs.zstd_frame()
+            frame.decompress(data, MIB)
+            while not (frame.eof or frame.needs_input):
+                frame.decompress(b'', MIB)
+            if frame.eof:
+                tail = frame.unused_data
+
+
+def _on_all(jobs: list, work: Callable) -> None:
+    """Give the jobs, in order, to a thread for each processor."""
+    todo = iter(jobs)
+    lock = threading.Lock()
+
+    def run() -> None:
+        while True:
+            with lock:
+                job = next(todo, None)
+            if job is None:
+                return
+            work(job)
+    threads = [threading.Thread(target=run) for _ in range(
+        os.cpu_count() or 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def main() -> None:
+    run = {'fetch': fetch, 'decode': decode, 'write': write}[sys.argv[1]](
+        *sys.argv[2:])
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    start = time.monotonic()
+    run()
+    seconds = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps({
+        'seconds': seconds,
+        'processor': (after.ru_utime - before.ru_utime
+                      + after.ru_stime - before.ru_stime)}))
+
+
+if __name__ == '__main__':
+    main()

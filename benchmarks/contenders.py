@@ -1,0 +1,132 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who writes images onto the disk, and by which command."""
+
+from collections.abc import Callable
+import dataclasses
+import json
+import pathlib
+import shutil
+import sys
+
+from benchmarks import images
+
+Command = list[str | pathlib.Path]
+_CLUSTERS = ('qcow2-zlib', 'qcow2-zstd', 'thin')
+_LOCAL_QEMU = ('qemu-img', 'convert', '-n', '-W', '-O', 'host_device')
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where things are in this run.
+
+    :ivar device: the disk.
+    :ivar url: of the image.
+    :ivar scratch: an empty folder in memory.
+    """
+
+    device: str
+    url: str
+    scratch: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """One way from an image to a disk.
+
+    :ivar name: as the table says it.
+    :ivar command: what to run; none when it cannot do that image.
+    :ivar copies: whether it leaves the image on the disk, or only does a
+        part of the work.
+    :ivar variant_of: of several variants only the fastest stays.
+    """
+
+    name: str
+    command: Callable[[images.Image, Place], Command | None]
+    copies: bool = True
+    variant_of: str | None = None
+
+
+def ours(image: images.Image, place: Place) -> Command:
+    return [pathlib.Path(sys.prefix, 'bin', 'ironic-imagedeploy'), 'write',
+            '--progress', 'none', '--report', place.scratch / 'report.json',
+            '--checksum', f'sha512:{image.sha512}', place.url, place.device]
+
+
+def node(image: images.Image, place: Place) -> Command | None:
+    if image.packed:
+        return None
+    # It asks fuser who uses the disk: here, as on a node, nobody but itself.
+    return ['unshare', '--pid', '--mount-proc', '--fork', '--kill-child',
+            sys.executable, '-m', 'benchmarks.node', place.device,
+            place.scratch, json.dumps({
+                'id': 'image', 'urls': [place.url],
+                'disk_format': image.form, 'image_type': 'whole-disk',
+                'os_hash_algo': 'sha512', 'os_hash_value': image.sha512})]
+
+
+def qemu_img(*flags: str) -> Callable[[images.Image, Place], Command | None]:
+    def command(image: images.Image, place: Place) -> Command | None:
+        if image.packed:
+            return None
+        return [*_LOCAL_QEMU, *flags, '-f', image.form, image.path,
+                place.device]
+    return command
+
+
+def nbdcopy(image: images.Image, place: Place) -> Command | None:
+    if image.packed or shutil.which('nbdcopy') is None:
+        return None
+    if image.form == 'raw':
+        return ['nbdcopy', '--flush', image.path, place.device]
+    return ['nbdcopy', '--flush', '--', '[', 'qemu-nbd', '--read-only',
+            '--format', image.form, image.path, ']', place.device]
+
+
+def bound_fetch(image: images.Image, place: Place) -> Command:
+    return [*_bound('fetch'), place.url]
+
+
+def bound_decode(image: images.Image, place: Place) -> Command | None:
+    if not (image.packed or image.name in _CLUSTERS):
+        return None
+    return [*_bound('decode'), image.path]
+
+
+def bound_write(image: images.Image, place: Place) -> Command:
+    plan = image.guest if image.form == 'raw' else image.path
+    return [*_bound('write'), plan, place.device]
+
+
+def _bound(part: str) -> Command:
+    return [sys.executable, '-m', 'benchmarks.bound', part]
+
+
+#: The flags differ in what was worth a try: how many requests in flight,
+#: and whether the image is read through the page cache, in which it is.
+ALL = (
+    Contender('ironic-imagedeploy', ours),
+    Contender('ironic-python-agent', node),
+    Contender('qemu-img -m 8 -t none', qemu_img('-m', '8', '-t', 'none'),
+              variant_of='qemu-img'),
+    Contender('qemu-img -m 16 -t none', qemu_img('-m', '16', '-t', 'none'),
+              variant_of='qemu-img'),
+    Contender('qemu-img -m 8 -t none -T none', qemu_img(
+        '-m', '8', '-t', 'none', '-T', 'none'), variant_of='qemu-img'),
+    Contender('qemu-img -m 16 -t writeback', qemu_img(
+        '-m', '16', '-t', 'writeback'), variant_of='qemu-img'),
+    Contender('nbdcopy', nbdcopy),
+    Contender('fetch and hash alone', bound_fetch, copies=False),
+    Contender('decode alone', bound_decode, copies=False),
+    Contender('write alone', bound_write, copies=False),
+)

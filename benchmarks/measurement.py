@@ -1,0 +1,108 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One run of one command: how long, how much memory."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import typing
+
+_SAMPLE = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What one run took.
+
+    :ivar seconds: what the command says of its work, else its whole run.
+    :ivar peak: bytes: the most that the peaks (VmHWM) of its processes
+        added up to at one time.
+    :ivar said: the last line of its output when that is JSON.
+    """
+
+    seconds: float
+    peak: int
+    said: dict[str, typing.Any]
+
+
+class Failed(Exception):
+    """A command ended with an error."""
+
+
+def run(command: Sequence[str | pathlib.Path],
+        environment: dict[str, str]) -> Measurement:
+    """Run a command and watch it.
+
+    :raises Failed: when its exit status is not 0.
+    """
+    start = time.monotonic()
+    process = subprocess.Popen(
+        ['setpriv', '--pdeathsig', 'KILL', *command],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env=os.environ | environment,
+        start_new_session=True)
+    try:
+        peak = 0
+        while True:
+            try:
+                output, errors = process.communicate(timeout=_SAMPLE)
+                break
+            except subprocess.TimeoutExpired:
+                peak = max(peak, sum(map(_peak, _family(process.pid))))
+        seconds = time.monotonic() - start
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if process.returncode:
+        raise Failed(f'{" ".join(map(str, command))}: exit status '
+                     f'{process.returncode}\n{errors[-2000:]}')
+    said = _last_line(output)
+    return Measurement(said.get('seconds', seconds), peak, said)
+
+
+def _last_line(output: str) -> dict[str, typing.Any]:
+    for line in output.splitlines()[-1:]:
+        if line.startswith('{'):
+            said: dict[str, typing.Any] = json.loads(line)
+            return said
+    return {}
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and all below it."""
+    yield pid
+    for children in pathlib.Path(f'/proc/{pid}/task').glob('*/children'):
+        try:
+            below = children.read_text().split()
+        except OSError:
+            continue
+        for child in below:
+            yield from _family(int(child))
+
+
+def _peak(pid: int) -> int:
+    try:
+        status = pathlib.Path(f'/proc/{pid}/status').read_text()
+    except OSError:
+        return 0
+    for line in status.splitlines():
+        if line.startswith('VmHWM:'):
+            return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# Measure how fast images get onto a disk: this package, Ironic's node code,
+# qemu-img, nbdcopy, and what the machine could do at best.
+# `benchmarks/run.sh --help` lists the options.
+
+set -euo pipefail
+
+# A shell cannot trap a signal that was ignored when it started, as SIGINT is
+# in the background of a script.
+if [ -z "${BENCHMARK_PID:-}" ]; then
+    BENCHMARK_PID=$$ exec env --default-signal=INT,TERM bash "$0" "$@"
+fi
+
+source "$(dirname "${BASH_SOURCE[0]}")/../tools/environment.sh"
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "benchmarks/run.sh needs root: it makes a loop device" >&2
+    exit 2
+fi
+
+PATH=$PATH:/usr/sbin:/sbin
+install_packages benchmark
+python_environment
+
+state=$(mktemp -d -t ironic-imagedeploy-benchmark.XXXXXX)
+benchmark=
+
+# The web server and the copiers end with the benchmark; the loop device and
+# the tmpfs under it are left to remove.
+clean_up() {
+    local device
+    trap '' INT TERM
+    if [ -n "$benchmark" ]; then
+        kill -TERM "$benchmark" 2>/dev/null || true
+        wait "$benchmark" 2>/dev/null || true
+    fi
+    for device in $(losetup --noheadings --output NAME \
+            --associated "$state/disk"); do
+        losetup --detach "$device"
+    done
+    if mountpoint -q "$state"; then
+        umount "$state" || umount --lazy "$state"
+    fi
+    rmdir "$state"
+}
+trap clean_up EXIT
+trap 'echo "interrupted" >&2; exit 130' INT
+trap 'echo "terminated" >&2; exit 143' TERM
+
+mount -t tmpfs -o size=90%,mode=700 benchmark "$state"
+cd "$CHECKOUT"
+export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
+python -m benchmarks --state-dir "$state" \
+    --cache-dir "$CACHE/benchmark" "$@" <&0 &
+benchmark=$!
+status=0
+wait "$benchmark" || status=$?
+benchmark=
+exit "$status"

@@ -45,7 +45,10 @@ def main() -> int:
     measured = []
     with stage.WebServer(options.state_dir, options.cache_dir) as server:
         for image in built:
-            with stage.Disk(options.state_dir, image.virtual_size) as disk:
+            # Larger ones than the others do not fit into the memory.
+            disk_type = (stage.Disk if image.virtual_size <= options.size
+                         else stage.ThinDisk)
+            with disk_type(options.state_dir, image.virtual_size) as disk:
                 race = Race(image, disk, server, options)
                 if result := race.run():
                     measured.append(result)
@@ -71,8 +74,6 @@ class Race:
         self._disk = disk
         self._server = server
         self._rounds = options.rounds
-        # Larger ones than the others do not fit into the memory.
-        self._everywhere = image.virtual_size <= options.size
         scratch = options.state_dir / 'scratch'
         scratch.mkdir(exist_ok=True)
         self._place = contenders.Place(
@@ -108,21 +109,20 @@ class Race:
     def _first(self, contender: contenders.Contender) -> results.Row:
         """The first run, of which also the bytes count."""
         row = results.Row(contender.name, contender.copies)
-        self._disk.soil(self._image.guest, self._everywhere)
-        sent, written = self._server.sent, self._disk.written
+        self._disk.soil(self._image.guest)
+        sent, asked = self._server.sent, self._disk.asked
         row.runs.append(self._timed(contender))
         row.fetched = self._server.sent - sent
+        row.written = row.runs[0].written
+        row.zeroed = max(self._disk.asked - asked - row.written, 0)
         row.stored = row.runs[0].said.get('stored', 0)
         if contender.copies:
             row.identical = self._disk.digest() == self._image.digest
-            row.zeroed = self._disk.holes
-            row.written = max(
-                self._disk.written - written - row.zeroed, 0)
         return row
 
     def _measure(self, contender: contenders.Contender
                  ) -> measurement.Measurement:
-        self._disk.soil(self._image.guest, self._everywhere)
+        self._disk.soil(self._image.guest)
         return self._timed(contender)
 
     def _timed(self, contender: contenders.Contender

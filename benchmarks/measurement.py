@@ -18,6 +18,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import time
@@ -33,11 +34,14 @@ class Measurement:
     :ivar seconds: what the command says of its work, else its whole run.
     :ivar peak: bytes: the most that the peaks (VmHWM) of its processes
         added up to at one time.
+    :ivar written: bytes that they gave to the device, zeroes by request not
+        among them.
     :ivar said: the last line of its output when that is JSON.
     """
 
     seconds: float
     peak: int
+    written: int
     said: dict[str, typing.Any]
 
 
@@ -51,6 +55,7 @@ def run(command: Sequence[str | pathlib.Path],
 
     :raises Failed: when its exit status is not 0.
     """
+    before = _written()
     start = time.monotonic()
     process = subprocess.Popen(
         ['setpriv', '--pdeathsig', 'KILL', *command],
@@ -74,7 +79,13 @@ def run(command: Sequence[str | pathlib.Path],
         raise Failed(f'{" ".join(map(str, command))}: exit status '
                      f'{process.returncode}\n{errors[-2000:]}')
     said = _last_line(output)
-    return Measurement(said.get('seconds', seconds), peak, said)
+    return Measurement(said.get('seconds', seconds), peak,
+                       _written() - before, said)
+
+
+def _written() -> int:
+    """By all commands that ended until now."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock * 512
 
 
 def _last_line(output: str) -> dict[str, typing.Any]:

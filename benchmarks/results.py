@@ -31,7 +31,7 @@ class Row:
     :ivar stored: of the image, kept in the memory of the ramdisk.
     :ivar fetched: from the web server.
     :ivar written: to the device.
-    :ivar zeroed: on the device without being written.
+    :ivar zeroed: on the device by request, without being sent.
     :ivar identical: the disk was what the image says.
     """
 
@@ -60,6 +60,13 @@ class Row:
     def peak(self) -> int:
         """The largest."""
         return max(run.peak for run in self.runs)
+
+    @property
+    def inside(self) -> float | None:
+        """Median of the seconds in our report, without the start-up."""
+        reports = [run.said['report']['seconds'] for run in self.runs
+                   if 'report' in run.said]
+        return statistics.median(reports) if reports else None
 
     def to_dict(self) -> dict[str, typing.Any]:
         """For JSON."""
@@ -141,8 +148,11 @@ def _line(result: Result, row: Row) -> str:
 
 def _sentences(result: Result) -> Iterator[str]:
     bound = result.bound
-    yield (f'  bound: {bound.name}, {result.ratio(bound):.2f} of our '
-           f'time; all parts: {result.work:.2f} s of processor time')
+    yield (f'  bound: {bound.name}, {result.ratio(bound):.2f} of our time; '
+           f'all parts take {result.work:.2f} s of a processor')
+    if inside := result.row(OURS).inside:
+        yield (f'  without the start of Python ours takes {inside:.2f} s, '
+               f'the bound is {bound.seconds / inside:.2f} of that')
 
 
 def _mib(size: int) -> str:

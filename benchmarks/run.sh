@@ -38,28 +38,43 @@ python_environment
 state=$(mktemp -d -t ironic-imagedeploy-benchmark.XXXXXX)
 benchmark=
 
-# The web server and the copiers end with the benchmark; the loop device and
-# the tmpfs under it are left to remove.
-clean_up() {
+# The loop devices over a file.
+detach() {
     local device
+    [ -e "$1" ] || return 0
+    for device in $(losetup --noheadings --output NAME --associated "$1"); do
+        losetup --detach "$device"
+    done
+}
+
+unmount() {
+    if mountpoint -q "$1"; then
+        umount "$1" || umount --lazy "$1"
+    fi
+}
+
+# The web server and the copiers end with the benchmark; the loop devices
+# and the tmpfs under them are left to remove.
+clean_up() {
     trap '' INT TERM
     if [ -n "$benchmark" ]; then
         kill -TERM "$benchmark" 2>/dev/null || true
         wait "$benchmark" 2>/dev/null || true
     fi
-    for device in $(losetup --noheadings --output NAME \
-            --associated "$state/disk"); do
-        losetup --detach "$device"
-    done
-    if mountpoint -q "$state"; then
-        umount "$state" || umount --lazy "$state"
+    detach "$state/disk"
+    detach "$state/thin/disk"
+    unmount "$state/thin"
+    if [ -e "$state/zram" ]; then
+        cat "$state/zram" >/sys/class/zram-control/hot_remove
     fi
+    unmount "$state"
     rmdir "$state"
 }
 trap clean_up EXIT
 trap 'echo "interrupted" >&2; exit 130' INT
 trap 'echo "terminated" >&2; exit 143' TERM
 
+modprobe --quiet zram || true
 mount -t tmpfs -o size=90%,mode=700 benchmark "$state"
 cd "$CHECKOUT"
 export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

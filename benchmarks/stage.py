@@ -25,6 +25,7 @@ from benchmarks import digest
 
 MIB = 1 << 20
 _BLKFLSBUF = 0x1261
+_ZRAM = pathlib.Path('/sys/class/zram-control')
 _STEP = 4 * MIB
 #: What an old disk has everywhere: nobody may take it for zeroes.
 _GARBAGE = b'\xa5' * _STEP
@@ -58,14 +59,12 @@ class Disk:
     :ivar device: path of the device.
     """
 
-    def __init__(self, state: pathlib.Path, size: int) -> None:
+    def __init__(self, folder: pathlib.Path, size: int) -> None:
         self.size = size
-        self._file = state / 'disk'
+        self._file = folder / 'disk'
         with self._file.open('wb') as file:
             file.truncate(size)
-        self.device = subprocess.run(
-            ['losetup', '--find', '--show', self._file], check=True,
-            text=True, stdout=subprocess.PIPE).stdout.strip()
+        self.device = _attach(self._file)
 
     def __enter__(self) -> 'Disk':
         return self
@@ -73,35 +72,17 @@ class Disk:
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,
                  trace: types.TracebackType | None) -> None:
-        subprocess.run(['losetup', '--detach', self.device], check=True)
+        _run('losetup', '--detach', self.device)
         self._file.unlink()
 
-    def soil(self, guest: pathlib.Path, everywhere: bool) -> None:
+    def soil(self, guest: pathlib.Path) -> None:
         """Garbage in all places, so that all of its memory is there.
 
-        :param everywhere: else only where the guest has data, and 64 KiB in
-            every 64 MiB: for a disk that is larger than the memory.
+        :param guest: what will be written.
         """
         self._forget()
         with self._file.open('r+b') as file:
-            if everywhere:
-                for start in range(0, self.size, _STEP):
-                    os.pwrite(file.fileno(),
-                              _GARBAGE[:self.size - start], start)
-                return
-            for start in range(0, self.size, 64 * MIB):
-                os.pwrite(file.fileno(), _GARBAGE[:1 << 16], start)
-            with guest.open('rb') as source:
-                start = 0
-                while True:
-                    start = digest.next_data(
-                        source.fileno(), start, self.size)
-                    if start >= self.size:
-                        return
-                    end = os.lseek(source.fileno(), start, os.SEEK_HOLE)
-                    while start < end:
-                        start += os.pwrite(file.fileno(),
-                                           _GARBAGE[:end - start], start)
+            _fill(file.fileno(), 0, self.size)
 
     def digest(self) -> str:
         """Of all that is on the disk."""
@@ -109,12 +90,7 @@ class Disk:
         return digest.of_file(self._file, self.size)
 
     @property
-    def holes(self) -> int:
-        """Bytes that were zeroed without being written."""
-        return self.size - self._file.stat().st_blocks * 512
-
-    @property
-    def written(self) -> int:
+    def asked(self) -> int:
         """Bytes that the device was asked to write or zero until now."""
         name = os.path.basename(self.device)
         fields = pathlib.Path('/sys/block', name, 'stat').read_text().split()
@@ -128,6 +104,70 @@ class Disk:
             fcntl.ioctl(descriptor, _BLKFLSBUF)
         finally:
             os.close(descriptor)
+
+
+class ThinDisk(Disk):
+    """One that is larger than the memory.
+
+    Its file is in a file system on zram: the one zeroes on request without
+    writing, the other keeps written zeroes without a need for memory.
+    """
+
+    def __init__(self, folder: pathlib.Path, size: int) -> None:
+        number = _ZRAM.joinpath('hot_add').read_text().strip()
+        self._number = folder / 'zram'
+        self._number.write_text(number)
+        pathlib.Path(f'/sys/block/zram{number}/disksize').write_text(
+            str(size // 8 * 9))
+        self._under = f'/dev/zram{number}'
+        self._mount = folder / 'thin'
+        self._mount.mkdir(exist_ok=True)
+        _run('mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-E',
+             'lazy_itable_init=1,nodiscard', self._under)
+        _run('mount', '-t', 'ext4', '-o', 'noatime,noinit_itable',
+             self._under, self._mount)
+        super().__init__(self._mount, size)
+
+    def __exit__(self, kind: type[BaseException] | None,
+                 error: BaseException | None,
+                 trace: types.TracebackType | None) -> None:
+        super().__exit__(kind, error, trace)
+        _run('umount', self._mount)
+        self._mount.rmdir()
+        _ZRAM.joinpath('hot_remove').write_text(self._number.read_text())
+        self._number.unlink()
+
+    def soil(self, guest: pathlib.Path) -> None:
+        """Garbage where the guest has data, and 64 KiB in every 64 MiB."""
+        self._forget()
+        os.truncate(self._file, 0)
+        os.truncate(self._file, self.size)
+        with self._file.open('r+b') as file, guest.open('rb') as source:
+            for start in range(0, self.size, 64 * MIB):
+                _fill(file.fileno(), start, 1 << 16)
+            start = 0
+            while (start := digest.next_data(
+                    source.fileno(), start, self.size)) < self.size:
+                end = os.lseek(source.fileno(), start, os.SEEK_HOLE)
+                _fill(file.fileno(), start, end - start)
+                start = end
+            os.fsync(file.fileno())
+
+
+def _fill(descriptor: int, start: int, length: int) -> None:
+    end = start + length
+    while start < end:
+        start += os.pwrite(descriptor, _GARBAGE[:end - start], start)
+
+
+def _attach(file: pathlib.Path) -> str:
+    return subprocess.run(
+        ['losetup', '--find', '--show', file], check=True, text=True,
+        stdout=subprocess.PIPE).stdout.strip()
+
+
+def _run(*command: str | pathlib.Path) -> None:
+    subprocess.run(command, check=True)
 
 
 class WebServer:

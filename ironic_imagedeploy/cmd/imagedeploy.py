@@ -63,9 +63,9 @@ def write(args: argparse.Namespace) -> int:
     _check_distinct(args)
     with _open_source(args) as source:
         inspection = engine.inspect(source, _expectation(args))
-        image = inspection.accepted()
+        inspection.raise_if_refused()
         _warn(inspection)
-        with (_open_target(args, image.virtual_size) as target,
+        with (_open_target(args, inspection.largest) as target,
               progress.display(args.progress, sys.stderr) as display):
             report = engine.transfer(
                 inspection, target, read_back=args.verify,

@@ -148,7 +148,11 @@ def lines(inspection: engine.Inspection, name: str, *, ascii_only: bool
     if layout.partitions:
         shown += [*_table(layout), '', _ruler(layout)]
     shown += [''.join(_mark(column, marks) for column in layout.columns), '']
-    return shown + [_legend(layout, kind, marks[kind]) for kind in KINDS]
+    shown += [_legend(layout, kind, marks[kind]) for kind in KINDS]
+    if inspection.compression:
+        shown += ['', 'What is zero in a compressed file shows only when it '
+                  'is unpacked.']
+    return shown
 
 
 def json_pieces(inspection: engine.Inspection) -> Iterator[str]:
@@ -175,8 +179,12 @@ def json_pieces(inspection: engine.Inspection) -> Iterator[str]:
 def facts(inspection: engine.Inspection) -> str:
     """What the image is, in a line."""
     image = inspection.accepted()
-    known = [image.format_name, f'{text.size(image.virtual_size)} disk',
+    bound = 'at least ' if inspection.virtual_size is None else ''
+    known = [image.format_name,
+             f'{bound}{text.size(image.virtual_size)} disk',
              f'{text.size(inspection.stored_size)} stored']
+    if image.compression:
+        known[0] += f' in {image.compression}'
     if inspection.partition_table:
         known.append(inspection.partition_table)
     if inspection.boot_modes:

@@ -56,7 +56,8 @@ def _image(report: Mapping[str, typing.Any]) -> str:
 def _facts(inspection: engine.Inspection) -> Iterator[tuple[str, str]]:
     declared = inspection.declared_format
     yield 'format', f'{inspection.format or "unknown"}' + (
-        f' (declared: {text.printable(declared)})' if declared else '')
+        f' in {inspection.compression}' if inspection.compression else ''
+    ) + (f' (declared: {text.printable(declared)})' if declared else '')
     yield 'type', inspection.image_type or ''
     for label, amount in (('disk size', inspection.virtual_size),
                           ('stored', inspection.stored_size)):

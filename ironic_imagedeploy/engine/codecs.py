@@ -17,6 +17,7 @@ zstd, for which Python before 3.14 has no module of its own.
 """
 
 from collections.abc import Callable
+import lzma
 import sys
 import typing
 import zlib
@@ -35,6 +36,14 @@ try:
 except ImportError:
     _zstd = None
 
+#: Bytes for a window or dictionary at most: that of ``xz -9``.
+WINDOW = 64 << 20
+_GZIP = b'\x1f\x8b'
+#: Bytes of a gzip header that are waited for.
+_MOST_HEADER = 1 << 20
+#: What an xz decoder takes beside its dictionary.
+_XZ_EXTRA = 1 << 20
+
 #: Frames in a cluster at most: each costs a copy of what follows it.
 _FRAMES = 256
 
@@ -45,6 +54,11 @@ Decoder = Callable[[Stored, int], bytes]
 class DecodeError(Exception):
     """The stored bytes are no stream of the expected kind and size."""
 
+
+#: What the decoders of parts of a packed file raise.
+PART_ERRORS: tuple[type[Exception], ...] = (
+    DecodeError, zlib.error, _zlib.error, lzma.LZMAError, OSError,
+    *((_zstd.ZstdError,) if _zstd else ()))
 
 def inflate(stored: Stored, size: int) -> bytes:
     """Decode a raw deflate stream (RFC 1951).
@@ -97,6 +111,76 @@ def unzstd(stored: Stored, size: int) -> bytes:
         if not decoder.eof or not stored:
             raise DecodeError(f'the stream ends after {len(decoded)} bytes')
     raise DecodeError(f'more than {_FRAMES} frames')
+
+
+class GzipMember:
+    """Decodes one member of gzip, by the methods that lzma's object has."""
+
+    def __init__(self) -> None:
+        self._inner = _zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._header: bytes | None = b''
+        self._tail = b''
+        self._full = False
+
+    @property
+    def eof(self) -> bool:
+        """The member is complete, and its CRC right."""
+        return bool(self._inner.eof)
+
+    @property
+    def needs_input(self) -> bool:
+        """Nothing more comes without more of the file."""
+        return not (self._tail or self._full)
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the member."""
+        return bytes(self._inner.unused_data)
+
+    def decompress(self, data: Stored, max_length: int) -> bytes:
+        """Up to that many bytes.
+
+        :param data: stored bytes; none while no input is needed.
+        """
+        if self._header is not None:
+            # isal takes some headers for damaged that come in two parts.
+            self._header += data
+            if not _has_header(self._header):
+                return b''
+            data, self._header = self._header, None
+        piece: bytes = self._inner.decompress(self._tail or data, max_length)
+        self._tail = self._inner.unconsumed_tail
+        self._full = len(piece) == max_length
+        return piece
+
+
+def _has_header(stored: bytes) -> bool:
+    """Whether no part of the header is missing (RFC 1952, section 2.3)."""
+    if not _GZIP.startswith(stored[:2]):
+        raise DecodeError('no header of gzip')
+    if len(stored) > _MOST_HEADER:
+        return True
+    if len(stored) < 12:
+        return False
+    flags, end = stored[3], 10
+    if flags & 4:
+        end += 2 + int.from_bytes(stored[10:12], 'little')
+    for _ in range((flags & 24).bit_count()):
+        end = stored.find(b'\0', end) + 1
+        if not end:
+            return False
+    return len(stored) >= end + (flags & 2)
+
+
+def xz_stream() -> lzma.LZMADecompressor:
+    """A decoder of one stream of xz."""
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW + _XZ_EXTRA)
+
+
+def zstd_frame() -> typing.Any:
+    """A decoder of one frame of zstd (RFC 8878)."""
+    return _zstd.ZstdDecompressor(options={
+        _zstd.DecompressionParameter.window_log_max: WINDOW.bit_length() - 1})
 
 
 def zstd_available() -> bool:

@@ -22,22 +22,39 @@ from ironic_imagedeploy.engine.targets import base as targets
 END = targets.END
 #: No sector is larger, so what lies between the ends can be written directly.
 _ALIGNMENT = 4096
+#: What lies further from the end of a disk is never kept.
+FAR = END + _ALIGNMENT
+_UNKNOWN = 1 << 64
 
 
 class HeldEnds:
     """The first and the last MiB of a disk, in memory.
 
-    :param size: bytes of the disk.
+    :param size: bytes of the disk; None when they show only at its end.
     :ivar low: first byte after the front.
     :ivar high: first byte of the back.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int | None) -> None:
+        self.low = END
+        self.high = _UNKNOWN
+        self._front = bytearray(END)
+        self._back = bytearray()
+        if size is not None:
+            self.settle(size)
+
+    def settle(self, size: int) -> None:
+        """The disk has that many bytes.
+
+        Before, nothing may have come that lies less than :data:`FAR` before
+        its end.
+        """
         self.low = min(END, size)
         high = max(size - END, 0)
-        self.high = max(high - high % _ALIGNMENT, self.low)
-        self._front = bytearray(self.low)
-        self._back = bytearray(size - self.high)
+        high = max(high - high % _ALIGNMENT, self.low)
+        del self._front[self.low:]
+        self._back = bytearray(size - high)
+        self.high = high
 
     def keep(self, start: int, view: memoryview) -> tuple[int, memoryview]:
         """Keep what belongs to the ends.

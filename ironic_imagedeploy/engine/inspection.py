@@ -63,6 +63,8 @@ class Inspection:
     """What was found. Sizes in bytes.
 
     :ivar format: by signature; None when it is no image.
+    :ivar compression: of the file as a whole: ``gz``, ``xz``, ``bz2`` or
+        ``zstd``.
     :ivar image: its reader, when it can be read.
     :ivar table: its partition table.
     :ivar efi_programs: processors that it has EFI programs for; None when
@@ -72,6 +74,7 @@ class Inspection:
     source: witness.Witness
     expectation: Expectation
     format: str | None = None
+    compression: str | None = None
     image: base.Image | None = None
     table: partitions.PartitionTable | None = None
     file_system: str | None = None
@@ -95,8 +98,21 @@ class Inspection:
 
     @property
     def virtual_size(self) -> int | None:
-        """Size of the disk in it."""
-        return self.image.virtual_size if self.image else None
+        """Size of the disk in it; None when it is not known.
+
+        For a compressed file it is what its GPT says.
+        """
+        if self.image and (self.image.exact_size or self.sector_size):
+            return self.image.virtual_size
+        return None
+
+    @property
+    def largest(self) -> int:
+        """The most bytes that the disk of an accepted image may have."""
+        image = self.accepted()
+        if image.exact_size:
+            return image.virtual_size
+        return self.expectation.disk_size or image.largest
 
     @property
     def image_type(self) -> str | None:
@@ -138,6 +154,16 @@ class Inspection:
         if errors := self._errors():
             raise exceptions.ImageRefused(self.source.name, errors)
 
+    def too_large(self, size: int) -> Finding | None:
+        """The finding for a disk of that size, when it is too large."""
+        limit = self.expectation.disk_size
+        if limit is None or size <= limit:
+            return None
+        return Finding(
+            code='too-large', message='The image is larger than the disk.',
+            expected=f'{limit} bytes at most', found=f'{size} bytes',
+            fix='Use a smaller image, or a node with a larger disk.')
+
     def accepted(self) -> base.Image:
         """The image, when it may be deployed.
 
@@ -152,6 +178,7 @@ class Inspection:
         return {
             'verdict': self.verdict, 'format': self.format,
             'declared_format': self.declared_format,
+            'compression': self.compression,
             'image_type': self.image_type,
             'virtual_size': self.virtual_size,
             'stored_size': self.stored_size,

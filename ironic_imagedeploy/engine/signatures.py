@@ -62,13 +62,17 @@ IMAGES = (
 
 #: Compressed files, which may hold an image.
 COMPRESSED = (
-    Signature('gz', 0, b'\x1f\x8b'),
+    Signature('gz', 0, b'\x1f\x8b\x08'),
     Signature('xz', 0, b'\xfd7zXZ\0'),
     Signature('bz2', 0, b'BZh'),
     Signature('zstd', 0, b'\x28\xb5\x2f\xfd'),
     Signature('lzip', 0, b'LZIP'),
     Signature('lz4', 0, b'\x04\x22\x4d\x18'),
 )
+
+#: A frame of zstd or lz4 that holds no data, as pzstd writes before others:
+#: 16 magic numbers, and the length of what follows (RFC 8878, 3.1.2).
+_SKIPPABLE = 0x184d2a50
 
 #: Files that people upload by mistake.
 OTHERS = (
@@ -116,6 +120,8 @@ def images(head: bytes, tail: bytes) -> list[str]:
 
 def compressed(head: bytes) -> str | None:
     """Name of the compression of the whole file."""
+    while int.from_bytes(head[:4], 'little') & ~0xf == _SKIPPABLE:
+        head = head[8 + int.from_bytes(head[4:8], 'little'):]
     return next(iter(_names(COMPRESSED, head, b'')), None)
 
 

@@ -13,13 +13,16 @@
 """One pass over the file: read, hash, decode and write at the same time.
 
 A reader fills chunks in the order of the file. Each goes to the hash, in
-order, and, cut into pieces, to the workers that decode and write; another
+order, and to the cutter, which unpacks it when the file is compressed as a
+whole. The cutter's pieces go to the workers that decode and write; another
 thread zeroes what the map declares zero. All work on bytes is in C, without
 the interpreter's lock. The first error stops everything.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import hashlib
+import itertools
 import mmap
 import os
 import queue
@@ -30,6 +33,7 @@ from ironic_imagedeploy.engine import buffers
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine.formats import packed
 from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine import meter as _meter
 from ironic_imagedeploy.engine import pieces
@@ -41,9 +45,11 @@ Stage = _meter.Stage
 _GATHER = 1 << 20
 #: From this size on bytes are written from where they are, or zeroed.
 _LARGE = 256 << 10
-#: Pieces in a job, and jobs that wait.
-_BATCH = 32
+#: Jobs that wait.
 _JOBS = 16
+#: Chunks of a packed file, and of its disk: its decoder needs memory too.
+_PACKED_CHUNKS = 4
+_UNPACKED_CHUNKS = 12
 #: Bytes zeroed by one call, so that a stop is not waited for too long.
 _ZERO_STEP = 256 << 20
 _MOST_WORKERS = 8
@@ -71,18 +77,24 @@ class Stream:
     :param meter: counts; it also calls back now and then, from the thread
         that calls :meth:`run`.
     :param workers: threads that decode and write; None: one a processor.
+    :param growth: learns the size of a disk in a compressed file, which
+        needs one.
     """
 
     def __init__(self, image: base.Image, testimony: witness.Testimony,
                  sink: Sink, *, algorithm: str, meter: _meter.Meter,
-                 workers: int | None = None) -> None:
+                 workers: int | None = None,
+                 growth: pieces.Growth | None = None) -> None:
         self._image = image
         self._testimony = testimony
         self._sink = sink
         self._meter = meter
         self._workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
-        self._pool = buffers.BufferPool()
+        self._cutter: pieces.Cutter | pieces.Unpacker
+        self._prepare(growth)
+        self._to_cut: queue.SimpleQueue[buffers.Chunk | None] = (
+            queue.SimpleQueue())
         self._to_hash: queue.SimpleQueue[buffers.Chunk | None] = (
             queue.SimpleQueue())
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -99,7 +111,8 @@ class Stream:
         """
         reader = self._thread(self._read)
         others = [self._thread(part) for part in (
-            self._hash_chunks, self._zero, *[self._work] * self._workers)]
+            self._hash_chunks, self._cut, self._zero,
+            *[self._work] * self._workers)]
         try:
             for thread in (reader, *others):
                 while thread.is_alive() and not self._stopped.is_set():
@@ -116,6 +129,18 @@ class Stream:
             raise self._error
         self._meter.tick()
         return self._hash.hexdigest()
+
+    def _prepare(self, growth: pieces.Growth | None) -> None:
+        """The pools, and who cuts."""
+        if not isinstance(self._image, packed.PackedImage):
+            self._pools = [buffers.BufferPool()]
+            self._cutter = pieces.Cutter(self._image)
+            return
+        assert growth is not None
+        self._pools = [_small_pool(_PACKED_CHUNKS),
+                       _small_pool(_UNPACKED_CHUNKS)]
+        self._cutter = pieces.Unpacker(self._image, self._pools[1], growth,
+                                       self._meter)
 
     def _thread(self, part: Callable[[], None]) -> threading.Thread:
         def guarded() -> None:
@@ -134,19 +159,23 @@ class Stream:
         with self._error_lock:
             self._error = self._error or error
         self._stopped.set()
-        self._pool.stop()
+        for pool in self._pools:
+            pool.stop()
         self._room.release()
-        self._end_of_work()
+        self._end_of_file()
+        self._end_of_jobs()
 
-    def _end_of_work(self) -> None:
+    def _end_of_file(self) -> None:
         self._to_hash.put(None)
+        self._to_cut.put(None)
+
+    def _end_of_jobs(self) -> None:
         for _ in range(self._workers):
             self._jobs.put(None)
 
     def _read(self) -> None:
         source = self._image.source
         incoming = source.open_stream()
-        cutter = pieces.Cutter(self._image)
         position = 0
         try:
             while True:
@@ -154,21 +183,23 @@ class Stream:
                 position = chunk.end
                 if not chunk.length:
                     break
-                self._hand_out(chunk, cutter)
+                chunk.hold()
+                self._to_hash.put(chunk)
+                self._to_cut.put(chunk)
         finally:
             incoming.close()
-            self._end_of_work()
         if position != source.size:
             raise exceptions.SourceTruncated(
                 source.name, expected=f'{source.size} bytes',
                 found=f'the end after {position} bytes',
                 fix='Fetch the image file again.')
+        self._end_of_file()
 
     def _fill(self, readinto: Callable[[memoryview], int], position: int
               ) -> buffers.Chunk:
         """The next chunk; an empty one at the end of the file."""
         with self._meter.spend(Stage.WAIT):
-            chunk = self._pool.take(position)
+            chunk = self._pools[0].take(position)
         with self._meter.spend(Stage.SOURCE):
             while chunk.length < buffers.CHUNK_SIZE:
                 if self._stopped.is_set():
@@ -180,25 +211,20 @@ class Stream:
         self._meter.count(read=chunk.length)
         return chunk
 
-    def _hand_out(self, chunk: buffers.Chunk, cutter: pieces.Cutter) -> None:
-        chunk.hold()
-        self._to_hash.put(chunk)
-        job: Job = []
-        for piece in cutter.cut(chunk):
-            job.append(piece)
-            if len(job) == _BATCH:
-                self._submit(job)
-                job = []
-        if job:
-            self._submit(job)
-        chunk.release()
+    def _cut(self) -> None:
+        while chunk := self._to_cut.get():
+            self._submit(self._cutter.cut(chunk))
+            chunk.release()
+        if not self._stopped.is_set():
+            self._submit(self._cutter.finish())
+            self._end_of_jobs()
 
-    def _submit(self, job: Job) -> None:
-        with self._meter.spend(Stage.WAIT):
+    def _submit(self, ready: Iterator[pieces.Piece]) -> None:
+        while job := list(itertools.islice(ready, self._cutter.batch)):
             self._room.acquire()
-        if self._stopped.is_set():
-            raise buffers.Stopped()
-        self._jobs.put(job)
+            if self._stopped.is_set():
+                raise buffers.Stopped()
+            self._jobs.put(job)
 
     def _hash_chunks(self) -> None:
         while chunk := self._to_hash.get():
@@ -239,6 +265,14 @@ class Stream:
                 decoded = self._image.decode(piece.extent, stored)
             gather.put(piece.start, memoryview(decoded))
         gather.flush()
+
+
+def _small_pool(count: int) -> buffers.BufferPool:
+    """A pool of so many chunks; those never used take no memory."""
+    pool = buffers.BufferPool()
+    for _ in range(buffers.CHUNKS - count):
+        pool.take(0)
+    return pool
 
 
 class _Gather:

@@ -19,11 +19,13 @@ import contextlib
 from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import ends
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine import inspection as _inspection
 from ironic_imagedeploy.engine import meter as _meter
 from ironic_imagedeploy.engine import report as _report
 from ironic_imagedeploy.engine import stream
 from ironic_imagedeploy.engine.targets import base as targets
+from ironic_imagedeploy.engine.targets import file
 from ironic_imagedeploy.engine import verify
 
 #: What is computed for the report when nothing is expected.
@@ -49,15 +51,15 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     :raises VerificationError: when they are the wrong ones.
     """
     image = inspection.accepted()
-    check_fit(inspection, target)
+    check_fit(inspection, target, image.virtual_size)
     meter = _meter.Meter(image.virtual_size, progress, image.source.local)
-    held = ends.HeldEnds(image.virtual_size)
+    held = ends.HeldEnds(None if image.compression else image.virtual_size)
     ledger = verify.Ledger(read_back)
 
     meter.enter('write', image.virtual_size)
     target.wipe_ends()
     value = _stream(inspection, _Disk(target, held, ledger, meter), meter,
-                    workers)
+                    workers, _Growth(inspection, target, meter, held))
     target.flush()
     checksum = check(inspection, value)
     if read_back != 'none':
@@ -80,28 +82,34 @@ def compare(inspection: _inspection.Inspection, target: targets.Target, *,
     :raises VerificationError: at the first difference.
     """
     image = inspection.accepted()
-    check_fit(inspection, target)
+    check_fit(inspection, target, image.virtual_size)
     meter = _meter.Meter(image.virtual_size, progress, image.source.local)
     meter.enter('compare', image.virtual_size)
     target.drop_cache()
     value = _stream(inspection, verify.Comparison(target, meter), meter,
-                    workers)
+                    workers, _Growth(inspection, target, meter))
     checksum = check(inspection, value)
     return _summary(inspection, target, meter, checksum, 'full')
 
 
-def check_fit(inspection: _inspection.Inspection, target: targets.Target
-              ) -> None:
+def check_fit(inspection: _inspection.Inspection, target: targets.Target,
+              size: int) -> None:
     """The image fits on the target, and its sectors do.
 
+    :param size: bytes that the disk in the image has at least.
     :raises TargetError: when they do not.
+    :raises ImageRefused: when it is too large for any reason but that.
     """
-    size = inspection.accepted().virtual_size
     if size > target.size:
+        if _is_new(target):
+            raise exceptions.ImageRefused(
+                inspection.source.name, [_bomb(inspection, target, size)])
         raise exceptions.TargetTooSmall(
             target.path, expected=f'at least {size} bytes',
             found=f'{target.size} bytes',
             fix='Use a larger disk or a smaller image.')
+    if finding := inspection.too_large(size):
+        raise exceptions.ImageRefused(inspection.source.name, [finding])
     sectors = inspection.sector_size
     if sectors and sectors != target.sector_size and target.fixed_sectors:
         raise exceptions.SectorSizeMismatch(
@@ -139,6 +147,45 @@ def _all_or_nothing(target: targets.Target) -> Iterator[None]:
         raise
 
 
+def _is_new(target: targets.Target) -> bool:
+    """Whether nothing but the image says how large the target is."""
+    return isinstance(target, file.FileTarget) and target.created
+
+
+def _bomb(inspection: _inspection.Inspection, target: targets.Target,
+          size: int) -> findings.Finding:
+    return findings.Finding(
+        code='decompression-bomb',
+        message='The file unpacks to far more than an image would.',
+        expected=f'at most {target.size} bytes from a file of '
+        f'{inspection.stored_size} bytes', found=f'at least {size} bytes',
+        fix='If it is right, write it to a disk, or to a file that was made '
+            'with its size: truncate -s SIZE FILE')
+
+
+class _Growth:
+    """What becomes known of the size of a disk that is unpacked."""
+
+    def __init__(self, inspection: _inspection.Inspection,
+                 target: targets.Target, meter: _meter.Meter,
+                 held: ends.HeldEnds | None = None) -> None:
+        self._inspection = inspection
+        self._target = target
+        self._meter = meter
+        self._held = held
+
+    def grow(self, size: int) -> None:
+        check_fit(self._inspection, self._target, size)
+
+    def settle(self, size: int) -> None:
+        self.grow(size)
+        self._meter.total = size
+        if self._held:
+            self._held.settle(size)
+        if isinstance(self._target, file.FileTarget):
+            self._target.settle(size)
+
+
 class _Disk:
     """The sink of a write: the target without its ends."""
 
@@ -169,11 +216,12 @@ class _Disk:
 
 
 def _stream(inspection: _inspection.Inspection, sink: stream.Sink,
-            meter: _meter.Meter, workers: int | None) -> str:
+            meter: _meter.Meter, workers: int | None, growth: _Growth
+            ) -> str:
     return stream.Stream(
         inspection.accepted(), inspection.source.testimony(), sink,
         algorithm=_algorithm(inspection.expectation.checksum), meter=meter,
-        workers=workers).run()
+        workers=workers, growth=growth).run()
 
 
 def _algorithm(expected: _checksum.Checksum | None) -> str:

@@ -17,7 +17,9 @@ disk is touched. Everything that was looked at is compared again with the
 bytes that are deployed (:mod:`.sources.witness`).
 """
 
+from collections.abc import Generator
 from collections.abc import Iterator
+import contextlib
 import dataclasses
 
 from ironic_imagedeploy.engine import boot_programs
@@ -27,6 +29,7 @@ from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine import first_opinion
 from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine.formats import packed
 from ironic_imagedeploy.engine import inspection as _inspection
 from ironic_imagedeploy.engine import partitions
 from ironic_imagedeploy.engine import signatures
@@ -41,6 +44,11 @@ WHOLE_DISK = _inspection.WHOLE_DISK
 
 #: A disk has at least one sector.
 _SMALLEST = 512
+#: More than any disk has, for those whose size is not known yet.
+_ANY_SIZE = 1 << 63
+#: Where a GPT header has the sector of its other copy, the disk's last one
+#: (UEFI specification, "GPT Header").
+_BACKUP = 32
 _CONVERT = ('Convert it and upload the result: qemu-img convert -O qcow2 '
             'OLD NEW')
 
@@ -68,14 +76,14 @@ def inspect(source: sources.Source,
 def _judge(inspection: Inspection) -> Iterator[Finding]:
     """The steps, each of which may end the inspection."""
     yield from _check_checksum(inspection.expectation)
-    found = list(_recognise(inspection))
-    yield from found
-    if found:
-        return
     try:
-        inspection.image = _open(inspection)
+        found = list(_recognise(inspection))
+        if not found:
+            inspection.image = _open(inspection)
     except exceptions.ImageRefused as refusal:
-        yield from refusal.findings
+        found = list(refusal.findings)
+    yield from found
+    if inspection.image is None:
         return
     yield from inspection.image.findings
     try:
@@ -107,27 +115,35 @@ def _check_checksum(expectation: Expectation) -> Iterator[Finding]:
 def _recognise(inspection: Inspection) -> Iterator[Finding]:
     """Find the format by signature, and hold it against what is declared."""
     source, expectation = inspection.source, inspection.expectation
-    if source.size < _SMALLEST:
-        yield _not_an_image(f'a file of {source.size} bytes')
-        return
     head = source.read_at(0, min(signatures.HEAD, source.size))
     tail = (source.read_at(source.size - signatures.TAIL, signatures.TAIL)
-            if source.random_access else b'')
-    names = signatures.images(head, tail)
-    names += sorted(first_opinion.formats(head).difference(names))
-    if len(names) > 1:
+            if source.random_access and source.size >= signatures.TAIL
+            else b'')
+    names = _containers(head, tail)
+    compression = signatures.compressed(head)
+    if compression and _is_disk(head):
+        names.append('raw')
+    if len(names) + bool(compression) > 1:
         yield Finding(
             code='format-ambiguous',
             message='The file is several formats at once.',
-            expected='the signature of one format', found=' and '.join(names),
+            expected='the signature of one format',
+            found=' and '.join(filter(None, [*names, compression])),
             fix='Make the image again from its origin.')
+        return
+    if compression:
+        unpacked = yield from _unpack_head(inspection, compression)
+        if unpacked is None:
+            return
+        head = unpacked
+    if len(head) < _SMALLEST:
+        yield _not_an_image(f'a file of {len(head)} bytes')
         return
     declared = expectation.disk_format
     if not (names or _is_disk(head)) and (other := signatures.other(head)):
         yield _not_an_image(f'a {other}')
         return
-    inspection.format = (names[0] if names
-                         else signatures.compressed(head) or 'raw')
+    inspection.format = names[0] if names else 'raw'
     if declared not in (None, inspection.format):
         yield Finding(
             code='format-mismatch',
@@ -142,6 +158,36 @@ def _recognise(inspection: Inspection) -> Iterator[Finding]:
             _is_disk(head) or head[510:512] == partitions.BOOT_SIGNATURE):
         inspection.format = None
         yield _not_an_image('no known format, partition table or file system')
+
+
+def _containers(head: bytes, tail: bytes) -> list[str]:
+    """Names of the containers of a disk that the file could be."""
+    names = signatures.images(head, tail)
+    return names + sorted(first_opinion.formats(head).difference(names))
+
+
+def _unpack_head(inspection: Inspection, compression: str
+                 ) -> Generator[Finding, None, bytes | None]:
+    """The front of the disk in a compressed file; None when refused."""
+    inspection.compression = compression
+    if compression in packed.supported():
+        head = packed.PackedImage(inspection.source, compression).read(
+            0, signatures.HEAD)
+        inside = _containers(head, b'')
+        if nested := signatures.compressed(head):
+            inside.append(nested)
+        if not inside:
+            return head
+        found = f'{inside[0]} in {compression}'
+        inspection.format = inside[0]
+    else:
+        inspection.format = found = compression
+    yield Finding(
+        code='format-unsupported',
+        message='Files that are compressed like this cannot be deployed.',
+        expected='raw in ' + ' or '.join(packed.supported()), found=found,
+        fix='Decompress the file before it is uploaded.')
+    return None
 
 
 def _check_support(inspection: Inspection) -> Iterator[Finding]:
@@ -177,6 +223,8 @@ def _either(names: tuple[str, ...]) -> str:
 
 
 def _open(inspection: Inspection) -> base.Image:
+    if inspection.compression:
+        return packed.PackedImage(inspection.source, inspection.compression)
     reader = formats.find(inspection.format or '')
     assert reader is not None
     try:
@@ -194,11 +242,13 @@ def _look_inside(inspection: Inspection) -> Iterator[Finding]:
     """The partition table or file system of the disk in the image."""
     image = inspection.image
     assert image is not None
-    name = signatures.file_system(image.read(0, signatures.HEAD))
+    front = image.read(0, signatures.HEAD)
+    name = signatures.file_system(front)
     try:
         if name not in signatures.LIKE_MBR:
-            inspection.table = partitions.read_table(image.read,
-                                                     image.virtual_size)
+            inspection.table = partitions.read_table(
+                image.read,
+                image.virtual_size if image.exact_size else _ANY_SIZE)
     except partitions.BadTable as bad:
         yield Finding(
             code=bad.code,
@@ -208,14 +258,29 @@ def _look_inside(inspection: Inspection) -> Iterator[Finding]:
                 'of it.')
         return
     inspection.file_system = None if inspection.table else name
+    if inspection.table and isinstance(image, packed.PackedImage):
+        image.state_size(_least_size(image, inspection.table))
     if inspection.table and (esp := inspection.table.esp):
-        inspection.efi_programs = boot_programs.architectures(image.read, esp)
+        with contextlib.suppress(exceptions.SourceNotSeekable):
+            inspection.efi_programs = boot_programs.architectures(
+                image.read, esp)
     yield from first_opinion.objections(
-        inspection.source.read_at(0, min(signatures.HEAD,
-                                         inspection.stored_size)),
+        front if inspection.compression else inspection.source.read_at(
+            0, min(signatures.HEAD, inspection.stored_size)),
         image.format_name, has_table=inspection.table is not None,
         has_subclusters=image.has_subclusters)
     yield from _check_type(inspection)
+
+
+def _least_size(image: base.Image, table: partitions.PartitionTable) -> int:
+    """Bytes that the disk has at least, and exactly when made for its GPT."""
+    size = max((partition.start + partition.length
+                for partition in table.partitions), default=0)
+    if table.sector_size:
+        backup = image.read(table.sector_size + _BACKUP, 8)
+        size = max(size, (int.from_bytes(backup, 'little') + 1)
+                   * table.sector_size)
+    return size
 
 
 def _check_type(inspection: Inspection) -> Iterator[Finding]:
@@ -252,12 +317,8 @@ def _check_node(inspection: Inspection) -> Iterator[Finding]:
     """The image against the node's disk and firmware."""
     node, image = inspection.expectation, inspection.image
     assert image is not None
-    if node.disk_size is not None and image.virtual_size > node.disk_size:
-        yield Finding(
-            code='too-large', message='The image is larger than the disk.',
-            expected=f'{node.disk_size} bytes at most',
-            found=f'{image.virtual_size} bytes',
-            fix='Use a smaller image, or a node with a larger disk.')
+    if finding := inspection.too_large(image.virtual_size):
+        yield finding
     sectors = inspection.sector_size
     if sectors and node.sector_size not in (None, sectors):
         yield Finding(

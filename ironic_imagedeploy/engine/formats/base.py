@@ -43,10 +43,15 @@ class Image(abc.ABC):
         the disk and, for data, in the file, but for the end of the disk.
     :ivar has_subclusters: clusters are mapped in parts (qcow2).
     :ivar findings: warnings about the file.
+    :ivar compression: of the file as a whole.
+    :ivar exact_size: whether the disk has :attr:`virtual_size` bytes, not
+        at least so many.
     """
 
     format_name: typing.ClassVar[str]
     has_subclusters: bool = False
+    compression: str | None = None
+    exact_size: bool = True
 
     def __init__(self, source: base.Source) -> None:
         self.source = source
@@ -54,6 +59,11 @@ class Image(abc.ABC):
         self.granularity = 512
         self.map = _extent.ExtentMap()
         self.findings: list[Finding] = []
+
+    @property
+    def largest(self) -> int:
+        """The most bytes that the disk may turn out to have."""
+        return self.virtual_size
 
     def extents(self) -> Iterator[Extent]:
         """Every byte of the disk once, in the order of the disk."""

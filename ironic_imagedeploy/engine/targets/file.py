@@ -36,6 +36,7 @@ class FileTarget(base.Target):
 
     :param path: of the file.
     :param create_size: bytes of the disk when the file does not exist yet.
+    :ivar created: it did not exist.
     """
 
     sector_size = 512
@@ -45,7 +46,7 @@ class FileTarget(base.Target):
         super().__init__()
         self.path = path
         self._punch = True
-        self._created = False
+        self.created = False
         try:
             self._open(create_size)
         except OSError as error:
@@ -66,9 +67,22 @@ class FileTarget(base.Target):
         else:
             self._abandon()
 
+    def settle(self, size: int) -> None:
+        """A new file has that many bytes after all.
+
+        :raises TargetError: when it cannot.
+        """
+        if not self.created:
+            return
+        try:
+            os.truncate(self._buffered, size)
+        except OSError as error:
+            raise self.failed('truncation', size, error) from error
+        self.size = size
+
     def _abandon(self) -> None:
         self.close()
-        if self._created:
+        if self.created:
             os.unlink(self.path)
 
     def _open(self, create_size: int | None) -> None:
@@ -80,7 +94,7 @@ class FileTarget(base.Target):
                 raise
             self._buffered = os.open(
                 self.path, flags | os.O_CREAT | os.O_EXCL, 0o666)
-            self._created = True
+            self.created = True
             os.truncate(self._buffered, create_size)
         status = os.fstat(self._buffered)
         if not stat.S_ISREG(status.st_mode):

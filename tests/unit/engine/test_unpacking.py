@@ -17,6 +17,7 @@ import itertools
 import lzma
 import random
 import sys
+import zlib
 
 from ironic_imagedeploy.engine.formats import packed
 from ironic_imagedeploy.engine import unpacking
@@ -141,10 +142,9 @@ class GoodTestCase(DecoderTestCase):
 
     def test_padding(self) -> None:
         gz, xz = gzip.compress(self.content), lzma.compress(self.content)
-        for step in (1 * MIB, 1):
+        for step in (MIB, len(gz) - 1, len(gz), 4099):
             for count in (1, 511, 10000):
-                self.assert_unpacked('gz', gz + bytes(count), step
-                                     if step > 1 else len(gz))
+                self.assert_unpacked('gz', gz + bytes(count), step)
         for count in (4, 8, 4096):
             self.assert_unpacked('xz', xz + bytes(count))
             self.assert_unpacked('xz', xz + bytes(count) + xz, 1001,
@@ -163,11 +163,17 @@ class GoodTestCase(DecoderTestCase):
         self.assert_unpacked('zstd', zstd.compress(self.content, 19))
 
     def test_header_fields_of_gzip(self) -> None:
-        """Extra field, name, comment and header CRC (RFC 1952, 2.3.1)."""
+        """Extra field, name, comment, header CRC (RFC 1952, 2.3.1)."""
         plain = gzip.compress(self.content, mtime=0)
-        head = bytes([*plain[:3], 4 | 8 | 16, *plain[4:10]])
-        self.assert_unpacked('gz', head + b'\3\0abc' + b'disk.raw\0'
-                             + b'a comment\0' + plain[10:], 11)
+        fields = {4: b'\3\0abc', 8: b'disk.raw\0', 16: b'n' * 70000 + b'\0'}
+        for flags in range(0, 32, 2):
+            head = bytes([*plain[:3], flags, *plain[4:10]]) + b''.join(
+                field for bit, field in fields.items() if flags & bit)
+            if flags & 2:
+                head += (zlib.crc32(head) & 0xffff).to_bytes(2, 'little')
+            for step in (MIB, 11, 14):
+                with self.subTest(flags=flags, step=step):
+                    self.assert_unpacked('gz', head + plain[10:], step)
 
 
 class BadTestCase(DecoderTestCase):

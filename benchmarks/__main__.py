@@ -53,10 +53,9 @@ def main() -> int:
                 if result := race.run():
                     measured.append(result)
                     print(results.table([result]), flush=True)
+                    _save(options, machine, measured)
     if not measured:
         return 1
-    machine['load_after'] = os.getloadavg()[0]
-    _save(options.output or options.cache_dir / 'results', machine, measured)
     return 0 if all(row.identical is not False
                     for result in measured for row in result.rows) else 1
 
@@ -166,8 +165,7 @@ def _warm(path: pathlib.Path) -> None:
 
 
 def _touch(folder: pathlib.Path, size: int) -> None:
-    """The first use of memory costs a virtual machine more than later ones:
-    let it be here."""
+    """Use the memory once: the first time costs a virtual machine more."""
     path = folder / 'touch'
     with path.open('wb', buffering=0) as file:
         for _ in range(size * 2 // (4 * MIB)):
@@ -193,15 +191,18 @@ def _machine(options: argparse.Namespace) -> dict[str, typing.Any]:
             stdout=subprocess.PIPE).stdout.splitlines()[0]}
 
 
-def _save(folder: pathlib.Path, machine: dict[str, typing.Any],
+def _save(options: argparse.Namespace, machine: dict[str, typing.Any],
           measured: list[results.Result]) -> None:
+    """What there is until now: an interrupted run keeps it."""
+    machine['load_after'] = os.getloadavg()[0]
+    folder = options.output or options.cache_dir / 'results'
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'results.json').write_text(json.dumps(
         {'machine': machine, 'results': [
             result.to_dict() for result in measured]}, indent=1) + '\n')
     (folder / 'results.txt').write_text(results.table(measured))
     (folder / 'results.svg').write_text(plot.svg(measured))
-    print(f'{folder}/results.json, .txt, .svg')
+    print(f'{folder}/results.json, .txt, .svg', file=sys.stderr)
 
 
 def _options() -> argparse.Namespace:

@@ -28,6 +28,7 @@ import resource
 import sys
 import threading
 import time
+import typing
 import urllib.parse
 
 from ironic_imagedeploy import engine
@@ -41,15 +42,15 @@ _WRITE = MIB
 _BATCH = 16
 
 Part = tuple[int, int]
+_T = typing.TypeVar('_T')
 
 
 def fetch(url: str) -> Callable[[], None]:
     """Receive a file into memory, and hash it in another thread."""
     parts = urllib.parse.urlsplit(url)
-    assert parts.hostname
 
     def run() -> None:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port)
+        connection = http.client.HTTPConnection(parts.netloc)
         connection.request('GET', parts.path)
         body = connection.getresponse()
         free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
@@ -175,7 +176,7 @@ def _decode_stream(path: str) -> None:
                 tail = frame.unused_data
 
 
-def _on_all(jobs: list, work: Callable) -> None:
+def _on_all(jobs: list[list[_T]], work: Callable[[list[_T]], None]) -> None:
     """Give the jobs, in order, to a thread for each processor."""
     todo = iter(jobs)
     lock = threading.Lock()
@@ -196,8 +197,9 @@ def _on_all(jobs: list, work: Callable) -> None:
 
 
 def main() -> None:
-    run = {'fetch': fetch, 'decode': decode, 'write': write}[sys.argv[1]](
-        *sys.argv[2:])
+    parts: dict[str, Callable[..., Callable[[], None]]] = {
+        'fetch': fetch, 'decode': decode, 'write': write}
+    run = parts[sys.argv[1]](*sys.argv[2:])
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.monotonic()
     run()

@@ -12,6 +12,7 @@
 
 """The images: one disk with files of this machine, stored in many ways."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
 import functools
@@ -22,6 +23,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import typing
 
 from benchmarks import digest
 
@@ -55,13 +57,13 @@ class Image:
     @functools.cached_property
     def sha512(self) -> str:
         """The checksum of the file."""
-        return str(_remembered(self.path, 'sha512', _sha512))
+        return _remembered(self.path, 'sha512', _sha512)
 
     @functools.cached_property
     def digest(self) -> str:
         """What a disk with this image on it must have."""
-        return str(_remembered(self.guest, 'digest', lambda path:
-                               digest.of_file(path, self.virtual_size)))
+        return _remembered(self.guest, 'digest', lambda path: digest.of_file(
+            path, self.virtual_size))
 
 
 def prepare(cache: pathlib.Path, size: int, names: list[str]) -> list[Image]:
@@ -78,15 +80,15 @@ def prepare(cache: pathlib.Path, size: int, names: list[str]) -> list[Image]:
         if name == 'thin':
             virtual, files = size // 2 * 25, files // 10
         guest = folder / ('thin.raw' if name == 'thin' else 'raw')
-        _once(guest, lambda path, v=virtual, f=files: _guest(path, v, f))
+        _once(guest, functools.partial(_guest, size=virtual, files=files))
         path = guest if name == 'raw' else folder / name
         if name == 'raw.zst':
-            _once(path, lambda path, g=guest: _run(
-                'zstd', '-q', '-f', '-T0', '-3', g, '-o', path))
+            _once(path, functools.partial(
+                _run, 'zstd', '-q', '-f', '-T0', '-3', guest, '-o'))
         elif name != 'raw':
-            _once(path, lambda path, g=guest, n=name: _run(
-                'qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-m', '8',
-                *_QCOW2[n], g, path))
+            _once(path, functools.partial(
+                _run, 'qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-m',
+                '8', *_QCOW2[name], guest))
         images.append(Image(name, path, 'raw' if 'raw' in name else 'qcow2',
                             virtual, guest))
     return images
@@ -157,7 +159,8 @@ def _link(path: pathlib.Path, copy: pathlib.Path) -> int:
         return 0
 
 
-def _once(path: pathlib.Path, build) -> None:
+def _once(path: pathlib.Path, build: Callable[[pathlib.Path], None]
+          ) -> None:
     """Build a file under another name, so that it is whole or missing."""
     if path.exists():
         return
@@ -168,14 +171,15 @@ def _once(path: pathlib.Path, build) -> None:
     part.replace(path)
 
 
-def _remembered(path: pathlib.Path, what: str, compute) -> str:
+def _remembered(path: pathlib.Path, what: str,
+                compute: Callable[[pathlib.Path], str]) -> str:
     note = path.with_name(f'{path.name}.{what}')
     state = path.stat()
     key = [state.st_size, state.st_mtime_ns]
     if note.exists():
-        found = json.loads(note.read_text())
+        found: dict[str, typing.Any] = json.loads(note.read_text())
         if found['of'] == key:
-            return found[what]
+            return str(found[what])
     value = compute(path)
     note.write_text(json.dumps({'of': key, what: value}))
     return value
@@ -186,5 +190,5 @@ def _sha512(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, 'sha512').hexdigest()
 
 
-def _run(*command, **options) -> None:
+def _run(*command: str | pathlib.Path, **options: typing.Any) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **options)

@@ -56,7 +56,7 @@ def main() -> None:
 def _provide_udevadm(folder: pathlib.Path) -> None:
     """Where no udev is, there is nothing to settle; IPA insists to ask."""
     if shutil.which('udevadm') is None:
-        (folder / 'udevadm').symlink_to(shutil.which('true'))
+        (folder / 'udevadm').symlink_to('/bin/true')
         os.environ['PATH'] += f':{folder}'
 
 

@@ -24,7 +24,8 @@ _OURS, _OTHERS, _BOUND = '#2a7f62', '#8a97a6', '#d9dee4'
 
 def svg(measured: list[results.Result]) -> str:
     """One group of bars for each image, each with a scale of its own."""
-    body, top = [], 0
+    body: list[str] = []
+    top = 0
     for result in measured:
         rows = _rows(result)
         body.extend(_group(result, rows, top))

@@ -48,13 +48,13 @@ class Row:
     @property
     def seconds(self) -> float:
         """The median."""
-        return statistics.median(run.seconds for run in self.runs)
+        return statistics.median([run.seconds for run in self.runs])
 
     @property
     def processor(self) -> float:
         """Median of the seconds of processor time, where it is known."""
         return statistics.median(
-            run.said.get('processor', 0.0) for run in self.runs)
+            float(run.said.get('processor', 0)) for run in self.runs)
 
     @property
     def peak(self) -> int:

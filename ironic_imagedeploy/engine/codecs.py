@@ -36,8 +36,10 @@ try:
 except ImportError:
     _zstd = None
 
-#: Bytes for a window or dictionary at most: that of ``xz -9``.
-WINDOW = 64 << 20
+#: Bytes for the dictionary of xz at most: that of ``xz -9``; and for the
+#: window of zstd, which comes with buffers: that of ``zstd --ultra -20``.
+XZ_DICTIONARY = 64 << 20
+ZSTD_WINDOW = 32 << 20
 _GZIP = b'\x1f\x8b'
 #: Bytes of a gzip header that are waited for.
 _MOST_HEADER = 1 << 20
@@ -174,13 +176,15 @@ def _has_header(stored: bytes) -> bool:
 
 def xz_stream() -> lzma.LZMADecompressor:
     """A decoder of one stream of xz."""
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW + _XZ_EXTRA)
+    return lzma.LZMADecompressor(
+        lzma.FORMAT_XZ, memlimit=XZ_DICTIONARY + _XZ_EXTRA)
 
 
 def zstd_frame() -> typing.Any:
     """A decoder of one frame of zstd (RFC 8878)."""
     return _zstd.ZstdDecompressor(options={
-        _zstd.DecompressionParameter.window_log_max: WINDOW.bit_length() - 1})
+        _zstd.DecompressionParameter.window_log_max:
+            ZSTD_WINDOW.bit_length() - 1})
 
 
 def zstd_available() -> bool:

@@ -49,7 +49,7 @@ _LARGE = 256 << 10
 _JOBS = 16
 #: Chunks of a packed file, and of its disk: its decoder needs memory too.
 _PACKED_CHUNKS = 4
-_UNPACKED_CHUNKS = 12
+_UNPACKED_CHUNKS = 8
 #: Bytes zeroed by one call, so that a stop is not waited for too long.
 _ZERO_STEP = 256 << 20
 _MOST_WORKERS = 8

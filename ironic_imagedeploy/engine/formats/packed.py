@@ -145,8 +145,9 @@ class PackedImage(base.Image):
             raise self.refused(
                 'format-unsupported',
                 f'The {name} file takes too much memory to unpack.',
-                expected=f'a window or dictionary of {codecs.WINDOW} bytes '
-                'at most', found=str(error),
+                expected=f'a dictionary of {codecs.XZ_DICTIONARY} bytes at '
+                f'most for xz, a window of {codecs.ZSTD_WINDOW} for zstd',
+                found=str(error),
                 fix='Compress it again: zstd -19, or xz -9, at most.'
                 ) from error
         except unpacking.Damaged as error:

@@ -243,7 +243,7 @@ class BadTestCase(DecoderTestCase):
         xz = lzma.compress(b'a', filters=[
             {'id': lzma.FILTER_LZMA2, 'dict_size': 128 * MIB}])
         parameter = zstd.CompressionParameter
-        frame = zstd.ZstdCompressor(options={parameter.window_log: 27})
+        frame = zstd.ZstdCompressor(options={parameter.window_log: 26})
         zst = frame.compress(self.content) + frame.flush()
         for name, stored in (('xz', xz), ('zstd', zst)):
             with self.subTest(name), \

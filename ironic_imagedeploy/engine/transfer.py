@@ -25,7 +25,6 @@ from ironic_imagedeploy.engine import meter as _meter
 from ironic_imagedeploy.engine import report as _report
 from ironic_imagedeploy.engine import stream
 from ironic_imagedeploy.engine.targets import base as targets
-from ironic_imagedeploy.engine.targets import file
 from ironic_imagedeploy.engine import verify
 
 #: What is computed for the report when nothing is expected.
@@ -101,7 +100,7 @@ def check_fit(inspection: _inspection.Inspection, target: targets.Target,
     :raises ImageRefused: when it is too large for any reason but that.
     """
     if size > target.size:
-        if _is_new(target):
+        if target.created:
             raise exceptions.ImageRefused(
                 inspection.source.name, [_bomb(inspection, target, size)])
         raise exceptions.TargetTooSmall(
@@ -147,11 +146,6 @@ def _all_or_nothing(target: targets.Target) -> Iterator[None]:
         raise
 
 
-def _is_new(target: targets.Target) -> bool:
-    """Whether nothing but the image says how large the target is."""
-    return isinstance(target, file.FileTarget) and target.created
-
-
 def _bomb(inspection: _inspection.Inspection, target: targets.Target,
           size: int) -> findings.Finding:
     return findings.Finding(
@@ -182,8 +176,7 @@ class _Growth:
         self._meter.total = size
         if self._held:
             self._held.settle(size)
-        if isinstance(self._target, file.FileTarget):
-            self._target.settle(size)
+        self._target.settle(size)
 
 
 class _Disk:

@@ -36,6 +36,8 @@ class Target(abc.ABC):
     :ivar sector_size: of its logical sectors.
     :ivar fixed_sectors: whether that size is the disk's own, so that an
         image must have been made for it.
+    :ivar created: a file that did not exist: nothing but the image says how
+        large it becomes.
     :ivar zeroes_written: bytes of zeroes that had to be written, since the
         target has no faster way.
     """
@@ -44,6 +46,7 @@ class Target(abc.ABC):
     size: int
     sector_size: int
     fixed_sectors: typing.ClassVar[bool] = True
+    created: bool = False
     zeroes_written: int = 0
 
     def __init__(self) -> None:
@@ -114,6 +117,13 @@ class Target(abc.ABC):
             raise self.failed('read', start + done, OSError(
                 errno.EIO, 'end of the target'))
         return view[offset - start:offset - start + length]
+
+    def settle(self, size: int) -> None:
+        """The image has that many bytes after all; a new file adapts.
+
+        :raises TargetError: when it cannot.
+        """
+        return
 
     def wipe_ends(self) -> None:
         """Zero the first and the last MiB: nothing boots from here on."""

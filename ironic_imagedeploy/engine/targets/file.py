@@ -36,7 +36,6 @@ class FileTarget(base.Target):
 
     :param path: of the file.
     :param create_size: bytes of the disk when the file does not exist yet.
-    :ivar created: it did not exist.
     """
 
     sector_size = 512
@@ -46,7 +45,6 @@ class FileTarget(base.Target):
         super().__init__()
         self.path = path
         self._punch = True
-        self.created = False
         try:
             self._open(create_size)
         except OSError as error:
@@ -68,10 +66,6 @@ class FileTarget(base.Target):
             self._abandon()
 
     def settle(self, size: int) -> None:
-        """A new file has that many bytes after all.
-
-        :raises TargetError: when it cannot.
-        """
         if not self.created:
             return
         try:

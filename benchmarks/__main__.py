@@ -37,7 +37,8 @@ _UNITS = {'M': MIB, 'G': 1024 * MIB}
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, _terminate)
     options = _options()
     machine = _machine(options)
     built = images.prepare(options.cache_dir, options.size, options.image)
@@ -58,6 +59,13 @@ def main() -> int:
         return 1
     return 0 if all(row.identical is not False
                     for result in measured for row in result.rows) else 1
+
+
+def _terminate(*_: object) -> None:
+    """Once: what is left is cleaned up in peace."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(143)
 
 
 class Race:

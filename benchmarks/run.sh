@@ -47,10 +47,24 @@ detach() {
     done
 }
 
+# A killed writer holds the disk until its last request is done.
+patiently() {
+    local try
+    for try in {1..120}; do
+        "$@" 2>/dev/null && return 0
+        sleep 0.5
+    done
+    "$@"
+}
+
 unmount() {
     if mountpoint -q "$1"; then
-        umount "$1" || umount --lazy "$1"
+        patiently umount "$1"
     fi
+}
+
+remove_zram() {
+    cat "$state/zram" >/sys/class/zram-control/hot_remove
 }
 
 # The web server and the copiers end with the benchmark; the loop devices
@@ -65,7 +79,7 @@ clean_up() {
     detach "$state/thin/disk"
     unmount "$state/thin"
     if [ -e "$state/zram" ]; then
-        cat "$state/zram" >/sys/class/zram-control/hot_remove
+        patiently remove_zram
     fi
     unmount "$state"
     rmdir "$state"

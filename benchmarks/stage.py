@@ -132,10 +132,19 @@ class ThinDisk(Disk):
                  error: BaseException | None,
                  trace: types.TracebackType | None) -> None:
         super().__exit__(kind, error, trace)
-        _run('umount', self._mount)
+        self._unmount()
         self._mount.rmdir()
         _ZRAM.joinpath('hot_remove').write_text(self._number.read_text())
         self._number.unlink()
+
+    def _unmount(self) -> None:
+        """A killed writer holds the disk until its last request is done."""
+        for _ in range(120):
+            if not subprocess.run(['umount', '--quiet', self._mount],
+                                  stderr=subprocess.DEVNULL).returncode:
+                return
+            time.sleep(0.5)
+        _run('umount', self._mount)
 
     def soil(self, guest: pathlib.Path) -> None:
         """Garbage where the guest has data, and 64 KiB in every 64 MiB."""

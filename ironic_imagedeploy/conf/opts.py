@@ -53,8 +53,9 @@ OPTS = [
     cfg.IntOpt(
         'workers', default=0, min=0, max=256,
         help='Number of threads in the deploy ramdisk that decode compressed '
-             'clusters. The default, 0, is one for each processor of the '
-             'node; fewer leave more of a small node to the agent.'),
+             'clusters. The default, 0, is two for each processor of the '
+             'node, 16 at most; fewer leave more of a small node to the '
+             'agent.'),
     cfg.BoolOpt(
         'require_agent', default=True,
         help='Whether a deployment fails, before the disk is touched, when '

@@ -100,9 +100,12 @@ class Meter:
         try:
             yield
         finally:
-            seconds = time.monotonic() - began
-            with self._lock:
-                self._seconds[stage] += seconds
+            self.spent(stage, time.monotonic() - began)
+
+    def spent(self, stage: Stage, seconds: float) -> None:
+        """Add seconds, where :meth:`spend` would cost too many of them."""
+        with self._lock:
+            self._seconds[stage] += seconds
 
     @property
     def bottleneck(self) -> str:

@@ -27,6 +27,7 @@ import mmap
 import os
 import queue
 import threading
+import time
 import typing
 
 from ironic_imagedeploy.engine import buffers
@@ -52,7 +53,9 @@ _PACKED_CHUNKS = 4
 _UNPACKED_CHUNKS = 8
 #: Bytes zeroed by one call, so that a stop is not waited for too long.
 _ZERO_STEP = 256 << 20
-_MOST_WORKERS = 8
+#: While one waits for the disk another decodes.
+_WORKERS_PER_PROCESSOR = 2
+_MOST_WORKERS = 16
 
 Job = list[pieces.Piece]
 
@@ -76,7 +79,8 @@ class Stream:
     :param algorithm: of the checksum of the stored bytes.
     :param meter: counts; it also calls back now and then, from the thread
         that calls :meth:`run`.
-    :param workers: threads that decode and write; None: one a processor.
+    :param workers: threads that decode and write; None: two a
+        processor.
     :param growth: learns the size of a disk in a compressed file, which
         needs one.
     """
@@ -89,7 +93,8 @@ class Stream:
         self._testimony = testimony
         self._sink = sink
         self._meter = meter
-        self._workers = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
+        self._workers = workers or min(
+            _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1), _MOST_WORKERS)
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
         self._cutter: pieces.Cutter | pieces.Unpacker
         self._prepare(growth)
@@ -256,15 +261,18 @@ class Stream:
             self._room.release()
 
     def _write(self, job: Job, gather: '_Gather') -> None:
+        seconds = 0.0
         for piece in job:
             stored = piece.stored()
             if piece.extent.kind is _extent.ExtentKind.DATA:
                 gather.put(piece.start, stored)
                 continue
-            with self._meter.spend(Stage.DECODE):
-                decoded = self._image.decode(piece.extent, stored)
+            began = time.monotonic()
+            decoded = self._image.decode(piece.extent, stored)
+            seconds += time.monotonic() - began
             gather.put(piece.start, memoryview(decoded))
         gather.flush()
+        self._meter.spent(Stage.DECODE, seconds)
 
 
 def _small_pool(count: int) -> buffers.BufferPool:

@@ -42,7 +42,7 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     :param read_back: compare the target with what was written: ``none``,
         ``sample`` (one write of 16) or ``full``.
     :param progress: called about twice a second, by this thread.
-    :param workers: threads that decode and write; one a processor by
+    :param workers: threads that decode and write; two a processor by
         default.
     :raises ImageRefused: when the image was not accepted.
     :raises SourceError: when its bytes cannot be had.

@@ -83,7 +83,8 @@ class DiskTest(TargetTestCase):
         disk = self.disk(SIZE)
         images.partition(pathlib.Path(disk.device), 'dos',
                          'start=2048, size=16384\n')
-        base.run('partx', '-a', disk.device)
+        # A loop device keeps the partitions of its last user.
+        base.run('partx', '-u', disk.device)
         self.addCleanup(base.run, 'partx', '-d', disk.device)
         base.run('mke2fs', '-q', '-t', 'ext4', f'{disk.device}p1')
         place = self.mount(f'{disk.device}p1')

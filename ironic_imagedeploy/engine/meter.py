@@ -70,7 +70,7 @@ class Meter:
         self._call = call
         self._phase = ''
         self._phase_total = total
-        self._phase_done = 0
+        self._phase_done = self._phase_first = 0
         self._phase_began = self._told = time.monotonic()
         self.read = 0
         self.written = 0
@@ -125,7 +125,7 @@ class Meter:
         """
         self._phase = phase
         self._phase_total = total
-        self._phase_done = done
+        self._phase_done = self._phase_first = done
         self._phase_began = time.monotonic()
         self.tick()
 
@@ -142,5 +142,6 @@ class Meter:
         if self._call:
             done = min(self._phase_done, self._phase_total)
             seconds = max(self._told - self._phase_began, 1e-9)
-            self._call(Progress(self._phase, done, self._phase_total,
-                                done / seconds, self.bottleneck))
+            rate = max(done - self._phase_first, 0) / seconds
+            self._call(Progress(self._phase, done, self._phase_total, rate,
+                                self.bottleneck))

@@ -72,7 +72,7 @@ class MeterTestCase(unittest.TestCase):
         self.assertEqual([('write', 0, 1000, 0.0)],
                          [progress[:4] for progress in self.told])
         self.meter.enter('finish', 1000, done=1000)
-        self.assertEqual('finish', self.told[-1].phase)
+        self.assertEqual(('finish', 1000, 1000, 0.0), self.told[-1][:4])
 
     def test_nobody_need_listen(self) -> None:
         quiet = meter.Meter(1000)

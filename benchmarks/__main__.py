@@ -13,6 +13,7 @@
 """The benchmark; `run.sh` sets up what it needs and starts it."""
 
 import argparse
+from collections.abc import Iterable
 import datetime
 import importlib.metadata
 import json
@@ -26,13 +27,19 @@ import sys
 import typing
 
 from benchmarks import contenders
+from benchmarks import disks
 from benchmarks import images
 from benchmarks import measurement
 from benchmarks import plot
 from benchmarks import results
-from benchmarks import stage
+from benchmarks import server
+from benchmarks import table
 
 MIB = 1 << 20
+_VERSIONS = ('ironic-imagedeploy', 'ironic-python-agent', 'deflate', 'isal',
+             'zstandard', 'backports.zstd')
+#: Exit status of our check.
+_REFUSED = 4
 _UNITS = {'M': MIB, 'G': 1024 * MIB}
 
 
@@ -42,21 +49,19 @@ def main() -> int:
     options = _options()
     machine = _machine(options)
     built = images.prepare(options.cache_dir, options.size, options.image)
-    _touch(options.state_dir, options.size)
+    _touch(options)
     measured = []
-    with stage.WebServer(options.state_dir, options.cache_dir) as server:
+    with server.WebServer(options.state_dir, options.cache_dir) as web:
         for image in built:
-            # Larger ones than the others do not fit into the memory.
-            disk_type = (stage.Disk if image.virtual_size <= options.size
-                         else stage.ThinDisk)
-            with disk_type(options.state_dir, image.virtual_size) as disk:
-                race = Race(image, disk, server, options)
-                if result := race.run():
+            with disks.make(options.state_dir, options.disk,
+                            image.virtual_size, options.size) as disk:
+                if result := Race(image, disk, web, options).run():
                     measured.append(result)
-                    print(results.table([result]), flush=True)
+                    print(table.detail(result), flush=True)
                     _save(options, machine, measured)
     if not measured:
         return 1
+    print('\n'.join(table.summary(measured)))
     return 0 if all(row.identical is not False
                     for result in measured for row in result.rows) else 1
 
@@ -69,68 +74,73 @@ def _terminate(*_: object) -> None:
 
 
 class Race:
-    """Rounds in which each contender runs once, with one image.
+    """Rounds in which the contenders run, with one image.
 
     :param image: which all of them write.
     """
 
-    def __init__(self, image: images.Image, disk: stage.Disk,
-                 server: stage.WebServer, options: argparse.Namespace
+    def __init__(self, image: images.Image, disk: disks.Disk,
+                 web: server.WebServer, options: argparse.Namespace
                  ) -> None:
         self._image = image
         self._disk = disk
-        self._server = server
-        self._rounds = options.rounds
+        self._web = web
+        self._rounds = min(options.rounds, disk.rounds)
         scratch = options.state_dir / 'scratch'
         scratch.mkdir(exist_ok=True)
         self._place = contenders.Place(
-            disk.device, server.url(image.path), scratch)
+            disk.device, web.url(image.path), scratch)
 
     def run(self) -> results.Result | None:
         """The figures; none when we refuse the image."""
         if refusal := self._refusal():
             print(f'{self._image.name}: skipped, {refusal}', flush=True)
             return None
-        result = results.Result(self._image.name, self._image.virtual_size,
-                                self._image.path.stat().st_size)
-        _warm(self._image.path)
-        able = [contender for contender in contenders.ALL
-                if contender.command(self._image, self._place)]
-        for contender in able:
-            result.rows.append(self._first(contender))
-        able, result.rows = _fastest(able, result.rows)
-        for number in range(1, self._rounds):
-            # Nobody is always the one who comes after the same other.
-            turn = number * 2 % len(able)
-            for index in [*range(turn, len(able)), *range(turn)]:
-                result.rows[index].runs.append(self._measure(able[index]))
+        able = {contender.name: contender for contender in contenders.ALL
+                if contender.command(self._image, self._place)}
+        result = results.Result(
+            self._image.name, self._image.virtual_size,
+            self._image.path.stat().st_size, self._disk.kind,
+            os.cpu_count() or 1, [
+                results.Row(each.name, each.copies)
+                for each in able.values()])
+        for row in result.rows:
+            self._measure(able[row.name], row)
+        result.rows = [row for row in result.rows if not _is_slower_variant(
+            able[row.name], row, zip(able.values(), result.rows,
+                                     strict=True))]
+        again = [row for row in result.rows
+                 if able[row.name].pairs or row is result.bound]
+        for _ in range(1, self._rounds):
+            for row in again:
+                self._measure(able[row.name], row)
         return result
 
     def _refusal(self) -> str:
         checked = subprocess.run(
             [pathlib.Path(sys.prefix, 'bin', 'ironic-imagedeploy'), 'check',
              self._image.path], text=True, capture_output=True)
-        return (checked.stdout + checked.stderr).strip() if (
-            checked.returncode) else ''
+        said = (checked.stdout + checked.stderr).strip()
+        if checked.returncode not in (0, _REFUSED):
+            raise measurement.Failed(said)
+        return said if checked.returncode else ''
 
-    def _first(self, contender: contenders.Contender) -> results.Row:
-        """The first run, of which also the bytes count."""
-        row = results.Row(contender.name, contender.copies)
+    def _measure(self, contender: contenders.Contender, row: results.Row
+                 ) -> None:
+        """Run it once more, and look at the disk."""
         self._disk.soil(self._image.guest)
-        sent, asked = self._server.sent, self._disk.asked
-        row.runs.append(self._timed(contender))
-        row.fetched = self._server.sent - sent
-        row.written = row.runs[0].written
-        row.zeroed = max(self._disk.asked - asked - row.written, 0)
-        row.stored = row.runs[0].said.get('stored', 0)
-        if contender.copies:
+        _warm(self._image.path)
+        os.sync()
+        sent, asked = self._web.sent, self._disk.asked
+        run = self._timed(contender)
+        if not row.runs:
+            row.fetched = self._web.sent - sent
+            row.written = run.written
+            row.zeroed = max(self._disk.asked - asked - row.written, 0)
+            row.stored = run.said.get('stored', 0)
+        row.runs.append(run)
+        if contender.copies and row.identical is not False:
             row.identical = self._disk.digest() == self._image.digest
-        return row
-
-    def _measure(self, contender: contenders.Contender
-                 ) -> measurement.Measurement:
-        self._disk.soil(self._image.guest)
-        return self._timed(contender)
 
     def _timed(self, contender: contenders.Contender
                ) -> measurement.Measurement:
@@ -150,18 +160,14 @@ class Race:
         return measured
 
 
-def _fastest(able: list[contenders.Contender], rows: list[results.Row]
-             ) -> tuple[list[contenders.Contender], list[results.Row]]:
-    """Without the slower variants."""
-    kept = []
-    for contender, row in zip(able, rows, strict=True):
-        rivals = [other.seconds for rival, other
-                  in zip(able, rows, strict=True)
-                  if contender.variant_of
-                  and rival.variant_of == contender.variant_of]
-        if not rivals or row.seconds == min(rivals):
-            kept.append((contender, row))
-    return [each for each, _ in kept], [row for _, row in kept]
+def _is_slower_variant(
+        contender: contenders.Contender, row: results.Row,
+        all_rows: Iterable[tuple[contenders.Contender, results.Row]]
+        ) -> bool:
+    """Of several variants only the fastest stays."""
+    return contender.variant_of is not None and any(
+        other.seconds < row.seconds for rival, other in all_rows
+        if rival.variant_of == contender.variant_of)
 
 
 def _warm(path: pathlib.Path) -> None:
@@ -172,11 +178,12 @@ def _warm(path: pathlib.Path) -> None:
             pass
 
 
-def _touch(folder: pathlib.Path, size: int) -> None:
+def _touch(options: argparse.Namespace) -> None:
     """Use the memory once: the first time costs a virtual machine more."""
-    path = folder / 'touch'
+    path = options.state_dir / 'touch'
     with path.open('wb', buffering=0) as file:
-        for _ in range(size * 2 // (4 * MIB)):
+        for _ in range(options.size * (1 if options.disk else 2)
+                       // (4 * MIB)):
             file.write(bytes(4 * MIB))
     path.unlink()
 
@@ -192,11 +199,18 @@ def _machine(options: argparse.Namespace) -> dict[str, typing.Any]:
         'processors': os.cpu_count(), 'memory': memory,
         'kernel': platform.release(), 'size': options.size,
         'rounds': options.rounds, 'load_before': os.getloadavg()[0],
-        'versions': {name: importlib.metadata.version(name) for name in (
-            'ironic-imagedeploy', 'ironic-python-agent', 'isal')},
+        'versions': {name: version for name in _VERSIONS
+                     if (version := _version(name))},
         'qemu-img': subprocess.run(
             ['qemu-img', '--version'], text=True, check=True,
             stdout=subprocess.PIPE).stdout.splitlines()[0]}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _save(options: argparse.Namespace, machine: dict[str, typing.Any],
@@ -208,25 +222,31 @@ def _save(options: argparse.Namespace, machine: dict[str, typing.Any],
     (folder / 'results.json').write_text(json.dumps(
         {'machine': machine, 'results': [
             result.to_dict() for result in measured]}, indent=1) + '\n')
-    (folder / 'results.txt').write_text(results.table(measured))
-    (folder / 'results.svg').write_text(plot.svg(measured))
+    (folder / 'results.txt').write_text(table.whole(machine, measured))
+    (folder / 'results.svg').write_text(plot.svg(machine, measured))
     print(f'{folder}/results.json, .txt, .svg', file=sys.stderr)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='benchmarks/run.sh', description='Measure how fast images get '
-        'onto a disk. All of it stays on this machine, in memory.')
+        'onto a disk. All of it stays on this machine.')
     parser.add_argument('--state-dir', type=pathlib.Path, required=True,
                         help=argparse.SUPPRESS)
     parser.add_argument('--cache-dir', type=pathlib.Path, required=True,
                         help=argparse.SUPPRESS)
     parser.add_argument(
         '--size', type=_size, default=8 << 30, metavar='SIZE',
-        help='of the disk in the images, as 512M or 8G; takes up to three '
-        'times as much memory (default: 8G)')
-    parser.add_argument('--rounds', type=int, default=3, metavar='N',
-                        help='runs of each (default: 3)')
+        help='of the disk in the images, as 512M or 8G (default: 8G)')
+    parser.add_argument(
+        '--disk', default='', metavar='memory|FOLDER',
+        help='where the disk is: a file in that folder, which takes SIZE '
+        'and direct I/O, and should be on a real disk (default: the cache); '
+        'or in memory, of which that takes up to three times SIZE, not two')
+    parser.add_argument(
+        '--rounds', type=int, default=3, metavar='N',
+        help="pairs of runs, ours and that of Ironic's node code "
+        '(default: 3)')
     parser.add_argument(
         '--image', action='append', choices=images.NAMES,
         help='only this image; may be repeated')
@@ -235,6 +255,8 @@ def _options() -> argparse.Namespace:
         help='for the results (default: beside the images, in the cache)')
     options = parser.parse_args()
     options.image = options.image or list(images.NAMES)
+    options.disk = None if options.disk == 'memory' else pathlib.Path(
+        options.disk or options.cache_dir)
     return options
 
 

@@ -75,8 +75,10 @@ clean_up() {
         kill -TERM "$benchmark" 2>/dev/null || true
         wait "$benchmark" 2>/dev/null || true
     fi
-    detach "$state/disk"
-    detach "$state/thin/disk"
+    if [ -h "$state/disk" ]; then
+        detach "$state/disk"
+        rm -f "$(readlink "$state/disk")"
+    fi
     unmount "$state/thin"
     if [ -e "$state/zram" ]; then
         patiently remove_zram
@@ -90,7 +92,6 @@ trap 'echo "terminated" >&2; exit 143' TERM
 
 modprobe --quiet zram || true
 mount -t tmpfs -o size=90%,mode=700 benchmark "$state"
-cd "$CHECKOUT"
 export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 python -m benchmarks --state-dir "$state" \

@@ -12,18 +12,29 @@
 
 """Decoders of single compressed clusters, with bounded output.
 
-The faster codecs come with the ``fast`` extra: isal instead of zlib, and
-zstd, for which Python before 3.14 has no module of its own.
+The faster codecs come with the ``fast`` extra: libdeflate and isal instead of
+zlib, and zstd, for which Python before 3.14 has no module of its own. The
+fastest ones take only what is usual; what they refuse is decoded again by
+the others, whose verdict counts.
 """
 
+from array import array
 from collections.abc import Callable
+from collections.abc import Sequence
+import itertools
 import lzma
 import sys
 import typing
 import zlib
 
+_deflate: typing.Any
 _zlib: typing.Any
+_zstandard: typing.Any
 _zstd: typing.Any
+try:
+    import deflate as _deflate
+except ImportError:
+    _deflate = None
 try:
     from isal import isal_zlib as _zlib
 except ImportError:
@@ -35,11 +46,17 @@ try:
         from backports import zstd as _zstd
 except ImportError:
     _zstd = None
+try:
+    import zstandard as _zstandard
+except ImportError:
+    _zstandard = None
 
 #: Bytes for the dictionary of xz at most: that of ``xz -9``; and for the
 #: window of zstd, which comes with buffers: that of ``zstd --ultra -20``.
 XZ_DICTIONARY = 64 << 20
 ZSTD_WINDOW = 32 << 20
+#: The same for a single cluster: that of ``zstd -19``.
+CLUSTER_WINDOW = 8 << 20
 _GZIP = b'\x1f\x8b'
 #: Bytes of a gzip header that are waited for.
 _MOST_HEADER = 1 << 20
@@ -50,7 +67,8 @@ _XZ_EXTRA = 1 << 20
 _FRAMES = 256
 
 Stored = bytes | bytearray | memoryview
-Decoder = Callable[[Stored, int], bytes]
+Decoded = bytes | bytearray | memoryview
+Decoder = Callable[[Stored, int], Decoded]
 
 
 class DecodeError(Exception):
@@ -62,13 +80,21 @@ PART_ERRORS: tuple[type[Exception], ...] = (
     DecodeError, zlib.error, _zlib.error, lzma.LZMAError, OSError,
     *((_zstd.ZstdError,) if _zstd else ()))
 
-def inflate(stored: Stored, size: int) -> bytes:
+def inflate(stored: Stored, size: int) -> Decoded:
     """Decode a raw deflate stream (RFC 1951).
 
     :param stored: the stream; bytes after its end are ignored.
     :param size: bytes that it must decode to; more are not decoded.
     :raises DecodeError: when it is damaged or decodes to less.
     """
+    if _deflate:
+        try:
+            decoded: Decoded = _deflate.deflate_decompress(stored, size)
+        except _deflate.DeflateError:
+            pass
+        else:
+            if len(decoded) == size:
+                return decoded
     decoded = _inflate(stored, size, -zlib.MAX_WBITS)
     if len(decoded) != size:
         raise DecodeError(f'the stream ends after {len(decoded)} bytes')
@@ -101,7 +127,7 @@ def unzstd(stored: Stored, size: int) -> bytes:
     """
     decoded: bytes = b''
     for _ in range(_FRAMES):
-        decoder = _zstd.ZstdDecompressor()
+        decoder = _zstd_decoder(CLUSTER_WINDOW)
         try:
             part = decoder.decompress(stored, size - len(decoded))
         except _zstd.ZstdError as error:
@@ -113,6 +139,31 @@ def unzstd(stored: Stored, size: int) -> bytes:
         if not decoder.eof or not stored:
             raise DecodeError(f'the stream ends after {len(decoded)} bytes')
     raise DecodeError(f'more than {_FRAMES} frames')
+
+
+def unzstd_frames(clusters: Sequence[Stored], size: int
+                  ) -> list[Decoded] | None:
+    """Decode clusters at once, each as :func:`unzstd` does.
+
+    :param size: bytes that each must decode to.
+    :returns: None when one is not a usual frame, or there is no codec that
+        takes several: :func:`unzstd` tells what it is.
+    """
+    # It divides by the number of clusters.
+    if not clusters or not _zstandard or (
+            'multi_decompress_to_buffer' not in _zstandard.backend_features):
+        return None
+    sizes = array('Q', itertools.repeat(size, len(clusters)))
+    try:
+        # Its decoders do not bound the window.
+        if any(_zstandard.get_frame_parameters(stored).window_size
+               > CLUSTER_WINDOW for stored in clusters):
+            return None
+        decoded = _zstandard.ZstdDecompressor().multi_decompress_to_buffer(
+            list(clusters), decompressed_sizes=sizes.tobytes(), threads=1)
+    except _zstandard.ZstdError:
+        return None
+    return [memoryview(cluster) for cluster in decoded]
 
 
 class GzipMember:
@@ -182,14 +233,17 @@ def xz_stream() -> lzma.LZMADecompressor:
 
 def zstd_frame() -> typing.Any:
     """A decoder of one frame of zstd (RFC 8878)."""
-    return _zstd.ZstdDecompressor(options={
-        _zstd.DecompressionParameter.window_log_max:
-            ZSTD_WINDOW.bit_length() - 1})
+    return _zstd_decoder(ZSTD_WINDOW)
 
 
 def zstd_available() -> bool:
     """Whether this Python can decode zstd."""
     return _zstd is not None
+
+
+def _zstd_decoder(window: int) -> typing.Any:
+    return _zstd.ZstdDecompressor(options={
+        _zstd.DecompressionParameter.window_log_max: window.bit_length() - 1})
 
 
 def _inflate(stored: Stored, limit: int, wbits: int) -> bytes:

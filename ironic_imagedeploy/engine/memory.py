@@ -17,8 +17,7 @@ memoryview compares its items one by one, some 50 times slower than bytes do.
 
 Bytes = bytes | bytearray | memoryview
 
-#: The most zeroes that are wanted at once.
-ZEROES = bytes(1 << 20)
+_ZEROES = bytearray(1 << 20)
 
 
 def equal(left: Bytes, right: Bytes) -> bool:
@@ -30,6 +29,8 @@ def is_zero(view: memoryview) -> bool:
     """Whether there are only zeroes."""
     if not view or view[0] or view[-1]:
         return not view
-    return all(equal(part, ZEROES[:len(part)]) for part in (
-        view[start:start + len(ZEROES)]
-        for start in range(0, len(view), len(ZEROES))))
+    # A bytearray is compared with a buffer as bytes are, without a copy.
+    return all((_ZEROES if len(part) == len(_ZEROES) else
+                _ZEROES[:len(part)]) == part for part in (
+        view[start:start + len(_ZEROES)]
+        for start in range(0, len(view), len(_ZEROES))))

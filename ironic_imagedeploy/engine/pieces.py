@@ -23,8 +23,12 @@ from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.formats import packed
 from ironic_imagedeploy.engine import meter as _meter
 
+#: Bytes of the disk that one job decodes, but for its last cluster.
+_DECODED = 1 << 20
+#: Pieces of one job.
+_PIECES = 256
 #: Extents that may wait for the next chunk at once. Honest files have one or
-#: two; millions on the same bytes would be an attack on the memory.
+#: two; millions on the same bytes would be an attack on the processor.
 _OPEN_LIMIT = 4096
 
 
@@ -33,84 +37,116 @@ class Piece(typing.NamedTuple):
 
     :ivar start: first byte on the disk.
     :ivar extent: what it is a part of; the whole when that is compressed.
-    :ivar parts: the stored bytes: chunks, each with start and end in the
-        file. Every chunk is held until :meth:`release`.
+    :ivar stored: its bytes in the file.
     """
 
     start: int
     extent: _extent.Extent
-    parts: list[tuple[buffers.Chunk, int, int]]
+    stored: memoryview
 
-    def stored(self) -> memoryview:
-        """The stored bytes in one view."""
-        if len(self.parts) == 1:
-            chunk, start, end = self.parts[0]
-            return chunk.view(start, end)
-        return memoryview(b''.join(chunk.view(start, end)
-                                   for chunk, start, end in self.parts))
+
+class Job(typing.NamedTuple):
+    """Pieces that are decoded and written together.
+
+    :ivar chunk: holds stored bytes, until :meth:`release`.
+    """
+
+    pieces: list[Piece]
+    chunk: buffers.Chunk
 
     def release(self) -> None:
-        """Its bytes are not needed any more."""
-        for chunk, _, _ in self.parts:
-            chunk.release()
+        """The stored bytes are not needed any more."""
+        self.chunk.release()
 
 
 class Cutter:
     """Cuts the stream of the file into pieces for the disk.
 
     Uncompressed extents are cut where a chunk ends; compressed ones wait
-    for their last byte.
-
-    :cvar batch: pieces that may wait for each other.
+    for their last byte, and what there is of them is copied.
     """
-
-    batch: typing.ClassVar[int] = 32
 
     def __init__(self, image: base.Image) -> None:
         self._image = image
         self._ahead = image.by_source()
         self._next = next(self._ahead, None)
-        self._open: list[Piece] = []
+        self._open: list[_extent.Extent] = []
+        # The last bytes of the file so far, from where the first of the open
+        # extents begins.
+        self._tail = b''
 
-    def cut(self, chunk: buffers.Chunk) -> Iterator[Piece]:
+    def cut(self, chunk: buffers.Chunk) -> Iterator[Job]:
         """The pieces that are complete with this chunk."""
-        waiting, self._open = self._open, []
-        for piece in waiting:
-            yield from self._advance(piece, chunk)
-        while self._next and self._next.source_offset < chunk.end:
-            piece = Piece(self._next.start, self._next, [])
-            self._next = next(self._ahead, None)
-            yield from self._advance(piece, chunk)
+        pieces: list[Piece] = []
+        decoded = 0
+        for piece in self._pieces(chunk):
+            pieces.append(piece)
+            if piece.extent.kind is _extent.ExtentKind.COMPRESSED:
+                decoded += piece.extent.length
+            if decoded >= _DECODED or len(pieces) == _PIECES:
+                yield self._job(pieces, chunk)
+                pieces, decoded = [], 0
+        if pieces:
+            yield self._job(pieces, chunk)
 
-    def finish(self) -> Iterator[Piece]:
+    def finish(self) -> Iterator[Job]:
         """The pieces that are left at the end of the file: none."""
         return iter(())
 
-    def _advance(self, piece: Piece, chunk: buffers.Chunk
-                 ) -> Iterator[Piece]:
-        extent = piece.extent
-        start = max(extent.source_offset, chunk.position)
-        end = min(extent.source_end, chunk.end)
+    def _job(self, pieces: list[Piece], chunk: buffers.Chunk) -> Job:
         chunk.hold()
-        part = (chunk, start, end)
-        if extent.kind is _extent.ExtentKind.DATA:
-            yield Piece(extent.start + start - extent.source_offset, extent,
-                        [part])
-            if extent.source_end > chunk.end:
-                self._wait(piece, chunk)
-            return
-        piece.parts.append(part)
-        if extent.source_end > chunk.end:
-            self._wait(piece, chunk)
-        else:
-            yield piece
+        return Job(pieces, chunk)
 
-    def _wait(self, piece: Piece, chunk: buffers.Chunk) -> None:
+    def _pieces(self, chunk: buffers.Chunk) -> Iterator[Piece]:
+        position, end = chunk.position, chunk.end
+        waiting, self._open = self._open, []
+        for begun in waiting:
+            if begun.kind is _extent.ExtentKind.DATA:
+                yield self._data(begun, chunk)
+            elif begun.source_end <= end:
+                start = begun.source_offset - position + len(self._tail)
+                yield Piece(begun.start, begun, memoryview(
+                    self._tail[start:]
+                    + chunk.view(position, begun.source_end)))
+            else:
+                self._wait(begun, chunk)
+        extent = self._next
+        while extent and extent.source_offset < end:
+            if extent.kind is _extent.ExtentKind.DATA:
+                yield self._data(extent, chunk)
+            elif extent.source_end <= end:
+                yield Piece(extent.start, extent, chunk.view(
+                    extent.source_offset, extent.source_end))
+            else:
+                self._wait(extent, chunk)
+            extent = next(self._ahead, None)
+        self._next = extent
+        self._keep_tail(chunk)
+
+    def _data(self, extent: _extent.Extent, chunk: buffers.Chunk) -> Piece:
+        start = max(extent.source_offset, chunk.position)
+        if extent.source_end > chunk.end:
+            self._wait(extent, chunk)
+        return Piece(extent.start + start - extent.source_offset, extent,
+                     chunk.view(start, min(extent.source_end, chunk.end)))
+
+    def _wait(self, extent: _extent.Extent, chunk: buffers.Chunk) -> None:
         if len(self._open) >= _OPEN_LIMIT:
             raise self._image.corrupt(
                 f'more than {_OPEN_LIMIT} clusters around byte {chunk.end}',
                 'clusters that do not overlap')
-        self._open.append(piece)
+        self._open.append(extent)
+
+    def _keep_tail(self, chunk: buffers.Chunk) -> None:
+        low = min((extent.source_offset for extent in self._open
+                   if extent.kind is _extent.ExtentKind.COMPRESSED),
+                  default=chunk.end)
+        if low >= chunk.position:
+            self._tail = bytes(chunk.view(low, chunk.end))
+        else:
+            start = low - chunk.position + len(self._tail)
+            self._tail = self._tail[start:] + chunk.view(chunk.position,
+                                                         chunk.end)
 
 
 class Growth(typing.Protocol):
@@ -136,9 +172,6 @@ class Unpacker:
     :param growth: told of the size.
     """
 
-    #: Its pool is small.
-    batch: typing.ClassVar[int] = 1
-
     def __init__(self, image: packed.PackedImage, pool: buffers.BufferPool,
                  growth: Growth, meter: _meter.Meter) -> None:
         self._image = image
@@ -151,7 +184,7 @@ class Unpacker:
         self._size = 0
         image.forget_front()
 
-    def cut(self, chunk: buffers.Chunk) -> Iterator[Piece]:
+    def cut(self, chunk: buffers.Chunk) -> Iterator[Job]:
         """The pieces that are complete with this chunk of the file."""
         stored = self._decoder.decode(chunk.view(chunk.position, chunk.end))
         while unpacked := self._next(stored):
@@ -162,7 +195,7 @@ class Unpacker:
                     self._size - self._full[0].end >= ends.FAR):
                 yield _whole(self._full.popleft())
 
-    def finish(self) -> Iterator[Piece]:
+    def finish(self) -> Iterator[Job]:
         """The pieces that are left at the end of the file."""
         with self._image.explained():
             self._decoder.finish()
@@ -193,8 +226,10 @@ class Unpacker:
         return count
 
 
-def _whole(chunk: buffers.Chunk) -> Piece:
+def _whole(chunk: buffers.Chunk) -> Job:
     """All bytes of a chunk of the disk."""
     extent = _extent.Extent(chunk.position, chunk.length,
                             _extent.ExtentKind.DATA)
-    return Piece(chunk.position, extent, [(chunk, chunk.position, chunk.end)])
+    piece = Piece(chunk.position, extent,
+                  chunk.view(chunk.position, chunk.end))
+    return Job([piece], chunk)

@@ -22,7 +22,6 @@ the interpreter's lock. The first error stops everything.
 from collections.abc import Callable
 from collections.abc import Iterator
 import hashlib
-import itertools
 import mmap
 import os
 import queue
@@ -56,8 +55,6 @@ _ZERO_STEP = 256 << 20
 #: While one waits for the disk another decodes.
 _WORKERS_PER_PROCESSOR = 2
 _MOST_WORKERS = 16
-
-Job = list[pieces.Piece]
 
 
 class Sink(typing.Protocol):
@@ -102,7 +99,7 @@ class Stream:
             queue.SimpleQueue())
         self._to_hash: queue.SimpleQueue[buffers.Chunk | None] = (
             queue.SimpleQueue())
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[pieces.Job | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(_JOBS)
         self._stopped = threading.Event()
         self._error: BaseException | None = None
@@ -224,8 +221,8 @@ class Stream:
             self._submit(self._cutter.finish())
             self._end_of_jobs()
 
-    def _submit(self, ready: Iterator[pieces.Piece]) -> None:
-        while job := list(itertools.islice(ready, self._cutter.batch)):
+    def _submit(self, ready: Iterator[pieces.Job]) -> None:
+        for job in ready:
             self._room.acquire()
             if self._stopped.is_set():
                 raise buffers.Stopped()
@@ -255,22 +252,25 @@ class Stream:
         while job := self._jobs.get():
             if self._stopped.is_set():
                 return
-            self._write(job, gather)
-            for piece in job:
-                piece.release()
+            self._write(job.pieces, gather)
+            job.release()
             self._room.release()
 
-    def _write(self, job: Job, gather: '_Gather') -> None:
+    def _write(self, job: list[pieces.Piece], gather: '_Gather') -> None:
+        compressed = [piece for piece in job
+                      if piece.extent.kind is _extent.ExtentKind.COMPRESSED]
+        decoded = self._image.decode_all(
+            [piece.extent for piece in compressed],
+            [piece.stored for piece in compressed])
         seconds = 0.0
         for piece in job:
-            stored = piece.stored()
             if piece.extent.kind is _extent.ExtentKind.DATA:
-                gather.put(piece.start, stored)
+                gather.put(piece.start, piece.stored)
                 continue
             began = time.monotonic()
-            decoded = self._image.decode(piece.extent, stored)
+            cluster = next(decoded)
             seconds += time.monotonic() - began
-            gather.put(piece.start, memoryview(decoded))
+            gather.put(piece.start, memoryview(cluster))
         gather.flush()
         self._meter.spent(Stage.DECODE, seconds)
 

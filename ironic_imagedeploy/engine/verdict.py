@@ -24,7 +24,7 @@ import dataclasses
 
 from ironic_imagedeploy.engine import boot_programs
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine import extent
+from ironic_imagedeploy.engine import extent_map
 from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine import first_opinion
 from ironic_imagedeploy.engine import formats
@@ -229,11 +229,12 @@ def _open(inspection: Inspection) -> base.Image:
     assert reader is not None
     try:
         return reader(inspection.source)
-    except extent.TooManyExtents:
+    except extent_map.TooManyExtents:
         raise exceptions.ImageRefused(inspection.source.name, [Finding(
             code='too-fragmented',
             message='The image is in too many pieces.',
-            expected=f'{extent.MOST_EXTENTS} pieces at most', found='more',
+            expected=f'a map of {extent_map.MOST_BYTES} bytes at most',
+            found='a larger one',
             fix='Convert it with larger clusters: qemu-img convert -O qcow2 '
                 '-o cluster_size=2M OLD NEW')]) from None
 

@@ -15,11 +15,13 @@
 import abc
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import typing
 
 from ironic_imagedeploy.engine import codecs
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine import extent_map
 from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine.sources import base
 
@@ -57,7 +59,7 @@ class Image(abc.ABC):
         self.source = source
         self.virtual_size = 0
         self.granularity = 512
-        self.map = _extent.ExtentMap()
+        self.map = extent_map.ExtentMap()
         self.findings: list[Finding] = []
 
     @property
@@ -73,12 +75,22 @@ class Image(abc.ABC):
         """The stored extents in the order of the file."""
         return self.map.by_source()
 
-    def decode(self, extent: Extent, stored: codecs.Stored) -> bytes:
+    def decode(self, extent: Extent, stored: codecs.Stored
+               ) -> codecs.Decoded:
         """The bytes of a compressed extent.
 
         :raises ImageRefused: when they cannot be decoded.
         """
         raise NotImplementedError(f'{self.format_name} is not compressed')
+
+    def decode_all(self, extents: Sequence[Extent],
+                   stored: Sequence[codecs.Stored]
+                   ) -> Iterator[codecs.Decoded]:
+        """The bytes of compressed extents, of a few MiB together.
+
+        :raises ImageRefused: when they cannot be decoded.
+        """
+        return map(self.decode, extents, stored)
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the disk, for a look at its partition table."""

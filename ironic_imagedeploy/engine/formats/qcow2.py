@@ -16,10 +16,16 @@ Source of all names and numbers: QEMU's ``docs/interop/qcow2.rst``.
 """
 
 from array import array
+from collections.abc import Iterator
+from collections.abc import Sequence
+import functools
+import itertools
+import operator
 import sys
 
 from ironic_imagedeploy.engine import codecs
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import extent_map
 from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.formats import qcow2_header
 from ironic_imagedeploy.engine.sources import base as sources
@@ -35,6 +41,8 @@ _COMPRESSED = 1 << 62
 _ZERO = 1
 _SECTOR = 512
 _SUBCLUSTERS = 32
+#: Each takes some 100 bytes while the map is made.
+_MOST_TABLES = 256 << 10
 
 
 class Qcow2Image(base.Image):
@@ -50,12 +58,18 @@ class Qcow2Image(base.Image):
         self.has_subclusters = header.extended_l2
         if self.has_subclusters:
             self.granularity //= _SUBCLUSTERS
+        # Clusters of the header and of the tables.
+        self._taken = {0, *range(
+            header.l1_table_offset,
+            header.l1_table_offset + header.l1_entries_needed * 8,
+            header.cluster_size)}
         self._decoder = (codecs.unzstd if header.compression_type
                          else codecs.inflate)
-        self._seen_tables: set[int] = set()
         self._map_clusters()
+        self._taken.clear()
 
-    def decode(self, extent: Extent, stored: codecs.Stored) -> bytes:
+    def decode(self, extent: Extent, stored: codecs.Stored
+               ) -> codecs.Decoded:
         try:
             # A compressed cluster is whole even where the disk ends in it.
             cluster = self._decoder(stored, self._header.cluster_size)
@@ -64,7 +78,16 @@ class Qcow2Image(base.Image):
                 f'the cluster at byte {extent.source_offset} of the file, '
                 f'which gives none: {error}',
                 'clusters that can be decompressed') from error
-        return cluster[:extent.length]
+        return _clip(cluster, extent)
+
+    def decode_all(self, extents: Sequence[Extent],
+                   stored: Sequence[codecs.Stored]
+                   ) -> Iterator[codecs.Decoded]:
+        if self._header.compression_type and (
+                clusters := codecs.unzstd_frames(
+                    stored, self._header.cluster_size)):
+            return map(_clip, clusters, extents)
+        return super().decode_all(extents, stored)
 
     def _map_clusters(self) -> None:
         """Fill the map from the tables ("Cluster mapping")."""
@@ -96,43 +119,37 @@ class Qcow2Image(base.Image):
                                'aligned offsets of level 2 tables')
         if offset:
             # Shared tables would let a tiny file name a huge map.
-            if self._is_table(offset):
+            if offset in self._taken:
                 raise self.corrupt(f'a second use of the cluster at {offset}',
                                    'one level 2 table in a cluster')
-            self._seen_tables.add(offset)
+            if len(self._taken) > _MOST_TABLES:
+                raise extent_map.TooManyExtents()
+            self._taken.add(offset)
             self.check_inside('a level 2 table', offset,
                               self._header.cluster_size)
         return offset
 
     def _map_table(self, stored: bytes) -> None:
-        header = self._header
+        size = self._header.cluster_size
         if stored.count(0) == len(stored):
-            self.append_zero(header.l2_entries * header.cluster_size)
+            self.append_zero(self._header.l2_entries * size)
             return
         words = _words(stored)
-        if header.extended_l2:
-            for entry, bitmap in zip(words[::2], words[1::2],
-                                     strict=True):
+        if self._header.extended_l2:
+            for entry, bitmap in zip(words[::2], words[1::2], strict=True):
                 self._map_subclusters(entry, bitmap)
             return
-        for entry in words:
-            self._map_cluster(entry)
-
-    def _map_cluster(self, entry: int) -> None:
-        length = min(self._header.cluster_size,
-                     self.virtual_size - self.map.end)
-        if length <= 0:
-            return
-        offset = entry & _OFFSET_MASK
-        if entry & _COMPRESSED:
-            self._append_compressed(entry, length)
-        elif entry & _L2_RESERVED or (entry & _ZERO
-                                      and self._header.version < 3):
-            raise self._bad_entry(entry)
-        elif entry & _ZERO or not offset:
-            self.map.append(length, ExtentKind.ZERO)
-        else:
-            self._append_data(offset, length)
+        # Entries behind the end of the disk mean nothing.
+        del words[-(-(self.virtual_size - self.map.end) // size):]
+        for kind, run in itertools.groupby(words, _kind):
+            entries = array('Q', run)
+            match kind:
+                case ExtentKind.ZERO:
+                    self._append_zero(entries)
+                case ExtentKind.DATA:
+                    self._append_data(entries)
+                case _:
+                    self._append_compressed(entries)
 
     def _map_subclusters(self, entry: int, bitmap: int) -> None:
         """A cluster of 32 parts ("Extended L2 Entries")."""
@@ -143,7 +160,7 @@ class Qcow2Image(base.Image):
         if entry & _COMPRESSED:
             if bitmap:
                 raise self._bad_entry(entry)
-            self._append_compressed(entry, length)
+            self._append_compressed(array('Q', [entry]))
             return
         offset = entry & _OFFSET_MASK
         zeroes, allocated = bitmap >> 32, bitmap & 0xffffffff
@@ -154,44 +171,87 @@ class Qcow2Image(base.Image):
         for index in range(-(-length // part)):
             step = min(part, length - index * part)
             if allocated >> index & 1:
-                self._append_data(offset + index * part, step)
+                self._append_range(offset + index * part, step)
             else:
                 self.map.append(step, ExtentKind.ZERO)
 
-    def _append_data(self, offset: int, length: int) -> None:
-        if offset % self.granularity or self._is_table(offset):
+    def _append_zero(self, entries: 'array[int]') -> None:
+        refused = _L2_RESERVED
+        if self._header.version < 3:
+            refused |= _ZERO
+        self._check_bits(entries, refused)
+        self.append_zero(len(entries) * self._header.cluster_size)
+
+    def _append_data(self, entries: 'array[int]') -> None:
+        """("Standard Cluster Descriptor".) Neighbours in the file join."""
+        size = self._header.cluster_size
+        self._check_bits(entries, _L2_RESERVED)
+        offsets = [entry & _OFFSET_MASK for entry in entries]
+        breaks = [index for index, step in enumerate(
+            map(operator.sub, offsets[1:], offsets), 1) if step != size]
+        for first, last in itertools.pairwise([0, *breaks, len(offsets)]):
+            self._append_range(offsets[first], min(
+                (last - first) * size, self.virtual_size - self.map.end))
+
+    def _append_range(self, offset: int, length: int) -> None:
+        size = self._header.cluster_size
+        first = offset - offset % size
+        if offset % self.granularity or not self._taken.isdisjoint(
+                range(first, offset + length, size)):
             raise self.corrupt(f'data at byte {offset}',
                                'data in aligned clusters of its own')
         self.check_inside('data', offset, length)
         self.map.append(length, ExtentKind.DATA, offset, length)
 
-    def _append_compressed(self, entry: int, length: int) -> None:
+    def _append_compressed(self, entries: 'array[int]') -> None:
         """("Compressed Clusters Descriptor")."""
+        self._check_bits(entries, _COPIED)
+        size = self._header.cluster_size
         shift = 62 - (self._header.cluster_bits - 8)
-        offset = entry & ((1 << shift) - 1)
-        sectors = ((entry & (_COMPRESSED - 1)) >> shift) + 1
-        stored = sectors * _SECTOR - offset % _SECTOR
-        if entry & _COPIED:
-            raise self._bad_entry(entry)
-        self.check_inside('a compressed cluster', offset, 1)
+        offsets = array('Q', [entry & ((1 << shift) - 1)
+                              for entry in entries])
+        self.check_inside('a compressed cluster', max(offsets), 1)
         # The last sector of the last cluster need not be whole.
-        stored = min(stored, self.source.size - offset)
-        if self._is_table(offset) or self._is_table(offset + stored - 1):
-            raise self.corrupt(f'compressed data at byte {offset}',
-                               'data in clusters of its own')
-        self.map.append(length, ExtentKind.COMPRESSED, offset, stored)
+        ends = [min((offset // _SECTOR + ((entry & (_COMPRESSED - 1))
+                                          >> shift) + 1) * _SECTOR,
+                    self.source.size)
+                for entry, offset in zip(entries, offsets, strict=True)]
+        if not (self._taken.isdisjoint(offset - offset % size
+                                       for offset in offsets)
+                and self._taken.isdisjoint((end - 1) - (end - 1) % size
+                                           for end in ends)):
+            raise self.corrupt(
+                f'compressed data at byte {offsets[0]} or soon after',
+                'data in clusters of its own')
+        stored = array('Q', map(operator.sub, ends, offsets))
+        self.map.extend(size, offsets[:-1], stored[:-1])
+        self.map.append(min(size, self.virtual_size - self.map.end),
+                        ExtentKind.COMPRESSED, offsets[-1], stored[-1])
 
-    def _is_table(self, offset: int) -> bool:
-        """Whether the byte is in a cluster of the header or a table."""
-        header = self._header
-        cluster = offset - offset % header.cluster_size
-        return (not cluster or cluster in self._seen_tables
-                or 0 <= cluster - header.l1_table_offset
-                < header.l1_entries_needed * 8)
+    def _check_bits(self, entries: 'array[int]', refused: int) -> None:
+        if functools.reduce(operator.or_, entries) & refused:
+            raise self._bad_entry(next(entry for entry in entries
+                                       if entry & refused))
 
     def _bad_entry(self, entry: int) -> exceptions.ImageRefused:
         return self.corrupt(f'the level 2 entry {entry:#018x}',
                             'entries without reserved bits')
+
+
+def _kind(entry: int) -> ExtentKind:
+    """What a level 2 entry says."""
+    if entry & _COMPRESSED:
+        return ExtentKind.COMPRESSED
+    if entry & _ZERO or not entry & _OFFSET_MASK:
+        return ExtentKind.ZERO
+    return ExtentKind.DATA
+
+
+def _clip(cluster: codecs.Decoded, extent: Extent) -> codecs.Decoded:
+    """As much of a cluster as is on the disk."""
+    if len(cluster) == extent.length:
+        return cluster
+    return cluster[:extent.length]
 
 
 def _words(stored: bytes) -> 'array[int]':

@@ -19,6 +19,8 @@ import unittest
 from unittest import mock
 import zlib
 
+import zstandard
+
 from ironic_imagedeploy.engine import codecs
 from tests.unit.engine import qcow2_builder as qcow2
 
@@ -36,7 +38,7 @@ def without(*packages: str) -> typing.Any:
 
 
 class InflateTestCase(unittest.TestCase):
-    """With isal, where that is installed."""
+    """With libdeflate, and isal for what that refuses."""
 
     codecs: typing.Any = codecs
 
@@ -116,10 +118,20 @@ class InflateTestCase(unittest.TestCase):
                 pass
 
 
+class IsalTestCase(InflateTestCase):
+    """With isal alone."""
+
+    codecs = without('deflate')
+
+    def test_libdeflate_is_not_used(self) -> None:
+        self.assertIsNone(self.codecs._deflate)
+
+
 class PlainInflateTestCase(InflateTestCase):
     """With zlib alone."""
 
-    codecs = without('isal', 'backports', 'compression')
+    codecs = without('deflate', 'isal', 'backports', 'compression',
+                     'zstandard')
 
     def test_isal_is_not_used(self) -> None:
         self.assertIs(zlib, self.codecs._zlib)
@@ -199,6 +211,52 @@ class ZstdTestCase(unittest.TestCase):
         began = time.monotonic()
         self.assert_not_decoded(frame * ((1 << 20) // len(frame)))
         self.assertLess(time.monotonic() - began, 2)
+
+
+    def test_a_large_window_is_refused(self) -> None:
+        """It would take that much memory in each thread."""
+        packer = zstandard.ZstdCompressor(
+            compression_params=zstandard.ZstdCompressionParameters.from_level(
+                3, window_log=27)).compressobj()
+        stored = packer.compress(self.content) + packer.flush()
+        self.assert_not_decoded(stored)
+        self.assertIsNone(codecs.unzstd_frames([stored], SIZE))
+
+
+class FramesTestCase(unittest.TestCase):
+    """Clusters that are decoded together."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dice = random.Random(9)
+        self.content = qcow2.text(self.dice, SIZE)
+
+    def together(self, *stored: typing.Any) -> list[bytes] | None:
+        decoded = codecs.unzstd_frames(stored, SIZE)
+        return decoded and list(map(bytes, decoded))
+
+    def test_several(self) -> None:
+        contents = [qcow2.text(self.dice, SIZE) for _ in range(40)]
+        self.assertEqual(contents, self.together(*[
+            memoryview(qcow2.zstd.compress(content) + b'and more')
+            for content in contents]))
+
+    def test_what_only_the_other_decoder_takes(self) -> None:
+        usual = qcow2.zstd.compress(self.content)
+        for name, unusual in (
+                ('two frames', qcow2.zstd_frames(self.content, 2)),
+                ('too much', qcow2.zstd.compress(self.content + b'1')),
+                ('too little', qcow2.zstd.compress(self.content[:-1])),
+                ('damaged', usual[:-1]), ('nothing', b''),
+                ('no frame', b'no frame of zstd')):
+            with self.subTest(name):
+                self.assertIsNone(self.together(usual, unusual))
+        self.assertIsNone(self.together())
+
+    def test_without_the_codec(self) -> None:
+        plain = without('zstandard')
+        self.assertIsNone(plain.unzstd_frames(
+            [qcow2.zstd.compress(self.content)], SIZE))
 
 
 class AvailabilityTestCase(unittest.TestCase):

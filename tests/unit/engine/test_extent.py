@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import random
 import unittest
 
 from ironic_imagedeploy.engine import extent as _extent
@@ -63,83 +62,3 @@ class ClampTestCase(unittest.TestCase):
         self.assertEqual([], self.clamp(400, 500))
         self.assertEqual([], self.clamp(50, 50))
         self.assertEqual([], self.clamp(60, 50))
-
-
-class ExtentMapTestCase(unittest.TestCase):
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.map = _extent.ExtentMap()
-
-    def test_empty(self) -> None:
-        self.assertEqual((0, 0, [], []), (
-            len(self.map), self.map.end, list(self.map),
-            list(self.map.by_source())))
-        self.assertEqual([], list(self.map.overlapping(0, 100)))
-
-    def test_each_starts_where_the_one_before_ends(self) -> None:
-        self.map.append(10, ZERO)
-        self.map.append(20, DATA, 500, 20)
-        self.map.append(30, COMPRESSED, 600, 7)
-        self.assertEqual(
-            [Extent(0, 10, ZERO), Extent(10, 20, DATA, 500, 20),
-             Extent(30, 30, COMPRESSED, 600, 7)], list(self.map))
-        self.assertEqual(60, self.map.end)
-
-    def test_zeroes_join(self) -> None:
-        self.map.append(10, ZERO)
-        self.map.append(20, ZERO)
-        self.assertEqual([Extent(0, 30, ZERO)], list(self.map))
-
-    def test_data_joins_only_what_it_continues_in_the_file(self) -> None:
-        self.map.append(10, DATA, 500, 10)
-        self.map.append(20, DATA, 510, 20)
-        self.map.append(20, DATA, 510, 20)
-        self.map.append(20, DATA, 490, 20)
-        self.assertEqual(
-            [Extent(0, 30, DATA, 500, 30), Extent(30, 20, DATA, 510, 20),
-             Extent(50, 20, DATA, 490, 20)], list(self.map))
-
-    def test_compressed_extents_never_join(self) -> None:
-        self.map.append(64, COMPRESSED, 500, 10)
-        self.map.append(64, COMPRESSED, 510, 10)
-        self.assertEqual(2, len(self.map))
-
-    def test_offsets_beyond_32_bits(self) -> None:
-        self.map.append(1 << 61, ZERO)
-        self.map.append(1 << 40, DATA, 1 << 55, 1 << 40)
-        self.assertEqual(Extent(1 << 61, 1 << 40, DATA, 1 << 55, 1 << 40),
-                         self.map[1])
-
-    def test_overlapping_finds_what_a_walk_finds(self) -> None:
-        dice = random.Random(1)
-        for _ in range(200):
-            self.map.append(dice.randint(1, 50), dice.choice(list(
-                _extent.ExtentKind)), dice.randrange(1 << 20), 7)
-        for _ in range(500):
-            start = dice.randrange(self.map.end)
-            end = start + dice.randint(1, 200)
-            self.assertEqual(
-                [extent for extent in self.map
-                 if extent.start < end and extent.end > start],
-                list(self.map.overlapping(start, end)))
-
-    def test_overlapping_starts_inside_of_an_extent(self) -> None:
-        self.map.append(100, ZERO)
-        self.assertEqual([Extent(0, 100, ZERO)],
-                         list(self.map.overlapping(99, 100)))
-
-    def test_by_source_is_in_the_order_of_the_file(self) -> None:
-        self.map.append(10, DATA, 900, 10)
-        self.map.append(10, ZERO)
-        self.map.append(10, COMPRESSED, 100, 3)
-        self.map.append(10, DATA, 500, 10)
-        self.assertEqual([100, 500, 900], [
-            extent.source_offset for extent in self.map.by_source()])
-
-    def test_by_source_keeps_the_order_of_the_disk_among_equals(self) -> None:
-        for _ in range(3):
-            self.map.append(10, COMPRESSED, 700, 3)
-        self.map.append(10, COMPRESSED, 600, 3)
-        self.assertEqual([30, 0, 10, 20], [
-            extent.start for extent in self.map.by_source()])

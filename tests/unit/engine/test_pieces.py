@@ -40,6 +40,7 @@ class CutterTestCase(base.EngineTestCase):
         self.image = StatedImage(memory.MemorySource(self.file))
         self.pool = buffers.BufferPool()
         self.taken: list[buffers.Chunk] = []
+        self.jobs: list[int] = []
 
     def add(self, length: int, kind: _extent.ExtentKind, offset: int = 0,
             stored: int = 0) -> None:
@@ -61,10 +62,11 @@ class CutterTestCase(base.EngineTestCase):
         cutter = pieces.Cutter(self.image)
         seen = []
         for chunk in self.chunks():
-            for piece in cutter.cut(chunk):
-                seen.append((piece.start, piece.extent.kind,
-                             bytes(piece.stored())))
-                piece.release()
+            for job in cutter.cut(chunk):
+                self.jobs.append(len(job.pieces))
+                seen.extend((piece.start, piece.extent.kind,
+                             bytes(piece.stored)) for piece in job.pieces)
+                job.release()
             chunk.release()
         return seen
 
@@ -132,6 +134,31 @@ class CutterTestCase(base.EngineTestCase):
             self.file[extent.source_offset:extent.source_end]
             for extent in self.image.extents())
         self.assert_same(wanted, disk)
+        self.assert_all_free()
+
+    def test_a_job_decodes_a_mib(self) -> None:
+        for index in range(40):
+            self.add(64 << 10, COMPRESSED, index * 1000, 1000)
+        self.add(4 << 20, COMPRESSED, 50000, 1000)
+        self.add(4 << 20, COMPRESSED, 51000, 1000)
+        self.cut()
+        self.assertEqual([16, 16, 9, 1], self.jobs)
+        self.assert_all_free()
+
+    def test_a_job_has_a_bounded_number_of_pieces(self) -> None:
+        for index in range(600):
+            self.add(512, DATA, index * 1024, 512)
+        self.cut()
+        self.assertEqual([256, 256, 88], self.jobs)
+
+    def test_clusters_over_several_chunks(self) -> None:
+        for start in (CHUNK - 100, CHUNK - 50, 2 * CHUNK + 7):
+            self.add(4 * CHUNK, COMPRESSED, start, 2 * CHUNK)
+        self.assertEqual(
+            [(index * 4 * CHUNK, COMPRESSED,
+              self.file[start:start + 2 * CHUNK])
+             for index, start in enumerate(
+                (CHUNK - 100, CHUNK - 50, 2 * CHUNK + 7))], self.cut())
         self.assert_all_free()
 
     def test_too_many_clusters_on_the_same_bytes_are_refused(self) -> None:

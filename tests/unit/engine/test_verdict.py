@@ -18,7 +18,7 @@ import unittest.mock
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine import extent
+from ironic_imagedeploy.engine import extent_map
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine import memory
@@ -457,11 +457,10 @@ class FragmentsTestCase(VerdictTestCase):
         for index in range(0, 16, 2):
             builder.data(index, bytes(range(256)) * 256)
         content = builder.build()
-        # Eight clusters of data, each with zeroes behind it.
-        with unittest.mock.patch.object(extent, 'MOST_EXTENTS', 16):
+        with unittest.mock.patch.object(extent_map, '_BLOCK', 4):
             self.assertEqual('accept', self.inspect(content).verdict)
-        with unittest.mock.patch.object(extent, 'MOST_EXTENTS', 15):
-            self.assert_refused('too-fragmented', content)
+            with unittest.mock.patch.object(extent_map, 'MOST_BYTES', 99):
+                self.assert_refused('too-fragmented', content)
 
 
 class CodesTestCase(base.EngineTestCase):

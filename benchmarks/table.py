@@ -19,6 +19,8 @@ import typing
 from benchmarks import results
 
 _GIB = 1 << 30
+#: Load up to which nobody else does much.
+_IDLE = 0.7
 _SUMMARY = '{:<13}{:>9}{:>9}{:>9}{:>14}{:>9}{:>9}{:>14}{:>7}{:>12}'
 _COLUMNS = '  {:<31}{:>9}{:>8}{:>8}{:>8}{:>9}{:>9}{:>9}  {}'
 _HEADING = _COLUMNS.format('', 'seconds', 'ratio', 'peak', 'kept', 'fetched',
@@ -36,8 +38,11 @@ def whole(machine: dict[str, typing.Any], measured: list[results.Result]
         '{0:.4g} GiB disks; pairs: {rounds}; load of the machine: {1:.1f} '
         'before, {2:.1f} at the end'.format(
             machine['size'] / _GIB, machine['load_before'],
-            machine['load_after'], **machine),
-        '', *summary(measured), '']
+            machine['load_after'], **machine)]
+    if machine['load_before'] > _IDLE:
+        lines.append('NOT AN IDLE MACHINE: the figures are no more than a '
+                     'trial')
+    lines += ['', *summary(measured), '']
     return '\n'.join(lines + [detail(result) for result in measured])
 
 

@@ -42,7 +42,8 @@ class ImageDeploy(agent.AgentDeploy):
     def __init__(self) -> None:
         super().__init__()
         opts.register_opts(CONF)
-        hardware.support_everywhere(type(self))
+        if CONF.imagedeploy.extend_hardware_types:
+            hardware.support_everywhere(type(self))
 
     def supports_deploy(self, task: task_manager.TaskManager) -> bool:
         """Whether autodetect may choose this interface for the node.

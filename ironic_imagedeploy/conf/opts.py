@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The options of group [imagedeploy]."""
+"""The options of groups [imagedeploy] and [imagedeploy-redfish]."""
 
 from oslo_config import cfg
 from oslo_config import types
@@ -65,6 +65,30 @@ OPTS = [
              'direct deploy interface, without the promises of imagedeploy: '
              'that eases a migration of ramdisks. Read by ironic-conductor '
              'only.'),
+    cfg.BoolOpt(
+        'extend_hardware_types', default=True,
+        help='Whether every hardware type of Ironic accepts imagedeploy. To '
+             'that end the list of deploy interfaces that all of them '
+             'inherit is extended while ironic-conductor starts, so the '
+             'nodes that exist need no other hardware type. When False, '
+             'only hardware types that name the interface themselves accept '
+             'it: imagedeploy-redfish, imagedeploy-ipmi, and those of '
+             'others. Read by ironic-conductor only.'),
+]
+
+REDFISH_GROUP = cfg.OptGroup(
+    'imagedeploy-redfish', title='The hardware type imagedeploy-redfish',
+    help='Ironic looks for this option in a group with the name of the '
+         'hardware type. All else of Redfish is set in [redfish].')
+
+REDFISH_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'verify_ca', default='${redfish.verify_ca}',
+        help='File or folder of the certificates that the BMC of a node of '
+             'hardware type imagedeploy-redfish is verified with, where '
+             'redfish_verify_ca of its driver_info is missing or True. The '
+             'default is that of [redfish]verify_ca, so that such nodes '
+             'behave as those of hardware type redfish.'),
 ]
 
 
@@ -73,6 +97,11 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTS, group=GROUP.name)
 
 
+def register_redfish_opts(conf: cfg.ConfigOpts) -> None:
+    """Make the options of the hardware type imagedeploy-redfish known."""
+    conf.register_opts(REDFISH_OPTS, group=REDFISH_GROUP.name)
+
+
 def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
     """The options for oslo-config-generator."""
-    return [(GROUP, OPTS)]
+    return [(GROUP, OPTS), (REDFISH_GROUP, REDFISH_OPTS)]

@@ -73,9 +73,11 @@ class TestEntryPoints(unittest.TestCase):
         self.assertNotIn('ironic', loaded)
 
     def test_a_conductor_needs_no_agent(self):
-        loaded = loaded_by('ironic.hardware.interfaces.deploy')
-        self.assertIn('ironic', loaded)
-        self.assertNotIn('ironic_python_agent', loaded)
+        for group in ('ironic.hardware.interfaces.deploy',
+                      'ironic.hardware.types'):
+            loaded = loaded_by(group)
+            self.assertIn('ironic', loaded)
+            self.assertNotIn('ironic_python_agent', loaded)
 
     def test_the_command_line_needs_neither(self):
         loaded = loaded_by('console_scripts')

@@ -40,6 +40,9 @@ RULES = {
         ['ironic_imagedeploy.engine', 'ironic_imagedeploy.cmd.progress'],
         ['ironic', 'ironic_python_agent', 'ironic_imagedeploy.conductor',
          'ironic_imagedeploy.agent']),
+    'cmd/status.py': (
+        ['ironic_imagedeploy.conductor.upgrade_checks'],
+        ['ironic_python_agent', 'ironic_imagedeploy.agent']),
     'engine/transfer.py': (
         ['ironic_imagedeploy.engine.sources',
          'ironic_imagedeploy.engine.formats',

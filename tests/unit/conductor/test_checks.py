@@ -15,6 +15,7 @@ import hashlib
 from oslo_utils import units
 
 from ironic.common import exception
+from ironic.conf import CONF
 
 from ironic_imagedeploy.conductor import checks
 from tests.functional import images
@@ -111,6 +112,8 @@ class TestSources(ChecksTestCase):
         self.assertEqual({'Bearer token'}, self.logins())
 
     def test_login_only_for_permitted_hosts(self):
+        if 'image_server_auth_hosts' not in CONF.deploy:
+            self.skipTest('this Ironic sends a login to every host')
         self.use()
         self.assertEqual({None}, self.logins(
             image_server_auth_hosts=['images.example.com']))

@@ -270,27 +270,3 @@ class TestSupportsDeploy(base.ConductorTestCase):
     def test_an_image_that_glance_does_not_have(self):
         self.use(base.IMAGE_ID)
         self.assertFalse(self.supports())
-
-
-class TestAutodetect(base.ConductorTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.config(enabled_deploy_interfaces=[
-                        'autodetect', 'imagedeploy', 'direct'],
-                    autodetect_deploy_interfaces=['imagedeploy', 'direct'])
-        self.node.deploy_interface = 'autodetect'
-        self.node.save()
-
-    def switched_to(self):
-        with self.task(shared=False) as task:
-            task.driver.deploy.switch_interface(task)
-            return task.node.deploy_interface
-
-    def test_what_it_can_write(self):
-        self.use()
-        self.assertEqual('imagedeploy', self.switched_to())
-
-    def test_what_it_cannot(self):
-        self.use(image_disk_format='iso')
-        self.assertEqual('direct', self.switched_to())

@@ -33,20 +33,21 @@ class TestOptions(unittest.TestCase):
     def test_generator_finds_them(self):
         point, = metadata.entry_points(group='oslo.config.opts',
                                        name='ironic_imagedeploy')
-        (group, options), = point.load()()
-        self.assertEqual('imagedeploy', group.name)
-        self.assertEqual(opts.OPTS, options)
+        self.assertEqual(
+            [('imagedeploy', opts.OPTS),
+             ('imagedeploy-redfish', opts.REDFISH_OPTS)],
+            [(group.name, options) for group, options in point.load()()])
 
     def test_defaults(self):
         group = configured().imagedeploy
         self.assertEqual(
-            (['raw', 'qcow2'], 'none', False, 0, True),
+            (['raw', 'qcow2'], 'none', False, 0, True, True),
             (group.permitted_formats, group.read_back,
              group.insecure_checksums_permitted, group.workers,
-             group.require_agent))
+             group.require_agent, group.extend_hardware_types))
 
     def test_help_gives_the_reason_of_the_default(self):
-        for option in opts.OPTS:
+        for option in opts.OPTS + opts.REDFISH_OPTS:
             self.assertGreater(len(option.help), 100, option.name)
 
     def test_unknown_values(self):

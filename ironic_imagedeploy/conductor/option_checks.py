@@ -1,0 +1,137 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Options that are misspelt, or that contradict each other."""
+
+from collections.abc import Iterator
+import difflib
+import os
+import pathlib
+
+from oslo_config import cfg
+from oslo_upgradecheck import upgradecheck
+
+from ironic_imagedeploy.conf import opts
+
+Code = upgradecheck.Code
+#: How bad it is, and sentences that say what it is and what to do.
+Problem = tuple[upgradecheck.Code, str]
+
+
+def problems(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    """What is wrong with the options that deployments depend on.
+
+    :raises cfg.Error: when a value is not valid.
+    :raises ValueError: the same.
+    """
+    yield from _misspelt(conf)
+    yield from _formats(conf)
+    yield from _checksums(conf)
+    yield from _ramdisks(conf)
+    yield from _download(conf)
+    yield from _without_effect(conf)
+
+
+def _misspelt(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    """oslo.config ignores what it does not know."""
+    for group, options in opts.list_opts():
+        known = {option.dest for option in options}
+        for path in _files(conf):
+            sections: dict[str, dict[str, list[str]]] = {}
+            cfg.ConfigParser(str(path), sections).parse()
+            for name in sections.get(group.name, {}):
+                if name.replace('-', '_') in known:
+                    continue
+                near = difflib.get_close_matches(name, known, n=1)
+                meant = f'is it {near[0]}? ' if near else ''
+                yield (Code.WARNING,
+                       f'{path}: [{group.name}] has no option {name}, and it '
+                       f'is ignored: {meant}Correct or remove it.')
+
+
+def _files(conf: cfg.ConfigOpts) -> Iterator[pathlib.Path]:
+    for name in conf.config_file or ():
+        yield pathlib.Path(name)
+    for name in conf.config_dir or ():
+        yield from sorted(pathlib.Path(name).glob('*.conf'))
+
+
+def _formats(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    permitted = conf.imagedeploy.permitted_formats
+    if not permitted:
+        yield (Code.FAILURE,
+               '[imagedeploy]permitted_formats is empty, so every image is '
+               'refused: name the formats, for instance raw,qcow2.')
+    by_ironic = conf.conductor.permitted_image_formats
+    lacking = [name for name in permitted if name not in by_ironic]
+    if lacking and not conf.conductor.disable_deep_image_inspection:
+        yield (Code.WARNING,
+               f'[imagedeploy]permitted_formats has {", ".join(lacking)}, '
+               'but images that the conductor caches are held against '
+               '[conductor]permitted_image_formats, which has not: add it '
+               'there, or remove it here.')
+
+
+def _checksums(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    if not conf.imagedeploy.insecure_checksums_permitted:
+        return
+    yield (Code.WARNING,
+           '[imagedeploy]insecure_checksums_permitted is True: an image that '
+           'only md5 or sha1 vouches for may have been replaced by another. '
+           'Give the images a sha256 or sha512, then set it to False.')
+    if not conf.agent.allow_md5_checksum:
+        yield (Code.WARNING,
+               'Images with an md5 fail all the same, because '
+               '[agent]allow_md5_checksum is False: set both alike.')
+
+
+def _ramdisks(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    if conf.imagedeploy.require_agent:
+        return
+    read_back = conf.imagedeploy.read_back
+    lost = ('nor reads anything back as [imagedeploy]read_back = '
+            f'{read_back} asks' if read_back != 'none'
+            else 'nor resumes a download')
+    yield (Code.WARNING,
+           '[imagedeploy]require_agent is False: a deploy ramdisk without '
+           'the agent side writes images as direct does; it neither proves '
+           f'them before they are bootable {lost}. Set it to True once all '
+           'deploy ramdisks carry the agent side.')
+
+
+def _download(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    source = conf.agent.image_download_source
+    if source == 'swift':
+        return
+    if not conf.deploy.http_url:
+        yield (Code.FAILURE if source == 'local' else Code.WARNING,
+               f'[agent]image_download_source is {source}, so the conductor '
+               f'serves {"all" if source == "local" else "Glance"} images, '
+               'but [deploy]http_url is not set: set it to the URL of the '
+               'web server that serves [deploy]http_root, or set '
+               '[agent]image_download_source to '
+               f'{"http or " if source == "local" else ""}swift.')
+    elif not os.path.isdir(conf.deploy.http_root):
+        yield (Code.WARNING,
+               f'[deploy]http_root is {conf.deploy.http_root}, which is no '
+               'folder on this machine: make it, and let the web server of '
+               '[deploy]http_url serve it.')
+
+
+def _without_effect(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    """No problem, but an operator may count on it."""
+    set_at = conf.get_location('force_raw_images')
+    if (conf.force_raw_images and set_at
+            and set_at.location.is_user_controlled):
+        yield (Code.SUCCESS,
+               '[DEFAULT]force_raw_images has no effect on imagedeploy, '
+               'which never converts an image.')

@@ -36,16 +36,22 @@ def open_image(node: objects.Node, image: images.Stated) -> engine.Source:
     if image.scheme in ('http', 'https'):
         return _open_web(node, image.href)
     if image.scheme == 'file':
-        try:
-            path = image_service.FileImageService().validate_href(image.href)
-        except exception.ImageRefValidationFailed as error:
-            raise exception.InvalidParameterValue(str(error)) from error
-        return engine.open_source(path)
+        return engine.open_source(_permitted_path(image.href))
     raise exception.InvalidParameterValue(
         f'image_source {engine.redact(image.href)} of node '
         f'{node.uuid}: expected an image of Glance or an http, https or '
         f'file URL, found {image.scheme or "no scheme"!r}. Deploy it with '
         'the deploy interface direct.')
+
+
+def _permitted_path(href: str) -> str:
+    try:
+        return image_service.FileImageService().validate_href(href)
+    except exception.ImageRefValidationFailed as error:
+        raise engine.exceptions.SourceError(
+            href, expected='a file that exists in one of the directories '
+            'of [conductor]file_url_allowed_paths', found=str(error),
+            fix='Move the file there, or permit its directory.') from None
 
 
 def _open_glance(service: image_service.GlanceImageService,

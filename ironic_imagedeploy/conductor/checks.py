@@ -13,44 +13,78 @@
 """Whether an image may be deployed to a node."""
 
 from collections.abc import Iterator
+import contextlib
 
-from oslo_utils import units
+from oslo_log import log
 
 from ironic.common import exception
+from ironic.common import metrics_utils
 from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.drivers.modules import boot_mode_utils
-from ironic.drivers.modules import deploy_utils
 from ironic import objects
 
 from ironic_imagedeploy.conductor import access
+from ironic_imagedeploy.conductor import cache
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import limits
+from ironic_imagedeploy.conductor import metadata
+from ironic_imagedeploy.conductor import record
+from ironic_imagedeploy.conductor import remedies
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy import engine
 
+LOG = log.getLogger(__name__)
+METRICS = metrics_utils.get_metrics_logger(__name__)
 
-def check_image(task: task_manager.TaskManager) -> engine.Inspection:
+
+def check_image(task: task_manager.TaskManager) -> record.Verdict:
     """Look at the image and hold it against its metadata and the node.
 
-    Reads its head and its tables only.
+    Reads its head and its tables only, and not even these of an image that
+    is in the conductor's cache.
 
     :raises InvalidParameterValue: with the reason, when it cannot be read
         or must not be deployed to this node.
     """
     image = images.stated(task)
-    try:
-        with access.open_image(task.node, image) as source:
-            inspection = engine.inspect(source, _expectation(task.node, image))
-        inspection.findings += tuple(_against_node(task.node, image))
-        inspection.raise_if_refused()
-    except engine.exceptions.ImageDeployError as error:
-        # Not 'from error': what is below may name a URL with its secrets.
-        raise exception.InvalidParameterValue(str(error)) from None
-    return inspection
+    with _refusals(task.node, image):
+        return _judge(task.node, image)
+
+
+def accept(task: task_manager.TaskManager, image: images.Stated
+           ) -> cache.Provided:
+    """The image, checked, and fetched when the conductor serves it.
+
+    :raises InvalidParameterValue: with the reason, as :func:`check_image`.
+    :raises IronicException: when it cannot be kept.
+    """
+    node = task.node
+    with _refusals(node, image):
+        if (not image.served_by_conductor(node)
+                or any(metadata.objections(node, image))):
+            return cache.Provided(verdict=_judge(node, image),
+                                  checksum=image.checksum)
+        provided = cache.provide(node, image, _expectation(node, image))
+        _decide(node, image, provided.verdict)
+        return provided
+
+
+def _judge(node: objects.Node, image: images.Stated) -> record.Verdict:
+    expectation = _expectation(node, image)
+    verdict = cache.known(node, image, expectation) or _inspect(
+        node, image, expectation)
+    _decide(node, image, verdict)
+    return verdict
 
 
 def _expectation(node: objects.Node, image: images.Stated
                  ) -> engine.Expectation:
+    """What the bytes of the image must be like.
+
+    It is the same for all nodes of a kind, so that one inspection serves
+    them: the sizes of disks are compared afterwards.
+    """
     options = policy.Policy.from_conf(CONF)
     return engine.Expectation(
         disk_format=image.disk_format,
@@ -60,37 +94,72 @@ def _expectation(node: objects.Node, image: images.Stated
         require_checksum=image.scheme != 'file',
         permit_weak=options.insecure_checksums_permitted,
         permitted=options.permitted_formats,
-        disk_size=_disk_size(node),
         boot_mode=boot_mode_utils.get_boot_mode(node),
         arch=node.properties.get('cpu_arch'),
         has_kernel=image.partition and image.has_kernel)
 
 
-def _against_node(node: objects.Node, image: images.Stated
-                  ) -> Iterator[engine.Finding]:
-    """What the bytes of the image do not show."""
-    if image.partition:
-        yield engine.Finding(
-            code='image-type-unsupported',
-            message='imagedeploy writes whole-disk images.',
-            expected='a whole-disk image', found='a partition image',
-            fix='openstack baremetal node set --deploy-interface direct '
-                f'{node.uuid}')
-    needed = (image.record.get('min_disk') or 0) * units.Gi
-    size = _disk_size(node)
-    if size is not None and needed > size:
-        yield engine.Finding(
-            code='too-large',
-            message='The disk is smaller than the min_disk of the image.',
-            expected=f'a disk of {needed} bytes', found=f'{size} bytes',
-            fix='Use a node with a larger disk, or correct min_disk of the '
-                'image.')
+@METRICS.timer('ImageDeploy.inspect')
+def _inspect(node: objects.Node, image: images.Stated,
+             expectation: engine.Expectation) -> record.Verdict:
+    with access.open_image(node, image) as source:
+        if finding := image.wrong_size(source.size):
+            return record.Verdict(name=image.name, findings=(finding,))
+        try:
+            return record.Verdict.of(engine.inspect(source, expectation))
+        except engine.exceptions.SourceNotSeekable:
+            if not image.served_by_conductor(node):
+                raise
+    LOG.warning('The server of image %s gives no ranges: its tables can be '
+                'checked only once it is in the cache', image.name)
+    return record.Verdict(name=image.name)
 
 
-def _disk_size(node: objects.Node) -> int | None:
-    """The most that the root disk can hold, in bytes, where it is known."""
-    if deploy_utils.get_root_device_for_deploy(node):
-        return None
-    local_gb = int(node.properties.get('local_gb') or 0)
-    # Inspection rounds down and leaves one GiB out.
-    return (local_gb + 2) * units.Gi if local_gb else None
+def _decide(node: objects.Node, image: images.Stated,
+            verdict: record.Verdict) -> None:
+    """Refuse the image if there is a reason; log what is only odd."""
+    for finding in verdict.findings:
+        if finding not in verdict.errors:
+            LOG.warning('Image %s for node %s: %s', image.name, node.uuid,
+                        finding)
+    errors = [remedies.mended(finding, node, image)
+              for finding in verdict.errors]
+    errors += metadata.objections(node, image)
+    limit, size = limits.of_node(node), verdict.virtual_size
+    if limit and size and size > limit.size:
+        errors.append(limit.exceeded(node, 'an image', size))
+    if errors:
+        raise engine.exceptions.ImageRefused(image.name, errors)
+
+
+@contextlib.contextmanager
+def _refusals(node: objects.Node, image: images.Stated) -> Iterator[None]:
+    """Turn the engine's errors into the one that Ironic's users see."""
+    try:
+        yield
+    except engine.exceptions.ImageDeployError as error:
+        # Not 'from error': what is below may name a URL with its secrets.
+        raise exception.InvalidParameterValue(
+            str(_coded(node, image, error))) from None
+
+
+def _coded(node: objects.Node, image: images.Stated,
+           error: engine.exceptions.ImageDeployError
+           ) -> engine.exceptions.ImageRefused:
+    """Every reason has a code, also the ones that no inspection found."""
+    if isinstance(error, engine.exceptions.ImageRefused):
+        return error
+
+    def refused(code: str) -> engine.exceptions.ImageRefused:
+        finding = engine.Finding(
+            code=code, expected=error.expected, found=error.found,
+            message=f'{error.summary[0].upper()}{error.summary[1:]}.',
+            fix=error.fix)
+        return engine.exceptions.ImageRefused(
+            error.subject, [remedies.mended(finding, node, image)])
+
+    if isinstance(error, engine.exceptions.SourceNotFound):
+        return refused('image-not-found')
+    if isinstance(error, engine.exceptions.ChecksumMismatch):
+        return refused('checksum-mismatch')
+    return refused('image-unreadable')

@@ -73,21 +73,25 @@ class ImageDeploy(agent.AgentDeploy):
     @METRICS.timer('ImageDeploy.prepare')
     @task_manager.require_exclusive_lock
     def prepare(self, task: task_manager.TaskManager) -> None:
-        """Check the image, then prepare the node; in this order.
+        """Check and fetch the image, then prepare the node; in this order.
 
         :raises InvalidParameterValue: when the image is refused. Nothing was
             done to the node by then, not even its power state was changed.
         """
         if (task.node.provision_state == states.DEPLOYING
                 and task.driver.storage.should_write_image(task)):
-            inspection = checks.check_image(task)
-            order.give(task, inspection)
+            order.give(task, serving.provide(task))
         super().prepare(task)
 
     def _update_instance_info(self, task: task_manager.TaskManager) -> None:
-        """Called by prepare(): make the image available to the node."""
-        task.node.instance_info = serving.instance_info(task)
-        task.node.save()
+        """Called by prepare(): make the image available to the node.
+
+        At the start of a deployment it is already. Another conductor, which
+        takes the node over while it is being deployed, has yet to do it.
+        """
+        if (task.node.provision_state != states.DEPLOYING
+                and task.driver.storage.should_write_image(task)):
+            serving.provide(task)
 
     @METRICS.timer('ImageDeploy.check_agent')
     @base.deploy_step(priority=85)

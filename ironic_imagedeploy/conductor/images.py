@@ -26,6 +26,8 @@ from ironic.common import image_service
 from ironic.common import images as stock_images
 from ironic.conductor import task_manager
 from ironic.conf import CONF
+from ironic.drivers.modules import deploy_utils
+from ironic import objects
 
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy import engine
@@ -62,6 +64,39 @@ class Stated:
             return 'glance'
         return urllib.parse.urlsplit(self.href).scheme.lower()
 
+    @property
+    def name(self) -> str:
+        """What operators know it by, without secrets."""
+        if self.glance:
+            return f'glance:{service_utils.parse_image_id(self.href)}'
+        return self.path or engine.redact(self.href)
+
+    @property
+    def path(self) -> str | None:
+        """Of a file of the conductor's own."""
+        if self.scheme != 'file':
+            return None
+        return urllib.parse.urlsplit(self.href).path
+
+    def served_by_conductor(self, node: objects.Node) -> bool:
+        """What image_download_source means for it."""
+        download_source = deploy_utils.get_image_download_source(node)
+        if self.glance:
+            return download_source != 'swift'
+        return self.scheme == 'file' or download_source == 'local'
+
+    def wrong_size(self, size: int) -> engine.Finding | None:
+        """The finding for a file of another size than Glance states."""
+        stated = self.record.get('size')
+        if stated in (None, size):
+            return None
+        return engine.Finding(
+            code='truncated',
+            message='The store has another number of bytes than Glance '
+                    'states.',
+            expected=f'{stated} bytes', found=f'{size} bytes',
+            fix='Upload the image again.')
+
 
 def deployable(task: task_manager.TaskManager) -> bool:
     """Whether what is stated about the image lets us write it."""
@@ -87,16 +122,10 @@ def stated(task: task_manager.TaskManager) -> Stated:
     node, info = task.node, task.node.instance_info
     href = info['image_source']
     glance, record = None, _as_of_glance(info)
-    try:
-        if service_utils.is_glance_image(href):
-            glance = image_service.GlanceImageService(context=task.context)
-            record = _with_hash(glance.show(href))
-        checksum = _stated_checksum(href, record)
-    except (exception.IronicException, keystone_exceptions.ClientException,
-            sdk_exceptions.SDKException, ValueError) as error:
-        raise exception.InvalidParameterValue(
-            f'Image {engine.redact(href)} of node {node.uuid}: {error}'
-        ) from error
+    if service_utils.is_glance_image(href):
+        glance = image_service.GlanceImageService(context=task.context)
+        record = _with_hash(_of_glance(glance, href))
+    checksum = _stated_checksum(node, href, record)
     properties = record['properties']
     disk_format = record['disk_format']
     return Stated(
@@ -132,14 +161,60 @@ def _with_hash(record: dict[str, typing.Any]) -> dict[str, typing.Any]:
         for name in ('hash_algo', 'hash_value')}}
 
 
-def _stated_checksum(href: str, record: dict[str, typing.Any]
+def _of_glance(glance: image_service.GlanceImageService, href: str
+               ) -> dict[str, typing.Any]:
+    identifier = service_utils.parse_image_id(href)
+    try:
+        return glance.show(href)
+    except (exception.ImageNotFound, exception.ImageUnacceptable) as error:
+        raise refused(
+            'image-not-found', f'glance:{identifier}',
+            message='Glance has no such image.',
+            expected='an active image of that UUID', found=str(error),
+            fix=f'openstack image show {identifier}') from None
+    except (exception.IronicException, keystone_exceptions.ClientException,
+            sdk_exceptions.SDKException) as error:
+        raise refused(
+            'image-unreadable', f'glance:{identifier}',
+            message='Glance does not tell about the image.',
+            expected='its metadata', found=str(error),
+            fix='Check the options of [glance], and whether openstack image '
+                f'show {identifier} works.') from None
+
+
+def _stated_checksum(node: objects.Node, href: str,
+                     record: dict[str, typing.Any]
                      ) -> engine.Checksum | None:
     algorithm, value = record['os_hash_algo'], record['os_hash_value']
-    bare = record['checksum']
-    if algorithm and value:
-        return engine.Checksum(algorithm, value)
-    if not bare:
-        return None
-    if checksum_utils.is_checksum_url(bare):
-        bare = checksum_utils.get_checksum_from_url(bare, href)
-    return engine.Checksum.parse(bare)
+    stated = record['checksum']
+    try:
+        if algorithm and value:
+            return engine.Checksum(algorithm, value)
+        if not stated:
+            return None
+        if checksum_utils.is_checksum_url(stated):
+            stated = checksum_utils.get_checksum_from_url(stated, href)
+        return engine.Checksum.parse(stated)
+    except ValueError as error:
+        found = str(error)
+    except exception.IronicException as error:
+        # What it says names the whole URL.
+        found = f'{type(error).__name__} for {engine.redact(stated)}'
+    raise refused(
+        'checksum-invalid', engine.redact(href),
+        message='The checksum of the image is none.',
+        expected='a value of sha512 or sha256, or a readable file that has '
+                 'one for the image', found=found,
+        fix='openstack baremetal node set --instance-info '
+            'image_os_hash_algo=sha512 --instance-info '
+            f'image_os_hash_value=SHA512 {node.uuid}')
+
+
+def refused(code: str, name: str, *, message: str, expected: str,
+            found: str, fix: str) -> exception.InvalidParameterValue:
+    """What Ironic's users see of an image that cannot even be described."""
+    return exception.InvalidParameterValue(str(
+        engine.exceptions.ImageRefused(
+            name, [engine.Finding(code=code, message=message,
+                                  expected=expected, found=found,
+                                  fix=fix)])))

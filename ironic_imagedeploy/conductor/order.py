@@ -18,8 +18,8 @@ from ironic.common import exception
 from ironic.conductor import task_manager
 from ironic.conf import CONF
 
+from ironic_imagedeploy.conductor import cache
 from ironic_imagedeploy.conf import policy
-from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
 
@@ -29,17 +29,16 @@ HARDWARE_MANAGER = 'ImageDeployHardwareManager'
 _VERSIONS = 'hardware_manager_version'
 
 
-def give(task: task_manager.TaskManager,
-         inspection: engine.Inspection) -> None:
-    """Write the order for the image that was inspected into the node.
+def give(task: task_manager.TaskManager, provided: cache.Provided) -> None:
+    """Write the order for the image that was accepted into the node.
 
     What an earlier deployment left there is forgotten.
     """
-    checksum = inspection.expectation.checksum
+    checksum = provided.checksum
     node = task.node
     node.set_driver_internal_info(KEY, {
         **policy.Policy.from_conf(CONF).to_dict(),
-        'disk_format': inspection.format,
+        'disk_format': provided.verdict.format,
         'checksum': checksum and f'{checksum.algorithm}:{checksum.value}'})
     # An earlier ramdisk's answer says nothing about the one to come.
     node.del_driver_internal_info(_VERSIONS)

@@ -17,49 +17,44 @@ import typing
 
 from oslo_utils import fileutils
 
-from ironic.common import checksum_utils
 from ironic.common import image_service
 from ironic.common import images as stock_images
 from ironic.conductor import task_manager
 from ironic.conf import CONF
-from ironic.drivers.modules import deploy_utils
 from ironic import objects
 
+from ironic_imagedeploy.conductor import cache
+from ironic_imagedeploy.conductor import checks
 from ironic_imagedeploy.conductor import images
-
-#: For files that come without a checksum.
-ALGORITHM = 'sha256'
+from ironic_imagedeploy.conductor import slots
 
 
-def instance_info(task: task_manager.TaskManager) -> dict[str, typing.Any]:
-    """The instance_info of the node with all that write_image needs.
+def provide(task: task_manager.TaskManager) -> cache.Provided:
+    """Check the image, and fill in all that write_image needs.
 
-    The keys are those that the direct interface fills in. The image is never
-    converted, and may be larger than the memory of the node.
+    The keys of instance_info are those that the direct interface fills in.
+    The image is never converted, and may be larger than the memory of the
+    node.
 
-    :raises IronicException: when the image cannot be fetched or served.
+    :raises InvalidParameterValue: with the reason, when the image is
+        refused.
+    :raises IronicException: when it cannot be kept or served.
     """
-    image = images.stated(task)
-    info = dict(task.node.instance_info)
+    node, image = task.node, images.stated(task)
+    provided = checks.accept(task, image)
+    info = dict(node.instance_info)
     if image.glance:
         info.update(_from_glance(image.record))
     info['image_type'] = stock_images.IMAGE_TYPE_WHOLE_DISK
     if image.disk_format:
         info['image_disk_format'] = image.disk_format
-    if _comes_from_conductor(task.node, image):
-        path = _fetch(task, image)
-        if image.checksum is None:
-            info['image_os_hash_algo'] = ALGORITHM
-            info['image_os_hash_value'] = (
-                checksum_utils.compute_image_checksum(path, ALGORITHM))
-        info['image_url'] = _publish(task.node, path)
-    elif image.glance:
-        url = image.glance.swift_temp_url(image.record)
-        image_service.HttpImageService().validate_href(url, secret=True)
-        info['image_url'] = url
-    else:
-        info['image_url'] = image.href
-    return info
+    if image.checksum is None and provided.checksum:
+        info['image_os_hash_algo'] = provided.checksum.algorithm
+        info['image_os_hash_value'] = provided.checksum.value
+    info['image_url'] = _url(node, image)
+    node.instance_info = info
+    node.save()
+    return provided
 
 
 def _from_glance(record: dict[str, typing.Any]) -> dict[str, typing.Any]:
@@ -71,23 +66,15 @@ def _from_glance(record: dict[str, typing.Any]) -> dict[str, typing.Any]:
             'image_properties': record['properties']}
 
 
-def _comes_from_conductor(node: objects.Node, image: images.Stated) -> bool:
-    """What image_download_source means for this image."""
-    download_source = deploy_utils.get_image_download_source(node)
-    if image.glance:
-        return download_source != 'swift'
-    return image.scheme == 'file' or download_source == 'local'
-
-
-def _fetch(task: task_manager.TaskManager, image: images.Stated) -> str:
-    """Path of the image in the conductor's cache."""
-    checksum = image.checksum
-    _, path, _ = deploy_utils.cache_instance_image(
-        task.context, task.node, force_raw=False,
-        expected_format=image.disk_format,
-        expected_checksum=checksum and checksum.value,
-        expected_checksum_algo=checksum and checksum.algorithm)
-    return path
+def _url(node: objects.Node, image: images.Stated) -> str:
+    """Where the node gets the image."""
+    if image.served_by_conductor(node):
+        return _publish(node, slots.instance_file(node))
+    if not image.glance:
+        return image.href
+    url = image.glance.swift_temp_url(image.record)
+    image_service.HttpImageService().validate_href(url, secret=True)
+    return url
 
 
 def _publish(node: objects.Node, path: str) -> str:

@@ -56,6 +56,15 @@ OPTS = [
              'clusters. The default, 0, is two for each processor of the '
              'node, 16 at most; fewer leave more of a small node to the '
              'agent.'),
+    cfg.IntOpt(
+        'cache_recheck_interval', default=3600, min=0,
+        help='Seconds after which an image in the cache of the conductor is '
+             'read and hashed again before it is given to another node. In '
+             'between, its size and the time of its last change show that '
+             'nobody wrote to it. The default finds damage by the disk '
+             'itself within an hour, at the price of one reading; 0 reads '
+             'the image for every node. The node verifies the checksum in '
+             'any case. Read by ironic-conductor only.'),
     cfg.BoolOpt(
         'require_agent', default=True,
         help='Whether a deployment fails, before the disk is touched, when '

@@ -138,7 +138,8 @@ class TestDeployment(base.ConductorTestCase):
         self.use()
         node = self.deploy()
         self.assertEqual(states.DEPLOYFAIL, node.provision_state)
-        self.assertIn('the image was not found', node.last_error)
+        self.assertIn('image-not-found: The image was not found',
+                      node.last_error)
         self.set_power.assert_not_called()
 
     def test_node_boots_the_ramdisk_with_its_order(self):

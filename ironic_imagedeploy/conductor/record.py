@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is known about an image, and kept beside its file."""
+
+import dataclasses
+import json
+import os
+import typing
+
+from oslo_utils import fileutils
+
+from ironic_imagedeploy import engine
+
+_MOST_VERDICTS = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What an inspection said, in values that can be kept.
+
+    :ivar name: of the image, without secrets.
+    :ivar format: by signature.
+    :ivar virtual_size: bytes of the disk in it; None when not known.
+    :ivar findings: errors and warnings.
+    """
+
+    name: str
+    format: str | None = None
+    virtual_size: int | None = None
+    findings: tuple[engine.Finding, ...] = ()
+
+    @classmethod
+    def of(cls, inspection: engine.Inspection) -> 'Verdict':
+        """The verdict of an inspection."""
+        return cls(name=inspection.source.name, format=inspection.format,
+                   virtual_size=inspection.virtual_size,
+                   findings=tuple(inspection.findings))
+
+    @classmethod
+    def from_dict(cls, kept: dict[str, typing.Any]) -> 'Verdict':
+        """The verdict that :meth:`to_dict` gave.
+
+        :raises KeyError, TypeError, ValueError: when it is none.
+        """
+        findings = tuple(engine.Finding(**{
+            **finding, 'severity': engine.Severity(finding['severity'])})
+            for finding in kept['findings'])
+        return cls(**{**kept, 'findings': findings})
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """The verdict as JSON values."""
+        return {'name': self.name, 'format': self.format,
+                'virtual_size': self.virtual_size,
+                'findings': [each.to_dict() for each in self.findings]}
+
+    @property
+    def errors(self) -> tuple[engine.Finding, ...]:
+        """The findings that refuse the image."""
+        return tuple(each for each in self.findings
+                     if each.severity is engine.Severity.ERROR)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Record:
+    """What is known about the bytes of one file.
+
+    :ivar identity: device, inode, size in bytes and time of the last change
+        in nanoseconds, of the file that this is about. Not the time of the
+        inode's change: each hard link alters that.
+    :ivar read_at: when the file was read as a whole, in seconds since 1970.
+    :ivar checksums: algorithm to value of the whole file.
+    :ivar verdicts: inspections by what they depend on beside the bytes.
+    """
+
+    identity: tuple[int, ...]
+    read_at: float
+    checksums: dict[str, str]
+    verdicts: dict[str, Verdict] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str) -> 'Record | None':
+        """The record in a file; None when there is none to believe."""
+        try:
+            with open(path, encoding='utf-8') as file:
+                kept = json.load(file)
+            return cls(
+                identity=tuple(kept['identity']),
+                read_at=float(kept['read_at']),
+                checksums=dict(kept['checksums']),
+                verdicts={key: Verdict.from_dict(value)
+                          for key, value in kept['verdicts'].items()})
+        except (OSError, AttributeError, KeyError, TypeError, ValueError):
+            return None
+
+    def save(self, path: str, part: str) -> None:
+        """Keep the record in a file, at once or not at all.
+
+        :param path: the file.
+        :param part: a file beside it to write first.
+        """
+        for key in list(self.verdicts)[:-_MOST_VERDICTS]:
+            del self.verdicts[key]
+        kept = {'identity': list(self.identity), 'read_at': self.read_at,
+                'checksums': self.checksums,
+                'verdicts': {key: value.to_dict()
+                             for key, value in self.verdicts.items()}}
+        with fileutils.remove_path_on_error(part):
+            with open(part, 'w', encoding='utf-8') as file:
+                json.dump(kept, file)
+            os.replace(part, path)
+
+    def is_about(self, path: str) -> bool:
+        """Whether the file is the one that was read, as it was then."""
+        return self.identity == identity(path)
+
+
+def identity(path: str) -> tuple[int, ...]:
+    """What changes when somebody writes to a file; empty without one."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def size(path: str) -> int | None:
+    """Bytes in the file; None without one."""
+    return next(iter(identity(path)[2:3]), None)

@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The command that mends what is wrong with an image or its node."""
+
+import dataclasses
+import shlex
+
+from ironic.conf import CONF
+from ironic import objects
+
+from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy import engine
+
+#: The boot mode in which a node could start the image after all.
+_FIRMWARE = {'no-esp': 'bios', 'no-bios-boot': 'uefi'}
+_CHECKSUMS = ('checksum-missing', 'checksum-weak', 'checksum-mismatch')
+
+
+def mended(finding: engine.Finding, node: objects.Node,
+           image: images.Stated) -> engine.Finding:
+    """The finding with the command for this image and node.
+
+    :param finding: of the engine, which knows neither.
+    """
+    return dataclasses.replace(finding, fix=_Mender(node, image).fix(finding))
+
+
+def node_set(node: objects.Node, *options: str) -> str:
+    """The command that sets something of the node."""
+    return ' '.join(['openstack baremetal node set', *options, node.uuid])
+
+
+def image_set(image: images.Stated, *options: str) -> str:
+    """The command that sets something of the image."""
+    return ' '.join(['openstack image set', *options, image.record['id']])
+
+
+def another(node: objects.Node, image: images.Stated,
+            disk_format: str = 'qcow2') -> str:
+    """The commands that give the node another image."""
+    if image.glance:
+        # Glance changes neither data nor format of an active image.
+        return (f'openstack image create --disk-format {disk_format} '
+                '--container-format bare --file FILE NAME, and '
+                + node_set(node, '--instance-info image_source=ID'))
+    if image.path:
+        return node_set(node, '--instance-info image_source=file:///PATH')
+    return node_set(node, '--instance-info image_source=URL',
+                    '--instance-info image_os_hash_algo=sha512',
+                    '--instance-info image_os_hash_value=SHA512')
+
+
+def boot_mode(node: objects.Node, mode: str) -> str:
+    """The command that has the node boot in that mode."""
+    capabilities = node.properties.get('capabilities') or ''
+    kept = [each for each in str(capabilities).split(',')
+            if each and not each.strip().startswith('boot_mode:')]
+    # Users write capabilities, and operators paste this into a shell.
+    return node_set(node, '--property ' + shlex.quote(
+        'capabilities=' + ','.join([*kept, f'boot_mode:{mode}'])))
+
+
+class _Mender:
+
+    def __init__(self, node: objects.Node, image: images.Stated) -> None:
+        self._node = node
+        self._image = image
+
+    def fix(self, finding: engine.Finding) -> str:
+        """The remedy, for one of the engine's findings."""
+        code, found = finding.code, finding.found
+        if code == 'format-mismatch':
+            return self._format(found)
+        if code in _CHECKSUMS and not self._image.glance:
+            return ('State the checksum of the image: '
+                    + self._instance_info('image_os_hash_algo=sha512',
+                                          'image_os_hash_value=SHA512'))
+        if code in _CHECKSUMS:
+            return ('Upload the image again, for which Glance computes its '
+                    'checksum: ' + another(self._node, self._image))
+        if code == 'image-type-mismatch':
+            return self._image_type(found)
+        if code in _FIRMWARE:
+            other = 'BIOS' if code == 'no-bios-boot' else 'UEFI'
+            return (f'Use an image for {other}, or, when the node can: '
+                    + boot_mode(self._node, _FIRMWARE[code]))
+        if code == 'arch-mismatch':
+            return ('Use an image for the processor of the node, or correct '
+                    'what is stated about the node: ' + node_set(
+                        self._node, f'--property cpu_arch={found.split()[0]}'))
+        if code == 'image-unreadable':
+            return finding.fix
+        return f'{finding.fix} Then: {another(self._node, self._image)}'
+
+    def _instance_info(self, *settings: str) -> str:
+        return node_set(self._node, *(f'--instance-info {setting}'
+                                      for setting in settings))
+
+    def _format(self, found: str) -> str:
+        if found not in CONF.imagedeploy.permitted_formats:
+            return ('Use an image in one of the formats '
+                    + ', '.join(CONF.imagedeploy.permitted_formats) + ': '
+                    + another(self._node, self._image))
+        if self._image.glance:
+            return ('Upload it again with its real format: '
+                    + another(self._node, self._image, found))
+        return self._instance_info(f'image_disk_format={found}')
+
+    def _image_type(self, found: str) -> str:
+        info, properties = (self._node.instance_info,
+                            self._image.record['properties'])
+        if found.endswith(' image'):
+            image_type = found.removeprefix('a ').removesuffix(' image')
+            if self._image.glance and not info.get('image_type'):
+                return image_set(self._image,
+                                 f'--property img_type={image_type}')
+            return self._instance_info(f'image_type={image_type}')
+        commands = []
+        if self._image.glance and (properties.get('kernel_id')
+                                   or properties.get('ramdisk_id')):
+            commands.append('openstack image unset --property kernel_id '
+                            '--property ramdisk_id '
+                            + self._image.record['id'])
+        if info.get('kernel') or info.get('ramdisk'):
+            commands.append('openstack baremetal node unset --instance-info '
+                            f'kernel --instance-info ramdisk '
+                            f'{self._node.uuid}')
+        return ', and '.join(commands)

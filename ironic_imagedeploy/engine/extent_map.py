@@ -26,8 +26,8 @@ from ironic_imagedeploy.engine import extent as _extent
 Extent = _extent.Extent
 ExtentKind = _extent.ExtentKind
 
-#: Bytes that the sealed blocks of a map take at most. A cluster takes three
-#: or four when it is compressed, less than one when it is plain or zero.
+#: Bytes that the sealed blocks of a map take at most. A cluster takes two
+#: or three when it is compressed, less than one when it is plain or zero.
 MOST_BYTES = 48 << 20
 #: Extents that are sealed together.
 _BLOCK = 4096
@@ -248,27 +248,27 @@ class _Block(typing.NamedTuple):
     def seal(cls, columns: _Columns) -> '_Block':
         """Pack extents that follow each other on the disk.
 
-        What is usual becomes zero: an extent that is stored behind the one
-        before has no gap.
+        Numbers become small: the gap to the end of what is stored before,
+        and the step to the end of what is stored now.
         """
         stored = [offset for offset, kind in zip(
             columns.offset, columns.kind, strict=True) if kind != _ZERO]
-        ends = map(operator.add, columns.offset, columns.stored)
-        gaps = array('q', map(operator.sub, columns.offset,
-                              itertools.chain((0,), ends)))
+        ends = array('q', map(operator.add, columns.offset, columns.stored))
+        before = array('q', (0, *ends[:-1]))[:len(ends)]
+        gaps = array('q', map(operator.sub, columns.offset, before))
+        steps = array('q', map(operator.sub, ends, before))
         return cls(
             columns.start[0] if columns else 0,
             min(stored, default=0), max(stored, default=-1) + 1,
             zlib.compress(b''.join(map(_planes, (
-                columns.length, columns.kind, gaps, columns.stored))),
-                _LEVEL))
+                columns.length, columns.kind, gaps, steps))), _LEVEL))
 
     def unpack(self) -> _Columns:
         """The extents."""
         packed = zlib.decompress(self.packed)
         columns = _Columns()
-        gaps = array('q')
-        restored = (columns.length, columns.kind, gaps, columns.stored)
+        gaps, steps = array('q'), array('q')
+        restored = (columns.length, columns.kind, gaps, steps)
         count = len(packed) // sum(column.itemsize for column in restored)
         at = 0
         for column in restored:
@@ -277,8 +277,10 @@ class _Block(typing.NamedTuple):
             at = end
         columns.start.extend(itertools.accumulate(
             columns.length[:-1], initial=self.start) if count else ())
-        ends = itertools.accumulate(map(operator.add, gaps, columns.stored))
-        columns.offset.extend(map(operator.sub, ends, columns.stored))
+        ends = array('q', itertools.accumulate(steps))
+        columns.offset.extend(map(operator.add, itertools.chain((0,), ends),
+                                  gaps))
+        columns.stored.extend(map(operator.sub, ends, columns.offset))
         return columns
 
 

@@ -36,6 +36,7 @@ ExtentKind = base.ExtentKind
 _OFFSET_MASK = 0x00fffffffffffe00
 _L1_RESERVED = 0x7f000000000001ff
 _L2_RESERVED = 0x3f000000000001fe
+_ALL_BITS = (1 << 64) - 1
 _COPIED = 1 << 63
 _COMPRESSED = 1 << 62
 _ZERO = 1
@@ -208,18 +209,18 @@ class Qcow2Image(base.Image):
         self._check_bits(entries, _COPIED)
         size = self._header.cluster_size
         shift = 62 - (self._header.cluster_bits - 8)
-        offsets = array('Q', [entry & ((1 << shift) - 1)
-                              for entry in entries])
+        places, counts = (1 << shift) - 1, (1 << 62 - shift) - 1
+        offsets = array('Q', [entry & places for entry in entries])
         self.check_inside('a compressed cluster', max(offsets), 1)
-        # The last sector of the last cluster need not be whole.
-        ends = [min((offset // _SECTOR + ((entry & (_COMPRESSED - 1))
-                                          >> shift) + 1) * _SECTOR,
-                    self.source.size)
+        ends = [(offset // _SECTOR + (entry >> shift & counts) + 1) * _SECTOR
                 for entry, offset in zip(entries, offsets, strict=True)]
-        if not (self._taken.isdisjoint(offset - offset % size
-                                       for offset in offsets)
-                and self._taken.isdisjoint((end - 1) - (end - 1) % size
-                                           for end in ends)):
+        if max(ends) > self.source.size:
+            # The last sector of the last cluster need not be whole.
+            ends = [min(end, self.source.size) for end in ends]
+        clusters = itertools.repeat(_ALL_BITS - size + 1)
+        if not (self._taken.isdisjoint(map(operator.and_, offsets, clusters))
+                and self._taken.isdisjoint(map(
+                    operator.and_, (end - 1 for end in ends), clusters))):
             raise self.corrupt(
                 f'compressed data at byte {offsets[0]} or soon after',
                 'data in clusters of its own')

@@ -227,4 +227,4 @@ class SealedTestCase(unittest.TestCase):
                 packed.append(1 << 16, COMPRESSED, at, end - at)
                 at += size
         self.assertLess(plain.packed_bytes / 20000, 1)
-        self.assertLess(packed.packed_bytes / 20000, 4)
+        self.assertLess(packed.packed_bytes / 20000, 3)

@@ -13,6 +13,8 @@
 """The lab's command line; tools/lab.sh calls it."""
 
 import argparse
+import contextlib
+import json
 import os
 import pathlib
 import select
@@ -20,8 +22,10 @@ import shutil
 import signal
 import sys
 import time
+from typing import TextIO
 
 from tests.lab import checks
+from tests.lab import comparison
 from tests.lab import progress
 from tests.lab import scenario
 
@@ -29,19 +33,32 @@ _MARK = '.ironic-imagedeploy-lab'
 
 
 def main() -> int:
-    """Run the main job; 0 when every check passed."""
+    """Run a job; 0 when every check passed."""
     arguments = _parse()
+    if not arguments.json:
+        return _run(arguments)
+    output = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):
+        return _run(arguments, output)
+
+
+def _run(arguments: argparse.Namespace,
+         json_output: TextIO | None = None) -> int:
     state = _prepare(arguments.state_dir)
     os.environ['TMPDIR'] = str(state / 'tmp')
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(arguments.timeout)
-    checkout = pathlib.Path(__file__).resolve().parents[2]
-    job = scenario.MainJob(checkout, state, arguments.deploy_interface)
+    job = _job(arguments, state)
     try:
         counts = checks.run(job.checks)
         signal.alarm(0)
         if counts.failed:
-            scenario.show_logs(job)
+            job.show_logs()
+        if isinstance(job, comparison.Comparison) and job.deployments:
+            print(f'\n{job.text()}\n', flush=True)
+            if json_output:
+                json.dump(job.to_dict(), json_output, indent=4)
+                print(file=json_output, flush=True)
         if arguments.keep:
             _keep(state, arguments.keep)
     finally:
@@ -50,14 +67,39 @@ def main() -> int:
     return 1 if counts.failed else 0
 
 
+def _job(arguments: argparse.Namespace,
+         state: pathlib.Path) -> comparison.Comparison | scenario.MainJob:
+    checkout = pathlib.Path(__file__).resolve().parents[2]
+    if arguments.compare is not None:
+        return comparison.Comparison(
+            checkout, state, arguments.compare or ['direct', 'imagedeploy'],
+            arguments.force_raw_images)
+    return scenario.MainJob(checkout, state, arguments.deploy_interface,
+                            arguments.force_raw_images)
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='tools/lab.sh',
         description='Deploy an image from Glance with Ironic onto a virtual '
                     'machine, and see it boot.')
-    parser.add_argument(
+    job = parser.add_mutually_exclusive_group()
+    job.add_argument(
         '--deploy-interface', default='imagedeploy',
         help='of the nodes (default: %(default)s)')
+    job.add_argument(
+        '--compare', nargs='*', metavar='DEPLOY_INTERFACE',
+        help='deploy the image with each of these onto the same machine, and '
+             'print what it cost (default: direct imagedeploy)')
+    parser.add_argument(
+        '--force-raw-images', action=argparse.BooleanOptionalAction,
+        default=True,
+        help="Ironic's option of this name: with the interface direct, the "
+             'conductor converts the image to raw (default: as in Ironic)')
+    parser.add_argument(
+        '--json', action='store_true',
+        help='of --compare: the figures as JSON on standard output, and all '
+             'else on standard error')
     parser.add_argument(
         '--keep', type=int, nargs='?', const=3600, default=0,
         metavar='SECONDS',
@@ -70,7 +112,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         '--timeout', type=int, default=1800, metavar='SECONDS',
         help='of all checks together (default: %(default)s)')
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.json and arguments.compare is None:
+        parser.error('--json goes with --compare')
+    return arguments
 
 
 def _prepare(state: pathlib.Path) -> pathlib.Path:

@@ -67,6 +67,16 @@ class Cloud:
                                                timeout=120)
         return baremetal.get_node(node.id)
 
+    def use(self, node: _node.Node, deploy_interface: str) -> None:
+        """Give an available node another deploy interface."""
+        self._connection.baremetal.update_node(
+            node, deploy_interface=deploy_interface)
+
+    def undeploy(self, node: _node.Node) -> None:
+        """Bring a deployed node back to ``available``, its power off."""
+        self._connection.baremetal.set_node_provision_state(
+            node, 'deleted', wait=True, timeout=120)
+
     def deploy(self, node: _node.Node, image: _image.Image, hostname: str,
                timeout: float) -> _node.Node:
         """Deploy an image and return the node as it ended.

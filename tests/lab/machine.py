@@ -28,13 +28,17 @@ _VIRTUALIZED = ('-accel', 'kvm', '-cpu', 'host')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A machine, its files in a directory of its own."""
+    """A machine, its files in a directory of its own.
+
+    :ivar sampled: it has a second serial port, for the ramdisk's sampler
+    """
 
     name: str
     number: int
     directory: pathlib.Path
     disk_size: int = 6 << 30
     memory_mib: int = 3072
+    sampled: bool = False
 
     @property
     def uuid(self) -> str:
@@ -61,13 +65,23 @@ class Machine:
         """All that was written to the serial port since the start."""
         return self.directory / 'console.log'
 
+    @property
+    def samples(self) -> pathlib.Path:
+        """All that was written to the second serial port, if any."""
+        return self.directory / 'samples.log'
+
     def create(self) -> None:
-        """Make the disk, full of zeroes, and the firmware's variables."""
+        """Make the directory, and in it the machine as it comes."""
         self.directory.mkdir(parents=True)
+        self.blank()
+
+    def blank(self) -> None:
+        """Make it as new, while it is off: the disk is full of zeroes."""
         with self.disk.open('wb') as disk:
             disk.truncate(self.disk_size)
         shutil.copy(_FIRMWARE_VARIABLES, self.directory / 'variables.fd')
-        self.console.touch()
+        for port in (self.console, self.samples):
+            port.write_bytes(b'')
 
     def command(self, boot_device: str, media: str | None,
                 accelerated: bool) -> list[str]:
@@ -96,6 +110,10 @@ class Machine:
                        'downscript=no',
             '-device', f'virtio-net-pci,netdev=net,mac={self.mac},romfile=',
             '-device', 'virtio-rng-pci']
+        if self.sampled:
+            command += [
+                '-chardev', f'file,id=samples,path={self.samples},append=on',
+                '-serial', 'chardev:samples']
         if media:
             command += [
                 '-drive', 'if=none,id=cd,media=cdrom,readonly=on,format=raw,'

@@ -55,10 +55,12 @@ class Ramdisk:
     initramfs: pathlib.Path
 
 
-def build(checkout: pathlib.Path, work: pathlib.Path) -> Ramdisk:
+def build(checkout: pathlib.Path, work: pathlib.Path,
+          programs: Iterable[pathlib.Path] = ()) -> Ramdisk:
     """Build the ramdisk with the agent side of the checkout in it.
 
     :param work: where the ramdisk and the layer are written
+    :param programs: are started just before the agent, and run beside it
     """
     requirements = _requirements(checkout)
     base = cache.get(
@@ -66,7 +68,7 @@ def build(checkout: pathlib.Path, work: pathlib.Path) -> Ramdisk:
                     *sorted(_FILES.glob('ramdisk-*')), *requirements,
                     sys.version],
         lambda directory: _build_base(directory, requirements))
-    layer = _build_layer(checkout, work / 'layer')
+    layer = _build_layer(checkout, work / 'layer', programs)
     initramfs = work / 'ramdisk'
     with initramfs.open('wb') as output:
         for part in (base / 'ramdisk', layer):
@@ -114,7 +116,8 @@ def _build_base(directory: pathlib.Path, requirements: list[str]) -> None:
         shutil.rmtree(used)
 
 
-def _build_layer(checkout: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
+def _build_layer(checkout: pathlib.Path, work: pathlib.Path,
+                 programs: Iterable[pathlib.Path]) -> pathlib.Path:
     # setuptools builds in the source tree, and takes along what an earlier
     # build left there: never build in the checkout itself.
     source = work / 'source'
@@ -125,6 +128,11 @@ def _build_layer(checkout: pathlib.Path, work: pathlib.Path) -> pathlib.Path:
     tree = work / 'tree'
     _pip_install(tree / _SITE, ['--no-deps', '--no-build-isolation', source],
                  environment)
+    place = tree / 'etc/ramdisk.d'
+    place.mkdir(parents=True)
+    for program in programs:
+        shutil.copy(program, place)
+        (place / program.name).chmod(0o755)
     archive = work / 'layer.cpio'
     _archive(tree, archive)
     return archive

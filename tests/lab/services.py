@@ -12,6 +12,7 @@
 
 """The services of the lab, in the order in which they need each other."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 import pathlib
 import shutil
@@ -88,9 +89,13 @@ class Services:
                                       str(configuration)])
         service.wait_until(lambda: _answers(f'{BMC_URL}/redfish/v1/'), 30)
 
-    def start_ironic(self, deploy_interface: str, boot: ramdisk.Ramdisk,
-                     esp: pathlib.Path) -> None:
-        """Start Ironic's API and conductor in one process."""
+    def start_ironic(self, deploy_interfaces: Iterable[str],
+                     boot: ramdisk.Ramdisk, esp: pathlib.Path,
+                     force_raw_images: bool) -> None:
+        """Start Ironic's API and conductor in one process.
+
+        :param force_raw_images: Ironic's option of this name
+        """
         home = self.state / 'ironic'
         for name in ('certificates', 'images', 'locks', 'master_images',
                      'tftp/master_images', 'tmp'):
@@ -101,7 +106,8 @@ class Services:
             kernel=boot.kernel, ramdisk=boot.initramfs,
             allowed_paths=','.join(sorted(map(str, paths))),
             deploy_interfaces=','.join(
-                dict.fromkeys(('direct', deploy_interface))))
+                dict.fromkeys(('direct', *deploy_interfaces))),
+            force_raw_images=force_raw_images)
         commands.run(_BIN / 'ironic-dbsync', '--config-file', configuration,
                      'create_schema', timeout=120)
         service = self._start('ironic', [
@@ -112,6 +118,11 @@ class Services:
         """Stop all of them, the last one first."""
         while self._running:
             self._running.pop().stop()
+
+    @property
+    def conductor_log(self) -> pathlib.Path:
+        """What Ironic logs."""
+        return self.logs / 'ironic.log'
 
     @property
     def _http_root(self) -> pathlib.Path:

@@ -117,9 +117,10 @@ def display(choice: str, stream: typing.TextIO) -> Display:
 
 def line(progress: engine.Progress) -> str:
     """The progress as a line of a log."""
-    words = [f'{_label(progress)}: '
-             f'{text.share(progress.done, progress.total)}, '
-             f'{text.size(progress.done)} of {text.size(progress.total)}']
+    words = [text.size(progress.done) + _whole(progress)]
+    if progress.total:
+        words.insert(0, _share(progress))
+    words[0] = f'{_label(progress)}: {words[0]}'
     if progress.bytes_per_second > 0:
         words.append(f'{text.size(progress.bytes_per_second)}/s')
     words += _time_left(progress)
@@ -130,12 +131,11 @@ def line(progress: engine.Progress) -> str:
 
 def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
     """The progress as a line of at most that many columns less one."""
-    share = text.share(progress.done, progress.total)
+    share = _share(progress)
     head = f'{_label(progress):{_LABEL}} '
     # Of one width whatever their values, so that the bar does not jump.
     tail = [f' {share:>4}',
-            f'  {text.size(progress.done):>8} of '
-            f'{text.size(progress.total)}',
+            f'  {text.size(progress.done):>8}{_whole(progress)}',
             f'  {text.size(progress.bytes_per_second):>8}/s',
             f'  {"".join(_time_left(progress)):17}',
             f'  {progress.bottleneck:7}']
@@ -169,9 +169,20 @@ def _blocks(progress: engine.Progress, width: int, ascii_only: bool) -> str:
     return f'▕{full:{width - 2}}▏'
 
 
+def _share(progress: engine.Progress) -> str:
+    """Percent; nothing while the whole is not known."""
+    if not progress.total:
+        return ''
+    return text.share(progress.done, progress.total)
+
+
+def _whole(progress: engine.Progress) -> str:
+    return f' of {text.size(progress.total)}' if progress.total else ''
+
+
 def _fraction(progress: engine.Progress) -> float:
-    if progress.total <= 0:
-        return 1.0
+    if not progress.total:
+        return 0.0
     return min(max(progress.done / progress.total, 0.0), 1.0)
 
 

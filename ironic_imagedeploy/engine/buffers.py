@@ -70,11 +70,14 @@ class Chunk:
 
 
 class BufferPool:
-    """The chunks of one transfer."""
+    """The chunks of one transfer.
 
-    def __init__(self) -> None:
+    :param count: of its chunks.
+    """
+
+    def __init__(self, count: int = CHUNKS) -> None:
         self._free: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
-        for _ in range(CHUNKS):
+        for _ in range(count):
             self._free.put(Chunk(self))
 
     def take(self, position: int) -> Chunk:

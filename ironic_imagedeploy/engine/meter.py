@@ -40,7 +40,8 @@ class Progress(typing.NamedTuple):
     :ivar phase: ``write``, ``read-back``, ``finish`` or ``compare``.
     :ivar done: bytes that are done in this phase.
     :ivar total: bytes that the phase takes: those of the disk for
-        ``write`` and ``compare``.
+        ``write`` and ``compare``; 0 while nobody knows how many a file that
+        is compressed as a whole will give.
     :ivar bytes_per_second: over the whole phase.
     :ivar bottleneck: ``network``, ``decode`` or ``disk``.
     """
@@ -140,7 +141,9 @@ class Meter:
         """Tell how far it is now."""
         self._told = time.monotonic()
         if self._call:
-            done = min(self._phase_done, self._phase_total)
+            done = self._phase_done
+            if self._phase_total:
+                done = min(done, self._phase_total)
             seconds = max(self._told - self._phase_began, 1e-9)
             rate = max(done - self._phase_first, 0) / seconds
             self._call(Progress(self._phase, done, self._phase_total, rate,

@@ -139,8 +139,8 @@ class Stream:
             self._cutter = pieces.Cutter(self._image)
             return
         assert growth is not None
-        self._pools = [_small_pool(_PACKED_CHUNKS),
-                       _small_pool(_UNPACKED_CHUNKS)]
+        self._pools = [buffers.BufferPool(_PACKED_CHUNKS),
+                       buffers.BufferPool(_UNPACKED_CHUNKS)]
         self._cutter = pieces.Unpacker(self._image, self._pools[1], growth,
                                        self._meter)
 
@@ -273,14 +273,6 @@ class Stream:
             gather.put(piece.start, memoryview(cluster))
         gather.flush()
         self._meter.spent(Stage.DECODE, seconds)
-
-
-def _small_pool(count: int) -> buffers.BufferPool:
-    """A pool of so many chunks; those never used take no memory."""
-    pool = buffers.BufferPool()
-    for _ in range(buffers.CHUNKS - count):
-        pool.take(0)
-    return pool
 
 
 class _Gather:

@@ -16,6 +16,7 @@ The whole promise, 8 GiB of disk with 5 GiB of data, takes minutes and some
 GiB of temporary space: set IMAGEDEPLOY_LARGE=1 for it.
 """
 
+from array import array
 import os
 import pathlib
 import random
@@ -77,6 +78,22 @@ class ModerateTest(MemoryTestCase):
         self.check(GIB, 24 * MIB, 'compression_type=zstd', 'cluster_size=512')
 
 
+class TablesTest(MemoryTestCase):
+    """A disk of 1 TiB of which each cluster has its own place."""
+
+    def test_check(self) -> None:
+        image = self.directory / 'image'
+        base.run('qemu-img', 'create', '-q', '-f', 'qcow2', '-o',
+                 'preallocation=metadata,cluster_size=256k', image, '1T')
+        scatter(image)
+        said = self.directory / 'said'
+        peak = measure('sh', '-c', f'exec "$0" check --json "$1" >{said}',
+                       base.PROGRAM, image)
+        self.assertLess(peak, BOUND)
+        self.assertGreater(peak, 16 * MIB, 'nothing was measured')
+        self.assertIn('"virtual_size": 1099511627776', said.read_text())
+
+
 class LargeTest(MemoryTestCase):
     """8 GiB of disk, 5 GiB of data."""
 
@@ -111,6 +128,24 @@ def make_large(path: pathlib.Path, size: int, data_size: int
                            else noise + mark * (_BLOCK // 16))
     images.partition(path)
     return path
+
+
+def scatter(image: pathlib.Path) -> None:
+    """Swap neighbours in the level 2 tables, so that nothing joins."""
+    with image.open('r+b') as file:
+        header = file.read(48)
+        cluster = 1 << int.from_bytes(header[20:24], 'big')
+        tables = array('Q')
+        file.seek(int.from_bytes(header[40:48], 'big'))
+        tables.frombytes(file.read(8 * int.from_bytes(header[36:40], 'big')))
+        tables.byteswap()
+        for table in tables:
+            offset = table & 0x00fffffffffffe00
+            file.seek(offset)
+            entries = array('Q', file.read(cluster))
+            entries[::2], entries[1::2] = entries[1::2], entries[::2]
+            file.seek(offset)
+            file.write(entries)
 
 
 def measure(*command: str | pathlib.Path) -> int:

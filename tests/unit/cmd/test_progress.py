@@ -43,6 +43,11 @@ class LineTest(unittest.TestCase):
             'reading back: 0%, 0 B of 100 MiB, limited by network',
             progress.line(at(0, 'read-back', 0.0)))
 
+    def test_without_a_whole_there_is_no_share(self) -> None:
+        self.assertEqual(
+            'writing: 25 MiB, 10 MiB/s, limited by network',
+            progress.line(at(25)._replace(total=0)))
+
 
 class BarTest(unittest.TestCase):
     """The bar fits into the terminal, whatever its width."""
@@ -77,6 +82,13 @@ class BarTest(unittest.TestCase):
         drawn = progress.bar(at(100), columns=80, ascii_only=True)
         self.assertIn('#]', drawn)
         self.assertIn('100%', drawn)
+
+    def test_an_unknown_whole_is_empty(self) -> None:
+        drawn = progress.bar(at(25)._replace(total=0), columns=100,
+                             ascii_only=True)
+        self.assertNotIn('#', drawn)
+        self.assertNotIn('%', drawn)
+        self.assertIn('25 MiB  ', drawn)
 
     def test_ascii_where_the_stream_has_no_blocks(self) -> None:
         stream = io.TextIOWrapper(io.BytesIO(), encoding='latin-1')

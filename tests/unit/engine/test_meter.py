@@ -62,6 +62,13 @@ class MeterTestCase(unittest.TestCase):
         self.assertGreater(progress.bytes_per_second, 0)
         self.assertLess(progress.bytes_per_second, 250 / 0.01)
 
+    def test_progress_of_a_disk_of_unknown_size(self) -> None:
+        self.meter.enter('write', 0)
+        self.meter.count(written=1200)
+        self.meter.tick()
+        self.assertEqual((1200, 0), (self.told[-1].done,
+                                     self.told[-1].total))
+
     def test_progress_stays_within_the_disk(self) -> None:
         self.meter.count(written=1200)
         self.meter.tick()

@@ -14,6 +14,8 @@
 #   install_packages PROFILE...  Debian packages of those bindep.txt profiles
 #   python_environment           a virtual environment with the checkout in
 #                                it; sets VENV and PATH
+#   previous_environment         the same for the tests with the previous
+#                                series of Ironic; sets PREVIOUS only
 
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/ironic-imagedeploy
@@ -78,12 +80,12 @@ install_packages() {
     install_debian "${names[@]}"
 }
 
-# The environment is shared by the tests and the lab, and by checkouts with
-# the same requirements. Its name is a hash of what went into it; the stamp
+# Environments are shared by the tests and the lab, and by checkouts with the
+# same requirements. The name of one is a hash of what went into it; the stamp
 # says that it is complete.
-python_environment() {
-    local key requirements=(requirements.txt test-requirements.txt
-        tests/lab/requirements.txt)
+#   environment NAME FILE...  with those requirements; sets ENVIRONMENT
+environment() {
+    local key name=$1 requirements=("${@:2}")
     python3 -c 'import ensurepip' 2>/dev/null || install_debian python3-venv \
         || return
     key=$(cd "$CHECKOUT" && {
@@ -95,25 +97,38 @@ setup = configparser.ConfigParser()
 setup.read("setup.cfg")
 print(setup["extras"].get("fast"))'
     } | sha256sum | cut -c 1-16)
-    VENV=$CACHE/venv-$key
+    ENVIRONMENT=$CACHE/$name-$key
     mkdir -p "$CACHE"
     (
         flock 9
-        if ! [ -e "$VENV/.complete" ]; then
-            rm -rf "$VENV"
-            echo "Python environment in $VENV" >&2
-            python3 -m venv "$VENV" &&
-            "$VENV/bin/pip" install -q --upgrade pip setuptools pbr wheel &&
+        if ! [ -e "$ENVIRONMENT/.complete" ]; then
+            rm -rf "$ENVIRONMENT"
+            echo "Python environment in $ENVIRONMENT" >&2
+            python3 -m venv "$ENVIRONMENT" &&
+            "$ENVIRONMENT/bin/pip" install -q --upgrade \
+                pip setuptools pbr wheel &&
             (cd "$CHECKOUT" &&
-                PYTHONWARNINGS=ignore "$VENV/bin/pip" install -q \
+                PYTHONWARNINGS=ignore "$ENVIRONMENT/bin/pip" install -q \
                 --no-build-isolation "${requirements[@]/#/-r}" \
                 -e ".[fast]") &&
-            touch "$VENV/.complete" || exit
+            touch "$ENVIRONMENT/.complete" || exit
         fi
         # An editable installation points to one checkout: this one, from now.
-        PYTHONWARNINGS=ignore "$VENV/bin/pip" install -q --no-deps \
+        PYTHONWARNINGS=ignore "$ENVIRONMENT/bin/pip" install -q --no-deps \
             --no-build-isolation -e "$CHECKOUT"
-    ) 9>"$VENV.lock" || return
+    ) 9>"$ENVIRONMENT.lock"
+}
+
+python_environment() {
+    environment venv requirements.txt test-requirements.txt \
+        tests/lab/requirements.txt || return
+    VENV=$ENVIRONMENT
     PATH=$VENV/bin:$PATH
     export VENV PATH
+}
+
+previous_environment() {
+    environment previous requirements.txt tests/previous/requirements.txt \
+        || return
+    PREVIOUS=$ENVIRONMENT
 }

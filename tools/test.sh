@@ -14,7 +14,7 @@
 
 # Set up what the tests need, run them, and end with the counts.
 #
-#   tools/test.sh [unit|functional|style|types|docs|releasenotes ...]
+#   tools/test.sh [unit|previous|functional|style|types|docs|releasenotes ...]
 #
 # Without a stage all of them run, each one also after another has failed.
 # Tests count one by one, every other stage counts as one.
@@ -23,7 +23,7 @@ set -u -o pipefail
 
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 
-ALL_STAGES="style types unit functional docs releasenotes"
+ALL_STAGES="style types unit previous functional docs releasenotes"
 passed=0
 failed=0
 skipped=0
@@ -70,6 +70,17 @@ stage_types() {
 
 stage_unit() {
     run_tests unit --test-path ./tests/unit run
+}
+
+# The conductor side, with the series of Ironic before the current one.
+stage_previous() {
+    if previous_environment; then
+        PATH=$PREVIOUS/bin:$PATH run_tests previous \
+            --test-path ./tests/unit/conductor run
+    else
+        echo "FAILED: no environment with the previous Ironic"
+        failed=$((failed + 1))
+    fi
 }
 
 # One at a time: loop devices and peaks of memory are the machine's.

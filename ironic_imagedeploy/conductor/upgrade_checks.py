@@ -209,16 +209,19 @@ def _accepts(kind: typing.Any) -> bool:
 def _codecs() -> Iterator[Problem]:
     zstd = ('compression.zstd' if sys.version_info >= (3, 14)
             else 'backports.zstd')
-    for module, lost in (
+    lost = []
+    for module, consequence in (
             ('isal.isal_zlib', 'images are decompressed more slowly'),
             (zstd, 'images compressed with Zstandard are refused')):
         try:
             importlib.import_module(module)
         except ImportError as error:
-            yield (Code.WARNING,
-                   f'{error}: {lost}. Install '
-                   "'ironic-imagedeploy[fast]' here, and in the deploy "
-                   'ramdisk, which needs it as much.')
+            lost.append(f'{consequence} ({error})')
+    if lost:
+        yield (Code.WARNING,
+               f'Codecs are missing: {", and ".join(lost)}. Install '
+               "'ironic-imagedeploy[fast]' here; the deploy ramdisk needs it "
+               'as much.')
 
 
 def main(arguments: list[str]) -> int:

@@ -98,6 +98,17 @@ class TestDeployInterface(HardwareTypesTestCase):
         self.assertEqual(['imagedeploy'],
                          [*driver_factory.interfaces('deploy')])
 
+    def test_a_conductor_that_starts_registers_them(self):
+        self.service.prepare_host()
+        self.addCleanup(self.service.del_host)
+        self.service.init_host(start_consoles=False, start_allocations=False)
+        self.assertEqual(
+            {(name, True) for name in OWN},
+            {(each.hardware_type, bool(each.default)) for each
+             in self.dbapi.list_hardware_type_interfaces(
+                 [*OWN, *OWN.values()])
+             if each.interface_name == 'imagedeploy'})
+
     def test_direct_for_a_node_that_asks(self):
         for own in OWN:
             node = self.create(own, deploy_interface='direct')

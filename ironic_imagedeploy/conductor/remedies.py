@@ -12,8 +12,10 @@
 
 """The command that mends what is wrong with an image or its node."""
 
+from collections.abc import Iterator
 import dataclasses
 import shlex
+import typing
 
 from ironic.conf import CONF
 from ironic import objects
@@ -111,10 +113,12 @@ class _Mender:
             return ('Use an image in one of the formats '
                     + ', '.join(CONF.imagedeploy.permitted_formats) + ': '
                     + another(self._node, self._image))
+        # Whatever has no signature could be raw.
+        sure = 'If it is a disk byte for byte: ' if found == 'raw' else ''
         if self._image.glance:
-            return ('Upload it again with its real format: '
+            return (f'{sure}Upload it again with its real format: '
                     + another(self._node, self._image, found))
-        return self._instance_info(f'image_disk_format={found}')
+        return sure + self._instance_info(f'image_disk_format={found}')
 
     def _image_type(self, found: str) -> str:
         info, properties = (self._node.instance_info,
@@ -125,14 +129,17 @@ class _Mender:
                 return image_set(self._image,
                                  f'--property img_type={image_type}')
             return self._instance_info(f'image_type={image_type}')
-        commands = []
-        if self._image.glance and (properties.get('kernel_id')
-                                   or properties.get('ramdisk_id')):
-            commands.append('openstack image unset --property kernel_id '
-                            '--property ramdisk_id '
-                            + self._image.record['id'])
-        if info.get('kernel') or info.get('ramdisk'):
-            commands.append('openstack baremetal node unset --instance-info '
-                            f'kernel --instance-info ramdisk '
-                            f'{self._node.uuid}')
-        return ', and '.join(commands)
+        return ', and '.join(
+            [*self._unset('openstack image unset --property', properties,
+                          ('kernel_id', 'ramdisk_id'),
+                          self._image.record.get('id')),
+             *self._unset('openstack baremetal node unset --instance-info',
+                          info, ('kernel', 'ramdisk'), self._node.uuid)])
+
+    @staticmethod
+    def _unset(command: str, settings: dict[str, typing.Any],
+               names: tuple[str, ...], of: str | None) -> Iterator[str]:
+        program, _, option = command.rpartition(' ')
+        options = [f'{option} {name}' for name in names if settings.get(name)]
+        if options:
+            yield f'{program} {" ".join(options)} {of}'

@@ -21,6 +21,7 @@ import shutil
 import tempfile
 import threading
 import typing
+from unittest import mock
 
 from ironic.common.glance_service import (
     image_service as glance_image_service)
@@ -165,10 +166,42 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
         return task_manager.acquire(self.context, self.node.uuid,
                                     shared=shared)
 
+    def transferred(self, server: web.Server) -> list[int]:
+        """The bytes of images that a server sends from now on."""
+        sent: list[int] = []
+        answer = server.answer
+
+        def count(exchange: web.Exchange) -> None:
+            if exchange.file.name in (IMAGE_ID, 'versions'):
+                answer(exchange)
+                return
+            with mock.patch.object(exchange, 'wfile',
+                                   _Counted(exchange.wfile, sent)):
+                answer(exchange)
+
+        server.answer = count
+        return sent
+
     def refreshed(self) -> objects.Node:
         """The node as the database has it."""
         self.node.refresh()
         return self.node
+
+
+class _Counted:
+    """The file that an answer is written to."""
+
+    def __init__(self, file: typing.Any, sent: list[int]) -> None:
+        self._file = file
+        self._sent = sent
+
+    def write(self, content: bytes) -> int:
+        """Send it, and count it."""
+        self._sent.append(len(content))
+        return self._file.write(content)
+
+    def __getattr__(self, name: str) -> typing.Any:
+        return getattr(self._file, name)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

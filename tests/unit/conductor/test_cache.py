@@ -82,43 +82,12 @@ class CacheTestCase(base.ConductorTestCase):
     def record(self):
         return json.loads(next(self.master.glob('*.json')).read_text())
 
-    def transferred(self, server=None):
-        """Count the bytes that a server sends from now on."""
-        server = server or self.glance
-        sent, answer = [], server.answer
-
-        def count(exchange):
-            if exchange.file.name not in ('file', 'disk.qcow2'):
-                answer(exchange)
-                return
-            with mock.patch.object(exchange, 'wfile',
-                                   _Counted(exchange.wfile, sent)):
-                answer(exchange)
-
-        server.answer = count
-        return sent
-
     def inspections(self):
         """Count the inspections from now on."""
         patcher = mock.patch.object(engine, 'inspect', autospec=True,
                                     side_effect=engine.inspect)
         self.addCleanup(patcher.stop)
         return patcher.start()
-
-
-class _Counted:
-    """The file that an answer is written to."""
-
-    def __init__(self, file, sent):
-        self._file = file
-        self._sent = sent
-
-    def write(self, content):
-        self._sent.append(len(content))
-        return self._file.write(content)
-
-    def __getattr__(self, name):
-        return getattr(self._file, name)
 
 
 class TestOneDownload(CacheTestCase):
@@ -144,7 +113,7 @@ class TestOneDownload(CacheTestCase):
 
     def test_other_nodes_cost_no_download_and_no_inspection(self):
         self.provide()
-        sent, inspect = self.transferred(), self.inspections()
+        sent, inspect = self.transferred(self.glance), self.inspections()
         for _ in range(3):
             node = self.another_node()
             self.provide(node)
@@ -154,7 +123,7 @@ class TestOneDownload(CacheTestCase):
 
     def test_validation_of_a_cached_image_reads_nothing(self):
         self.provide()
-        sent, inspect = self.transferred(), self.inspections()
+        sent, inspect = self.transferred(self.glance), self.inspections()
         with self.task() as task:
             task.driver.deploy.validate(task)
         self.assertEqual([], sent)
@@ -165,7 +134,7 @@ class TestOneDownload(CacheTestCase):
         noise.write_bytes(self.guest.read_bytes()[:MIB] + os.urandom(9 * MIB))
         large = images.convert(noise, self.directory / 'large.qcow2')
         self.glance.register(large)
-        sent = self.transferred()
+        sent = self.transferred(self.glance)
         self.provide()
         # The front is not asked for twice; the tables are.
         self.assertLess(sum(sent), large.stat().st_size + MIB)
@@ -173,7 +142,7 @@ class TestOneDownload(CacheTestCase):
 
     def test_nodes_at_the_same_time(self):
         nodes = [self.another_node() for _ in range(12)]
-        sent, inspect = self.transferred(), self.inspections()
+        sent, inspect = self.transferred(self.glance), self.inspections()
         self.slow_down()
         with task_manager.acquire(self.context, self.node.uuid,
                                   shared=False) as task:
@@ -186,7 +155,7 @@ class TestOneDownload(CacheTestCase):
 
     def test_processes_at_the_same_time(self):
         nodes = [self.another_node() for _ in range(4)]
-        sent = self.transferred()
+        sent = self.transferred(self.glance)
         self.slow_down()
         with self.task() as task:
             image = serving.images.stated(task)
@@ -202,7 +171,7 @@ class TestOneDownload(CacheTestCase):
         nodes = [self.another_node() for _ in range(6)]
         with self.task() as task:
             image = serving.images.stated(task)
-        sent = self.transferred()
+        sent = self.transferred(self.glance)
         self.slow_down(2)
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             errors = list(pool.map(
@@ -213,7 +182,7 @@ class TestOneDownload(CacheTestCase):
 
     def test_another_boot_mode_is_another_verdict(self):
         self.provide()
-        sent = self.transferred()
+        sent = self.transferred(self.glance)
         node = self.another_node(properties={
             'capabilities': 'boot_mode:uefi'})
         error = self.assertRaises(exception.InvalidParameterValue,
@@ -296,7 +265,7 @@ class TestChanges(CacheTestCase):
     def test_master_that_somebody_wrote_to(self):
         self.provide()
         self.damage()
-        sent = self.transferred()
+        sent = self.transferred(self.glance)
         node = self.another_node()
         self.provide(node)
         self.assertGreaterEqual(sum(sent), len(self.image))
@@ -316,7 +285,7 @@ class TestChanges(CacheTestCase):
     def test_recheck_finds_nothing(self):
         self.provide()
         self.config(cache_recheck_interval=0, group='imagedeploy')
-        sent, inspect = self.transferred(), self.inspections()
+        sent, inspect = self.transferred(self.glance), self.inspections()
         self.provide(self.another_node())
         self.assertEqual([], sent)
         inspect.assert_not_called()
@@ -324,7 +293,7 @@ class TestChanges(CacheTestCase):
     def test_lost_record(self):
         self.provide()
         next(self.master.glob('*.json')).unlink()
-        sent = self.transferred()
+        sent = self.transferred(self.glance)
         node = self.another_node()
         self.provide(node)
         self.assertEqual([], sent)
@@ -373,7 +342,7 @@ class TestFailures(CacheTestCase):
             self.assertIn(word, str(error))
         self.assert_provided()
         self.glance.register(self.qcow2)
-        sent = self.transferred()
+        sent = self.transferred(self.glance)
         self.provide(self.another_node())
         self.assertEqual([], sent)
 

@@ -111,8 +111,10 @@ class _Watch:
         if text != self._said:
             progress.say(f'    {self.node.name}: {text}')
             self._said = text
-        return self.node.provision_state in ('active', 'deploy failed',
-                                             'error', 'available')
+        if self.node.provision_state == 'deploy failed':
+            # Ironic tells the reason a moment later.
+            return bool(self.node.last_error)
+        return self.node.provision_state in ('active', 'error', 'available')
 
     def _describe(self) -> str:
         node = self.node

@@ -18,8 +18,7 @@ import datetime
 import re
 
 _BEGIN = re.compile(r"Executing deploy step .*'step': 'write_image'")
-_END = re.compile(r"Deploy step completed: .*'step': 'write_image'"
-                  r'|performing deploy step write_image')
+_END = re.compile(r"Deploy step completed: .*'step': 'write_image'")
 _TIME = re.compile(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}')
 _CONVERSION = re.compile(r'CMD ".*qemu-img convert .*" returned: 0 '
                          r'in ([\d.]+)s')

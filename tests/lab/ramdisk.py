@@ -33,8 +33,8 @@ _PACKAGES = (
     'busybox-static', 'ca-certificates', 'dmidecode', 'dmsetup', 'dosfstools',
     'e2fsprogs', 'efibootmgr', 'ethtool', 'gdisk', 'hdparm', 'iproute2',
     'kmod', 'lshw', 'lsscsi', 'mdadm', 'mount', 'nvme-cli', 'parted',
-    'pciutils', 'procps', 'python3', 'qemu-utils', 'udev', 'util-linux',
-    'xfsprogs')
+    'pciutils', 'procps', 'psmisc', 'python3', 'qemu-utils', 'udev',
+    'util-linux', 'xfsprogs')
 
 _MODULES = (
     'virtio_pci', 'virtio_blk', 'virtio_net', 'virtio_scsi', 'virtio_rng',

@@ -17,6 +17,7 @@ import typing
 
 from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.filesystems import contents
 from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine import partitions
@@ -67,6 +68,8 @@ class Inspection:
         ``zstd``.
     :ivar image: its reader, when it can be read.
     :ivar table: its partition table.
+    :ivar file_system: name of the one that it is, without a table.
+    :ivar boot_files: what that brings along; None when it cannot be told.
     :ivar efi_programs: processors that it has EFI programs for; None when
         that cannot be told.
     """
@@ -78,6 +81,7 @@ class Inspection:
     image: base.Image | None = None
     table: partitions.PartitionTable | None = None
     file_system: str | None = None
+    boot_files: contents.BootFiles | None = None
     efi_programs: set[str] | None = None
     findings: tuple[Finding, ...] = ()
 
@@ -183,6 +187,7 @@ class Inspection:
             'virtual_size': self.virtual_size,
             'stored_size': self.stored_size,
             'partition_table': self.partition_table,
+            'file_system': self.file_system,
             'boot_modes': list(self.boot_modes),
             'sector_size': self.sector_size,
             'findings': [finding.to_dict() for finding in self.findings],

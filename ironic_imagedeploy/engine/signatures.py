@@ -58,6 +58,12 @@ IMAGES = (
     Signature('cowd', 0, b'COWD'),
     Signature('bochs', 0, b'Bochs Virtual HD Image'),
     Signature('cloop', 0, b'#!/bin/sh\n#V2.0 Format\n'),
+    Signature('sesparse', 0, b'\xbe\xba\xfe\xca\0\0\0\0'),
+    Signature('encrypted dmg', 0, b'encrcdsa'),
+    Signature('wim', 0, b'MSWIM\0\0\0'),
+    Signature('ewf', 0, b'EVF\t\r\n\xff\0'),
+    Signature('partclone', 0, b'partclone-image'),
+    Signature('android-sparse', 0, b'\x3a\xff\x26\xed'),
 )
 
 #: Compressed files, which may hold an image.
@@ -81,16 +87,27 @@ OTHERS = (
     Signature('rar archive', 0, b'Rar!\x1a\x07'),
     Signature('tar archive', 257, b'ustar'),
     Signature('cpio archive', 0, b'070701'),
-    Signature('Debian package', 0, b'!<arch>\ndebian'),
+    Signature('cpio archive', 0, b'070702'),
+    Signature('cpio archive', 0, b'070707'),
+    Signature('cpio archive', 0, b'\xc7\x71'),
+    Signature('ar archive', 0, b'!<arch>\n'),
+    Signature('cabinet archive', 0, b'MSCF\0\0\0\0'),
+    Signature('RPM package', 0, b'\xed\xab\xee\xdb'),
     Signature('ELF program', 0, b'\x7fELF'),
     Signature('Linux kernel', 0x202, b'HdrS'),
     Signature('Linux kernel', 0x38, b'ARM\x64'),
+    Signature('Linux kernel', 0x38, b'RSC\x05'),
+    Signature('U-Boot image', 0, b'\x27\x05\x19\x56'),
+    Signature('device tree', 0, b'\xd0\x0d\xfe\xed'),
     Signature('PDF document', 0, b'%PDF-'),
     Signature('script', 0, b'#!'),
 )
 
 _EFI = 'EFI program'
 _CONTROLS = frozenset(range(32)) - set(b'\t\n\f\r\x1b')
+#: ASCII, as far as it is printed; a disk has other bytes soon.
+_PLAIN = frozenset(range(32, 127)) | frozenset(b'\t\n\f\r')
+_MOST_TEXT = 4096
 _TEXT_STARTS = (b'<!doctype', b'<html', b'<?xml', b'<head', b'{', b'[')
 
 #: File systems of a root partition.
@@ -100,12 +117,17 @@ FILE_SYSTEMS = (
     Signature('btrfs', 0x10040, b'_BHRfS_M'),
     Signature('f2fs', 0x400, b'\x10\x20\xf5\xf2'),
     Signature('squashfs', 0, b'hsqs'),
+    Signature('erofs', 0x400, b'\xe2\xe1\xf5\xe0'),
+    Signature('reiserfs', 0x10034, b'ReIsEr'),
+    Signature('jfs', 0x8000, b'JFS1'),
+    Signature('bcachefs', 0x1018, b'\xc6\x85\x73\xf6\x4e\x1a\x45\xca'),
     Signature('ntfs', 3, b'NTFS    '),
     Signature('exfat', 3, b'EXFAT   '),
     Signature('vfat', 54, b'FAT12   '),
     Signature('vfat', 54, b'FAT16   '),
     Signature('vfat', 82, b'FAT32   '),
     Signature('lvm', 0x218, b'LVM2 001'),
+    Signature('md', 0x1000, b'\xfc\x4e\x2b\xa9'),
     Signature('swap', 0xff6, b'SWAPSPACE2'),
 )
 
@@ -113,9 +135,10 @@ FILE_SYSTEMS = (
 LIKE_MBR = frozenset({'ntfs', 'exfat', 'vfat'})
 
 
-def images(head: bytes, tail: bytes) -> list[str]:
-    """Names of the containers of a disk that the file could be."""
-    return _names(IMAGES, head, tail)
+def images(head: bytes, tail: bytes) -> list[Signature]:
+    """Signatures of the containers of a disk that the file could be."""
+    return [signature for signature in IMAGES
+            if signature.found_in(head, tail)]
 
 
 def compressed(head: bytes) -> str | None:
@@ -134,7 +157,8 @@ def other(head: bytes) -> str | None:
         if head.startswith(b'PE\0\0', start):
             return _EFI
     text = head[:TAIL].lstrip(b'\xef\xbb\xbf \t\r\n').lower()
-    if text.startswith(_TEXT_STARTS) and not _CONTROLS & set(text):
+    if text.startswith(_TEXT_STARTS) and not _CONTROLS & set(text) or (
+            len(head) >= TAIL and _PLAIN.issuperset(head[:_MOST_TEXT])):
         return 'text document'
     return None
 

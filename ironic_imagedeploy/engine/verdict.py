@@ -17,7 +17,6 @@ disk is touched. Everything that was looked at is compared again with the
 bytes that are deployed (:mod:`.sources.witness`).
 """
 
-from collections.abc import Generator
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -25,6 +24,8 @@ import dataclasses
 from ironic_imagedeploy.engine import boot_programs
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent_map
+from ironic_imagedeploy.engine import filesystems
+from ironic_imagedeploy.engine.filesystems import contents
 from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine import first_opinion
 from ironic_imagedeploy.engine import formats
@@ -32,6 +33,7 @@ from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.formats import packed
 from ironic_imagedeploy.engine import inspection as _inspection
 from ironic_imagedeploy.engine import partitions
+from ironic_imagedeploy.engine import recognition
 from ironic_imagedeploy.engine import signatures
 from ironic_imagedeploy.engine.sources import base as sources
 from ironic_imagedeploy.engine.sources import witness
@@ -42,15 +44,14 @@ Inspection = _inspection.Inspection
 PARTITION = _inspection.PARTITION
 WHOLE_DISK = _inspection.WHOLE_DISK
 
-#: A disk has at least one sector.
-_SMALLEST = 512
-#: More than any disk has, for those whose size is not known yet.
-_ANY_SIZE = 1 << 63
 #: Where a GPT header has the sector of its other copy, the disk's last one
 #: (UEFI specification, "GPT Header").
 _BACKUP = 32
-_CONVERT = ('Convert it and upload the result: qemu-img convert -O qcow2 '
-            'OLD NEW')
+_FROM_ORIGIN = ('Make the image again from its origin and upload the whole of '
+                'it.')
+#: File systems and the like, by what a person calls them.
+_CALLED = {'lvm': 'an LVM physical volume', 'md': 'a member of an md array',
+           'swap': 'swap space'}
 
 
 def inspect(source: sources.Source,
@@ -77,7 +78,7 @@ def _judge(inspection: Inspection) -> Iterator[Finding]:
     """The steps, each of which may end the inspection."""
     yield from _check_checksum(inspection.expectation)
     try:
-        found = list(_recognise(inspection))
+        found = list(recognition.recognise(inspection))
         if not found:
             inspection.image = _open(inspection)
     except exceptions.ImageRefused as refusal:
@@ -112,116 +113,6 @@ def _check_checksum(expectation: Expectation) -> Iterator[Finding]:
                 'image_os_hash_algo=sha512.')
 
 
-def _recognise(inspection: Inspection) -> Iterator[Finding]:
-    """Find the format by signature, and hold it against what is declared."""
-    source, expectation = inspection.source, inspection.expectation
-    head = source.read_at(0, min(signatures.HEAD, source.size))
-    tail = (source.read_at(source.size - signatures.TAIL, signatures.TAIL)
-            if source.random_access and source.size >= signatures.TAIL
-            else b'')
-    names = _containers(head, tail)
-    compression = signatures.compressed(head)
-    if compression and _is_disk(head):
-        names.append('raw')
-    if len(names) + bool(compression) > 1:
-        yield Finding(
-            code='format-ambiguous',
-            message='The file is several formats at once.',
-            expected='the signature of one format',
-            found=' and '.join(filter(None, [*names, compression])),
-            fix='Make the image again from its origin.')
-        return
-    if compression:
-        unpacked = yield from _unpack_head(inspection, compression)
-        if unpacked is None:
-            return
-        head = unpacked
-    if len(head) < _SMALLEST:
-        yield _not_an_image(f'a file of {len(head)} bytes')
-        return
-    declared = expectation.disk_format
-    if not (names or _is_disk(head)) and (other := signatures.other(head)):
-        yield _not_an_image(f'a {other}')
-        return
-    inspection.format = names[0] if names else 'raw'
-    if declared not in (None, inspection.format):
-        yield Finding(
-            code='format-mismatch',
-            message='The file is of another format than declared.',
-            expected=f'{declared}, as declared', found=inspection.format,
-            fix='Upload it again with its real format: openstack image '
-                f'create --disk-format {inspection.format} ...; or state '
-                f'image_disk_format={inspection.format} for the node.')
-        return
-    yield from _check_support(inspection)
-    if inspection.format == 'raw' and declared is None and not (
-            _is_disk(head) or head[510:512] == partitions.BOOT_SIGNATURE):
-        inspection.format = None
-        yield _not_an_image('no known format, partition table or file system')
-
-
-def _containers(head: bytes, tail: bytes) -> list[str]:
-    """Names of the containers of a disk that the file could be."""
-    names = signatures.images(head, tail)
-    return names + sorted(first_opinion.formats(head).difference(names))
-
-
-def _unpack_head(inspection: Inspection, compression: str
-                 ) -> Generator[Finding, None, bytes | None]:
-    """The front of the disk in a compressed file; None when refused."""
-    inspection.compression = compression
-    if compression in packed.supported():
-        head = packed.PackedImage(inspection.source, compression).read(
-            0, signatures.HEAD)
-        inside = _containers(head, b'')
-        if nested := signatures.compressed(head):
-            inside.append(nested)
-        if not inside:
-            return head
-        found = f'{inside[0]} in {compression}'
-        inspection.format = inside[0]
-    else:
-        inspection.format = found = compression
-    yield Finding(
-        code='format-unsupported',
-        message='Files that are compressed like this cannot be deployed.',
-        expected='raw in ' + ' or '.join(packed.supported()), found=found,
-        fix='Decompress the file before it is uploaded.')
-    return None
-
-
-def _check_support(inspection: Inspection) -> Iterator[Finding]:
-    name, permitted = inspection.format or '', inspection.expectation.permitted
-    reader = formats.find(name)
-    if reader and name in permitted:
-        return
-    if reader:
-        yield Finding(
-            code='format-not-permitted',
-            message='The operator does not permit this format.',
-            expected=_either(permitted), found=name,
-            fix=f'{_CONVERT}; or add {name} to permitted_formats of '
-                '[imagedeploy].')
-    else:
-        yield Finding(
-            code='format-unsupported',
-            message='Images of this format cannot be deployed.',
-            expected=_either(permitted), found=name,
-            fix='An installation medium is never written to a disk; use an '
-                'image of an installed disk.' if name in ('iso', 'udf')
-            else _CONVERT)
-
-
-def _is_disk(head: bytes) -> bool:
-    """Whether a GPT or a file system certainly starts there."""
-    return (signatures.file_system(head) is not None
-            or partitions.has_gpt(head))
-
-
-def _either(names: tuple[str, ...]) -> str:
-    return ' or '.join(names) or 'no format at all'
-
-
 def _open(inspection: Inspection) -> base.Image:
     if inspection.compression:
         return packed.PackedImage(inspection.source, inspection.compression)
@@ -248,15 +139,13 @@ def _look_inside(inspection: Inspection) -> Iterator[Finding]:
     try:
         if name not in signatures.LIKE_MBR:
             inspection.table = partitions.read_table(
-                image.read,
-                image.virtual_size if image.exact_size else _ANY_SIZE)
+                image.read, image.virtual_size if image.exact_size else None)
     except partitions.BadTable as bad:
         yield Finding(
             code=bad.code,
             message='The partition table in the image cannot be right.',
             expected=bad.expected, found=bad.found,
-            fix='Make the image again from its origin and upload the whole '
-                'of it.')
+            fix=bad.fix or _FROM_ORIGIN)
         return
     inspection.file_system = None if inspection.table else name
     if inspection.table and isinstance(image, packed.PackedImage):
@@ -265,12 +154,31 @@ def _look_inside(inspection: Inspection) -> Iterator[Finding]:
         with contextlib.suppress(exceptions.SourceNotSeekable):
             inspection.efi_programs = boot_programs.architectures(
                 image.read, esp)
+    yield from _check_table(inspection)
     yield from first_opinion.objections(
         front if inspection.compression else inspection.source.read_at(
             0, min(signatures.HEAD, inspection.stored_size)),
         image.format_name, has_table=inspection.table is not None,
         has_subclusters=image.has_subclusters)
     yield from _check_type(inspection)
+    if inspection.image_type == PARTITION and (
+            inspection.expectation.image_type != WHOLE_DISK):
+        yield from _check_root(inspection)
+
+
+def _check_table(inspection: Inspection) -> Iterator[Finding]:
+    """The end of the disk costs a small read, where one is possible."""
+    image, table = inspection.image, inspection.table
+    assert image is not None
+    if not (table and image.exact_size and inspection.source.random_access):
+        return
+    for flaw in partitions.flaws(image.read, image.virtual_size, table):
+        yield Finding(
+            code='corrupt', severity=_findings.Severity.WARNING,
+            message='The partition table in the image has a flaw that '
+                    'firmware and Linux tolerate.',
+            expected=flaw.expected, found=flaw.found,
+            fix=f'{partitions.REPAIR}.')
 
 
 def _least_size(image: base.Image, table: partitions.PartitionTable) -> int:
@@ -309,9 +217,84 @@ def _check_type(inspection: Inspection) -> Iterator[Finding]:
             message=f'No {content} is in the image.',
             expected=f'a {content}', found='neither that nor another',
             fix='Use an image of an installed system.',
-            # Without a declared type there is nothing that it contradicts.
-            severity=(_findings.Severity.ERROR if wanted
-                      else _findings.Severity.WARNING))
+            severity=_severity(wanted))
+
+
+def _check_root(inspection: Inspection) -> Iterator[Finding]:
+    """The file system of a partition image, and how it could boot."""
+    image, name = inspection.image, inspection.file_system or ''
+    assert image is not None
+    severity = _severity(inspection.expectation.image_type)
+    if name not in filesystems.KINDS:
+        yield Finding(
+            code='file-system-unsupported', severity=severity,
+            message='No system can be deployed from this file system.',
+            expected=' or '.join(filesystems.KINDS),
+            found=_CALLED.get(name, name),
+            fix='Build the partition image with one of these file systems.')
+        return
+    try:
+        files = filesystems.open_file_system(
+            name, image.read, image.virtual_size if image.exact_size else None)
+        inspection.boot_files = contents.boot_files(files)
+    except filesystems.BadFileSystem as bad:
+        yield Finding(
+            code=bad.code, message='No kernel would mount the file system.',
+            expected=bad.expected, found=bad.found, fix=_FROM_ORIGIN,
+            # A magic number alone makes no file system of other content.
+            severity=(severity if bad.code == 'corrupt'
+                      else _findings.Severity.ERROR))
+    except (filesystems.Unreadable, exceptions.SourceNotSeekable) as reason:
+        if not inspection.expectation.has_kernel:
+            yield _unknown_bootloader(name, str(reason))
+    else:
+        yield from _check_boot_files(inspection, files)
+
+
+def _check_boot_files(inspection: Inspection, files: filesystems.FileSystem
+                      ) -> Iterator[Finding]:
+    boot, expectation = inspection.boot_files, inspection.expectation
+    if boot is None or boot.kernel or expectation.has_kernel:
+        return
+    if files.is_dirty:
+        yield _unknown_bootloader(files.kind, 'changes that wait in its '
+                                  'journal, as it was not unmounted')
+        return
+    yield Finding(
+        code='no-bootloader',
+        message='A disk with this partition image could not boot.',
+        expected='grub2 and a kernel in it, or a kernel and an initramfs '
+                 'beside it',
+        found='grub2, but no kernel' if boot.grub else 'none of them',
+        fix='Install them in the image (diskimage-builder: the elements '
+            'baremetal and grub2); or give it kernel_id and ramdisk_id: '
+            'openstack image set --property kernel_id=KERNEL --property '
+            'ramdisk_id=RAMDISK IMAGE',
+        # Where grub2 is the kernel may have a name that nobody here knows.
+        severity=(_findings.Severity.WARNING if boot.grub
+                  else _severity(expectation.image_type)))
+
+
+def _unknown_bootloader(name: str, reason: str) -> Finding:
+    return Finding(
+        code='bootloader-unknown', severity=_findings.Severity.WARNING,
+        message='Whether the partition image has a boot loader and a kernel '
+                'cannot be told.',
+        expected=f'{_article(name)} file system that can be looked into',
+        found=reason,
+        fix='Unmount or check the file system before it becomes an image, '
+            'and upload it without compression; if grub2 is in it, ignore '
+            'this.')
+
+
+def _article(name: str) -> str:
+    return f'{"an" if name[0] in "aeiox" else "a"} {name}'
+
+
+def _severity(declared: str | None) -> _findings.Severity:
+    """Without a declared type there is nothing that it contradicts."""
+    return (_findings.Severity.ERROR if declared
+            else _findings.Severity.WARNING)
 
 
 def _check_node(inspection: Inspection) -> Iterator[Finding]:
@@ -361,11 +344,3 @@ def _check_firmware(inspection: Inspection,
             found=' and '.join(sorted(programs)),
             fix='Use an image for the processor of the node, or correct '
                 'its property cpu_arch.')
-
-
-def _not_an_image(found: str) -> Finding:
-    return Finding(
-        code='not-an-image', message='The file is no disk image.',
-        expected='a disk image', found=found,
-        fix='Check what was uploaded, and its address; declare the format '
-            'raw only for a disk byte for byte.')

@@ -58,10 +58,10 @@ def mbr(size: int, entries: Sequence[tuple[int, int, int, int]], *,
 def gpt(size: int, entries: Sequence[Entry] = (), *, sector_size: int = 512,
         boot_code: bytes = b'', entry_size: int = 128, count: int = 128,
         **fields: int) -> bytearray:
-    """A disk with a protective MBR and a GPT in front.
+    """A disk with a protective MBR, a GPT and, where it fits, its backup.
 
-    :param fields: other values for ``header_size``, ``backup``,
-        ``last_usable``, ``entries_at``, ``header_crc`` and
+    :param fields: other values for ``header_size``, ``own``, ``backup``,
+        ``first_usable``, ``last_usable``, ``entries_at``, ``header_crc`` and
         ``entries_crc``.
     """
     sectors = size // sector_size
@@ -73,20 +73,34 @@ def gpt(size: int, entries: Sequence[Entry] = (), *, sector_size: int = 512,
             table, number * entry_size, uuid.UUID(entry.type).bytes_le,
             uuid.UUID(int=number + 1).bytes_le, entry.first, entry.last,
             entry.attributes, entry.name)
-    header = bytearray(512)
-    _HEADER.pack_into(
-        header, 0, b'EFI PART', 0x10000, fields.get('header_size', 92), 0, 0,
-        1, fields.get('backup', sectors - 1), 6,
-        fields.get('last_usable', sectors - 2), uuid.UUID(int=9).bytes_le,
-        fields.get('entries_at', 2), count, entry_size,
-        fields.get('entries_crc', zlib.crc32(table)))
-    crc = zlib.crc32(header[:fields.get('header_size', 92)])
-    struct.pack_into('<I', header, 16, fields.get('header_crc', crc))
+    header = _header(table, sectors, entry_size, count, **fields)
     disk[sector_size:sector_size + 512] = header
     start = 2 * sector_size
     disk[start:start + len(table)] = table
     del disk[size:]
+    behind = sectors - 1 - -(-len(table) // sector_size)
+    if 'backup' not in fields and behind * sector_size >= start + len(table):
+        end = (sectors - 1) * sector_size
+        fields |= {'own': sectors - 1, 'backup': 1, 'entries_at': behind}
+        disk[end:end + 512] = _header(table, sectors, entry_size, count,
+                                      **fields)
+        disk[behind * sector_size:behind * sector_size + len(table)] = table
     return disk
+
+
+def _header(table: bytes | bytearray, sectors: int, entry_size: int,
+            count: int, **fields: int) -> bytearray:
+    """The header of a GPT with these partitions."""
+    header = bytearray(512)
+    _HEADER.pack_into(
+        header, 0, b'EFI PART', 0x10000, fields.get('header_size', 92), 0, 0,
+        fields.get('own', 1), fields.get('backup', sectors - 1),
+        fields.get('first_usable', 6), fields.get('last_usable', sectors - 2),
+        uuid.UUID(int=9).bytes_le, fields.get('entries_at', 2), count,
+        entry_size, fields.get('entries_crc', zlib.crc32(table)))
+    crc = zlib.crc32(header[:fields.get('header_size', 92)])
+    struct.pack_into('<I', header, 16, fields.get('header_crc', crc))
+    return header
 
 
 def program(machine: int, size: int = 4096) -> bytes:

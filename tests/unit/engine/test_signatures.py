@@ -57,6 +57,11 @@ class SignatureTestCase(base.EngineTestCase):
 
 class ImagesTestCase(base.EngineTestCase):
 
+    def names(self, head: bytes, tail: bytes) -> list[str]:
+        """The names of the signatures, each once."""
+        return list(dict.fromkeys(
+            signature.name for signature in signatures.images(head, tail)))
+
     def test_made_by_qemu_img(self) -> None:
         for form, options in (
                 ('qcow2', ''), ('qcow2', 'compat=0.10'), ('vmdk', ''),
@@ -70,7 +75,7 @@ class ImagesTestCase(base.EngineTestCase):
             content = path.read_bytes()
             name = {'vpc': 'vhd'}.get(form, form)
             with self.subTest(form=form, options=options):
-                self.assertEqual([name], signatures.images(
+                self.assertEqual([name], self.names(
                     content[:HEAD], content[-signatures.TAIL:]))
 
     def test_by_their_magic(self) -> None:
@@ -81,23 +86,29 @@ class ImagesTestCase(base.EngineTestCase):
                 (at((0x8001, b'BEA01')), b'', 'udf'),
                 (b'# Disk DescriptorFile\n', b'', 'vmdk'),
                 (b'', b'koly'.ljust(512, b'\0'), 'dmg'),
+                (b'encrcdsa', b'', 'encrypted dmg'),
+                (b'\xbe\xba\xfe\xca' + bytes(4), b'', 'sesparse'),
+                (b'MSWIM\0\0\0', b'', 'wim'),
+                (b'EVF\t\r\n\xff\0', b'', 'ewf'),
+                (b'partclone-image0002', b'', 'partclone'),
+                (b'\x3a\xff\x26\xed\1\0', b'', 'android-sparse'),
                 (b'', b'conectix'.ljust(512, b'\0'), 'vhd')):
             with self.subTest(name=name):
-                self.assertEqual([name], signatures.images(head, tail))
+                self.assertEqual([name], self.names(head, tail))
 
     def test_several_at_once(self) -> None:
         head = at((0, b'QFI\xfb'), (0x8001, b'CD001'))
-        self.assertEqual(['qcow2', 'iso'], signatures.images(head, b''))
+        self.assertEqual(['qcow2', 'iso'], self.names(head, b''))
 
     def test_one_that_shows_twice(self) -> None:
         head = at((0x8001, b'CD001'), (0x8801, b'CD001'))
-        self.assertEqual(['iso'], signatures.images(head, b''))
-        self.assertEqual(['vhd'], signatures.images(
+        self.assertEqual(['iso'], self.names(head, b''))
+        self.assertEqual(['vhd'], self.names(
             b'conectix', b'conectix' + bytes(504)))
 
     def test_none(self) -> None:
         for head in (b'', bytes(HEAD), b'QFI', b'KDM'):
-            self.assertEqual([], signatures.images(head, head[:512]))
+            self.assertEqual([], self.names(head, head[:512]))
 
 
 class CompressedTestCase(base.EngineTestCase):
@@ -121,6 +132,15 @@ class OtherTestCase(base.EngineTestCase):
         for head, name in (
                 (b'PK\x03\x04...', 'zip archive'),
                 (at((257, b'ustar')), 'tar archive'),
+                (b'070701', 'cpio archive'), (b'070702', 'cpio archive'),
+                (b'\xc7\x71', 'cpio archive'),
+                (b'!<arch>\ndebian', 'ar archive'),
+                (b'\xed\xab\xee\xdb', 'RPM package'),
+                (b'MSCF\0\0\0\0', 'cabinet archive'),
+                (at((0x38, b'ARM\x64')), 'Linux kernel'),
+                (b'\x27\x05\x19\x56', 'U-Boot image'),
+                (b'\xd0\x0d\xfe\xed', 'device tree'),
+                (b'# a comment and more\n' * 99, 'text document'),
                 (b'\x7fELF', 'ELF program'),
                 (b'#!/bin/sh\nexit', 'script'),
                 (at((0x202, b'HdrS')), 'Linux kernel'),
@@ -186,6 +206,11 @@ class FileSystemTestCase(base.EngineTestCase):
                 (at((0, b'\xeb\x76\x90EXFAT   '), (510, b'\x55\xaa')),
                  'exfat'),
                 (at((0x218, b'LVM2 001')), 'lvm'),
+                (at((0x1000, b'\xfc\x4e\x2b\xa9')), 'md'),
+                (at((0x400, b'\xe2\xe1\xf5\xe0')), 'erofs'),
+                (at((0x400, b'\x10\x20\xf5\xf2')), 'f2fs'),
+                (at((0x8000, b'JFS1')), 'jfs'),
+                (at((0x10034, b'ReIsEr2Fs')), 'reiserfs'),
                 (at((0, b'hsqs')), 'squashfs')):
             with self.subTest(name=name):
                 self.assertEqual(name, signatures.file_system(head))

@@ -11,7 +11,9 @@
 # under the License.
 
 import ast
+import gzip
 import pathlib
+import random
 import struct
 import typing
 import unittest.mock
@@ -19,10 +21,12 @@ import unittest.mock
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent_map
+from ironic_imagedeploy.engine.filesystems import contents
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine import memory
 from tests.unit.engine import qcow2_builder as qcow2
+from tests.unit.engine import volumes
 
 MIB = base.MIB
 SHA512 = engine.Checksum('sha512', '0' * 128)
@@ -78,6 +82,17 @@ class VerdictTestCase(base.EngineTestCase):
         self.assertEqual(list(warnings), [
             finding.code for finding in inspection.findings])
         return inspection
+
+    def assert_packed_accepted(self, content: bytes | bytearray,
+                               *warnings: str, **expectation: typing.Any
+                               ) -> None:
+        """Accepted when it is compressed, with these warnings."""
+        inspection = engine.inspect(
+            memory.MemorySource(gzip.compress(content, 1)),
+            engine.Expectation(**expectation))
+        self.assertEqual(list(warnings), [
+            finding.code for finding in inspection.findings])
+        inspection.raise_if_refused()
 
     def assert_json(self, expected: dict[str, object],
                     inspection: engine.Inspection) -> None:
@@ -154,30 +169,32 @@ class AcceptTestCase(VerdictTestCase):
             inspection.partition_table, inspection.boot_modes,
             inspection.sector_size))
 
-    def test_a_file_system(self) -> None:
-        path = self.directory / 'root'
-        path.touch()
-        with path.open('r+b') as volume:
-            volume.truncate(8 * MIB)
-        for command in ('mkfs.ext4 -q', 'mkfs.vfat', 'mkfs.vfat -F 32 -s 1'):
-            base.run(*command.split(), path)
-            inspection = self.assert_accepted(path.read_bytes(),
-                                              image_type='partition')
-            with self.subTest(command=command):
+    def test_a_partition_image(self) -> None:
+        for make in (volumes.ext4, volumes.xfs, volumes.btrfs):
+            content = make(self.directory / 'root',
+                           volumes.BOOTABLE).read_bytes()
+            for declared in ('partition', None):
+                inspection = self.assert_accepted(content,
+                                                  image_type=declared)
                 self.assertEqual(
-                    ('partition', None, ()),
+                    ('partition', None, (), make.__name__),
                     (inspection.image_type, inspection.partition_table,
-                     inspection.boot_modes))
+                     inspection.boot_modes, inspection.file_system))
+                self.assertEqual(contents.BootFiles(grub=True, kernel=True),
+                                 inspection.boot_files)
+                self.assertEqual(make.__name__,
+                                 inspection.to_dict()['file_system'])
 
-    def test_file_systems_that_look_like_an_mbr(self) -> None:
-        for name in (b'NTFS    ', b'EXFAT   '):
-            volume = bytearray(MIB)
-            volume[:11] = b'\xeb\x52\x90' + name
-            volume[440:510] = b'\xff' * 70
-            volume[510:512] = b'\x55\xaa'
-            inspection = self.assert_accepted(volume, disk_format='raw',
-                                              image_type='partition')
-            self.assertEqual('partition', inspection.image_type)
+    def test_a_partition_image_in_other_formats(self) -> None:
+        content = volumes.ext4(self.directory / 'root',
+                               volumes.BOOTABLE).read_bytes()
+        self.assert_accepted(self.qcow2(content), image_type='partition')
+        self.assert_packed_accepted(content, image_type='partition')
+
+    def test_a_file_system_with_a_kernel_beside_it(self) -> None:
+        content = volumes.ext4(self.directory / 'root', {}).read_bytes()
+        self.assert_accepted(content, has_kernel=True,
+                             image_type='partition')
 
     def test_a_boot_sector_of_a_gpt_disk_may_start_with_anything(self
                                                                  ) -> None:
@@ -339,8 +356,7 @@ class RefusalTestCase(VerdictTestCase):
         self.assert_refused('corrupt', file, str(at))
 
     def test_image_type_mismatch(self) -> None:
-        volume = bytearray(MIB)
-        volume[:4] = b'XFSB'
+        volume = volumes.ext4(self.directory / 'root', {}).read_bytes()
         for content, expectation, found in (
                 (self.disk(), {'image_type': 'partition'}, 'whole-disk'),
                 (volume, {'image_type': 'whole-disk'}, 'partition'),
@@ -350,6 +366,82 @@ class RefusalTestCase(VerdictTestCase):
             self.assert_refused('image-type-mismatch', content, found,
                                 **expectation)
         self.assert_accepted(volume, has_kernel=True, image_type='partition')
+
+    def test_no_bootloader(self) -> None:
+        for make in (volumes.ext4, volumes.xfs, volumes.btrfs):
+            content = make(self.directory / 'root', {
+                'etc/fstab': b'', 'boot/grub': None}).read_bytes()
+            self.assert_refused('no-bootloader', content, 'grub2', 'none',
+                                'kernel_id', image_type='partition')
+            self.assert_accepted(content, 'no-bootloader')
+
+    def test_either_of_grub_and_a_kernel_is_enough(self) -> None:
+        """The ramdisk has grub2 as well, and kernels have many names."""
+        for tree, warnings in (({'boot/vmlinuz-6.1': b'MZ'}, ()),
+                               ({'usr/sbin/grub2-install': b'#!'},
+                                ('no-bootloader',))):
+            content = volumes.ext4(self.directory / 'root',
+                                   tree).read_bytes()
+            self.assert_accepted(content, *warnings, image_type='partition')
+
+    def test_bootloader_unknown(self) -> None:
+        content = bytearray(volumes.ext4(
+            self.directory / 'root', {}, '-O', '^metadata_csum',
+            size=64 * MIB).read_bytes())
+        for feature, words in ((4, 'journal'), (1 << 20, '0x100000')):
+            odd = content.copy()
+            odd[1024 + 0x60:1024 + 0x64] = (
+                int.from_bytes(odd[1024 + 0x60:1024 + 0x64], 'little')
+                | feature).to_bytes(4, 'little')
+            inspection = self.assert_accepted(
+                odd, 'bootloader-unknown', image_type='partition')
+            self.assertIn(words, str(inspection.findings[0]))
+            self.assert_accepted(odd, image_type='partition',
+                                 has_kernel=True)
+
+    def test_bootloader_unknown_behind_the_front_of_a_packed_file(
+            self) -> None:
+        noise = random.Random(1).randbytes(17 * MIB)
+        content = volumes.ext4(
+            self.directory / 'root', {'0': noise, **volumes.BOOTABLE},
+            size=64 * MIB).read_bytes()
+        self.assert_accepted(content, image_type='partition')
+        self.assert_packed_accepted(content, 'bootloader-unknown',
+                                    image_type='partition')
+
+    def test_file_system_unsupported(self) -> None:
+        path = self.directory / 'root'
+        path.touch()
+        ntfs, physical, swap = (bytearray(MIB) for _ in range(3))
+        ntfs[:11] = b'\xeb\x52\x90NTFS    '
+        ntfs[440:512] = b'\xff' * 70 + b'\x55\xaa'
+        physical[0x218:0x220] = b'LVM2 001'
+        swap[0xff6:0x1000] = b'SWAPSPACE2'
+        with path.open('r+b') as volume:
+            volume.truncate(8 * MIB)
+        base.run('mkfs.vfat', path)
+        for content, found in (
+                (path.read_bytes(), 'vfat'), (ntfs, 'ntfs'),
+                (physical, 'LVM'), (swap, 'swap'),
+                (b'hsqs' + bytes(MIB), 'squashfs')):
+            with self.subTest(found=found):
+                self.assert_refused('file-system-unsupported', content,
+                                    'ext4', found, image_type='partition')
+                inspection = self.assert_accepted(content,
+                                                  'file-system-unsupported')
+                self.assertEqual('partition', inspection.image_type)
+
+    def test_a_file_system_that_cannot_be_mounted(self) -> None:
+        content = bytearray(volumes.ext4(
+            self.directory / 'root', volumes.BOOTABLE, '-t', 'ext4'
+            ).read_bytes())
+        for cut in (MIB, len(content) - 512):
+            self.assert_refused('truncated', content[:cut],
+                                str(len(content)), image_type='partition')
+        content[1024 + 0x78] ^= 1
+        self.assert_refused('corrupt', content, 'superblock',
+                            image_type='partition')
+        self.assert_accepted(content, 'corrupt')
 
     def test_no_partition_table(self) -> None:
         for wanted, word in (('whole-disk', 'partition table'),
@@ -450,6 +542,94 @@ class ReadTestCase(VerdictTestCase):
         self.assertNotIn((source.size - 512, 512), source.reads)
 
 
+class OpticalTestCase(VerdictTestCase):
+    """Five letters in a partition are no installation medium."""
+
+    def disc(self) -> bytearray:
+        """A real one."""
+        tree = volumes.plant(self.directory / 'tree', volumes.BOOTABLE)
+        base.run('xorriso', '-as', 'mkisofs', '-quiet', '-R', '-o',
+                 self.directory / 'disc', tree)
+        return bytearray((self.directory / 'disc').read_bytes())
+
+    def test_letters_in_a_partition(self) -> None:
+        for letters in (b'CD001', b'BEA01'):
+            for content in (
+                    disks.mbr(2 * MIB, [(0x80, 0x83, 63, 4000)]),
+                    disks.gpt(2 * MIB, [disks.Entry(40, 4000)])):
+                content[0x8001:0x8006] = content[0x8801:0x8806] = letters
+                self.assert_accepted(content)
+                self.assert_packed_accepted(content)
+
+    def test_letters_in_a_file_system(self) -> None:
+        for make in (volumes.ext4, volumes.btrfs):
+            content = bytearray(make(self.directory / 'root',
+                                     volumes.BOOTABLE).read_bytes())
+            content[0x8001:0x8006] = b'CD001'
+            inspection = self.inspect(content, image_type='partition')
+            self.assertEqual(('accept', make.__name__),
+                             (inspection.verdict, inspection.file_system))
+
+    def test_letters_between_partitions(self) -> None:
+        disk = disks.gpt(2 * MIB, [disks.Entry(2048, 4000)])
+        disk[0x8001:0x8006] = b'CD001'
+        self.assert_refused('format-unsupported', disk, 'iso')
+
+    def test_a_footer_in_a_partition(self) -> None:
+        for magic in (b'conectix', b'koly'):
+            content = disks.mbr(2 * MIB, [(0x80, 0x83, 63, 4096 - 63)])
+            content[-512:-512 + len(magic)] = magic
+            self.assert_accepted(content)
+            self.assert_refused('format-unsupported', disks.mbr(
+                MIB, [(0x80, 0x83, 63, 2048 - 63)])
+                + magic.ljust(512, b'\0'))
+
+    def test_a_disc(self) -> None:
+        content = self.disc()
+        self.assert_refused('format-unsupported', content, 'iso',
+                            'installed disk')
+        self.assert_refused('format-mismatch', content, 'iso',
+                            disk_format='raw')
+
+    def test_a_disc_whose_volume_is_in_a_partition_too(self) -> None:
+        """As some media are, to boot from a USB stick."""
+        content = self.disc()
+        sectors = len(content) // 512
+        content[:512] = disks.mbr(512, [(0x80, 0x83, 64, sectors - 64)])
+        self.assert_refused('format-unsupported', content, 'iso')
+
+    def test_a_udf_volume_in_a_partition(self) -> None:
+        content = disks.mbr(2 * MIB, [(0x80, 0x83, 64, 4000)])
+        content[0x8001:0x8006] = b'BEA01'
+        content[256 * 512:256 * 512 + 16] = struct.pack('<H10xI', 2, 256)
+        self.assert_refused('format-unsupported', content, 'udf')
+
+
+class FlawTestCase(VerdictTestCase):
+    """What Linux and firmware tolerate is a warning."""
+
+    def test_a_damaged_backup(self) -> None:
+        for at in (-500, -512, -1000 - 15 * 1024):
+            disk = self.disk()
+            disk[at] ^= 1
+            for content in (disk, self.qcow2(disk)):
+                inspection = self.assert_accepted(content, 'corrupt')
+                self.assertIn('sgdisk -e', inspection.findings[0].fix)
+
+    def test_a_good_backup_of_a_damaged_table(self) -> None:
+        disk = self.disk()
+        disk[600] ^= 1
+        self.assert_refused('corrupt', disk, 'good backup', 'sgdisk -e')
+
+    def test_a_source_without_random_access_is_not_read_to_its_end(
+            self) -> None:
+        disk = self.disk()
+        disk[-500] ^= 1
+        source = memory.MemorySource(disk)
+        source.random_access = False
+        self.assertEqual((), engine.inspect(source).findings)
+
+
 class FragmentsTestCase(VerdictTestCase):
 
     def test_more_pieces_than_the_memory_is_bounded_for(self) -> None:
@@ -485,7 +665,9 @@ class CodesTestCase(base.EngineTestCase):
              'corrupt', 'truncated', 'internal-snapshot', 'too-large',
              'sector-size', 'image-type-mismatch', 'no-partition-table',
              'no-esp', 'no-bios-boot', 'arch-mismatch', 'checksum-missing',
-             'checksum-weak', 'dirty'}, codes_of_the_engine())
+             'checksum-weak', 'dirty', 'no-bootloader',
+             'bootloader-unknown', 'file-system-unsupported'},
+            codes_of_the_engine())
 
 
 def codes_of_the_engine() -> set[str]:

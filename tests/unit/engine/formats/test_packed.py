@@ -56,10 +56,10 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 class PackedTestCase(transfers.TransferTestCase):
 
     def disk(self, size: int, *, seed: int = 1) -> bytes:
-        """A GPT, and then noise with a hole of a fifth."""
+        """A GPT with its backup, and noise with a hole of a fifth."""
         disk = disks.gpt(size, [disks.Entry(64, size // 512 - 40)])
         noise = random.Random(seed).randbytes(size)
-        disk[32 * KIB:] = noise[32 * KIB:]
+        disk[32 * KIB:-20 * KIB] = noise[32 * KIB:-20 * KIB]
         hole = size // 5
         disk[3 * hole:4 * hole] = bytes(hole)
         return bytes(disk)
@@ -110,12 +110,13 @@ class InspectionTestCase(PackedTestCase):
                     'declared_format': declared, 'compression': name,
                     'image_type': 'whole-disk',
                     'virtual_size': 20 * MIB, 'stored_size': len(stored),
-                    'partition_table': 'gpt', 'boot_modes': [],
-                    'sector_size': 512}, found)
+                    'partition_table': 'gpt', 'file_system': None,
+                    'boot_modes': [], 'sector_size': 512}, found)
 
     def test_the_same_findings_as_without_compression(self) -> None:
         bad = bytearray(self.disk(4 * MIB))
         bad[600] ^= 1
+        bad[-512:] = bytes(512)
         for content in (bytes(4 * MIB), bytes(bad), self.disk(4 * MIB),
                         bytes(gzip.compress(b'1') * 200)[:100]):
             for boot_mode in ('bios', 'uefi'):

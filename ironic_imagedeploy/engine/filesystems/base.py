@@ -1,0 +1,226 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What every file system gives: directories by name, within bounds."""
+
+import abc
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import functools
+import stat
+import typing
+
+#: Gives bytes of the disk: offset, length; fewer at its end.
+Read = Callable[[int, int], bytes]
+
+#: Bytes that are read at once. Blocks of metadata lie close together, and
+#: each read may be a request to a web server.
+_BLOCK = 32 << 10
+#: Blocks that are read at most (8 MiB); all are kept.
+_MOST_BLOCKS = 256
+#: Bytes of metadata that are taken at most, and in how many steps: what is
+#: in the cache can be named again and again.
+_MOST_BYTES = 64 << 20
+_MOST_STEPS = 1 << 14
+#: Names of all directories that are kept.
+_MOST_NAMES = 100_000
+#: As Linux has it.
+_MOST_LINKS = 40
+_MOST_PATH = 4096
+
+
+class BadFileSystem(Exception):
+    """A superblock with which no kernel mounts the file system.
+
+    :ivar code: ``corrupt`` or ``truncated``.
+    """
+
+    def __init__(self, code: str, expected: str, found: str) -> None:
+        super().__init__(f'expected {expected}, found {found}')
+        self.code = code
+        self.expected = expected
+        self.found = found
+
+
+class Unreadable(Exception):
+    """It cannot be looked into, which does not make it a bad one.
+
+    It has a feature that is not known here, is damaged, or is too large to
+    be looked at.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """An inode.
+
+    :ivar mode: type and permissions, as of ``stat()``.
+    :ivar volume: the tree that the number counts in (btrfs).
+    """
+
+    number: int
+    mode: int
+    volume: int = 0
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it has entries."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return stat.S_ISLNK(self.mode)
+
+
+class Blocks:
+    """The bytes of a disk, through a cache, and not too many of them."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._blocks: dict[int, bytes] = {}
+        self._bytes = _MOST_BYTES
+        self._steps = _MOST_STEPS
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Exactly so many bytes.
+
+        :raises Unreadable: when the disk ends before, or it becomes too
+            much.
+        """
+        self._bytes -= length
+        self._steps -= 1
+        if self._bytes < 0 or self._steps < 0:
+            raise Unreadable(f'more than {_MOST_BYTES} bytes of metadata, or '
+                             'a loop in them')
+        first, last = offset // _BLOCK, (offset + length - 1) // _BLOCK
+        whole = b''.join(self._block(index)
+                         for index in range(first, last + 1))
+        found = whole[offset - first * _BLOCK:][:length]
+        if len(found) < length:
+            raise Unreadable(f'metadata at byte {offset}, behind the end of '
+                             'the disk')
+        return found
+
+    def _block(self, index: int) -> bytes:
+        if index not in self._blocks:
+            if len(self._blocks) == _MOST_BLOCKS:
+                raise Unreadable('metadata in too many places')
+            self._blocks[index] = self._read(index * _BLOCK, _BLOCK)
+        return self._blocks[index]
+
+
+class FileSystem(abc.ABC):
+    """A look into a file system.
+
+    :param blocks: of the disk that it is on.
+    :param size: bytes of the disk; None when that is not known.
+    :ivar kind: its name.
+    :ivar is_dirty: changes that are not in place yet wait in a journal, so
+        that files may be missing.
+    """
+
+    kind: typing.ClassVar[str]
+    is_dirty: bool = False
+
+    def __init__(self, blocks: Blocks, size: int | None) -> None:
+        self._blocks = blocks
+        self._size = size
+        self._directories: dict[Node, Mapping[bytes, int]] = {}
+        self._found: dict[tuple[Node, bytes], Node | None] = {}
+        self._names = _MOST_NAMES
+
+    @abc.abstractmethod
+    def find_roots(self) -> Iterator[Node]:
+        """The directories that may become the root of a system."""
+
+    @abc.abstractmethod
+    def read_link(self, link: Node) -> bytes:
+        """Where a symbolic link points to."""
+
+    @abc.abstractmethod
+    def entries(self, directory: Node) -> Iterator[tuple[bytes, int]]:
+        """Names and inode numbers in a directory."""
+
+    @abc.abstractmethod
+    def lookup(self, directory: Node, name: bytes) -> Node | None:
+        """One entry of a directory."""
+
+    @functools.cached_property
+    def _roots(self) -> tuple[Node, ...]:
+        return tuple(self.find_roots())
+
+    def list(self, path: str) -> list[str]:
+        """Sorted names in a directory of any root; none when it is none.
+
+        :raises Unreadable: when it cannot be told.
+        """
+        names: set[bytes] = set()
+        for root in self._roots:
+            directory = self._resolve(root, path)
+            if directory and directory.is_directory:
+                names.update(self._numbers(directory))
+        return sorted(name.decode('utf-8', 'replace')
+                      for name in names - {b'.', b'..'})
+
+    def exists(self, path: str) -> bool:
+        """Whether any root has it, at the end of all symbolic links.
+
+        :raises Unreadable: when it cannot be told.
+        """
+        return any(self._resolve(root, path) for root in self._roots)
+
+    def _numbers(self, directory: Node) -> Mapping[bytes, int]:
+        """All that is in a directory, by name; read once."""
+        if directory not in self._directories:
+            listed: dict[bytes, int] = {}
+            for name, number in self.entries(directory):
+                listed[name] = number
+                self._names -= 1
+                if self._names < 0:
+                    raise Unreadable(f'more than {_MOST_NAMES} names')
+            self._directories[directory] = listed
+        return self._directories[directory]
+
+    def _resolve(self, root: Node, path: str) -> Node | None:
+        """Walk a path; the root is its own parent, also for links."""
+        walked = [root]
+        ahead = path.encode().split(b'/')[::-1]
+        links = 0
+        while ahead:
+            name = ahead.pop()
+            if name in (b'', b'.'):
+                continue
+            if name == b'..':
+                walked = walked[:-1] or [root]
+                continue
+            if not walked[-1].is_directory:
+                return None
+            place = walked[-1], name
+            if place not in self._found:
+                self._found[place] = self.lookup(*place)
+            found = self._found[place]
+            if found is None:
+                return None
+            if not found.is_link:
+                walked.append(found)
+                continue
+            links += 1
+            target = self.read_link(found)
+            if links > _MOST_LINKS or len(target) > _MOST_PATH:
+                return None
+            if target.startswith(b'/'):
+                walked = [root]
+            ahead += target.split(b'/')[::-1]
+        return walked[-1]

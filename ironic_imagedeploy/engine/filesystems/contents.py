@@ -1,0 +1,69 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a system's root needs to boot: grub2 and a kernel."""
+
+from collections.abc import Iterator
+import dataclasses
+
+from ironic_imagedeploy.engine.filesystems import base
+
+_GRUB_PROGRAMS = tuple(
+    f'{folder}/{name}' for folder in ('usr/sbin', 'usr/bin', 'sbin')
+    for name in ('grub-install', 'grub2-install'))
+#: Directories of it, when they have anything in them.
+_GRUB_FOLDERS = ('usr/lib/grub', 'usr/lib/grub2', 'usr/share/grub2',
+                 'boot/grub', 'boot/grub2')
+_KERNEL_NAMES = ('vmlinuz', 'vmlinux', 'Image', 'zImage', 'bzImage', 'uImage',
+                 'kernel')
+_ENTRIES = 'boot/loader/entries'
+_MODULES = ('usr/lib/modules', 'lib/modules')
+_MOST_KERNELS = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class BootFiles:
+    """What a file system brings along to boot by itself.
+
+    :ivar grub: grub2 is installed in it.
+    :ivar kernel: a kernel is.
+    """
+
+    grub: bool
+    kernel: bool
+
+
+def boot_files(files: base.FileSystem) -> BootFiles:
+    """Look for grub2 and a kernel.
+
+    :raises Unreadable: when it cannot be told.
+    """
+    return BootFiles(grub=any(_grub(files)), kernel=any(_kernel(files)))
+
+
+def _grub(files: base.FileSystem) -> Iterator[bool]:
+    for path in _GRUB_PROGRAMS:
+        yield files.exists(path)
+    for path in _GRUB_FOLDERS:
+        yield bool(files.list(path))
+
+
+def _kernel(files: base.FileSystem) -> Iterator[bool]:
+    for folder in ('boot', ''):
+        for name in files.list(folder):
+            if name.startswith(_KERNEL_NAMES):
+                yield files.exists(f'{folder}/{name}')
+    for name in files.list(_ENTRIES):
+        yield name.endswith('.conf')
+    for folder in _MODULES:
+        for version in files.list(folder)[:_MOST_KERNELS]:
+            yield files.exists(f'{folder}/{version}/vmlinuz')

@@ -229,7 +229,7 @@ def _check_root(inspection: Inspection) -> Iterator[Finding]:
         yield Finding(
             code='file-system-unsupported', severity=severity,
             message='No system can be deployed from this file system.',
-            expected=' or '.join(filesystems.KINDS),
+            expected='ext4, xfs or btrfs',
             found=_CALLED.get(name, name),
             fix='Build the partition image with one of these file systems.')
         return

@@ -16,6 +16,8 @@ import gzip
 import pathlib
 import random
 import shutil
+import tarfile
+import zipfile
 
 from tests.functional import base
 from tests.functional import images
@@ -195,6 +197,66 @@ class FormatTest(RefusalTestCase):
         self.image.write_bytes(medium)
         self.assert_refused('format-unsupported')
 
+    def test_real_media(self) -> None:
+        """Plain ones, and those that start from a USB stick too."""
+        folder = self.directory / 'tree'
+        folder.mkdir()
+        (folder / 'file').write_bytes(bytes(3 * MIB))
+        esp = self.directory / 'esp'
+        esp.write_bytes(bytes(MIB))
+        base.run('mkfs.vfat', esp)
+        for options in (
+                ('-R',), ('-R', '-partition_offset', '16'),
+                ('-R', '-append_partition', '2', '0xef', str(esp)),
+                ('-R', '-append_partition', '2', '0xef', str(esp),
+                 '-appended_part_as_gpt', '-partition_offset', '16')):
+            with self.subTest(options):
+                base.run('xorriso', '-as', 'mkisofs', '-quiet', *options,
+                         '-o', self.image, folder)
+                self.assert_refused('format-unsupported')
+                self.assert_refused('format-mismatch', '--disk-format',
+                                    'raw')
+
+    def test_letters_of_media_in_a_partition(self) -> None:
+        """The first partition of old disks starts at byte 32256."""
+        images.make_guest(self.image, SIZE, seed=1)
+        images.partition(self.image, 'dos', 'start=63, bootable\n')
+        with self.image.open('r+b') as file:
+            file.seek(0x8001)
+            file.write(b'CD001')
+            file.seek(SIZE - 512)
+            file.write(b'conectix')
+        self.assert_status(0, self.invoke('check', self.image))
+
+    def test_archives_and_programs(self) -> None:
+        file = self.directory / 'file'
+        file.write_bytes(self.guest.read_bytes()[:MIB])
+        with tarfile.open(self.image, 'w') as tar:
+            tar.add(file)
+        self.assert_refused('not-an-image')
+        with zipfile.ZipFile(self.image, 'w') as archive:
+            archive.write(file)
+        self.assert_refused('not-an-image')
+        setup, program = bytearray(2 * MIB), bytearray(2 * MIB)
+        setup[510:518] = b'\x55\xaa\xeb\x66HdrS'
+        program[:2], program[0x3c] = b'MZ', 0x80
+        program[0x80:0x84] = b'PE\0\0'
+        for content in (setup, program, b"7z\xbc\xaf'\x1c" + bytes(MIB),
+                        b'070701' + b'0' * MIB, b'\xed\xab\xee\xdb' * 999):
+            self.image.write_bytes(content)
+            self.assert_refused('not-an-image')
+            self.assert_refused('not-an-image', '--disk-format', 'raw')
+
+    def test_other_formats_by_their_magic(self) -> None:
+        noise = random.Random(1).randbytes(MIB)
+        for head, tail in (
+                (b'', b'koly'.ljust(512, b'\0')),
+                (b'encrcdsa', b''), (b'COWD', b''), (b'MSWIM\0\0\0', b''),
+                (b'Bochs Virtual HD Image', b'')):
+            with self.subTest(head or tail[:4]):
+                self.image.write_bytes(head + noise + tail)
+                self.assert_refused('format-unsupported')
+
     def test_compressed_file(self) -> None:
         self.image.write_bytes(gzip.compress(self.good.read_bytes(), 1))
         self.assert_refused('format-unsupported')
@@ -240,6 +302,48 @@ class ExpectationTest(RefusalTestCase):
         base.run('mke2fs', '-q', '-t', 'ext4', self.image, '8M')
         self.assert_refused('image-type-mismatch', '--image-type',
                             'whole-disk')
+
+    def test_file_system_that_boots_nothing(self) -> None:
+        for command in ('mke2fs -q -F -t ext4', 'mke2fs -q -F -t ext2',
+                        'mkfs.btrfs -q -f', 'mkfs.xfs -q -f'):
+            with self.subTest(command):
+                with self.image.open('wb') as file:
+                    file.truncate(320 * MIB)
+                base.run(*command.split(), self.image)
+                outcome = self.invoke('check', self.image, '--image-type',
+                                      'partition', '--json')
+                self.assert_status(4, outcome)
+                finding, = outcome.json['findings']
+                self.assertEqual('no-bootloader', finding['code'])
+                self.assertIn('kernel_id', finding['fix'])
+                self.assert_status(0, self.invoke('check', self.image))
+
+    def test_file_system_of_no_system(self) -> None:
+        with self.image.open('wb') as file:
+            file.truncate(8 * MIB)
+        for command, name in (('mkfs.vfat', 'vfat'), ('mkswap', 'swap')):
+            base.run(command, self.image)
+            outcome = self.invoke('check', self.image, '--image-type',
+                                  'partition')
+            self.assert_status(4, outcome)
+            self.assertIn('file-system-unsupported', outcome.stdout)
+            self.assertIn(name, outcome.stdout)
+
+    def test_file_system_that_is_cut_off(self) -> None:
+        base.run('mke2fs', '-q', '-t', 'ext4', self.image, '8M')
+        with self.image.open('r+b') as file:
+            file.truncate(7 * MIB)
+        self.assert_refused('truncated', '--image-type', 'partition')
+        self.assert_refused('truncated')
+
+    def test_damaged_partition_table_with_a_good_backup(self) -> None:
+        images.make_guest(self.image, SIZE, seed=1, label='gpt')
+        with self.image.open('r+b') as file:
+            file.seek(512 + 60)
+            file.write(b'????')
+        self.assert_refused('corrupt')
+        base.run('sgdisk', '-e', self.image)
+        self.assert_status(0, self.invoke('check', self.image))
 
     def test_nothing_to_boot(self) -> None:
         images.create(self.image, SIZE)

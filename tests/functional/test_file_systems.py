@@ -1,0 +1,168 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Partition images, as the kernel sees them and as ``check`` does."""
+
+from collections.abc import Iterator
+import contextlib
+import os
+
+from ironic_imagedeploy.engine import filesystems
+from tests.functional import base
+from tests.functional import web
+
+MIB = base.MIB
+_GONE = 3
+
+
+class FileSystemsTest(base.FunctionalTestCase):
+    """File systems that the kernel filled, with directories of all forms."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.image = self.directory / 'image'
+        self.mountpoint = self.directory / 'mountpoint'
+        self.mountpoint.mkdir()
+
+    def make(self, *command: str, size: int = 320 * MIB, names: int = 2500
+             ) -> None:
+        """A file system with a system, and a directory that shrank."""
+        self.image.unlink(missing_ok=True)
+        with self.image.open('wb') as file:
+            file.truncate(size)
+        base.run(*command, self.image)
+        with self.mounted('rw'):
+            self.fill(names)
+
+    def fill(self, names: int, folder: str = '') -> None:
+        """Put a system into a folder of the mounted file system."""
+        root = self.mountpoint / folder
+        for name in ('usr/sbin', 'boot/grub', 'etc', 'many', 'some'):
+            (root / name).mkdir(parents=True)
+        for name in ('usr/sbin/grub-install', 'boot/vmlinuz-6.1', 'etc/x'):
+            (root / name).touch()
+        (root / 'sbin').symlink_to('usr/sbin')
+        (root / 'far').symlink_to('/etc/../' + './' * 400 + 'boot')
+        for number in range(names):
+            path = root / 'many' / f'{number}-{"n" * (number % 99)}'
+            path.touch()
+            # Makes the extents of the directory short.
+            if number % 20 == 0:
+                (root / 'some' / str(number)).write_bytes(bytes(9000))
+            if number % _GONE == 0:
+                path.unlink()
+
+    @contextlib.contextmanager
+    def mounted(self, how: str) -> Iterator[None]:
+        """The image, mounted for a while."""
+        with self.attached(self.image) as device:
+            # Discards of one test would reach the file of the next.
+            base.run('mount', '-o', f'{how},nodiscard', device,
+                     self.mountpoint)
+            try:
+                yield
+            finally:
+                base.run('umount', self.mountpoint)
+
+    def open(self, kind: str) -> filesystems.FileSystem:
+        """A fresh look into the image."""
+        def read(offset: int, length: int) -> bytes:
+            with self.image.open('rb') as file:
+                return os.pread(file.fileno(), length, offset)
+        return filesystems.open_file_system(kind, read,
+                                            self.image.stat().st_size)
+
+    def assert_as_mounted(self, kind: str) -> None:
+        """Every directory lists what the kernel lists."""
+        seen = 0
+        with self.mounted('ro'):
+            for folder, _, _ in os.walk(self.mountpoint):
+                path = os.path.relpath(folder, self.mountpoint)
+                names = self.open(kind).list(path)
+                self.assertEqual(sorted(os.listdir(folder)), names, path)
+                seen += len(names)
+            files = self.open(kind)
+            for path in ('sbin/grub-install', 'far/grub', 'many/1-n'):
+                self.assertTrue(files.exists(path), path)
+            for path in ('sbin/grub', 'far/grab', 'many/0-'):
+                self.assertFalse(files.exists(path), path)
+        self.assertGreater(seen, 1600)
+        self.assert_status(0, self.invoke('check', self.image, '--image-type',
+                                          'partition'))
+
+    def test_ext(self) -> None:
+        for command in ('-t ext4', '-t ext4 -b 1024', '-t ext3', '-t ext2',
+                        '-t ext4 -O inline_data', '-t ext4 -O meta_bg,'
+                        '^resize_inode', '-t ext4 -O bigalloc'):
+            with self.subTest(command):
+                self.make('mke2fs', '-q', '-F', *command.split(),
+                          size=128 * MIB)
+                self.assert_as_mounted('ext4')
+
+    def test_xfs(self) -> None:
+        for command in ('', '-b size=1024', '-n size=65536', '-i size=1024'):
+            with self.subTest(command):
+                self.make('mkfs.xfs', '-q', *command.split())
+                self.assert_as_mounted('xfs')
+
+    def test_btrfs(self) -> None:
+        for command in ('', '-n 65536', '--mixed -m single -d single',
+                        '--csum blake2'):
+            with self.subTest(command):
+                self.make('mkfs.btrfs', '-q', *command.split())
+                self.assert_as_mounted('btrfs')
+
+    def test_subvolumes(self) -> None:
+        """Distributions put the root in one, and some make it the default."""
+        for name, is_default in (('@', False), ('root', False),
+                                 ('system', True), ('system', False)):
+            with self.subTest(name=name, is_default=is_default):
+                self.make('mkfs.btrfs', '-q', names=0)
+                with self.mounted('rw'):
+                    self.move_into_subvolume(name, is_default)
+                found = name != 'system' or is_default
+                self.assert_status(0 if found else 4, self.invoke(
+                    'check', self.image, '--image-type', 'partition'))
+
+    def move_into_subvolume(self, name: str, is_default: bool) -> None:
+        """Leave nothing of the system outside of a new subvolume."""
+        for entry in self.mountpoint.iterdir():
+            base.run('rm', '-r', entry)
+        path = self.mountpoint / name
+        base.run('btrfs', 'subvolume', 'create', path)
+        self.fill(0, name)
+        if is_default:
+            base.run('btrfs', 'subvolume', 'set-default', path)
+
+    def test_over_http(self) -> None:
+        """Little is read, and only once."""
+        server = web.Server(self.directory)
+        self.addCleanup(server.stop)
+        for command in ('mke2fs -q -F -t ext4', 'mkfs.xfs -q',
+                        'mkfs.btrfs -q'):
+            with self.subTest(command):
+                self.make(*command.split(), size=1024 * MIB)
+                server.requests.clear()
+                outcome = self.invoke(
+                    'check', server.url('image'), '--image-type',
+                    'partition', '--json')
+                self.assert_status(0, outcome)
+                self.assertEqual('partition', outcome.json['image_type'])
+                self.assertLessEqual(len(server.requests), 60)
+                self.assertLessEqual(sum(map(_length, server.requests)),
+                                     4 * MIB)
+
+
+def _length(requested: str) -> int:
+    """Bytes in a range."""
+    first, _, last = requested.removeprefix('bytes=').partition('-')
+    return int(last) - int(first) + 1

@@ -31,7 +31,7 @@ _BLOCK = 32 << 10
 _MOST_BLOCKS = 256
 #: Bytes of metadata that are taken at most, and in how many steps: what is
 #: in the cache can be named again and again.
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 32 << 20
 _MOST_STEPS = 1 << 14
 #: Names of all directories that are kept.
 _MOST_NAMES = 100_000

@@ -412,16 +412,19 @@ class RefusalTestCase(VerdictTestCase):
     def test_file_system_unsupported(self) -> None:
         path = self.directory / 'root'
         path.touch()
-        ntfs, physical, swap = (bytearray(MIB) for _ in range(3))
-        ntfs[:11] = b'\xeb\x52\x90NTFS    '
-        ntfs[440:512] = b'\xff' * 70 + b'\x55\xaa'
+        ntfs, exfat, physical, swap = (bytearray(MIB) for _ in range(4))
+        # Their boot sectors look like partition tables that are damaged.
+        for volume, name in ((ntfs, b'NTFS    '), (exfat, b'EXFAT   ')):
+            volume[:11] = b'\xeb\x52\x90' + name
+            volume[440:512] = b'\xff' * 70 + b'\x55\xaa'
         physical[0x218:0x220] = b'LVM2 001'
         swap[0xff6:0x1000] = b'SWAPSPACE2'
-        with path.open('r+b') as volume:
-            volume.truncate(8 * MIB)
+        with path.open('r+b') as file:
+            file.truncate(8 * MIB)
         base.run('mkfs.vfat', path)
         for content, found in (
                 (path.read_bytes(), 'vfat'), (ntfs, 'ntfs'),
+                (exfat, 'exfat'),
                 (physical, 'LVM'), (swap, 'swap'),
                 (b'hsqs' + bytes(MIB), 'squashfs')):
             with self.subTest(found=found):

@@ -64,6 +64,8 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
         device = hardware.dispatch_to_managers('get_os_install_device',
                                                permit_refresh=True)
         handover.forget_image()
+        publisher = progress.Publisher(device)
+        publisher.show('inspect', 'network')
         with (_agent_errors(),
               web.open_image(image_info) as source,
               engine.open_target(device) as target):
@@ -75,7 +77,8 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
             report = engine.transfer(
                 inspection, target, read_back=wanted.policy.read_back,
                 workers=wanted.policy.workers or None,
-                progress=progress.publish)
+                progress=publisher)
+        publisher.show('boot', 'disk')
         result = handover.make_bootable(image_info, device, configdrive)
         return {**result, 'imagedeploy': report.to_dict()}
 

@@ -16,9 +16,12 @@ import typing
 
 from ironic.common import exception
 from ironic.conductor import task_manager
+from ironic.conf import CONF
 from ironic.drivers.modules import agent_client
 
+from ironic_imagedeploy.conductor import notices
 from ironic_imagedeploy.conductor import order
+from ironic_imagedeploy.conductor import progress
 
 STEP = 'write_image'
 COMMAND = 'execute_deploy_step'
@@ -34,22 +37,33 @@ def keep(task: task_manager.TaskManager) -> None:
     except exception.AgentConnectionFailed:
         # The step's own look at the agent decides what that means.
         return
-    told = _told(commands[-1]) if commands else {}
-    known = node.driver_internal_info.get(order.KEY) or {}
-    if told:
-        node.set_driver_internal_info(order.KEY, {**known, **told})
-        node.save()
+    answer = told(commands[-1]) if commands else {}
+    known = dict(node.driver_internal_info.get(order.KEY) or {})
+    if 'report' in answer:
+        known.pop('progress', None)
+        known['report'] = answer['report']
+        notices.ended(task.context, node, answer['report'])
+    else:
+        record = progress.advanced(
+            known.get('progress'), answer.get('progress'),
+            CONF.imagedeploy.stall_threshold)
+        if record is None:
+            return
+        known['progress'] = record
+    node.set_driver_internal_info(order.KEY, known)
+    node.save()
 
 
-def _told(command: dict[str, typing.Any]) -> dict[str, typing.Any]:
+def told(command: dict[str, typing.Any]) -> dict[str, typing.Any]:
     """Progress of a running or failed command, the report of a done one."""
     if command.get('command_name') != COMMAND:
         return {}
-    result = command.get('command_result') or {}
-    if order.KEY in result:
-        progress = result[order.KEY].get('progress')
-        return {'progress': progress} if progress else {}
+    result = command.get('command_result')
+    if not isinstance(result, dict):
+        return {}
+    if isinstance(result.get(order.KEY), dict):
+        return {'progress': result[order.KEY].get('progress')}
     result = result.get('deploy_result')
-    if isinstance(result, dict) and order.KEY in result:
+    if isinstance(result, dict) and isinstance(result.get(order.KEY), dict):
         return {'report': result[order.KEY]}
     return {}

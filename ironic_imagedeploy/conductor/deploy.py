@@ -23,6 +23,7 @@ from ironic.drivers.modules import agent
 
 from ironic_imagedeploy.conductor import agent_report
 from ironic_imagedeploy.conductor import checks
+from ironic_imagedeploy.conductor import follow
 from ironic_imagedeploy.conductor import hardware
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import order
@@ -44,6 +45,8 @@ class ImageDeploy(agent.AgentDeploy):
         opts.register_opts(CONF)
         if CONF.imagedeploy.extend_hardware_types:
             hardware.support_everywhere(type(self))
+        # The conductor collects the periodic tasks of each interface.
+        self.follow_writes = follow.periodic_task()
 
     def supports_deploy(self, task: task_manager.TaskManager) -> bool:
         """Whether autodetect may choose this interface for the node.
@@ -66,6 +69,7 @@ class ImageDeploy(agent.AgentDeploy):
         :raises InvalidParameterValue: with the reason.
         :raises MissingParameterValue: when something was not given.
         """
+        images.check_checksum_stated(task.node)
         super().validate(task)
         if task.shared and task.driver.storage.should_write_image(task):
             checks.check_image(task)

@@ -83,6 +83,24 @@ OPTS = [
              'only hardware types that name the interface themselves accept '
              'it: imagedeploy-redfish, imagedeploy-ipmi, and those of '
              'others. Read by ironic-conductor only.'),
+    cfg.IntOpt(
+        'progress_interval', default=10, min=0, max=3600,
+        help='Seconds between two looks of ironic-conductor at the agents '
+             'that write an image, whose progress it then shows in '
+             'driver_internal_info of their nodes. The default keeps what '
+             'is shown younger than 15 seconds, and costs the conductor a '
+             'few milliseconds of processor time per node and look. With 0 '
+             'it does not look, and the progress comes with the heartbeats '
+             'of the agents only, which are minutes apart. Read by '
+             'ironic-conductor only.'),
+    cfg.IntOpt(
+        'stall_threshold', default=30, min=5, max=3600,
+        help='Seconds without a new byte on the disk after which the '
+             'progress of a write is called stalled; nothing else happens '
+             'then. The default is longer than disks and networks pause in '
+             'normal operation, and shorter than the time after which a '
+             'silent connection is given up and resumed. Read by '
+             'ironic-conductor only.'),
 ]
 
 REDFISH_GROUP = cfg.OptGroup(

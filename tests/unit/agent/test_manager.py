@@ -133,9 +133,13 @@ class TestWriteImage(base.AgentTestCase):
         self.assertTrue(seen)
         for command in seen:
             self.assertEqual('RUNNING', command['command_status'])
-            told = command['command_result']['imagedeploy']['progress']
-            self.assertEqual(self.guest.stat().st_size, told['total'])
-        self.assertEqual('finish', told['phase'])
+        told = [command['command_result']['imagedeploy']['progress']
+                for command in seen]
+        self.assertEqual(('inspect', 'boot'),
+                         (told[0]['phase'], told[-1]['phase']))
+        for each in told[1:-1]:
+            self.assertEqual(self.guest.stat().st_size, each['total'])
+        self.assertEqual('finish', told[-2]['phase'])
 
 
 class TestFailures(base.AgentTestCase):

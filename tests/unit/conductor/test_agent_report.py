@@ -16,6 +16,7 @@ from ironic.common import exception
 from ironic.common import states
 from ironic.drivers.modules import agent_base
 from ironic.drivers.modules import agent_client
+from ironic import objects
 
 from tests.unit.conductor import base
 
@@ -58,18 +59,26 @@ class TestKeep(base.ConductorTestCase):
 
     def test_progress(self):
         running = command('RUNNING', {'imagedeploy': {'progress': PROGRESS}})
-        self.assertEqual({'workers': 0, 'progress': PROGRESS},
-                         self.heartbeat(running))
+        told = self.heartbeat(running)
+        self.assertEqual({'workers', 'progress'}, set(told))
+        self.assertEqual(PROGRESS, {
+            key: told['progress'][key] for key in PROGRESS})
+        self.assertEqual(50.0, told['progress']['percent'])
         self.assertFalse(self.went_on)
         self.assertEqual(states.DEPLOYWAIT, self.node.provision_state)
 
     def test_report(self):
+        self.heartbeat(command('RUNNING', {
+            'imagedeploy': {'progress': PROGRESS}}))
         done = command('SUCCEEDED', {
             'deploy_result': {'result': 'written', 'imagedeploy': REPORT},
             'deploy_step': STEP})
         self.assertEqual({'workers': 0, 'report': REPORT},
                          self.heartbeat(done))
         self.assertTrue(self.went_on)
+        entry, = objects.NodeHistory.list_by_node_id(self.context,
+                                                     self.node.id)
+        self.assertIn('imagedeploy wrote the image', entry.event)
 
     def test_result_of_the_stock_writer(self):
         done = command('SUCCEEDED', {'deploy_result': 'written',
@@ -88,7 +97,8 @@ class TestKeep(base.ConductorTestCase):
                   'command_error': {'details': 'the disk failed'}}
         with mock.patch.object(agent_base, '_step_failure_handler',
                                autospec=True) as handle:
-            self.assertEqual(PROGRESS, self.heartbeat(failed)['progress'])
+            told = self.heartbeat(failed)['progress']
+        self.assertEqual(50.0, told['percent'])
         self.assertIn('the disk failed', handle.call_args.args[1])
 
     def test_other_steps_are_none_of_ours(self):

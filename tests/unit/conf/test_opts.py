@@ -41,10 +41,11 @@ class TestOptions(unittest.TestCase):
     def test_defaults(self):
         group = configured().imagedeploy
         self.assertEqual(
-            (['raw', 'qcow2'], 'none', False, 0, True, True),
+            (['raw', 'qcow2'], 'none', False, 0, True, True, 10, 30),
             (group.permitted_formats, group.read_back,
              group.insecure_checksums_permitted, group.workers,
-             group.require_agent, group.extend_hardware_types))
+             group.require_agent, group.extend_hardware_types,
+             group.progress_interval, group.stall_threshold))
 
     def test_help_gives_the_reason_of_the_default(self):
         for option in opts.OPTS + opts.REDFISH_OPTS:

@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from unittest import mock
+
+from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy import engine
+from tests.unit.agent import base
+
+
+class TestPublisher(base.AgentTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.publish = self.patched(progress, 'publish')
+        self.now = self.patched(progress.time, 'monotonic')
+        self.publisher = progress.Publisher(str(self.disk))
+
+    def shown(self, now, done, phase='write'):
+        """What is shown at a time when so many bytes are done."""
+        self.now.return_value = now
+        self.publisher(engine.Progress(phase, done, 1000, 7.0, 'decode'))
+        return self.publish.call_args.args[0]
+
+    def test_rate_is_that_of_the_last_seconds(self):
+        self.assertEqual(7.0, self.shown(0.0, 0)['bytes_per_second'])
+        for second in range(1, 11):
+            self.shown(float(second), 50 * second)
+        self.assertEqual(50, self.shown(10.0, 500)['bytes_per_second'])
+        for second in range(11, 40):
+            told = self.shown(float(second), 500 + second - 10)
+        self.assertEqual(1, told['bytes_per_second'])
+
+    def test_a_phase_has_its_own_rate(self):
+        self.shown(0.0, 0)
+        self.shown(5.0, 900)
+        self.assertEqual(7.0, self.shown(6.0, 0, 'read-back')[
+            'bytes_per_second'])
+
+    def test_bottleneck_of_a_pause(self):
+        flight = self.patched(progress, '_in_flight')
+        for requests, expected in ((2, 'disk'), (0, 'network'),
+                                   (None, 'decode')):
+            flight.return_value = requests
+            self.publisher = progress.Publisher(str(self.disk))
+            self.assertEqual('decode', self.shown(0.0, 1)['bottleneck'])
+            self.assertEqual('decode', self.shown(5.0, 1)['bottleneck'])
+            self.assertEqual(expected, self.shown(5.1, 1)['bottleneck'])
+            self.assertEqual('decode', self.shown(6.0, 2)['bottleneck'])
+
+
+class TestInFlight(base.AgentTestCase):
+
+    def test_the_kernel_tells(self):
+        opened = mock.mock_open(read_data='       1       32\n')
+        with mock.patch.object(progress, 'open', opened, create=True):
+            self.assertEqual(33, progress._in_flight('/dev/null'))
+        opened.assert_called_once_with('/sys/dev/block/1:3/inflight',
+                                       encoding='ascii')
+
+    def test_what_is_no_disk(self):
+        self.assertIsNone(progress._in_flight(str(self.disk)))
+        self.assertIsNone(progress._in_flight('/dev/gone'))

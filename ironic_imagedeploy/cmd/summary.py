@@ -58,7 +58,8 @@ def _facts(inspection: engine.Inspection) -> Iterator[tuple[str, str]]:
     yield 'format', f'{inspection.format or "unknown"}' + (
         f' in {inspection.compression}' if inspection.compression else ''
     ) + (f' (declared: {text.printable(declared)})' if declared else '')
-    yield 'type', inspection.image_type or ''
+    yield 'type', (inspection.image_type or '') + (
+        f' ({inspection.file_system})' if inspection.file_system else '')
     for label, amount in (('disk size', inspection.virtual_size),
                           ('stored', inspection.stored_size)):
         yield label, _exact(amount) if amount is not None else ''

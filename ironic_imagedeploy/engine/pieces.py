@@ -68,6 +68,7 @@ class Cutter:
 
     def __init__(self, image: base.Image) -> None:
         self._image = image
+        image.forget()
         self._ahead = image.by_source()
         self._next = next(self._ahead, None)
         self._open: list[_extent.Extent] = []
@@ -182,7 +183,7 @@ class Unpacker:
         self._full: collections.deque[buffers.Chunk] = collections.deque()
         self._filling: buffers.Chunk | None = None
         self._size = 0
-        image.forget_front()
+        image.forget()
 
     def cut(self, chunk: buffers.Chunk) -> Iterator[Job]:
         """The pieces that are complete with this chunk of the file."""

@@ -29,6 +29,8 @@ Extent = _extent.Extent
 ExtentKind = _extent.ExtentKind
 Finding = _findings.Finding
 
+#: Bytes of decoded clusters that are kept for the next look.
+_KEPT = 8 << 20
 #: Bytes of tables that are asked for at once.
 _TABLES_READ = 4 << 20
 
@@ -61,6 +63,7 @@ class Image(abc.ABC):
         self.granularity = 512
         self.map = extent_map.ExtentMap()
         self.findings: list[Finding] = []
+        self._clusters: dict[Extent, codecs.Decoded] = {}
 
     @property
     def largest(self) -> int:
@@ -105,11 +108,24 @@ class Image(abc.ABC):
                     read += self.source.read_at(extent.source_offset,
                                                 extent.length)
                 case _:
-                    cluster = self.decode(extent, self.source.read_at(
-                        extent.source_offset, extent.source_length))
-                    read += cluster[max(offset - extent.start, 0):
-                                    end - extent.start]
+                    read += self._cluster(extent)[
+                        max(offset - extent.start, 0):end - extent.start]
         return bytes(read)
+
+    def forget(self) -> None:
+        """Give the memory of what was read back, before it is streamed."""
+        self._clusters.clear()
+
+    def _cluster(self, extent: Extent) -> codecs.Decoded:
+        """A decoded cluster: looks at a file system come near each other."""
+        if extent not in self._clusters:
+            while self._clusters and (
+                    sum(map(len, self._clusters.values())) + extent.length
+                    > _KEPT):
+                del self._clusters[next(iter(self._clusters))]
+            self._clusters[extent] = self.decode(extent, self.source.read_at(
+                extent.source_offset, extent.source_length))
+        return self._clusters[extent]
 
     def append_zero(self, length: int) -> None:
         """Zeroes follow in the map, as far as the disk goes."""

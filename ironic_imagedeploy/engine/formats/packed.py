@@ -94,8 +94,8 @@ class PackedImage(base.Image):
                     'compression.')
         return bytes(self._front[offset:end])
 
-    def forget_front(self) -> None:
-        """Give its memory back; nothing can be read any more."""
+    def forget(self) -> None:
+        """Give the memory back; nothing can be read any more."""
         self._front = bytearray()
         self._pieces = iter(())
 

@@ -12,6 +12,7 @@
 
 import random
 import struct
+import typing
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
@@ -173,6 +174,19 @@ class DecodeTestCase(base.EngineTestCase):
             self.assertEqual(
                 self.builder.disk[extent.start:extent.end],
                 image.decode(extent, stored))
+
+    def test_what_was_read_is_decoded_once(self) -> None:
+        image = opened(self.file)
+        for start in (0, 100, 4096, 100):
+            self.assertEqual(self.builder.disk[start:start + 10],
+                             image.read(start, 10))
+        source = typing.cast(memory.MemorySource, image.source)
+        first = next(image.extents())
+        place = (first.source_offset, first.source_length)
+        self.assertEqual(1, source.reads.count(place))
+        image.forget()
+        image.read(0, 10)
+        self.assertEqual(2, source.reads.count(place))
 
     def test_damage_is_told_with_its_place(self) -> None:
         image = opened(self.file)

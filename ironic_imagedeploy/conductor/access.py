@@ -50,7 +50,8 @@ def _permitted_path(href: str) -> str:
     except exception.ImageRefValidationFailed as error:
         raise engine.exceptions.SourceError(
             href, expected='a file that exists in one of the directories '
-            'of [conductor]file_url_allowed_paths', found=str(error),
+            'of [conductor]file_url_allowed_paths',
+            found=str(error).rstrip('.'),
             fix='Move the file there, or permit its directory.') from None
 
 

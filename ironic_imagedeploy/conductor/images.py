@@ -34,6 +34,9 @@ from ironic_imagedeploy import engine
 
 #: Where images are taken from.
 SCHEMES = ('glance', 'http', 'https', 'file')
+_STATE_CHECKSUM = ('openstack baremetal node set --instance-info '
+                   'image_os_hash_algo=sha512 --instance-info '
+                   'image_os_hash_value=SHA512 ')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,6 +143,27 @@ def stated(task: task_manager.TaskManager) -> Stated:
                        for name in ('kernel', 'ramdisk')))
 
 
+def check_checksum_stated(node: objects.Node) -> None:
+    """See that an image by URL comes with a checksum.
+
+    Ironic does so too, when a deployment is asked for, but without a code.
+
+    :raises InvalidParameterValue: when it does not.
+    """
+    info = node.instance_info
+    href = info.get('image_source') or ''
+    if (href.startswith(('http://', 'https://'))
+            and not info.get('image_checksum')
+            and not (info.get('image_os_hash_algo')
+                     and info.get('image_os_hash_value'))):
+        raise refused(
+            'checksum-missing', engine.redact(href),
+            message='Nothing states what the image must be.',
+            expected='image_os_hash_algo and image_os_hash_value, or '
+                     'image_checksum, in instance_info', found='none',
+            fix=_STATE_CHECKSUM + node.uuid)
+
+
 def _as_of_glance(info: dict[str, typing.Any]) -> dict[str, typing.Any]:
     """What the user of a node states, under Glance's names."""
     return {'disk_format': info.get('image_disk_format'),
@@ -170,14 +194,15 @@ def _of_glance(glance: image_service.GlanceImageService, href: str
         raise refused(
             'image-not-found', f'glance:{identifier}',
             message='Glance has no such image.',
-            expected='an active image of that UUID', found=str(error),
+            expected='an active image of that UUID',
+            found=str(error).rstrip('.'),
             fix=f'openstack image show {identifier}') from None
     except (exception.IronicException, keystone_exceptions.ClientException,
             sdk_exceptions.SDKException) as error:
         raise refused(
             'image-unreadable', f'glance:{identifier}',
             message='Glance does not tell about the image.',
-            expected='its metadata', found=str(error),
+            expected='its metadata', found=str(error).rstrip('.'),
             fix='Check the options of [glance], and whether openstack image '
                 f'show {identifier} works.') from None
 
@@ -205,9 +230,7 @@ def _stated_checksum(node: objects.Node, href: str,
         message='The checksum of the image is none.',
         expected='a value of sha512 or sha256, or a readable file that has '
                  'one for the image', found=found,
-        fix='openstack baremetal node set --instance-info '
-            'image_os_hash_algo=sha512 --instance-info '
-            f'image_os_hash_value=SHA512 {node.uuid}')
+        fix=_STATE_CHECKSUM + node.uuid)
 
 
 def refused(code: str, name: str, *, message: str, expected: str,

@@ -19,6 +19,7 @@ from ironic.conductor import deployments
 from ironic.drivers.modules import agent
 from ironic.drivers.modules import agent_client
 from ironic.drivers.modules import fake
+from ironic import objects
 
 from ironic_imagedeploy.conductor import deploy
 from tests.unit.conductor import base
@@ -129,6 +130,8 @@ class TestDeployment(base.ConductorTestCase):
                       node.last_error)
         self.assertIn('openstack image create --disk-format qcow2',
                       node.last_error)
+        history = objects.NodeHistory.list_by_node_id(self.context, node.id)
+        self.assertEqual(node.last_error, history[-1].event)
         self.set_power.assert_not_called()
         self.reboot.assert_not_called()
         self.assertEqual(states.POWER_OFF, node.power_state)

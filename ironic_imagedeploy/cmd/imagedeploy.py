@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``ironic-imagedeploy check | map | write | verify``."""
+"""``ironic-imagedeploy check | map | write | verify | watch``."""
 
 import argparse
 from collections.abc import Iterator
@@ -28,6 +28,7 @@ from ironic_imagedeploy.cmd import options
 from ironic_imagedeploy.cmd import progress
 from ironic_imagedeploy.cmd import summary
 from ironic_imagedeploy.cmd import svg
+from ironic_imagedeploy.cmd import watch
 from ironic_imagedeploy import engine
 
 
@@ -95,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status.
     """
     parser = options.parser(check=check, map=map_, write=write,
-                            verify=verify)
+                            verify=verify, watch=watch.watch)
     args = parser.parse_args(argv)
     return console.run(args.command, args)
 

@@ -35,8 +35,8 @@ exit status:
 """
 
 
-def parser(*, check: Command, map: Command, write: Command, verify: Command
-           ) -> argparse.ArgumentParser:
+def parser(*, check: Command, map: Command, write: Command, verify: Command,
+           watch: Command) -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     whole = argparse.ArgumentParser(
         prog='ironic-imagedeploy', epilog=_EPILOG,
@@ -79,7 +79,36 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command
     _target(sub)
     _json(sub)
     _progress(sub)
+
+    _watch(commands, watch)
     return whole
+
+
+def _watch(commands: 'argparse._SubParsersAction[argparse.ArgumentParser]',
+           watch: Command) -> None:
+    description = 'Show the deployments of Ironic while they run.'
+    sub = commands.add_parser('watch', description=description,
+                              help=description, allow_abbrev=False)
+    sub.set_defaults(command=watch, parser=sub)
+    sub.add_argument('node', metavar='NODE', nargs='*',
+                     help='name or UUID (default: all that are deployed)')
+    sub.add_argument(
+        '--os-cloud', metavar='NAME', default=os.environ.get('OS_CLOUD'),
+        help='the cloud of clouds.yaml (default: $OS_CLOUD, else the OS_* '
+        'variables)')
+    sub.add_argument(
+        '--interval', type=_seconds, default=5.0, metavar='SECONDS',
+        help='time between two looks (default: 5); Ironic itself looks '
+        'every 10 seconds')
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument('--once', action='store_true',
+                     help='look once, and end')
+    how.add_argument('--follow', action='store_true',
+                     help='wait for more when the last one has ended')
+    _json(how)
+    sub.add_argument(
+        '--debug', action='store_true',
+        help='log what is done, and show the traceback of an error')
 
 
 def _command(commands: 'argparse._SubParsersAction[argparse.ArgumentParser]',
@@ -170,6 +199,14 @@ def _size(words: str) -> int:
     if count <= 0:
         raise argparse.ArgumentTypeError(
             f'{words} is no size: expected a number of bytes above 0')
+    return count
+
+
+def _seconds(words: str) -> float:
+    count = float(words)
+    if not 1 <= count <= 3600:
+        raise argparse.ArgumentTypeError(
+            f'{words} is no interval: expected 1 to 3600 seconds')
     return count
 
 

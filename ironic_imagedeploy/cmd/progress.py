@@ -31,8 +31,11 @@ CHOICES = ('auto', 'plain', 'none')
 INTERVAL = 5.0
 
 _PHASES = {'write': 'writing', 'read-back': 'reading back',
-           'finish': 'finishing', 'compare': 'comparing'}
+           'finish': 'finishing', 'compare': 'comparing',
+           'inspect': 'inspecting', 'boot': 'boot set-up'}
 _EIGHTHS = ' ▏▎▍▌▋▊▉█'
+#: The characters of a bar.
+BLOCKS = _EIGHTHS + '▕'
 _LABEL = max(map(len, _PHASES.values()))
 
 
@@ -90,7 +93,7 @@ class Bar(Display):
     def __init__(self, stream: typing.TextIO) -> None:
         super().__init__(stream)
         self._phase = ''
-        self._ascii = not can_encode(stream, _EIGHTHS)
+        self._ascii = not can_encode(stream, BLOCKS)
 
     def __call__(self, progress: engine.Progress) -> None:
         if self._phase and progress.phase != self._phase:

@@ -57,10 +57,12 @@ class Provided:
 
     :ivar verdict: of the inspection.
     :ivar checksum: of the file; None when the image is refused.
+    :ivar checksum_is_ours: nobody stated it.
     """
 
     verdict: record.Verdict
     checksum: engine.Checksum | None = None
+    checksum_is_ours: bool = False
 
 
 class _Flights:
@@ -274,6 +276,11 @@ class _Delivery:
                 if file:
                     file.write(buffer[:count])
                 position += count
+        if position != source.size:
+            raise engine.exceptions.SourceTruncated(
+                self.image.name, expected=f'{source.size} bytes',
+                found=f'the end after {position} bytes',
+                fix='Upload the image again.')
         value = digest.hexdigest()
         if wanted and not wanted.matches(value):
             raise engine.exceptions.ChecksumMismatch(
@@ -302,8 +309,10 @@ class _Delivery:
     def _provided(self, verdict: record.Verdict, known: record.Record
                   ) -> Provided:
         wanted = self.expectation.checksum
-        return Provided(verdict=verdict, checksum=wanted or engine.Checksum(
-            ALGORITHM, known.checksums[ALGORITHM]))
+        return Provided(
+            verdict=verdict, checksum_is_ours=wanted is None,
+            checksum=wanted or engine.Checksum(
+                ALGORITHM, known.checksums[ALGORITHM]))
 
 
 def _key(expectation: engine.Expectation) -> str:

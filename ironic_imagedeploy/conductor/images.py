@@ -124,7 +124,7 @@ def stated(task: task_manager.TaskManager) -> Stated:
     """
     node, info = task.node, task.node.instance_info
     href = info['image_source']
-    glance, record = None, _as_of_glance(info)
+    glance, record = None, _as_of_glance(node)
     if service_utils.is_glance_image(href):
         glance = image_service.GlanceImageService(context=task.context)
         record = _with_hash(_of_glance(glance, href))
@@ -164,11 +164,19 @@ def check_checksum_stated(node: objects.Node) -> None:
             fix=_STATE_CHECKSUM + node.uuid)
 
 
-def _as_of_glance(info: dict[str, typing.Any]) -> dict[str, typing.Any]:
+def _as_of_glance(node: objects.Node) -> dict[str, typing.Any]:
     """What the user of a node states, under Glance's names."""
+    info = node.instance_info
+    order = node.driver_internal_info.get(policy.KEY) or {}
+    algorithm = info.get('image_os_hash_algo')
+    value = info.get('image_os_hash_value')
+    if order.get('checksum_is_ours') and (
+            order.get('checksum') == f'{algorithm}:{value}'):
+        # Of the file as it was then.
+        algorithm = value = None
     return {'disk_format': info.get('image_disk_format'),
-            'os_hash_algo': info.get('image_os_hash_algo'),
-            'os_hash_value': info.get('image_os_hash_value'),
+            'os_hash_algo': algorithm,
+            'os_hash_value': value,
             'checksum': info.get('image_checksum'),
             'properties': {}}
 

@@ -23,8 +23,7 @@ from ironic_imagedeploy.conf import policy
 
 LOG = log.getLogger(__name__)
 
-#: Where in driver_internal_info the agent finds its order.
-KEY = 'imagedeploy'
+KEY = policy.KEY
 HARDWARE_MANAGER = 'ImageDeployHardwareManager'
 _VERSIONS = 'hardware_manager_version'
 
@@ -39,7 +38,8 @@ def give(task: task_manager.TaskManager, provided: cache.Provided) -> None:
     node.set_driver_internal_info(KEY, {
         **policy.Policy.from_conf(CONF).to_dict(),
         'disk_format': provided.verdict.format,
-        'checksum': checksum and f'{checksum.algorithm}:{checksum.value}'})
+        'checksum': checksum and f'{checksum.algorithm}:{checksum.value}',
+        'checksum_is_ours': provided.checksum_is_ours})
     # An earlier ramdisk's answer says nothing about the one to come.
     node.del_driver_internal_info(_VERSIONS)
     node.save()

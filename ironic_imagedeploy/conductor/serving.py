@@ -48,7 +48,7 @@ def provide(task: task_manager.TaskManager) -> cache.Provided:
     info['image_type'] = stock_images.IMAGE_TYPE_WHOLE_DISK
     if image.disk_format:
         info['image_disk_format'] = image.disk_format
-    if image.checksum is None and provided.checksum:
+    if provided.checksum_is_ours and provided.checksum:
         info['image_os_hash_algo'] = provided.checksum.algorithm
         info['image_os_hash_value'] = provided.checksum.value
     info['image_url'] = _url(node, image)

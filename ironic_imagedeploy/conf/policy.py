@@ -19,6 +19,9 @@ from oslo_config import cfg
 
 from ironic_imagedeploy.conf import opts
 
+#: Where in driver_internal_info the conductor's order for the agent is.
+KEY = 'imagedeploy'
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
@@ -27,7 +30,7 @@ class Policy:
     :ivar permitted_formats: image formats that may be deployed.
     :ivar read_back: none, sample or full.
     :ivar insecure_checksums_permitted: accept md5 and sha1.
-    :ivar workers: threads that decode; 0 for one each processor.
+    :ivar workers: threads that decode; 0 for two each processor.
     """
 
     permitted_formats: tuple[str, ...]

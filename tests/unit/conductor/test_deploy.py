@@ -160,7 +160,7 @@ class TestDeployment(base.ConductorTestCase):
         self.assertEqual(
             {'permitted_formats': ['qcow2'], 'read_back': 'full',
              'insecure_checksums_permitted': False, 'workers': 0,
-             'disk_format': 'qcow2',
+             'checksum_is_ours': False, 'disk_format': 'qcow2',
              'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest()},
             node.driver_internal_info['imagedeploy'])
         self.assertNotIn('hardware_manager_version',

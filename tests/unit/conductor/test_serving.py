@@ -21,6 +21,7 @@ from ironic.common import exception
 from ironic.common.glance_service import image_service
 from ironic.drivers.modules import deploy_utils
 
+from ironic_imagedeploy.conductor import order
 from ironic_imagedeploy.conductor import serving
 from tests.unit.conductor import base
 
@@ -99,6 +100,17 @@ class TestInstanceInfo(base.ConductorTestCase):
         self.assertEqual(
             ('sha256', hashlib.sha256(self.image).hexdigest()),
             (info['image_os_hash_algo'], info['image_os_hash_value']))
+
+    def test_a_file_that_changed_since_the_last_deployment(self):
+        self.config(file_url_allowed_paths=[str(self.web)], group='conductor')
+        self.use(f'file://{self.qcow2}', image_os_hash_algo=None,
+                 image_os_hash_value=None)
+        with self.task(shared=False) as task:
+            order.give(task, serving.provide(task))
+        with self.qcow2.open('ab') as file:
+            file.write(bytes(512))
+        self.assertEqual(hashlib.sha256(self.qcow2.read_bytes()).hexdigest(),
+                         self.info()['image_os_hash_value'])
 
     def test_damaged_on_the_way(self):
         self.use(image_os_hash_value='0' * 64)

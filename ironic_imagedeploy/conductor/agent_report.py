@@ -28,7 +28,11 @@ COMMAND = 'execute_deploy_step'
 
 
 def keep(task: task_manager.TaskManager) -> None:
-    """Copy progress or report into driver_internal_info['imagedeploy']."""
+    """Copy progress or report into driver_internal_info['imagedeploy'].
+
+    :raises InstanceDeployFailure: when the agent knows nothing of a write.
+        Ironic would take the step for done, and start a half-written disk.
+    """
     node = task.node
     if (node.deploy_step or {}).get('step') != STEP:
         return
@@ -37,7 +41,13 @@ def keep(task: task_manager.TaskManager) -> None:
     except exception.AgentConnectionFailed:
         # The step's own look at the agent decides what that means.
         return
-    answer = told(commands[-1]) if commands else {}
+    if not any(each.get('command_name') == COMMAND for each in commands):
+        raise exception.InstanceDeployFailure(
+            f'The agent on node {node.uuid} was started again while it wrote '
+            'the image: expected to find its command, found none. The disk '
+            'holds a part of the image and boots nothing. Deploy the node '
+            'again; if it happens again, see the console of the node.')
+    answer = told(commands[-1])
     known = dict(node.driver_internal_info.get(order.KEY) or {})
     if 'report' in answer:
         known.pop('progress', None)

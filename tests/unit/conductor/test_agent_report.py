@@ -89,8 +89,13 @@ class TestKeep(base.ConductorTestCase):
     def test_nothing_yet(self):
         self.assertEqual({'workers': 0},
                          self.heartbeat(command('RUNNING', None)))
-        self.assertEqual({'workers': 0}, self.heartbeat(
-            command('SUCCEEDED', {'deploy_steps': {}}, 'get_deploy_steps')))
+
+    def test_an_agent_that_forgot_the_write_has_not_written(self):
+        steps = command('SUCCEEDED', {'deploy_steps': {}}, 'get_deploy_steps')
+        for commands in ([], [steps]):
+            error = self.assertRaises(exception.InstanceDeployFailure,
+                                      self.heartbeat, *commands)
+            self.assertIn('started again', str(error))
 
     def test_progress_of_a_failure_stays(self):
         failed = {**command('FAILED', {'imagedeploy': {'progress': PROGRESS}}),

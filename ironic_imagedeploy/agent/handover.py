@@ -12,6 +12,8 @@
 
 """What the agent itself does to a disk around the writing of an image."""
 
+from collections.abc import Iterator
+import contextlib
 import typing
 
 from oslo_log import log
@@ -39,13 +41,41 @@ def make_bootable(image_info: dict[str, typing.Any], device: str,
     :raises RESTError: when the agent finds the disk unusable, which then
         boots nothing.
     """
-    try:
+    with bootable_or_wiped(device):
         _fix_partition_table(device)
-        return _prepare_image(image_info, configdrive)
+        return finish(image_info, configdrive, {})
+
+
+@contextlib.contextmanager
+def bootable_or_wiped(device: str) -> Iterator[None]:
+    """Whatever goes wrong inside leaves a device that boots nothing.
+
+    :param device: a disk, or the partition with the root file system.
+    """
+    try:
+        yield
     except BaseException:
         forget_image()
         _make_unbootable(device)
         raise
+
+
+def finish(image_info: dict[str, typing.Any], configdrive: str | None,
+           partition_uuids: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    """The rest of the agent's command, for an image that is there.
+
+    It does not write an image that it believes to be on the disk.
+
+    :param partition_uuids: what the agent tells the conductor later.
+    :returns: the result of the agent's command prepare_image.
+    """
+    standby = base.get_extension('standby')
+    standby.partition_uuids = partition_uuids
+    standby.cached_image_id = image_info['id']
+    command = standby.prepare_image(image_info=image_info,
+                                    configdrive=configdrive)
+    result: dict[str, typing.Any] = command.wait()
+    return result
 
 
 def _fix_partition_table(device: str) -> None:
@@ -55,21 +85,6 @@ def _fix_partition_table(device: str) -> None:
     except errors.DeploymentError as error:
         LOG.warning('The backup GPT stays where the image ends: %s', error)
     disk_utils.trigger_device_rescan(device)
-
-
-def _prepare_image(image_info: dict[str, typing.Any],
-                   configdrive: str | None) -> dict[str, typing.Any]:
-    """The rest of the agent's command, for an image that is there.
-
-    It does not write an image that it believes to be on the disk.
-    """
-    standby = base.get_extension('standby')
-    standby.partition_uuids = {}
-    standby.cached_image_id = image_info['id']
-    command = standby.prepare_image(image_info=image_info,
-                                    configdrive=configdrive)
-    result: dict[str, typing.Any] = command.wait()
-    return result
 
 
 def _make_unbootable(device: str) -> None:

@@ -24,6 +24,7 @@ from ironic_python_agent import hardware
 
 from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent import order
+from ironic_imagedeploy.agent import partition_image
 from ironic_imagedeploy.agent import progress
 from ironic_imagedeploy.agent import web
 from ironic_imagedeploy import engine
@@ -66,6 +67,11 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
         handover.forget_image()
         publisher = progress.Publisher(device)
         publisher.show('inspect', 'network')
+        if wanted.is_partition:
+            with _agent_errors(), web.open_image(image_info) as source:
+                return partition_image.write(
+                    wanted, node, image_info, source, device, configdrive,
+                    publisher)
         with (_agent_errors(),
               web.open_image(image_info) as source,
               engine.open_target(device) as target):

@@ -41,6 +41,7 @@ class Order:
     """An image and how to write it.
 
     :ivar policy: what the operator allows and asks for.
+    :ivar image_type: whole-disk or partition.
     :ivar disk_format: the format that the image must have.
     :ivar checksum: what its stored bytes must hash to.
     :ivar boot_mode: bios or uefi, how the node will boot.
@@ -48,6 +49,7 @@ class Order:
     """
 
     policy: policy.Policy
+    image_type: str
     disk_format: str | None
     checksum: engine.Checksum | None
     boot_mode: str
@@ -60,29 +62,36 @@ class Order:
 
         :raises DeploymentError: when it is not one that we can carry out.
         """
-        if image_info.get('image_type') == 'partition':
-            raise errors.DeploymentError(
-                f'The image {image_info["id"]} is a partition image; '
-                'imagedeploy writes whole-disk images. Deploy it with the '
-                'deploy interface direct.')
         sent = (node.get('driver_internal_info') or {}).get(
             DEPLOY_INTERFACE) or {}
         return cls(
             policy=policy.Policy.from_conf(CONF).updated(sent),
+            image_type=image_info.get('image_type') or 'whole-disk',
             disk_format=(image_info.get('disk_format')
                          or sent.get('disk_format')),
             checksum=_checksum(image_info, sent),
             boot_mode=utils.get_node_boot_mode(node),
             arch=hardware.dispatch_to_managers('get_cpus').architecture)
 
-    def expectation(self, target: engine.Target) -> engine.Expectation:
-        """What the image must be like to be deployed to that disk."""
+    @property
+    def is_partition(self) -> bool:
+        """The image is the content of one partition."""
+        return self.image_type == 'partition'
+
+    def expectation(self, target: engine.Target, size: int | None = None
+                    ) -> engine.Expectation:
+        """What the image must be like to be deployed to that disk.
+
+        :param size: bytes that there are for it; the whole disk by default.
+        """
         return engine.Expectation(
-            disk_format=self.disk_format, image_type='whole-disk',
+            disk_format=self.disk_format,
+            image_type='partition' if self.is_partition else 'whole-disk',
             checksum=self.checksum, require_checksum=True,
             permit_weak=self.policy.insecure_checksums_permitted,
             permitted=self.policy.permitted_formats,
-            disk_size=target.size, sector_size=target.sector_size,
+            disk_size=target.size if size is None else size,
+            sector_size=target.sector_size,
             boot_mode=self.boot_mode, arch=self.arch)
 
 

@@ -20,6 +20,7 @@ from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.drivers import base
 from ironic.drivers.modules import agent
+from ironic.drivers.modules import boot_mode_utils
 
 from ironic_imagedeploy.conductor import agent_report
 from ironic_imagedeploy.conductor import checks
@@ -108,6 +109,21 @@ class ImageDeploy(agent.AgentDeploy):
         """
         if task.driver.storage.should_write_image(task):
             order.check_agent(task)
+
+    def configure_local_boot(self, task: task_manager.TaskManager,
+                             **partitions: str | None) -> None:
+        """Called after write_image: boot loader and boot device.
+
+        The boot loader of a partition image is there already when our agent
+        side wrote it. Otherwise it is ironic-python-agent's to install it.
+
+        :raises InstanceDeployFailure: when it is not installed.
+        """
+        if order.boot_loader_is_there(task):
+            agent.set_boot_to_disk(
+                task, boot_mode_utils.get_boot_mode(task.node))
+        else:
+            super().configure_local_boot(task, **partitions)
 
     def process_next_step(self, task: task_manager.TaskManager,
                           step_type: str, **kwargs: typing.Any) -> None:

@@ -35,12 +35,6 @@ def objections(node: objects.Node, image: images.Stated
 
     :raises InvalidParameterValue: when a root device hint makes no sense.
     """
-    if image.partition:
-        yield engine.Finding(
-            code='image-type-unsupported',
-            message='imagedeploy writes whole-disk images.',
-            expected='a whole-disk image', found='a partition image',
-            fix=remedies.node_set(node, '--deploy-interface direct'))
     if image.glance:
         yield from _container(node, image)
         yield from _min_disk(node, image)

@@ -17,6 +17,7 @@ from oslo_log import log
 from ironic.common import exception
 from ironic.conductor import task_manager
 from ironic.conf import CONF
+from ironic.drivers.modules import agent_client
 
 from ironic_imagedeploy.conductor import cache
 from ironic_imagedeploy.conf import policy
@@ -26,6 +27,8 @@ LOG = log.getLogger(__name__)
 KEY = policy.KEY
 HARDWARE_MANAGER = 'ImageDeployHardwareManager'
 _VERSIONS = 'hardware_manager_version'
+#: What our agent side tells among the UUIDs of the partitions.
+_BOOTLOADER = 'bootloader'
 
 
 def give(task: task_manager.TaskManager, provided: cache.Provided) -> None:
@@ -69,3 +72,15 @@ def check_agent(task: task_manager.TaskManager) -> None:
     LOG.warning('The deploy ramdisk of node %s does not carry the agent side '
                 'of imagedeploy: ironic-python-agent writes the image itself',
                 node.uuid)
+
+
+def boot_loader_is_there(task: task_manager.TaskManager) -> bool:
+    """Whether our agent side made the disk boot by itself.
+
+    It does so with a partition image only.
+    """
+    node = task.node
+    if node.driver_internal_info.get('is_whole_disk_image') is not False:
+        return False
+    answer = agent_client.get_client(task).get_partition_uuids(node)
+    return _BOOTLOADER in (answer.get('command_result') or {})

@@ -21,6 +21,7 @@ from ironic.common import image_service
 from ironic.common import images as stock_images
 from ironic.conductor import task_manager
 from ironic.conf import CONF
+from ironic.drivers.modules import deploy_utils
 from ironic import objects
 
 from ironic_imagedeploy.conductor import cache
@@ -45,7 +46,11 @@ def provide(task: task_manager.TaskManager) -> cache.Provided:
     info = dict(node.instance_info)
     if image.glance:
         info.update(_from_glance(image.record))
-    info['image_type'] = stock_images.IMAGE_TYPE_WHOLE_DISK
+    info['image_type'] = (stock_images.IMAGE_TYPE_PARTITION if image.partition
+                          else stock_images.IMAGE_TYPE_WHOLE_DISK)
+    if image.partition:
+        # Sizes of all partitions, in MiB.
+        info.update(deploy_utils.parse_instance_info(node))
     if image.disk_format:
         info['image_disk_format'] = image.disk_format
     if provided.checksum_is_ours and provided.checksum:

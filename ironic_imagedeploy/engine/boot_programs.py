@@ -52,6 +52,12 @@ def architectures(read: Read, esp: partitions.Partition) -> set[str] | None:
             if machine is not None}
 
 
+def architecture(program: bytes) -> str | None:
+    """The processor that an EFI program is for; None when it is none."""
+    machine = _machine(program[:_FRONT])
+    return None if machine is None else _MACHINES.get(machine, 'unknown')
+
+
 def canonical(arch: str) -> str:
     """The name of a processor that :func:`architectures` gives."""
     return _ALIASES.get(arch.lower(), arch.lower())

@@ -233,3 +233,9 @@ def _chunks(path: pathlib.Path, start: int, end: int) -> Iterator[bytes]:
                 raise AssertionError(f'{path} ends at {start}, before {end}')
             yield chunk
             start += len(chunk)
+
+
+def first_bytes(path: str | pathlib.Path, length: int) -> bytes:
+    """How a disk begins."""
+    with open(path, 'rb') as disk:
+        return disk.read(length)

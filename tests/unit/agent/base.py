@@ -51,17 +51,21 @@ class Agent(base.ExecuteCommandMixin):
 class Machine(hardware.GenericHardwareManager):
     """The stock hardware manager on a machine with one disk."""
 
-    def __init__(self, disk: pathlib.Path) -> None:
+    def __init__(self, disk: str | pathlib.Path) -> None:
         super().__init__()
         self.waited_for_disks = 0
         self.written: list[dict[str, typing.Any]] = []
+        self._disk = disk
+
+    def set_disk(self, disk: str) -> None:
+        """Let another one be the machine's disk."""
         self._disk = disk
 
     def get_os_install_device(self, permit_refresh: bool = False) -> str:
         return str(self._disk)
 
     def get_cpus(self) -> hardware.CPU:
-        return hardware.CPU('test', 1, 1, 1, 'x86_64')
+        return hardware.CPU('test', 1, 1, 'x86_64')
 
     def wait_for_disks(self) -> None:
         self.waited_for_disks += 1
@@ -109,6 +113,9 @@ class AgentTestCase(oslotest_base.BaseTestCase):
             {'name': type(each).__name__, 'manager': each,
              'support': each.evaluate_hardware_support()}
             for each in (ours, self.machine)])
+        self._replace_disk_tools()
+
+    def _replace_disk_tools(self) -> None:
         # These look for the kernel's view of a disk; a file has none.
         self.fixed = self.patched(disk_utils, 'fix_gpt_partition')
         self.rescanned = self.patched(disk_utils, 'trigger_device_rescan')

@@ -20,6 +20,7 @@ from ironic_python_agent import hardware
 from ironic_python_agent import partition_utils
 from ironic_python_agent import tls_utils
 
+from ironic_imagedeploy.agent import grub
 from ironic_imagedeploy.agent import progress
 from tests.functional import web
 from tests.unit.agent import base
@@ -163,11 +164,28 @@ class TestFailures(base.AgentTestCase):
         self.assertIn('format-mismatch', self.failed(disk_format=None))
         self.assert_untouched()
 
-    def test_partition_image(self):
-        details = self.failed(image_type='partition')
-        self.assertIn('deploy interface direct', details)
+    def test_whole_disk_image_as_partition_image(self):
+        details = self.failed(image_type='partition', root_mb=8)
+        self.assertIn('image-type-mismatch', details)
         self.assert_untouched()
-        self.assertEqual([], self.server.requests)
+
+    def test_partition_image_without_the_size_of_the_partition(self):
+        details = self.failed(image_type='partition')
+        self.assertIn('expected root_gb in instance_info', details)
+        self.assert_untouched()
+
+    def test_partitions_that_do_not_fit(self):
+        details = self.failed(image_type='partition', root_mb=9, swap_mb=5)
+        self.assertIn('expected at most 16 MiB, found 17 MiB (root 9, '
+                      'swap 5, ephemeral 0, boot 1, tables 2)', details)
+        self.assert_untouched()
+
+    def test_partition_image_in_a_ramdisk_without_grub2(self):
+        self.patched(grub, '_LIBRARY', '/nowhere')
+        details = self.failed(image_type='partition', root_mb=8)
+        self.assertIn('The deploy ramdisk lacks', details)
+        self.assertIn('/nowhere/i386-pc/normal.mod', details)
+        self.assert_untouched()
 
     def test_wrong_checksum(self):
         details = self.failed(os_hash_value='0' * 128)

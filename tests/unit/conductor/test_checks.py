@@ -158,12 +158,11 @@ class TestRefusals(ChecksTestCase):
         self.use()
         self.refusal('Expected raw', 'found qcow2')
 
-    def test_partition_image(self):
+    def test_whole_disk_image_that_is_called_a_partition_image(self):
         self.use()
         self.node.driver_internal_info = {'is_whole_disk_image': False}
         self.node.save()
-        self.refusal('image-type-unsupported',
-                     'openstack baremetal node set --deploy-interface direct')
+        self.refusal('image-type-mismatch', 'Expected a partition image')
 
     def test_whole_disk_image_with_a_kernel(self):
         self.glance.register(self.qcow2, kernel_id='c6d2d0f5')

@@ -1,0 +1,126 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""grub2 for BIOS: its first sector, and the rest where no partition is.
+
+What grub-bios-setup does, without its look at file systems. The offsets are
+those of grub2's include/grub/i386/pc/boot.h and offsets.h.
+"""
+
+import os
+import pathlib
+import struct
+
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent import grub
+from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import partitions
+
+_SECTOR = 512
+#: The parameters of a FAT that may be in a first sector.
+_PARAMETERS = slice(0x3, 0x5a)
+_CORE_SECTOR = 0x5c
+_BOOT_DRIVE = 0x64
+_THE_ONE_THAT_BOOTED = 0xff
+#: A jump that takes the drive number of the BIOS for right; some give none.
+_DRIVE_CHECK = slice(0x66, 0x68)
+_NO_OPERATIONS = b'\x90\x90'
+#: The disk's signature and its partition table.
+_TABLE = slice(0x1b8, 0x1fe)
+#: Where the first sector of the core has the sector that comes next.
+_NEXT = _SECTOR - 12
+_BIOS_BOOT = '21686148-6449-6e6f-744e-656564454649'
+
+
+def install(device: str, core: bytes) -> None:
+    """Write grub2 to a disk, into its BIOS boot partition or the MBR gap.
+
+    :param device: a disk with a partition table.
+    :param core: made by grub-mkimage.
+    :raises DeploymentError: when there is no place for it.
+    """
+    boot = bytearray(pathlib.Path(grub.BIOS.directory, 'boot.img')
+                     .read_bytes())
+    disk = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        start, most = _place(_table(disk, device), device)
+        if len(core) > most:
+            raise errors.DeploymentError(
+                f'grub2 does not fit on {device}: expected at least '
+                f'{len(core)} bytes before the first partition or in a BIOS '
+                f'boot partition, found {most}')
+        _write(disk, start, _linked(core, start // _SECTOR))
+        first = os.pread(disk, _SECTOR, 0)
+        boot[_PARAMETERS] = first[_PARAMETERS]
+        boot[_TABLE] = first[_TABLE]
+        boot[_DRIVE_CHECK] = _NO_OPERATIONS
+        boot[_BOOT_DRIVE] = _THE_ONE_THAT_BOOTED
+        struct.pack_into('<Q', boot, _CORE_SECTOR, start // _SECTOR)
+        os.fsync(disk)
+        _write(disk, 0, bytes(boot))
+        os.fsync(disk)
+    except OSError as error:
+        raise errors.DeploymentError(
+            f'grub2 cannot be written to {device}: {error.strerror}'
+        ) from error
+    finally:
+        os.close(disk)
+
+
+def table_name(device: str) -> str:
+    """What grub2 calls the kind of partition table that a disk has."""
+    disk = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return 'gpt' if _table(disk, device).kind == 'gpt' else 'msdos'
+    finally:
+        os.close(disk)
+
+
+def _linked(core: bytes, sector: int) -> bytes:
+    """The core, as it is when it starts with that sector of the disk."""
+    linked = bytearray(core)
+    struct.pack_into('<Q', linked, _NEXT, sector + 1)
+    return bytes(linked) + bytes(-len(linked) % _SECTOR)
+
+
+def _table(disk: int, device: str) -> partitions.PartitionTable:
+    table = partitions.read_table(
+        lambda offset, length: os.pread(disk, length, offset),
+        os.lseek(disk, 0, os.SEEK_END))
+    if table is None:
+        raise errors.DeploymentError(f'{device} has no partition table')
+    return table
+
+
+def _place(table: partitions.PartitionTable, device: str) -> tuple[int, int]:
+    """Where the core goes, and how many bytes there are."""
+    if table.kind == 'mbr':
+        first = min(partition.start for partition in table.partitions)
+        return _SECTOR, first - _SECTOR
+    found: engine.Partition | None = next(
+        (partition for partition in table.partitions
+         if partition.type == _BIOS_BOOT), None)
+    if found is None or table.sector_size != _SECTOR:
+        raise errors.DeploymentError(
+            f'grub2 for BIOS has no place on {device}: expected a BIOS boot '
+            f'partition and sectors of {_SECTOR} bytes, found a GPT with '
+            f'{"no such partition" if found is None else "larger sectors"}. '
+            'Boot the node with UEFI.')
+    return found.start, found.length
+
+
+def _write(disk: int, start: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(disk, view, start)
+        start, view = start + written, view[written:]

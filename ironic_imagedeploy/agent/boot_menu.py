@@ -1,0 +1,216 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What an installed system can boot, and the menu of grub2 for it."""
+
+from collections.abc import Iterator
+import dataclasses
+import re
+
+from oslo_log import log
+
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent import beneath
+from ironic_imagedeploy.agent import kernel_options
+
+LOG = log.getLogger(__name__)
+
+_BOOT = 'boot'
+_ENTRIES = 'boot/loader/entries'
+_KERNEL = re.compile(r'(?:vmlinuz|vmlinux|Image|kernel)(?:-(.+))?')
+#: Of Debian, of Fedora, of SUSE.
+_INITRAMFS = ('initrd.img{}', 'initramfs{}.img', 'initrd{}')
+_NAME = re.compile(r'[A-Za-z0-9._+~@%:,=-]{1,255}')
+_PATH = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)+')
+_UUID = re.compile(r'[0-9A-Za-z]{1,16}(?:-[0-9A-Za-z]{1,16})*')
+_MOST_ENTRIES = 32
+_TIMEOUT = 5
+#: Parts of a version, a later one sorts behind: 6.1~rc1, 6.1, 6.1a, 6.1.2.
+_PRE_RELEASE, _END, _LETTERS, _NUMBER = range(4)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A kernel and what it is started with.
+
+    :ivar version: what the kernel is sorted by.
+    :ivar kernel: its path in the root file system.
+    :ivar initramfs: paths, in the order in which they are loaded.
+    :ivar options: of the kernel, without the root.
+    """
+
+    version: str
+    kernel: str
+    initramfs: tuple[str, ...]
+    options: tuple[str, ...]
+
+    def sort_key(self) -> tuple[bool, list[tuple[int, int, str]]]:
+        """Greater is newer; a rescue system is never the newest."""
+        return 'rescue' not in self.version, _version_key(self.version)
+
+
+def find_entries(root: beneath.Tree) -> list[Entry]:
+    """Kernels of the system, the newest first.
+
+    :raises UnsafePath: when something that is needed is not a plain file.
+    :raises DeploymentError: when there is no kernel.
+    """
+    options = kernel_options.of_image(root)
+    kernels = list(_kernels(root, options))
+    entries = list(_described(root, options))
+    known = {entry.kernel for entry in entries}
+    entries += [entry for entry in kernels if entry.kernel not in known]
+    if not entries:
+        raise errors.DeploymentError(
+            'The partition image has no kernel: expected /boot/vmlinuz-* or '
+            f'/{_ENTRIES}/*.conf, found neither. Install a kernel in the '
+            'image.')
+    return sorted(entries, key=Entry.sort_key,
+                  reverse=True)[:_MOST_ENTRIES]
+
+
+def write(entries: list[Entry], *, uuid: str, prefix: str = '') -> str:
+    """The text of grub.cfg.
+
+    :param uuid: of the root file system.
+    :param prefix: of all paths, as grub2 sees the file system.
+    """
+    if not _UUID.fullmatch(uuid):
+        raise errors.DeploymentError(
+            'The root file system has no usable UUID: expected letters, '
+            f'digits and hyphens, found {ascii(uuid)}')
+    lines = ['# Written by ironic-imagedeploy; update-grub replaces it.',
+             'set default=0', f'set timeout={_TIMEOUT}',
+             f'search --no-floppy --fs-uuid --set=root {uuid}', '']
+    for entry in entries:
+        lines += [f'menuentry {_quoted("Linux " + entry.version)} {{',
+                  '  ' + ' '.join(
+                      ['linux', _quoted(prefix + entry.kernel),
+                       f'root=UUID={uuid}', 'ro',
+                       *map(_quoted, entry.options)])]
+        if entry.initramfs:
+            lines.append('  ' + ' '.join(['initrd', *(
+                _quoted(prefix + path) for path in entry.initramfs)]))
+        lines += ['}', '']
+    return '\n'.join(lines)
+
+
+def _quoted(word: str) -> str:
+    """One literal word of grub2's script language."""
+    if "'" in word or not word.isprintable():
+        raise errors.DeploymentError(
+            f'{ascii(word)} cannot be written into a boot menu')
+    return f"'{word}'"
+
+
+def _kernels(root: beneath.Tree, options: tuple[str, ...]
+             ) -> Iterator[Entry]:
+    """The kernels in /boot, by their names."""
+    names = [name for name in root.names(_BOOT) if _KERNEL.fullmatch(name)]
+    versions = {name: match[1] for name in names
+                if (match := _KERNEL.fullmatch(name))}
+    # A name without a version is a link to the kernel of some version.
+    if any(versions.values()):
+        names = [name for name in names if versions[name]]
+    for name in names:
+        if _is_usable(root, name):
+            suffix = f'-{versions[name]}' if versions[name] else ''
+            yield Entry(version=versions[name] or name,
+                        kernel=f'/{_BOOT}/{name}', options=options,
+                        initramfs=tuple(_initramfs(root, suffix)))
+
+
+def _is_usable(root: beneath.Tree, name: str) -> bool:
+    if not _NAME.fullmatch(name):
+        LOG.warning('The kernel /boot/%s of the image is not in the boot '
+                    'menu: its name has unsafe characters', ascii(name))
+        return False
+    try:
+        return bool(root.size(f'{_BOOT}/{name}'))
+    except beneath.UnsafePath as reason:
+        LOG.warning('A kernel is not in the boot menu: %s', reason.details)
+        return False
+
+
+def _initramfs(root: beneath.Tree, suffix: str) -> Iterator[str]:
+    for pattern in _INITRAMFS:
+        path = f'{_BOOT}/{pattern.format(suffix)}'
+        if root.size(path):
+            yield f'/{path}'
+            return
+
+
+def _described(root: beneath.Tree, options: tuple[str, ...]
+               ) -> Iterator[Entry]:
+    """Entries of the Boot Loader Specification, type 1."""
+    for name in root.names(_ENTRIES):
+        if not name.endswith('.conf'):
+            continue
+        path = f'{_ENTRIES}/{name}'
+        keys = _keys(root.read(path) or b'')
+        kernel = _path(root, keys.get('linux', []))
+        initramfs = [_path(root, [value])
+                     for value in keys.get('initrd', [])
+                     if not value.startswith('$')]
+        if not kernel or None in initramfs:
+            LOG.warning('/%s of the image is not in the boot menu: it names '
+                        'no kernel, or files that the image does not have',
+                        path)
+            continue
+        text = ' '.join(keys.get('options', []))
+        # Red Hat's grub2 fills in $kernelopts, which stand in grubenv.
+        own = kernel_options.safe(' '.join(
+            word for word in text.split() if not word.startswith('$')),
+            f'/{path}')
+        version = ' '.join(keys.get('version', [])) or kernel
+        if not _NAME.fullmatch(version):
+            version = kernel
+        yield Entry(version=version, kernel=kernel, options=own or options,
+                    initramfs=tuple(filter(None, initramfs)))
+
+
+def _keys(content: bytes) -> dict[str, list[str]]:
+    keys: dict[str, list[str]] = {}
+    for line in content.decode('utf-8', 'replace').split('\n'):
+        key, _, value = line.strip().partition(' ')
+        if value and not key.startswith('#'):
+            keys.setdefault(key, []).append(value.strip())
+    return keys
+
+
+def _path(root: beneath.Tree, values: list[str]) -> str | None:
+    """The file in the root file system that an entry names.
+
+    A path counts from the file system that /boot was on when the system was
+    installed; here all is one.
+    """
+    for value in values[:1]:
+        path = '/' + value.lstrip('/')
+        if not _PATH.fullmatch(path) or '/..' in path:
+            return None
+        for candidate in (path, f'/{_BOOT}{path}'):
+            if root.size(candidate[1:]):
+                return candidate
+    return None
+
+
+def _version_key(version: str) -> list[tuple[int, int, str]]:
+    key = []
+    for part in re.findall(r'\d+|[A-Za-z]+|~', version):
+        if part.isdigit():
+            key.append((_NUMBER, int(part), ''))
+        elif part in ('rc', '~'):
+            key.append((_PRE_RELEASE, 0, part))
+        else:
+            key.append((_LETTERS, 0, part))
+    return [*key, (_END, 0, '')]

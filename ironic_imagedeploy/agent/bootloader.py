@@ -1,0 +1,151 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Makes the disk with a partition image boot.
+
+No file of the image is executed, loaded or trusted as a path: its kernels
+are named in a menu that we write, its options are read as text, its signed
+EFI programs are copied as bytes. The rest is the ramdisk's own grub2.
+"""
+
+import dataclasses
+import os
+import re
+import typing
+
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent import beneath
+from ironic_imagedeploy.agent import bios_boot
+from ironic_imagedeploy.agent import boot_menu
+from ironic_imagedeploy.agent import grub
+from ironic_imagedeploy.agent import mounts
+from ironic_imagedeploy.agent import uefi_boot
+
+_GRUB2_FOLDER = 'boot/grub2'
+_GRUB_FOLDER = 'boot/grub'
+#: Programs of distributions that have their menu in /boot/grub2.
+_GRUB2_PROGRAMS = ('usr/sbin/grub2-install', 'usr/bin/grub2-install')
+_FSTAB = 'etc/fstab'
+_ESP_MOUNT = 'boot/efi'
+_FAT_ID = re.compile(r'[0-9A-F]{4}-[0-9A-F]{4}')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A disk with a system on it that does not boot yet.
+
+    :ivar device: the whole disk.
+    :ivar root: the partition with the root file system.
+    :ivar kind: the type of that.
+    :ivar uuid: of that file system.
+    :ivar esp: the EFI system partition, if any.
+    :ivar esp_uuid: of its file system.
+    """
+
+    device: str
+    root: str
+    kind: str
+    uuid: str
+    esp: str | None = None
+    esp_uuid: str | None = None
+
+
+def install(disk: Disk, platform: grub.Platform, arch: str
+            ) -> dict[str, typing.Any]:
+    """Install grub2 with a menu for the kernels of the system.
+
+    :returns: what was installed, for the report.
+    :raises DeploymentError: when the disk would not boot.
+    """
+    with mounts.mounted(disk.root, disk.kind) as root:
+        entries = boot_menu.find_entries(root)
+        folder = _menu_folder(root)
+        found = None
+        if platform is not grub.BIOS:
+            found = uefi_boot.signed(root, platform, arch)
+        vendors = uefi_boot.vendors(root) if found else []
+        menu = boot_menu.write(entries, uuid=disk.uuid, prefix=root.prefix)
+        with root.writable():
+            root.make_directory(folder)
+            root.write(f'{folder}/grub.cfg', menu.encode('ascii'))
+            if platform is not grub.BIOS:
+                _mention_esp(root, disk)
+        place = f'{root.prefix}/{folder}'
+    if platform is grub.BIOS:
+        _install_bios(disk, place)
+    else:
+        found = found or _own_efi(disk, place, platform)
+        _install_uefi(disk, place, platform, found, vendors)
+    return {'platform': platform.name, 'menu': f'/{folder}/grub.cfg',
+            'origin': found.origin if found else 'ramdisk',
+            'kernels': [entry.kernel for entry in entries]}
+
+
+def _menu_folder(root: beneath.Tree) -> str:
+    """Where the system's own update of the menu writes it."""
+    if root.is_directory(_GRUB2_FOLDER) or any(
+            root.size(path) for path in _GRUB2_PROGRAMS):
+        return _GRUB2_FOLDER
+    return _GRUB_FOLDER
+
+
+def _install_bios(disk: Disk, folder: str) -> None:
+    number = _number(disk.root)
+    # The disk that the BIOS booted comes before others with the same UUID.
+    core = grub.make_image(
+        grub.BIOS, disk.kind,
+        grub.early_configuration(disk.uuid, folder, '$root'),
+        f'(,{bios_boot.table_name(disk.device)}{number}){folder}')
+    bios_boot.install(disk.device, core)
+
+
+def _own_efi(disk: Disk, folder: str, platform: grub.Platform
+             ) -> uefi_boot.Programs:
+    return uefi_boot.own(platform, grub.make_image(
+        platform, disk.kind, grub.early_configuration(disk.uuid, folder),
+        folder))
+
+
+def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
+                  found: uefi_boot.Programs, vendors: list[str]) -> None:
+    if disk.esp is None:
+        raise errors.DeploymentError(
+            f'{disk.device} has no EFI system partition')
+    configuration = (grub.early_configuration(disk.uuid, folder)
+                     + 'configfile $prefix/grub.cfg\n')
+    uefi_boot.fill(disk.esp, found, configuration, vendors)
+    if os.path.exists('/sys/firmware/efi'):
+        uefi_boot.add_boot_entry(disk.device, _number(disk.esp), platform)
+
+
+def _mention_esp(root: beneath.Tree, disk: Disk) -> None:
+    """Add the ESP to fstab: an update of the boot loader looks for it."""
+    table = root.read(_FSTAB)
+    if table is None or not _FAT_ID.fullmatch(disk.esp_uuid or ''):
+        return
+    lines = table.decode('utf-8', 'surrogateescape').split('\n')
+    if any(line.split()[1:2] == [f'/{_ESP_MOUNT}'] for line in lines
+           if not line.lstrip().startswith('#')):
+        return
+    root.make_directory(_ESP_MOUNT)
+    line = (f'UUID={disk.esp_uuid}\t/{_ESP_MOUNT}\tvfat\t'
+            'umask=0077,nofail\t0\t1\n')
+    newline = b'' if not table or table.endswith(b'\n') else b'\n'
+    root.write(_FSTAB, table + newline + line.encode('ascii'))
+
+
+def _number(partition: str) -> int:
+    """Which partition of its disk it is, also for NVMe and md names."""
+    name = os.path.basename(os.path.realpath(partition))
+    with open(f'/sys/class/block/{name}/partition', encoding='ascii') as file:
+        return int(file.read())

@@ -1,0 +1,108 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Kernel options that an image names, reduced to what is safe in a menu."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import re
+
+from oslo_log import log
+
+from ironic_imagedeploy.agent import beneath
+from ironic_imagedeploy.agent import shell_words
+
+LOG = log.getLogger(__name__)
+
+_DEFAULTS = 'etc/default/grub'
+_MORE_DEFAULTS = 'etc/default/grub.d'
+_COMMAND_LINE = 'etc/kernel/cmdline'
+_NAMES = ('GRUB_CMDLINE_LINUX', 'GRUB_CMDLINE_LINUX_DEFAULT')
+
+#: No quotes, no operators, nothing that grub2 or a shell would expand.
+_SAFE = re.compile(r'[A-Za-z0-9_.,:=+/@%^~!#*?\[\] -]+')
+#: As many as the kernel takes on x86 (COMMAND_LINE_SIZE).
+_MOST_BYTES = 2048
+#: Said by the menu itself, or by the boot loader.
+_OURS = re.compile(r'(root|BOOT_IMAGE|initrd)=.*|ro', re.DOTALL)
+_WORD = re.compile(r'(?:[^\s"]|"[^"]*")+')
+
+
+def of_image(root: beneath.Tree) -> tuple[str, ...]:
+    """The options of /etc/default/grub, else those of /etc/kernel/cmdline.
+
+    :raises UnsafePath: when these are not plain files.
+    """
+    values = dict(_grub_defaults(root))
+    if values:
+        return safe(' '.join(values[name] for name in _NAMES
+                             if name in values), '/' + _DEFAULTS)
+    content = root.read(_COMMAND_LINE) or b''
+    return safe(_text(content), '/' + _COMMAND_LINE)
+
+
+def safe(text: str, origin: str) -> tuple[str, ...]:
+    """Words of a kernel command line, without quotes, that may be used.
+
+    :param origin: where they come from, for the log.
+    """
+    if len(text) > _MOST_BYTES:
+        LOG.warning('%(origin)s of the image has more than %(most)d bytes of '
+                    'kernel options: none is used',
+                    {'origin': origin, 'most': _MOST_BYTES})
+        return ()
+    return tuple(_safe_words(text, origin))
+
+
+def _safe_words(text: str, origin: str) -> Iterator[str]:
+    for match in _WORD.finditer(text):
+        # The kernel takes quotes around the value or the whole word.
+        word = match[0].replace('"', '')
+        if _OURS.fullmatch(word):
+            continue
+        if _SAFE.fullmatch(word):
+            yield word
+        else:
+            LOG.warning('The kernel option %(word)s in %(origin)s of the '
+                        'image is not used: it has characters that are not '
+                        'safe in a boot menu',
+                        {'word': ascii(word), 'origin': origin})
+
+
+def _grub_defaults(root: beneath.Tree) -> Iterator[tuple[str, str]]:
+    """Assignments of the names that matter; a later one replaces it."""
+    paths = [_DEFAULTS] + [
+        f'{_MORE_DEFAULTS}/{name}' for name in root.names(_MORE_DEFAULTS)
+        if name.endswith('.cfg')]
+    for path in paths:
+        yield from _assignments(
+            _text(root.read(path) or b'').split('\n'), '/' + path)
+
+
+def _assignments(lines: Iterable[str], origin: str
+                 ) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(lines, 1):
+        found = shell_words.assignment(line)
+        if not found or found[0] not in _NAMES:
+            continue
+        try:
+            yield found[0], shell_words.value(found[1])
+        except shell_words.NotData as reason:
+            LOG.warning('%(name)s in line %(number)d of %(origin)s of the '
+                        'image is not used, as nothing of it is evaluated: '
+                        '%(reason)s',
+                        {'name': found[0], 'number': number,
+                         'origin': origin, 'reason': reason})
+
+
+def _text(content: bytes) -> str:
+    return content.decode('utf-8', 'replace')

@@ -1,0 +1,110 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Partitions around a partition image, as the agent itself makes them."""
+
+import typing
+
+from oslo_concurrency import processutils
+from oslo_config import cfg
+
+from ironic_python_agent import config  # noqa: F401 (first)
+from ironic_python_agent import errors
+from ironic_python_agent import partition_utils
+from ironic_python_agent import utils
+
+from ironic_imagedeploy.agent import programs
+
+_MIB = 1 << 20
+
+
+def root_size(image_info: dict[str, typing.Any]) -> int:
+    """Bytes of the root partition that was ordered.
+
+    :raises DeploymentError: when none was.
+    """
+    try:
+        return int(image_info['root_mb']) * _MIB
+    except (KeyError, TypeError, ValueError):
+        raise errors.DeploymentError(
+            'The size of the root partition is not known: expected root_gb '
+            'in instance_info of the node. openstack baremetal node set '
+            '--instance-info root_gb=SIZE NODE') from None
+
+
+def check_fit(image_info: dict[str, typing.Any], disk_size: int,
+              boot_mode: str) -> None:
+    """See that all partitions fit, before the disk is touched.
+
+    :param disk_size: bytes.
+    :raises DeploymentError: when they do not.
+    """
+    options = cfg.CONF.disk_utils
+    parts = {'root': root_size(image_info) // _MIB,
+             'swap': int(image_info.get('swap_mb') or 0),
+             'ephemeral': int(image_info.get('ephemeral_mb') or 0),
+             'boot': (options.efi_system_partition_size if boot_mode == 'uefi'
+                      else options.bios_boot_partition_size),
+             # before the first one and behind the last one
+             'tables': 2}
+    if sum(parts.values()) > disk_size // _MIB:
+        raise errors.DeploymentError(
+            'The partitions do not fit on the disk: expected at most '
+            f'{disk_size // _MIB} MiB, found {sum(parts.values())} MiB ('
+            + ', '.join(f'{name} {size}' for name, size in parts.items())
+            + '). Choose smaller root_gb, swap_mb or ephemeral_gb in '
+            'instance_info.')
+
+
+def make(node: dict[str, typing.Any], image_info: dict[str, typing.Any],
+         device: str, configdrive: str | None, *, boot_mode: str, arch: str
+         ) -> dict[str, typing.Any]:
+    """Make and format all partitions, but leave the root one empty.
+
+    :returns: ``partitions``, devices by what they are for, and UUIDs by the
+        agent's names; that of the root is not known yet.
+    :raises DeploymentError: when the disk cannot be partitioned like this.
+    """
+    try:
+        made: dict[str, typing.Any] = partition_utils.work_on_disk(
+            device, root_size(image_info) // _MIB,
+            int(image_info.get('swap_mb') or 0),
+            int(image_info.get('ephemeral_mb') or 0),
+            image_info.get('ephemeral_format'), None,
+            image_info.get('node_uuid', 'local'),
+            preserve_ephemeral=bool(image_info.get('preserve_ephemeral')),
+            configdrive=configdrive, boot_mode=boot_mode,
+            disk_label=utils.get_partition_table_type_from_specs(node),
+            cpu_arch=arch)
+    except processutils.ProcessExecutionError as error:
+        raise errors.DeploymentError(
+            f'{device} cannot be partitioned: {str(error.stderr).strip()}'
+        ) from error
+    return made
+
+
+def with_uuids(made: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    """The same, once an image is in the root partition.
+
+    The file systems themselves are asked: what udev knows may be older.
+
+    :raises DeploymentError: when one has none, or is two at once.
+    """
+    found = {**made, 'root uuid': _uuid(made['partitions']['root'])}
+    if esp := made['partitions'].get('efi system partition'):
+        found['efi system partition uuid'] = _uuid(esp)
+    return found
+
+
+def _uuid(partition: str) -> str:
+    return programs.run('blkid', '-p', '-s', 'UUID', '-o', 'value',
+                        partition).strip()

@@ -1,0 +1,88 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The deployment of a partition image."""
+
+import typing
+
+from oslo_log import log
+
+from ironic_python_agent import config  # noqa: F401 (before hardware)
+from ironic_python_agent import errors
+from ironic_python_agent import hardware
+
+from ironic_imagedeploy.agent import bootloader
+from ironic_imagedeploy.agent import grub
+from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy.agent import layout
+from ironic_imagedeploy.agent import mounts
+from ironic_imagedeploy.agent import order
+from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy import engine
+
+LOG = log.getLogger(__name__)
+
+#: Among the UUIDs that the conductor asks for: there is one already.
+BOOTLOADER = 'bootloader'
+
+
+def write(wanted: order.Order, node: dict[str, typing.Any],
+          image_info: dict[str, typing.Any], source: engine.Source,
+          device: str, configdrive: str | None,
+          publisher: progress.Publisher) -> dict[str, typing.Any]:
+    """Partition the disk, stream the image, make the disk boot.
+
+    :param publisher: shows how far it is.
+    :returns: what the agent's command prepare_image gives, and under
+        ``imagedeploy`` the report of the transfer.
+    :raises ImageDeployError: when the image is not written, or wrong.
+    :raises DeploymentError: when the agent fails; nothing boots then.
+    """
+    platform = grub.platform(wanted.boot_mode, wanted.arch)
+    grub.check(platform)
+    if hardware.is_md_device(device):
+        raise errors.DeploymentError(
+            'Partition images are not written to a software RAID: expected '
+            f'one disk, found {device}. Deploy a whole-disk image.')
+    with engine.open_target(device) as disk:
+        layout.check_fit(image_info, disk.size, wanted.boot_mode)
+        inspection = engine.inspect(source, wanted.expectation(
+            disk, layout.root_size(image_info)))
+    inspection.raise_if_refused()
+    kind = inspection.file_system
+    if kind not in mounts.PERMITTED:
+        raise errors.DeploymentError(
+            f'The partition image cannot be mounted: expected '
+            f'{", ".join(mounts.PERMITTED)}, found {kind or "none of them"}. '
+            'Build it with one of these file systems.')
+    made = layout.make(node, image_info, device, configdrive,
+                       boot_mode=wanted.boot_mode, arch=wanted.arch)
+    root = made['partitions']['root']
+    LOG.info('Writing %(format)s partition image %(image)s to %(device)s',
+             {'format': inspection.format, 'image': source.name,
+              'device': root})
+    with engine.open_target(root) as target:
+        report = engine.transfer(
+            inspection, target, read_back=wanted.policy.read_back,
+            workers=wanted.policy.workers or None, progress=publisher)
+    publisher.show('boot', 'disk')
+    with handover.bootable_or_wiped(root):
+        made = {**layout.with_uuids(made), BOOTLOADER: platform.name}
+        installed = bootloader.install(
+            bootloader.Disk(
+                device=device, root=root, kind=kind, uuid=made['root uuid'],
+                esp=made['partitions'].get('efi system partition'),
+                esp_uuid=made.get('efi system partition uuid')),
+            platform, wanted.arch)
+        result = handover.finish(image_info, configdrive, made)
+    return {**result, 'imagedeploy': {**report.to_dict(),
+                                      'bootloader': installed}}

@@ -99,6 +99,11 @@ class Service:
         wait_for(f'answer of {self.name}', ready, timeout=timeout,
                  interval=0.3)
 
+    @property
+    def pid(self) -> int:
+        """Of its first process."""
+        return self._child.pid
+
     def stop(self) -> None:
         """End it, by force if it takes more than 10 seconds."""
         self._child.terminate()

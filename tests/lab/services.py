@@ -40,8 +40,10 @@ _BIN = pathlib.Path(sys.executable).parent
 class Services:
     """Everything that runs beside the machines, in one directory."""
 
-    def __init__(self, state: pathlib.Path) -> None:
+    def __init__(self, state: pathlib.Path,
+                 address: str = network.ADDRESS) -> None:
         self.state = state
+        self.address = address
         self.logs = state / 'log'
         self.logs.mkdir()
         self._running: list[commands.Service] = []
@@ -57,7 +59,7 @@ class Services:
 
     def start_web(self) -> None:
         """Serve what the conductor puts beside itself for the machines."""
-        self._http_root.mkdir()
+        self._http_root.mkdir(exist_ok=True)
         self._gunicorn('web', 'tests.lab.web:application', WEB_PORT,
                        {'LAB_HTTP_ROOT': str(self._http_root)})
 
@@ -75,7 +77,8 @@ class Services:
         service = self._gunicorn(
             'glance', 'glance.wsgi.api:application', 9292,
             {'OS_GLANCE_CONFIG_DIR': str(home)})
-        service.wait_until(lambda: _answers(f'{GLANCE_URL}/versions'), 90)
+        service.wait_until(
+            lambda: _answers(f'http://{self.address}:9292/versions'), 90)
 
     def start_bmc(self, machines: Sequence[machine.Machine],
                   accelerated: bool) -> None:
@@ -140,7 +143,7 @@ class Services:
     def _configure(self, name: str, home: pathlib.Path,
                    **values: object) -> pathlib.Path:
         text = string.Template((_FILES / name).read_text()).substitute(
-            values, address=network.ADDRESS, logs=self.logs,
+            values, address=self.address, logs=self.logs,
             prefix=sys.prefix)
         path = home / name
         path.write_text(text)
@@ -156,7 +159,7 @@ class Services:
     def _gunicorn(self, name: str, application: str, port: int,
                   env: dict[str, str]) -> commands.Service:
         return self._start(name, [
-            str(_BIN / 'gunicorn'), '--bind', f'{network.ADDRESS}:{port}',
+            str(_BIN / 'gunicorn'), '--bind', f'{self.address}:{port}',
             '--worker-class', 'gthread', '--workers', '1', '--threads', '8',
             '--timeout', '600', '--access-logfile', '-', application], env)
 

@@ -1,0 +1,99 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Deploy one image to hundreds of nodes at once, and count what it costs."""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import tempfile
+import time
+from typing import Any
+
+from benchmarks.load import measurement
+from benchmarks.load import table
+from tests.simulation import image
+
+_MIB = 1 << 20
+_INTERFACES = ('imagedeploy', 'direct')
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='benchmarks/load.sh', description=__doc__)
+    parser.add_argument('--nodes', type=int, default=500,
+                        help='number of simulated nodes (default: 500)')
+    parser.add_argument('--interface', action='append', choices=_INTERFACES,
+                        help='only this deploy interface (default: both)')
+    parser.add_argument('--size', type=int, default=256, metavar='MIB',
+                        help='disk of the image (default: 256)')
+    parser.add_argument('--data', type=int, default=64, metavar='MIB',
+                        help='of it that no codec makes smaller '
+                        '(default: 64)')
+    parser.add_argument('--boot-seconds', type=float, default=20,
+                        help='until a ramdisk runs (default: 20)')
+    parser.add_argument('--write-seconds', type=float, default=30,
+                        help='of a write (default: 30)')
+    parser.add_argument('--timeout', type=float, default=1500,
+                        help='seconds for all deployments with one interface '
+                        '(default: 1500)')
+    parser.add_argument('--output', type=pathlib.Path, metavar='FOLDER',
+                        help='for load.txt and load.json')
+    return parser.parse_args()
+
+
+def _say(text: str) -> None:
+    print(time.strftime('%H:%M:%S'), text, file=sys.stderr)
+
+
+def main() -> int:
+    """The command; its exit status."""
+    wanted = _arguments()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix='imagedeploy.') as folder:
+        state = pathlib.Path(folder)
+        plan = measurement.Plan(
+            nodes=wanted.nodes, timeout=wanted.timeout,
+            boot_seconds=wanted.boot_seconds,
+            write_seconds=wanted.write_seconds,
+            image=image.make(state / 'image.qcow2', wanted.size * _MIB,
+                             wanted.data * _MIB))
+        summary: dict[str, Any] = {
+            'date': time.strftime('%Y-%m-%d', time.gmtime()),
+            'nodes': wanted.nodes, 'processors': os.cpu_count(),
+            'load_before': round(load, 2), 'boot_seconds': plan.boot_seconds,
+            'write_seconds': plan.write_seconds,
+            'image_bytes': plan.image.stat().st_size,
+            'disk_bytes': wanted.size * _MIB, 'results': []}
+        for interface in wanted.interface or _INTERFACES:
+            home = state / interface
+            home.mkdir()
+            summary['results'].append(dataclasses.asdict(
+                measurement.Run(plan, interface, home, _say).measure()))
+            # Of an interrupted test the first half remains.
+            if wanted.output:
+                _keep(wanted.output, summary)
+    print(table.text(summary), end='')
+    return int(any(result['lost'] for result in summary['results']))
+
+
+def _keep(folder: pathlib.Path, summary: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'load.json').write_text(json.dumps(summary, indent=2) + '\n')
+    (folder / 'load.txt').write_text(table.text(summary))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

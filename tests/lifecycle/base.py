@@ -1,0 +1,230 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One Ironic for all tests, and two nodes for each: direct and ours."""
+
+import atexit
+from collections.abc import Callable
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+import tempfile
+from typing import Any
+import unittest
+
+from tests.lab import commands
+from tests.simulation import agent
+from tests.simulation import fleet
+from tests.simulation import image
+from tests.simulation import site
+
+INTERFACES = ('direct', 'imagedeploy')
+_MIB = 1 << 20
+_ENROL_ATTEMPTS = 16
+
+
+class Cloud:
+    """A site of two conductors, machines, and an image in Glance."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        state = pathlib.Path(
+            os.environ.get('LIFECYCLE_STATE') or stack.enter_context(
+                tempfile.TemporaryDirectory(prefix='imagedeploy.')))
+        file = image.make(state / 'image.qcow2', 16 * _MIB, 4 * _MIB)
+        self.site = stack.enter_context(site.running(
+            site.Site(state, conductors=2,
+                      log_levels=('ironic.conductor.manager=DEBUG',))))
+        self.fleet = fleet.Fleet(self.site.address, self.site.url)
+        stack.callback(self.fleet.stop)
+        self.api = self.site.api
+        self.image: str = self.api.upload('image', file, 'qcow2')['id']
+
+
+@functools.cache
+def cloud() -> Cloud:
+    """The one of this run."""
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    with contextlib.ExitStack() as unless_started:
+        unless_started.callback(stack.close)
+        started = Cloud(stack)
+        unless_started.pop_all()
+    return started
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """What became of a node with direct, and of one with imagedeploy."""
+
+    direct: 'Subject'
+    ours: 'Subject'
+
+    def each(self, action: Callable[['Subject'], Any]) -> None:
+        """Do the same with both, at the same time."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(action, (self.direct, self.ours)))
+
+
+class Subject:
+    """A node and its machine."""
+
+    def __init__(self, interface: str, behaviour: agent.Behaviour,
+                 fields: dict[str, object]) -> None:
+        self.interface = interface
+        self.api = cloud().api
+        self.uuid = self.api.enrol(deploy_interface=interface, **fields)
+        self.machine = cloud().fleet.add(self.uuid, behaviour)
+
+    def node(self) -> dict[str, Any]:
+        """As Ironic shows it."""
+        return self.api.node(self.uuid)
+
+    def order(self, target: str = 'active', **fields: object) -> None:
+        """Ask for a deployment of the image."""
+        self.api.set(self.uuid, instance_info={
+            'image_source': cloud().image, **fields})
+        self.api.provision(self.uuid, target)
+
+    def wait(self, *states: str, timeout: float = 60) -> dict[str, Any]:
+        """The node in one of these provision states."""
+        return self.api.wait(self.uuid, states, timeout)
+
+    def deploy(self) -> None:
+        """Bring it to ``active``, its machine to the instance."""
+        self.order()
+        self.settle('active')
+
+    def settle(self, state: str, timeout: float = 60) -> None:
+        """Wait for the state, and a good one for the end of the ramdisk."""
+        self.wait(state, *(() if state == 'deploy failed'
+                           else ('deploy failed',)), timeout=timeout)
+        found = self.node()
+        if found['provision_state'] != state:
+            raise AssertionError(f'{self.interface}: {found["last_error"]}')
+        if state != 'deploy failed':
+            commands.wait_for('end of the ramdisk',
+                              lambda: not self.machine.running, timeout=20,
+                              interval=0.1)
+
+    def write(self) -> None:
+        """Deploy, until the machine writes; it does not end by itself."""
+        self.machine.held = True
+        self.order()
+        self.wait_for_write()
+
+    def wait_for_write(self) -> None:
+        """Wait until the machine writes, and Ironic waits for that."""
+        try:
+            commands.wait_for(
+                f'write by {self.interface}',
+                lambda: self.machine.busy and bool(self.machine.writes),
+                timeout=60, interval=0.1)
+        except commands.TimedOut as error:
+            node = self.node()
+            raise AssertionError(
+                f'{error}: {node["provision_state"]}, asked '
+                f'{self.machine.asked}, {self.machine.errors}, '
+                f'{node["last_error"]}') from None
+        self.wait('wait call-back')
+
+    def conductor(self) -> str:
+        """Address of the conductor that looks after it."""
+        value: str = self.node()['conductor']
+        return value
+
+    def trace(self) -> dict[str, Any]:
+        """All that must be the same for both interfaces."""
+        node = self.node()
+        internal = set(node['driver_internal_info']) - {'imagedeploy'}
+        return {
+            **{name: node[name] for name in (
+                'provision_state', 'target_provision_state', 'power_state',
+                'maintenance', 'fault', 'deploy_step', 'clean_step',
+                'reservation', 'instance_uuid', 'boot_mode')},
+            'last_error': self._anonymous(node['last_error'] or ''),
+            'instance_info': set(node['instance_info']),
+            'driver_internal_info': internal,
+            'asked': self.machine.asked, 'boots': self.machine.boots,
+            'writes': len(self.machine.writes),
+            'files': sorted(self._files())}
+
+    def _files(self) -> list[str]:
+        """What conductors keep for the node."""
+        state = cloud().site.state
+        roots = [state / 'http', *(each.home for each in
+                                   cloud().site.conductors)]
+        return [self._anonymous(str(path.relative_to(root)))
+                for root in roots for path in root.rglob(f'*{self.uuid}*')]
+
+    def _anonymous(self, text: str) -> str:
+        return text.replace(self.uuid, 'NODE').replace(
+            'conductor-1', 'conductor').replace('conductor-2', 'conductor')
+
+
+class LifeCycleTest(unittest.TestCase):
+    """Compares what becomes of two nodes that share a fate."""
+
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cloud()
+
+    def pair(self, behaviour: agent.Behaviour | None = None,
+             **fields: object) -> Pair:
+        """A new node for each of the interfaces."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            made = Pair(*pool.map(
+                lambda interface: Subject(
+                    interface, behaviour or agent.Behaviour(), fields),
+                INTERFACES))
+        self.addCleanup(made.each, _remove)
+        return made
+
+    def together(self, conductor: str) -> Pair:
+        """A pair that this conductor looks after."""
+        found: dict[str, Subject] = {}
+        for attempt in range(_ENROL_ATTEMPTS):
+            interface = INTERFACES[attempt % 2]
+            if interface in found:
+                continue
+            subject = Subject(interface, agent.Behaviour(), {})
+            self.addCleanup(_remove, subject)
+            if subject.conductor() == conductor:
+                found[interface] = subject
+            if len(found) == len(INTERFACES):
+                return Pair(*(found[name] for name in INTERFACES))
+        raise AssertionError(f'{conductor} gets no nodes')
+
+    def assert_alike(self, pair: Pair) -> None:
+        """Whether both nodes ended in the same way, and were asked the same.
+
+        Beside what ``driver_internal_info['imagedeploy']`` has, nothing of
+        ours stays behind.
+        """
+        ours = pair.ours.trace()
+        self.assertEqual(pair.direct.trace(), ours)
+        self.assertEqual([], pair.direct.machine.errors)
+        self.assertEqual([], pair.ours.machine.errors)
+
+
+def _remove(subject: Subject) -> None:
+    """Let no node of an ended test take the time of the next one."""
+    subject.machine.power_off()
+    api = subject.api
+    with contextlib.suppress(Exception):
+        api.ironic('PUT', f'nodes/{subject.uuid}/maintenance', {})
+        api.ironic('DELETE', f'nodes/{subject.uuid}')

@@ -12,6 +12,10 @@
 
 """Partitions around a partition image, as the agent itself makes them."""
 
+from collections.abc import Iterator
+import contextlib
+import os
+import time
 import typing
 
 from oslo_concurrency import processutils
@@ -25,6 +29,8 @@ from ironic_python_agent import utils
 from ironic_imagedeploy.agent import programs
 
 _MIB = 1 << 20
+#: Seconds until a new partition has a device, also on a busy machine.
+_APPEARS = 30.0
 
 
 def root_size(image_info: dict[str, typing.Any]) -> int:
@@ -90,6 +96,33 @@ def make(node: dict[str, typing.Any], image_info: dict[str, typing.Any],
             f'{device} cannot be partitioned: {str(error.stderr).strip()}'
         ) from error
     return made
+
+
+@contextlib.contextmanager
+def held_open(partition: str) -> Iterator[None]:
+    """Keep all partitions of a disk where they are.
+
+    Whenever somebody closes a disk that was open for writing, udev reads its
+    partition table anew, and devices vanish for a moment; but never while a
+    partition is open.
+
+    :raises DeploymentError: when it does not appear.
+    """
+    end = time.monotonic() + _APPEARS
+    while True:
+        try:
+            descriptor = os.open(partition, os.O_RDONLY | os.O_CLOEXEC)
+            break
+        except OSError as error:
+            if time.monotonic() > end:
+                raise errors.DeploymentError(
+                    f'{partition} cannot be opened: {error.strerror}'
+                ) from error
+            time.sleep(0.1)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def with_uuids(made: dict[str, typing.Any]) -> dict[str, typing.Any]:

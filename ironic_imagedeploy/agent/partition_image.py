@@ -70,19 +70,21 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
     LOG.info('Writing %(format)s partition image %(image)s to %(device)s',
              {'format': inspection.format, 'image': source.name,
               'device': root})
-    with engine.open_target(root) as target:
-        report = engine.transfer(
-            inspection, target, read_back=wanted.policy.read_back,
-            workers=wanted.policy.workers or None, progress=publisher)
-    publisher.show('boot', 'disk')
-    with handover.bootable_or_wiped(root):
-        made = {**layout.with_uuids(made), BOOTLOADER: platform.name}
-        installed = bootloader.install(
-            bootloader.Disk(
-                device=device, root=root, kind=kind, uuid=made['root uuid'],
-                esp=made['partitions'].get('efi system partition'),
-                esp_uuid=made.get('efi system partition uuid')),
-            platform, wanted.arch)
-        result = handover.finish(image_info, configdrive, made)
+    with layout.held_open(root):
+        with engine.open_target(root) as target:
+            report = engine.transfer(
+                inspection, target, read_back=wanted.policy.read_back,
+                workers=wanted.policy.workers or None, progress=publisher)
+        publisher.show('boot', 'disk')
+        with handover.bootable_or_wiped(root):
+            made = {**layout.with_uuids(made), BOOTLOADER: platform.name}
+            installed = bootloader.install(
+                bootloader.Disk(
+                    device=device, root=root, kind=kind,
+                    uuid=made['root uuid'],
+                    esp=made['partitions'].get('efi system partition'),
+                    esp_uuid=made.get('efi system partition uuid')),
+                platform, wanted.arch)
+            result = handover.finish(image_info, configdrive, made)
     return {**result, 'imagedeploy': {**report.to_dict(),
                                       'bootloader': installed}}

@@ -70,6 +70,16 @@ class Tree:
         """Let it go, so that it can be unmounted."""
         os.close(self._top)
 
+    def enter(self, path: str) -> None:
+        """Let a directory of the tree be all of it from now on.
+
+        :raises UnsafePath: when it is none, or outside.
+        """
+        with self._directory(path) as directory:
+            top = os.dup(directory)
+        os.close(self._top)
+        self._top = top
+
     def names(self, path: str) -> list[str]:
         """Sorted names in a directory; none when it does not exist.
 

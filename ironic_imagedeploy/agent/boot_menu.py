@@ -79,11 +79,13 @@ def find_entries(root: beneath.Tree) -> list[Entry]:
                   reverse=True)[:_MOST_ENTRIES]
 
 
-def write(entries: list[Entry], *, uuid: str, prefix: str = '') -> str:
+def write(entries: list[Entry], *, uuid: str, prefix: str = '',
+          options: tuple[str, ...] = ()) -> str:
     """The text of grub.cfg.
 
     :param uuid: of the root file system.
     :param prefix: of all paths, as grub2 sees the file system.
+    :param options: of all kernels; those of an entry come later, and win.
     """
     if not _UUID.fullmatch(uuid):
         raise errors.DeploymentError(
@@ -97,7 +99,7 @@ def write(entries: list[Entry], *, uuid: str, prefix: str = '') -> str:
                   '  ' + ' '.join(
                       ['linux', _quoted(prefix + entry.kernel),
                        f'root=UUID={uuid}', 'ro',
-                       *map(_quoted, entry.options)])]
+                       *map(_quoted, options + entry.options)])]
         if entry.initramfs:
             lines.append('  ' + ' '.join(['initrd', *(
                 _quoted(prefix + path) for path in entry.initramfs)]))

@@ -74,7 +74,8 @@ def install(disk: Disk, platform: grub.Platform, arch: str
         if platform is not grub.BIOS:
             found = uefi_boot.signed(root, platform, arch)
         vendors = uefi_boot.vendors(root) if found else []
-        menu = boot_menu.write(entries, uuid=disk.uuid, prefix=root.prefix)
+        menu = boot_menu.write(entries, uuid=disk.uuid, prefix=root.prefix,
+                               options=root.options)
         with root.writable():
             root.make_directory(folder)
             root.write(f'{folder}/grub.cfg', menu.encode('ascii'))

@@ -26,21 +26,35 @@ from ironic_imagedeploy.agent import programs
 _OPTIONS = 'nosuid,nodev,noexec,noatime'
 #: File systems whose drivers may see the bytes of a user.
 PERMITTED = ('ext4', 'xfs', 'btrfs')
+_SUBVOLUMES = ('@', 'root', '@rootfs')
 
 
 class Root(beneath.Tree):
     """A mounted root file system, read-only unless inside writable().
 
     :ivar kind: the type of the file system
-    :ivar prefix: where in the file system what is mounted begins: empty, or
+    :ivar prefix: where in the file system the root directory is: empty, or
         the path of a btrfs subvolume
+    :ivar options: that the kernel needs to find it there
     """
 
     def __init__(self, path: str, kind: str) -> None:
         super().__init__(path)
         self.kind = kind
         self.prefix = _subvolume(path)
+        self.options: tuple[str, ...] = ()
         self._path = path
+        if kind == 'btrfs' and not self.is_directory('etc'):
+            self._enter_subvolume()
+
+    def _enter_subvolume(self) -> None:
+        """Some distributions have their root in one that is no default."""
+        for name in _SUBVOLUMES:
+            if self.is_directory(f'{name}/etc'):
+                self.enter(name)
+                self.prefix += f'/{name}'
+                self.options = (f'rootflags=subvol={self.prefix[1:]}',)
+                return
 
     @contextlib.contextmanager
     def writable(self) -> Iterator[None]:

@@ -93,6 +93,29 @@ class BiosTest(partition_images.PartitionImageTestCase):
                 self.written()
                 self.assertIn('vmlinuz-6.1.0-10-amd64', self.menu(kind=kind))
 
+    def test_subvolume(self):
+        def change(tree: pathlib.Path) -> None:
+            base.run('btrfs', '-q', 'subvolume', 'create', tree / '@')
+            partition_images.debian(tree / '@')
+
+        self.use(change, kind='btrfs')
+        self.written()
+        menu = self.menu(kind='btrfs')
+        self.assertIn("linux '/@/boot/vmlinuz-6.1.0-10-amd64' root=", menu)
+        self.assertIn(" ro 'rootflags=subvol=@' 'console=ttyS0", menu)
+
+    def test_default_subvolume(self):
+        def change(tree: pathlib.Path) -> None:
+            base.run('btrfs', '-q', 'subvolume', 'create', tree / 'system')
+            partition_images.debian(tree / 'system')
+            base.run('btrfs', 'subvolume', 'set-default', tree / 'system')
+
+        self.use(change, kind='btrfs')
+        self.written()
+        menu = self.menu(kind='btrfs')
+        self.assertIn("linux '/system/boot/vmlinuz-6.1.0-10-amd64'", menu)
+        self.assertNotIn('rootflags', menu)
+
     def test_menu_of_a_distribution_with_grub2_in_its_names(self):
         self.use(partition_images.debian,
                  lambda tree: put(tree, 'usr/sbin/grub2-install', b'x'))

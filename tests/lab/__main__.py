@@ -26,6 +26,7 @@ from typing import TextIO
 
 from tests.lab import checks
 from tests.lab import comparison
+from tests.lab import partition
 from tests.lab import progress
 from tests.lab import scenario
 
@@ -68,11 +69,16 @@ def _run(arguments: argparse.Namespace,
 
 
 def _job(arguments: argparse.Namespace,
-         state: pathlib.Path) -> comparison.Comparison | scenario.MainJob:
+         state: pathlib.Path) -> comparison.Comparison | scenario.MainJob | (
+             partition.PartitionJob):
     checkout = pathlib.Path(__file__).resolve().parents[2]
     if arguments.compare is not None:
         return comparison.Comparison(
             checkout, state, arguments.compare or ['direct', 'imagedeploy'],
+            arguments.force_raw_images)
+    if arguments.partition_image is not None:
+        return partition.PartitionJob(
+            checkout, state, arguments.partition_image or ['uefi', 'bios'],
             arguments.force_raw_images)
     return scenario.MainJob(checkout, state, arguments.deploy_interface,
                             arguments.force_raw_images)
@@ -91,6 +97,12 @@ def _parse() -> argparse.Namespace:
         '--compare', nargs='*', metavar='DEPLOY_INTERFACE',
         help='deploy the image with each of these onto the same machine, and '
              'print what it cost (default: direct imagedeploy)')
+    job.add_argument(
+        '--partition-image', nargs='*', choices=('uefi', 'bios'),
+        metavar='FIRMWARE',
+        help='deploy a partition image, with swap, an ephemeral partition and '
+             'a config drive, onto a machine with each of these (default: '
+             'uefi bios)')
     parser.add_argument(
         '--force-raw-images', action=argparse.BooleanOptionalAction,
         default=True,

@@ -37,14 +37,14 @@ class Cloud:
             baremetal_endpoint_override=services.IRONIC_URL,
             image_endpoint_override=services.GLANCE_URL)
 
-    def upload(self, name: str, path: pathlib.Path,
-               disk_format: str) -> _image.Image:
+    def upload(self, name: str, path: pathlib.Path, disk_format: str,
+               **properties: str) -> _image.Image:
         """Put a file into Glance, declared as of this format."""
         image = cast(_proxy.Proxy, self._connection.image)
         created = image.create_image(
             name, filename=str(path), disk_format=disk_format,
             container_format='bare', visibility='public', wait=True,
-            timeout=120)
+            timeout=120, **properties)
         return image.get_image(created.id)
 
     def enrol(self, hardware: machine.Machine,
@@ -59,7 +59,7 @@ class Cloud:
                 'redfish_system_id':
                     f'/redfish/v1/Systems/{hardware.uuid}',
                 'redfish_username': 'lab', 'redfish_password': 'lab'},
-            properties={'capabilities': 'boot_mode:uefi',
+            properties={'capabilities': f'boot_mode:{hardware.boot_mode}',
                         'cpu_arch': 'x86_64'})
         baremetal.create_port(node_id=node.id, address=hardware.mac)
         for verb in ('manage', 'provide'):
@@ -78,15 +78,16 @@ class Cloud:
             node, 'deleted', wait=True, timeout=120)
 
     def deploy(self, node: _node.Node, image: _image.Image, hostname: str,
-               timeout: float) -> _node.Node:
+               timeout: float, **instance_info: int) -> _node.Node:
         """Deploy an image and return the node as it ended.
 
         :param hostname: goes into the config drive
         :param timeout: seconds until it has to be ``active`` or failed
+        :param instance_info: more of it
         """
         baremetal = self._connection.baremetal
         baremetal.update_node(
-            node, instance_info={'image_source': image.id})
+            node, instance_info={'image_source': image.id, **instance_info})
         baremetal.set_node_provision_state(
             node, 'active', config_drive={
                 'meta_data': {'uuid': node.id, 'hostname': hostname}})

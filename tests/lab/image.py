@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A bootable whole-disk user image: UEFI, GPT, grub, a serial console."""
+"""User images with a serial console: a whole disk, a root partition."""
 
 import pathlib
 import shutil
@@ -44,6 +44,13 @@ def whole_disk() -> pathlib.Path:
     return cache.get('image', inputs, _build) / 'image.qcow2'
 
 
+def partition() -> pathlib.Path:
+    """Return the path of a qcow2 image of the root file system alone."""
+    inputs = [pathlib.Path(__file__), pathlib.Path(debian.__file__),
+              *sorted(_FILES.glob('image-*'))]
+    return cache.get('partition', inputs, _build_partition) / 'image.qcow2'
+
+
 def grub(output: pathlib.Path, configuration: str) -> None:
     """Make a grub for UEFI that starts with this configuration.
 
@@ -73,12 +80,8 @@ def _fill_esp(file_system: str, bootloader: pathlib.Path) -> None:
 
 
 def _build(directory: pathlib.Path) -> None:
-    tree = directory / 'tree'
-    debian.bootstrap(tree, _PACKAGES)
-    _configure(tree)
+    tree, root_size = _build_tree(directory)
     raw = directory / 'image.raw'
-    used = int(commands.run('du', '-sk', tree).split()[0]) * 1024
-    root_size = (used * 5 // 4 // _MIB + 64) * _MIB
     with raw.open('wb') as disk:
         # The last MiB holds the second partition table.
         disk.truncate(_ROOT_START + root_size + _MIB)
@@ -94,14 +97,48 @@ def _build(directory: pathlib.Path) -> None:
     commands.run('mkfs.vfat', '--offset', str(_ESP_START // 512), '-F', '16',
                  raw, str((_ROOT_START - _ESP_START) // 1024))
     _fill_esp(f'{raw}@@{_ESP_START}', bootloader)
+    _make_root(tree, raw, root_size, _ROOT_START)
+    bootloader.unlink()
+    _pack(directory, raw, tree)
+
+
+def _build_partition(directory: pathlib.Path) -> None:
+    tree, root_size = _build_tree(directory)
+    (tree / 'boot/grub/grub.cfg').unlink()
+    defaults = tree / 'etc/default/grub'
+    defaults.write_text(
+        'GRUB_DISTRIBUTOR=`lsb_release -i -s`\n'
+        'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n'
+        'GRUB_CMDLINE_LINUX="console=ttyS0"\n')
+    raw = directory / 'image.raw'
+    with raw.open('wb') as disk:
+        disk.truncate(root_size)
+    _make_root(tree, raw, root_size, 0)
+    _pack(directory, raw, tree)
+
+
+def _build_tree(directory: pathlib.Path) -> tuple[pathlib.Path, int]:
+    """The system as a tree, and bytes of a file system for it."""
+    tree = directory / 'tree'
+    debian.bootstrap(tree, _PACKAGES)
+    _configure(tree)
+    used = int(commands.run('du', '-sk', tree).split()[0]) * 1024
+    return tree, (used * 5 // 4 // _MIB + 64) * _MIB
+
+
+def _make_root(tree: pathlib.Path, raw: pathlib.Path, size: int,
+               start: int) -> None:
     # grub 2.06 does not read the newer features.
     commands.run('mke2fs', '-q', '-t', 'ext4', '-L', _ROOT_LABEL, '-d', tree,
                  '-O', '^metadata_csum_seed,^orphan_file',
-                 '-E', f'offset={_ROOT_START}', raw, f'{root_size // 1024}k')
+                 '-E', f'offset={start}', raw, f'{size // 1024}k')
+
+
+def _pack(directory: pathlib.Path, raw: pathlib.Path,
+          tree: pathlib.Path) -> None:
     commands.run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-c', raw,
                  directory / 'image.qcow2')
-    for path in (raw, bootloader):
-        path.unlink()
+    raw.unlink()
     shutil.rmtree(tree)
 
 

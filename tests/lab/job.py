@@ -41,6 +41,8 @@ class Job:
 
     #: Run in the ramdisk beside the agent.
     programs: Sequence[pathlib.Path] = ()
+    #: Builds the user image, or finds it in the cache.
+    make_image: Callable[[], pathlib.Path] = staticmethod(image.whole_disk)
 
     def __init__(self, checkout: pathlib.Path, state: pathlib.Path,
                  deploy_interfaces: Sequence[str],
@@ -57,7 +59,7 @@ class Job:
         """All of them, in order."""
         return [
             ('deploy ramdisk with the checkout in it', self.build_ramdisk),
-            ('bootable whole-disk qcow2', self.build_image),
+            ('bootable qcow2 image', self.build_image),
             ('Glance, Ironic, BMC and network are up', self.start)]
 
     def build_ramdisk(self) -> None:
@@ -65,7 +67,7 @@ class Job:
                                       self.programs)
 
     def build_image(self) -> None:
-        self._image_path = image.whole_disk()
+        self._image_path = self.make_image()
         bootloader = self._state / 'grub.efi'
         # The file is on every ISO that the conductor makes, and never on a
         # disk: a search for a kernel would find an earlier deployment.
@@ -107,12 +109,13 @@ class Job:
             print('\n'.join(text[-lines:]))
         sys.stdout.flush()
 
-    def _new_machine(self, sampled: bool = False) -> machine.Machine:
+    def _new_machine(self, sampled: bool = False,
+                     boot_mode: str = 'uefi') -> machine.Machine:
         number = len(self.machines) + 1
         name = f'node-{number}'
         new = machine.Machine(name=name, number=number,
                               directory=self._state / name,
-                              sampled=sampled)
+                              sampled=sampled, boot_mode=boot_mode)
         self.machines.append(new)
         return new
 

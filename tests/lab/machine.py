@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A UEFI virtual machine with an empty disk, as its BMC starts it."""
+"""A virtual machine with an empty disk, as its BMC starts it."""
 
 import dataclasses
 import os
@@ -30,6 +30,7 @@ _VIRTUALIZED = ('-accel', 'kvm', '-cpu', 'host')
 class Machine:
     """A machine, its files in a directory of its own.
 
+    :ivar boot_mode: uefi or bios
     :ivar sampled: it has a second serial port, for the ramdisk's sampler
     """
 
@@ -39,6 +40,7 @@ class Machine:
     disk_size: int = 6 << 30
     memory_mib: int = 3072
     sampled: bool = False
+    boot_mode: str = 'uefi'
 
     @property
     def uuid(self) -> str:
@@ -99,9 +101,6 @@ class Machine:
             '-nodefaults', '-display', 'none', '-monitor', 'stdio',
             '-chardev', f'file,id=serial,path={self.console},append=on',
             '-serial', 'chardev:serial',
-            '-drive', f'if=pflash,format=raw,readonly=on,file={_FIRMWARE}',
-            '-drive', 'if=pflash,format=raw,'
-                      f'file={self.directory / "variables.fd"}',
             '-drive', 'if=none,id=disk,format=raw,cache=unsafe,discard=unmap,'
                       f'file={self.disk}',
             '-device', f'virtio-blk-pci,drive=disk,serial={self.name},'
@@ -110,6 +109,11 @@ class Machine:
                        'downscript=no',
             '-device', f'virtio-net-pci,netdev=net,mac={self.mac},romfile=',
             '-device', 'virtio-rng-pci']
+        if self.boot_mode == 'uefi':
+            command += [
+                '-drive', f'if=pflash,format=raw,readonly=on,file={_FIRMWARE}',
+                '-drive', 'if=pflash,format=raw,'
+                          f'file={self.directory / "variables.fd"}']
         if self.sampled:
             command += [
                 '-chardev', f'file,id=samples,path={self.samples},append=on',

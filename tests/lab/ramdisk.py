@@ -31,8 +31,9 @@ from tests.lab import debian
 
 _PACKAGES = (
     'busybox-static', 'ca-certificates', 'dmidecode', 'dmsetup', 'dosfstools',
-    'e2fsprogs', 'efibootmgr', 'ethtool', 'gdisk', 'hdparm', 'iproute2',
-    'kmod', 'lshw', 'lsscsi', 'mdadm', 'mount', 'nvme-cli', 'parted',
+    'e2fsprogs', 'efibootmgr', 'ethtool', 'gdisk', 'grub-common',
+    'grub-efi-amd64-bin', 'grub-pc-bin', 'hdparm', 'iproute2', 'kmod', 'lshw',
+    'lsscsi', 'mdadm', 'mount', 'mtools', 'nvme-cli', 'parted',
     'pciutils', 'procps', 'psmisc', 'python3', 'qemu-utils', 'udev',
     'util-linux', 'xfsprogs')
 
@@ -40,7 +41,9 @@ _MODULES = (
     'virtio_pci', 'virtio_blk', 'virtio_net', 'virtio_scsi', 'virtio_rng',
     'nvme', 'ahci', 'sd_mod', 'sr_mod', 'usb_storage', 'uas', 'xhci_pci',
     'loop', 'dm_mod', 'md_mod', 'efivarfs', 'ext4', 'xfs', 'btrfs', 'isofs',
-    'vfat', 'nls_cp437', 'nls_ascii', 'nls_utf8', 'nls_iso8859_1')
+    'vfat', 'nls_cp437', 'nls_ascii', 'nls_utf8', 'nls_iso8859_1',
+    # No module names them, and ext4 does not mount without one of them.
+    'crc32c_generic', 'crc32c_intel')
 
 _SITE = f'usr/local/lib/python{debian.PYTHON}/dist-packages'
 

@@ -245,16 +245,15 @@ def _check_root(inspection: Inspection) -> Iterator[Finding]:
             severity=(severity if bad.code == 'corrupt'
                       else _findings.Severity.ERROR))
     except (filesystems.Unreadable, exceptions.SourceNotSeekable) as reason:
-        if not inspection.expectation.has_kernel:
-            yield _unknown_bootloader(name, str(reason))
+        yield _unknown_bootloader(name, str(reason))
     else:
         yield from _check_boot_files(inspection, files)
 
 
 def _check_boot_files(inspection: Inspection, files: filesystems.FileSystem
                       ) -> Iterator[Finding]:
-    boot, expectation = inspection.boot_files, inspection.expectation
-    if boot is None or boot.kernel or expectation.has_kernel:
+    boot = inspection.boot_files
+    if boot is None or boot.kernel:
         return
     if files.is_dirty:
         yield _unknown_bootloader(files.kind, 'changes that wait in its '
@@ -263,16 +262,14 @@ def _check_boot_files(inspection: Inspection, files: filesystems.FileSystem
     yield Finding(
         code='no-bootloader',
         message='A disk with this partition image could not boot.',
-        expected='grub2 and a kernel in it, or a kernel and an initramfs '
-                 'beside it',
+        expected='grub2 and a kernel in it',
         found='grub2, but no kernel' if boot.grub else 'none of them',
         fix='Install them in the image (diskimage-builder: the elements '
-            'baremetal and grub2); or give it kernel_id and ramdisk_id: '
-            'openstack image set --property kernel_id=KERNEL --property '
-            'ramdisk_id=RAMDISK IMAGE',
+            'baremetal and grub2). A kernel and an initramfs beside the '
+            'image are not put on the disk.',
         # Where grub2 is the kernel may have a name that nobody here knows.
         severity=(_findings.Severity.WARNING if boot.grub
-                  else _severity(expectation.image_type)))
+                  else _severity(inspection.expectation.image_type)))
 
 
 def _unknown_bootloader(name: str, reason: str) -> Finding:

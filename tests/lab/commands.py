@@ -15,8 +15,10 @@
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -82,7 +84,8 @@ class Service:
         with log.open('ab') as output:
             self._child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
+                stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
+                start_new_session=True)
 
     def wait_until(self, condition: Callable[[], object],
                    timeout: float) -> None:
@@ -105,10 +108,10 @@ class Service:
         return self._child.pid
 
     def stop(self) -> None:
-        """End it, by force if it takes more than 10 seconds."""
+        """End it and its children, by force after 10 seconds."""
         self._child.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(10)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()

@@ -27,6 +27,7 @@ from benchmarks.load import table
 from tests.simulation import image
 
 _MIB = 1 << 20
+_JSON = 'load.json'
 _INTERFACES = ('imagedeploy', 'direct')
 
 
@@ -36,7 +37,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--nodes', type=int, default=500,
                         help='number of simulated nodes (default: 500)')
     parser.add_argument('--interface', action='append', choices=_INTERFACES,
-                        help='only this deploy interface (default: both)')
+                        help='only this deploy interface (default: both); '
+                        'figures of the other one stay in FOLDER')
     parser.add_argument('--size', type=int, default=256, metavar='MIB',
                         help='disk of the image (default: 256)')
     parser.add_argument('--data', type=int, default=64, metavar='MIB',
@@ -61,7 +63,6 @@ def _say(text: str) -> None:
 def main() -> int:
     """The command; its exit status."""
     wanted = _arguments()
-    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix='imagedeploy.') as folder:
         state = pathlib.Path(folder)
         plan = measurement.Plan(
@@ -70,29 +71,44 @@ def main() -> int:
             write_seconds=wanted.write_seconds,
             image=image.make(state / 'image.qcow2', wanted.size * _MIB,
                              wanted.data * _MIB))
-        summary: dict[str, Any] = {
-            'date': time.strftime('%Y-%m-%d', time.gmtime()),
-            'nodes': wanted.nodes, 'processors': os.cpu_count(),
-            'load_before': round(load, 2), 'boot_seconds': plan.boot_seconds,
-            'write_seconds': plan.write_seconds,
-            'image_bytes': plan.image.stat().st_size,
-            'disk_bytes': wanted.size * _MIB, 'results': []}
+        results: dict[str, dict[str, Any]] = _kept(wanted.output)
+        lost = 0
         for interface in wanted.interface or _INTERFACES:
             home = state / interface
             home.mkdir()
-            summary['results'].append(dataclasses.asdict(
-                measurement.Run(plan, interface, home, _say).measure()))
+            load = os.getloadavg()[0]
+            result = measurement.Run(plan, interface, home, _say).measure()
+            lost += result.lost
+            results[interface] = {
+                'date': time.strftime('%Y-%m-%d', time.gmtime()),
+                'processors': os.cpu_count(), 'load_before': round(load, 2),
+                'boot_seconds': plan.boot_seconds,
+                'write_seconds': plan.write_seconds,
+                'image_bytes': plan.image.stat().st_size,
+                'disk_bytes': wanted.size * _MIB,
+                **dataclasses.asdict(result)}
             # Of an interrupted test the first half remains.
-            if wanted.output:
-                _keep(wanted.output, summary)
-    print(table.text(summary), end='')
-    return int(any(result['lost'] for result in summary['results']))
+            _keep(wanted.output, results)
+    print(table.text(results), end='')
+    return int(lost > 0)
 
 
-def _keep(folder: pathlib.Path, summary: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'load.json').write_text(json.dumps(summary, indent=2) + '\n')
-    (folder / 'load.txt').write_text(table.text(summary))
+def _kept(folder: pathlib.Path | None) -> dict[str, dict[str, Any]]:
+    """The results that are there, of which a run replaces its own."""
+    try:
+        kept: dict[str, dict[str, Any]] = json.loads(
+            (folder / _JSON).read_text()) if folder else {}
+    except FileNotFoundError:
+        return {}
+    return kept
+
+
+def _keep(folder: pathlib.Path | None,
+          results: dict[str, dict[str, Any]]) -> None:
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _JSON).write_text(json.dumps(results, indent=2) + '\n')
+        (folder / 'load.txt').write_text(table.text(results))
 
 
 if __name__ == '__main__':

@@ -165,7 +165,9 @@ class Site:
         self._ironic_api: commands.Service | None = None
         (state / 'http').mkdir()
         for name in ('kernel', 'ramdisk'):
-            (state / name).write_bytes(b'no machine is that curious')
+            # Not file://, which Ironic's cache fetches for every node, while
+            # the clean-up for another one trips over what it has begun.
+            (state / 'http' / name).write_bytes(b'nobody boots this')
         self.conductors = [
             self._conductor(f'conductor-{number}', f'{prefix}.{number}',
                             launcher or [str(_BIN / 'ironic-conductor')])
@@ -254,7 +256,7 @@ class Site:
         home.mkdir(exist_ok=True)
         path = home / 'ironic.conf'
         path.write_text(string.Template(_TEMPLATE.read_text()).substitute(
-            self._options, state=self.state, name=name, address=address,
+            self._options, name=name, address=address,
             home=home, logs=self.state / 'log',
             http_root=self.state / 'http' / name))
         return path

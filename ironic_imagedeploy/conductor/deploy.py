@@ -54,8 +54,8 @@ class ImageDeploy(agent.AgentDeploy):
 
         Autodetect asks only interfaces that an operator listed in
         [DEFAULT]autodetect_deploy_interfaces. Of those nodes this one takes
-        the ones whose image it can write: a whole-disk image of a permitted
-        format from Glance, a web server or a file.
+        the ones whose image it can write: one of a permitted format from
+        Glance, a web server or a file.
         """
         return images.deployable(task)
 

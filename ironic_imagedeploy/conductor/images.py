@@ -104,8 +104,8 @@ class Stated:
 def deployable(task: task_manager.TaskManager) -> bool:
     """Whether what is stated about the image lets us write it."""
     node = task.node
-    if not (node.instance_info.get('image_source')
-            and node.driver_internal_info.get('is_whole_disk_image')):
+    if not node.instance_info.get('image_source') or (
+            node.driver_internal_info.get('is_whole_disk_image') is None):
         return False
     try:
         image = stated(task)

@@ -263,9 +263,11 @@ class TestSupportsDeploy(base.ConductorTestCase):
 
     def test_partition_images(self):
         self.use()
-        self.node.driver_internal_info = {'is_whole_disk_image': False}
-        self.node.save()
-        self.assertFalse(self.supports())
+        for whole_disk, supported in ((False, True), (None, False)):
+            self.node.driver_internal_info = {
+                'is_whole_disk_image': whole_disk}
+            self.node.save()
+            self.assertEqual(supported, self.supports())
 
     def test_containers(self):
         self.use('oci://registry.example.com/image:latest')

@@ -27,6 +27,7 @@ ALL_STAGES="style types unit previous functional docs releasenotes"
 passed=0
 failed=0
 skipped=0
+failing=()
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
@@ -45,7 +46,10 @@ run_tests() {
     if [ "$status" -ne 0 ] && [ "$failures" -eq 0 ]; then
         # A module that can't be imported ends the run before its totals.
         failures=1
+        failing+=("stestr $*")
     fi
+    mapfile -t -O "${#failing[@]}" failing < <(
+        sed -nE 's/^\{[0-9]+\} (\S.*) \[[0-9.]+s\] \.\.\. FAILED$/\1/p' "$log")
     passed=$((passed + $(total "$log" "Passed|Expected Fail")))
     failed=$((failed + failures))
     skipped=$((skipped + $(total "$log" Skipped)))
@@ -55,8 +59,8 @@ run_check() {
     if "$@"; then
         passed=$((passed + 1))
     else
-        echo "FAILED: $*"
         failed=$((failed + 1))
+        failing+=("$*")
     fi
 }
 
@@ -78,8 +82,8 @@ stage_previous() {
         PATH=$PREVIOUS/bin:$PATH run_tests previous \
             --test-path ./tests/unit/conductor run
     else
-        echo "FAILED: no environment with the previous Ironic"
         failed=$((failed + 1))
+        failing+=("no environment with the previous Ironic")
     fi
 }
 
@@ -116,5 +120,8 @@ for stage in $stages; do
     "stage_$stage"
 done
 
+if [ "${#failing[@]}" -gt 0 ]; then
+    printf 'FAILED: %s\n' "${failing[@]}"
+fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

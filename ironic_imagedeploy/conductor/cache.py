@@ -317,5 +317,11 @@ class _Delivery:
 
 def _key(expectation: engine.Expectation) -> str:
     """What a verdict depends on beside the bytes of the image."""
-    version = importlib.metadata.version('ironic-imagedeploy')
-    return hashlib.sha256(f'{version} {expectation!r}'.encode()).hexdigest()
+    return hashlib.sha256(
+        f'{_version()} {expectation!r}'.encode()).hexdigest()
+
+
+@functools.cache
+def _version() -> str:
+    """Of the code that runs, whatever is installed meanwhile."""
+    return importlib.metadata.version('ironic-imagedeploy')

@@ -73,12 +73,13 @@ def _formats(conf: cfg.ConfigOpts) -> Iterator[Problem]:
                'refused: name the formats, for instance raw,qcow2.')
     by_ironic = conf.conductor.permitted_image_formats
     lacking = [name for name in permitted if name not in by_ironic]
-    if lacking and not conf.conductor.disable_deep_image_inspection:
+    if (lacking and not conf.imagedeploy.require_agent
+            and not conf.conductor.disable_deep_image_inspection):
         yield (Code.WARNING,
                f'[imagedeploy]permitted_formats has {", ".join(lacking)}, '
-               'but images that the conductor caches are held against '
-               '[conductor]permitted_image_formats, which has not: add it '
-               'there, or remove it here.')
+               'but a deploy ramdisk without the agent side holds images '
+               'against [conductor]permitted_image_formats, which has not: '
+               'add it there, or remove it here.')
 
 
 def _checksums(conf: cfg.ConfigOpts) -> Iterator[Problem]:

@@ -87,10 +87,14 @@ class TestOptionChecks(base.TestCase):
                     group='imagedeploy')
         self.config(permitted_image_formats=['raw', 'vdi'],
                     group='conductor')
-        self.assert_problem(Code.WARNING, 'permitted_formats has vmdk, but',
-                            '[conductor]permitted_image_formats')
-        self.config(disable_deep_image_inspection=True, group='conductor')
         self.assertEqual([], [*option_checks.problems(CONF)])
+        self.config(require_agent=False, group='imagedeploy')
+        (code, text), _ = option_checks.problems(CONF)
+        self.assertEqual(Code.WARNING, code)
+        self.assertIn('permitted_formats has vmdk, but', text)
+        self.assertIn('[conductor]permitted_image_formats', text)
+        self.config(disable_deep_image_inspection=True, group='conductor')
+        self.assert_problem(Code.WARNING, 'require_agent is False')
 
     def test_insecure_checksums(self):
         self.config(insecure_checksums_permitted=True, group='imagedeploy')

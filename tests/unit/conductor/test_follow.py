@@ -11,11 +11,13 @@
 # under the License.
 
 import datetime
+import gc
 import http.server
 import json
 import threading
 import time
 from unittest import mock
+import weakref
 
 from futurist import periodics
 import requests
@@ -286,6 +288,16 @@ class TestStall(FollowTestCase):
             self.assertRaises(
                 requests.Timeout, client.session.get,
                 f'http://127.0.0.1:{self.agent.server_port}', timeout=60)
+
+    def test_a_client_leaves_nothing_to_the_garbage_collector(self):
+        gc.disable()
+        self.addCleanup(gc.enable)
+        client = follow._Client()
+        adapters = [weakref.ref(each)
+                    for each in client.session.adapters.values()]
+        client.get_commands_status(self.node, retry_connection=False)
+        del client
+        self.assertEqual([None] * len(adapters), [each() for each in adapters])
 
 
 class TestNotifications(FollowTestCase):

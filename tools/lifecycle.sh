@@ -13,11 +13,13 @@
 
 # What may happen to a node while it is deployed, with a real Ironic and Glance
 # and simulated machines: each with direct and with imagedeploy, compared.
-# Arguments go to `stestr run`.
+# Ends with the counts. Arguments go to `stestr run`.
 
 set -euo pipefail
 
-source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+tools=$(dirname "${BASH_SOURCE[0]}")
+source "$tools/environment.sh"
+source "$tools/counts.sh"
 
 if [ "$(id -u)" -ne 0 ]; then
     echo "tools/lifecycle.sh needs root: it makes a namespace" >&2
@@ -36,8 +38,16 @@ export TMPDIR
 
 cd "$CHECKOUT"
 export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+exec 3> >(exec tee "$TMPDIR/log")
+tee=$!
 # All services are in the namespace of the first process, and end with it.
 setpriv --pdeathsig KILL \
     unshare --mount --pid --mount-proc --fork --kill-child \
-    stestr --test-path ./tests/lifecycle run --serial "$@" <&0 &
-wait $!
+    stestr --test-path ./tests/lifecycle run --serial "$@" <&0 >&3 2>&3 3>&- &
+tests=$!
+exec 3>&-
+status=0
+wait "$tests" || status=$?
+wait "$tee"
+count_tests "$TMPDIR/log" "$status" "stestr run $*"
+show_counts

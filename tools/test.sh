@@ -23,36 +23,17 @@ set -u -o pipefail
 
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 
+source tools/counts.sh
+
 ALL_STAGES="style types unit previous functional docs releasenotes"
-passed=0
-failed=0
-skipped=0
-failing=()
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-# The sum of what stands behind some labels in the totals that stestr prints.
-total() {
-    grep -E "^ - ($2): [0-9]+$" "$1" |
-        awk '{ sum += $NF } END { print sum + 0 }'
-}
-
 run_tests() {
-    local log=$logs/$1 failures status
+    local log=$logs/$1
     shift
     stestr "$@" 2>&1 | tee "$log"
-    status=$?
-    failures=$(total "$log" "Failed|Unexpected Success")
-    if [ "$status" -ne 0 ] && [ "$failures" -eq 0 ]; then
-        # A module that can't be imported ends the run before its totals.
-        failures=1
-        failing+=("stestr $*")
-    fi
-    mapfile -t -O "${#failing[@]}" failing < <(
-        sed -nE 's/^\{[0-9]+\} (\S.*) \[[0-9.]+s\] \.\.\. FAILED$/\1/p' "$log")
-    passed=$((passed + $(total "$log" "Passed|Expected Fail")))
-    failed=$((failed + failures))
-    skipped=$((skipped + $(total "$log" Skipped)))
+    count_tests "$log" "$?" "stestr $*"
 }
 
 run_check() {
@@ -120,8 +101,4 @@ for stage in $stages; do
     "stage_$stage"
 done
 
-if [ "${#failing[@]}" -gt 0 ]; then
-    printf 'FAILED: %s\n' "${failing[@]}"
-fi
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+show_counts

@@ -68,13 +68,15 @@ def ours(image: images.Image, place: Place) -> Command:
 def node(image: images.Image, place: Place) -> Command | None:
     if image.packed:
         return None
-    # It asks fuser who uses the disk: here, as on a node, nobody but itself.
-    return ['unshare', '--pid', '--mount-proc', '--fork', '--kill-child',
-            sys.executable, '-m', 'benchmarks.node', place.device,
-            place.scratch, json.dumps({
-                'id': 'image', 'urls': [place.url],
-                'disk_format': image.form, 'image_type': 'whole-disk',
-                'os_hash_algo': 'sha512', 'os_hash_value': image.sha512})]
+    return [*_stock('node'), place.device, place.scratch,
+            _image_info(image, place)]
+
+
+def conductor(image: images.Image, place: Place) -> Command | None:
+    if image.form != 'qcow2' or image.name == 'thin':
+        return None
+    return [*_stock('conductor'), place.device, place.scratch,
+            _image_info(image, place), image.path.with_name('converted')]
 
 
 def qemu_img(*flags: str) -> Callable[[images.Image, Place], Command | None]:
@@ -110,6 +112,19 @@ def bound_write(image: images.Image, place: Place) -> Command:
     return [*_bound('write'), plan, place.device]
 
 
+def _stock(part: str) -> Command:
+    # It asks fuser who uses the disk: here, as on a node, nobody but itself.
+    return ['unshare', '--pid', '--mount-proc', '--fork', '--kill-child',
+            sys.executable, '-m', f'benchmarks.{part}']
+
+
+def _image_info(image: images.Image, place: Place) -> str:
+    return json.dumps({
+        'id': 'image', 'urls': [place.url], 'disk_format': image.form,
+        'image_type': 'whole-disk', 'os_hash_algo': 'sha512',
+        'os_hash_value': image.sha512})
+
+
 def _bound(part: str) -> Command:
     return [sys.executable, '-m', 'benchmarks.bound', part]
 
@@ -119,6 +134,7 @@ def _bound(part: str) -> Command:
 ALL = (
     Contender('ironic-imagedeploy', ours, pairs=True),
     Contender('ironic-python-agent', node, pairs=True),
+    Contender('direct, converting', conductor),
     Contender('qemu-img -m 8 -t none', qemu_img('-m', '8', '-t', 'none'),
               variant_of='qemu-img'),
     Contender('qemu-img -m 16 -t none', qemu_img('-m', '16', '-t', 'none'),

@@ -36,12 +36,15 @@ class Measurement:
         added up to at one time.
     :ivar written: bytes that they gave to the device, zeroes by request not
         among them.
+    :ivar processor: seconds of a processor, of all its processes; of its
+        work alone where the command says so.
     :ivar said: the last line of its output when that is JSON.
     """
 
     seconds: float
     peak: int
     written: int
+    processor: float
     said: dict[str, typing.Any]
 
 
@@ -55,7 +58,7 @@ def run(command: Sequence[str | pathlib.Path],
 
     :raises Failed: when its exit status is not 0.
     """
-    before = _written()
+    before, busy = written(), _processor()
     start = time.monotonic()
     process = subprocess.Popen(
         ['setpriv', '--pdeathsig', 'KILL', *command],
@@ -79,13 +82,20 @@ def run(command: Sequence[str | pathlib.Path],
         raise Failed(f'{" ".join(map(str, command))}: exit status '
                      f'{process.returncode}\n{errors[-2000:]}')
     said = _last_line(output)
-    return Measurement(said.get('seconds', seconds), peak,
-                       _written() - before, said)
+    return Measurement(
+        said.get('seconds', seconds), peak,
+        said.get('written', written() - before),
+        said.get('processor', _processor() - busy), said)
 
 
-def _written() -> int:
-    """By all commands that ended until now."""
+def written() -> int:
+    """Bytes, by all commands that ended until now."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock * 512
+
+
+def _processor() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _last_line(output: str) -> dict[str, typing.Any]:

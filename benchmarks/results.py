@@ -57,9 +57,8 @@ class Row:
 
     @property
     def processor(self) -> float:
-        """Median of the seconds of processor time, where it is known."""
-        return statistics.median(
-            float(run.said.get('processor', 0)) for run in self.runs)
+        """Median of the seconds of processor time."""
+        return statistics.median(run.processor for run in self.runs)
 
     @property
     def peak(self) -> int:
@@ -78,6 +77,7 @@ class Row:
         return {
             'name': self.name, 'seconds': round(self.seconds, 3),
             'runs': [round(run.seconds, 3) for run in self.runs],
+            'processor': round(self.processor, 3),
             'peak': self.peak, 'stored': self.stored,
             'fetched': self.fetched, 'written': self.written,
             'zeroed': self.zeroed, 'identical': self.identical,
@@ -144,6 +144,12 @@ class Result:
         """That, shared by the processors, as a part of our time."""
         return self.work / self.processors / self.ours.seconds
 
+    @property
+    def busy(self) -> float:
+        """Processors that we used, of all in the machine, as a part."""
+        return (self.ours.processor / self.processors
+                / self.ours.seconds)
+
     def to_dict(self) -> dict[str, typing.Any]:
         """For JSON."""
         return {
@@ -154,6 +160,7 @@ class Result:
             'of_bound': round(self.of_bound, 3),
             'bound': self.bound.name,
             'of_work': round(self.of_work, 3), 'work': round(self.work, 3),
+            'busy': round(self.busy, 3),
             'peak': self.ours.peak,
             'goals': {'faster_than_node': SPEED_GOALS.get(self.image),
                       'of_bound': BOUND_GOAL, 'peak': PEAK_GOAL},

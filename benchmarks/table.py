@@ -22,9 +22,9 @@ _GIB = 1 << 30
 #: Load up to which nobody else does much.
 _IDLE = 0.7
 _SUMMARY = '{:<13}{:>9}{:>9}{:>9}{:>14}{:>9}{:>9}{:>14}{:>7}{:>12}'
-_COLUMNS = '  {:<31}{:>9}{:>8}{:>8}{:>8}{:>9}{:>9}{:>9}  {}'
-_HEADING = _COLUMNS.format('', 'seconds', 'ratio', 'peak', 'kept', 'fetched',
-                           'written', 'zeroed', 'same').rstrip()
+_COLUMNS = '  {:<31}{:>9}{:>8}{:>7}{:>8}{:>8}{:>9}{:>9}{:>9}  {}'
+_HEADING = _COLUMNS.format('', 'seconds', 'ratio', 'cpu', 'peak', 'kept',
+                           'fetched', 'written', 'zeroed', 'same').rstrip()
 
 
 def whole(machine: dict[str, typing.Any], measured: list[results.Result]
@@ -98,7 +98,7 @@ def _line(result: results.Result, row: results.Row) -> str:
         row.stored, row.fetched, row.written, row.zeroed)]
     return _COLUMNS.format(
         row.name, f'{row.seconds:.2f}', f'{result.ratio(row):.2f}',
-        _mib(row.peak), *sizes,
+        f'{row.processor:.1f}', _mib(row.peak), *sizes,
         {True: 'yes', False: 'NO', None: ''}[row.identical]).rstrip()
 
 
@@ -107,7 +107,9 @@ def _sentences(result: results.Result) -> Iterator[str]:
     yield f'  bound: {bound.name}, {result.of_bound:.2f} of our time'
     yield (f'  processors: all parts take {result.work:.2f} s of one, so '
            f'{result.work / result.processors:.2f} s of '
-           f'{result.processors}, {result.of_work:.2f} of our time')
+           f'{result.processors}, {result.of_work:.2f} of our time; ours '
+           f'took {result.ours.processor:.2f} s, {result.busy:.2f} of all '
+           'there was')
     if inside := result.ours.inside:
         yield (f'  without the start of Python ours takes {inside:.2f} s, '
                f'the bound is {bound.seconds / inside:.2f} of that')

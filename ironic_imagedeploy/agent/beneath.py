@@ -39,6 +39,9 @@ _RESOLVE_BENEATH = 0x08
 TEXT = 256 << 10
 #: Names in one directory that are looked at.
 _MOST_NAMES = 4096
+#: Somewhere on the machine a directory was renamed, or mounted upon, while
+#: the kernel followed a "..".
+_TRIES = 64
 _BLOCK = 1 << 20
 _PERMISSIONS = 0o644
 _KINDS = {stat.S_IFBLK: 'a block device', stat.S_IFCHR: 'a character device',
@@ -80,24 +83,24 @@ class Tree:
         os.close(self._top)
         self._top = top
 
-    def names(self, path: str) -> list[str]:
+    def names(self, path: str, most: int = _MOST_NAMES) -> list[str]:
         """Sorted names in a directory; none when it does not exist.
 
         Names that are not UTF-8 are left out.
 
+        :param most: a directory with more entries is refused.
         :raises UnsafePath: when the path leads out of the tree, or to
             anything but a directory, or there are too many names.
         """
         with self._found(path, stat.S_IFDIR) as found:
             if found is None:
                 return []
-            with self._reopened(found, os.O_DIRECTORY) as directory, \
-                    os.scandir(directory) as entries:
-                names = [entry.name for entry in itertools.islice(
-                    entries, _MOST_NAMES + 1)]
-        if len(names) > _MOST_NAMES:
-            raise UnsafePath(f'/{path} of the image has more than '
-                             f'{_MOST_NAMES} entries')
+            with _reopened(path, found, os.O_DIRECTORY) as directory:
+                names: list[str] = _unless_refused(
+                    path, _first_names, directory, most + 1)
+        if len(names) > most:
+            raise UnsafePath(f'/{path} of the image has more than {most} '
+                             'entries')
         return sorted(name for name in names if name.isprintable())
 
     def size(self, path: str) -> int | None:
@@ -128,9 +131,9 @@ class Tree:
         with self._found(path, stat.S_IFREG) as found:
             if found is None:
                 return None
-            with self._reopened(found) as file, open(
-                    file, 'rb', buffering=0, closefd=False) as reader:
-                content = b''.join(_blocks(reader, most + 1))
+            with _reopened(path, found) as file:
+                content: bytes = _unless_refused(
+                    path, _first_bytes, file, most + 1)
         if len(content) > most:
             raise UnsafePath(f'/{path} of the image has more than {most} '
                              'bytes')
@@ -175,6 +178,8 @@ class Tree:
                 view = memoryview(content)
                 while view:
                     view = view[_unless_refused(path, writer.write, view):]
+                # Only now it is known to be on the disk.
+                _unless_refused(path, os.fsync, writer.fileno())
 
     @contextlib.contextmanager
     def _directory(self, path: str) -> Iterator[int]:
@@ -203,13 +208,16 @@ class Tree:
         how = _How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_BENEATH
                    | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV)
         libc = ctypes.CDLL(None, use_errno=True)
-        descriptor: int = libc.syscall(
-            ctypes.c_long(_OPENAT2), ctypes.c_int(self._top),
-            ctypes.c_char_p(os.fsencode(path)), ctypes.byref(how),
-            ctypes.c_size_t(ctypes.sizeof(how)))
-        if descriptor >= 0:
-            return descriptor
-        number = ctypes.get_errno()
+        for _ in range(_TRIES):
+            descriptor: int = libc.syscall(
+                ctypes.c_long(_OPENAT2), ctypes.c_int(self._top),
+                ctypes.c_char_p(os.fsencode(path)), ctypes.byref(how),
+                ctypes.c_size_t(ctypes.sizeof(how)))
+            if descriptor >= 0:
+                return descriptor
+            number = ctypes.get_errno()
+            if number != errno.EAGAIN:
+                break
         if number == errno.EXDEV:
             raise UnsafePath(
                 f'/{path} of the image leads to the outside of the image: '
@@ -225,16 +233,27 @@ class Tree:
         raise UnsafePath(f'/{path} of the image cannot be opened: '
                          f'{os.strerror(number)}')
 
-    @contextlib.contextmanager
-    def _reopened(self, found: int, flags: int = 0) -> Iterator[int]:
-        """Open what is known to be a file or a directory."""
-        descriptor: int = _unless_refused(
-            str(found), os.open, f'/proc/self/fd/{found}',
-            os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | flags)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+
+@contextlib.contextmanager
+def _reopened(path: str, found: int, flags: int = 0) -> Iterator[int]:
+    """Open what is known to be a file or a directory."""
+    descriptor: int = _unless_refused(
+        path, os.open, f'/proc/self/fd/{found}',
+        os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | flags)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _first_names(directory: int, most: int) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in itertools.islice(entries, most)]
+
+
+def _first_bytes(file: int, most: int) -> bytes:
+    with open(file, 'rb', buffering=0, closefd=False) as reader:
+        return b''.join(_blocks(reader, most))
 
 
 def _blocks(reader: typing.BinaryIO, most: int) -> Iterator[bytes]:

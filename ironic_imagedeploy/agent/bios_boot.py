@@ -42,6 +42,19 @@ _NEXT = _SECTOR - 12
 _BIOS_BOOT = '21686148-6449-6e6f-744e-656564454649'
 
 
+def check(device: str, sector_size: int) -> None:
+    """See that a BIOS can boot from the disk, before it is erased.
+
+    :param sector_size: bytes of a logical sector.
+    :raises DeploymentError: when it cannot: it reads sectors of 512 bytes.
+    """
+    if sector_size != _SECTOR:
+        raise errors.DeploymentError(
+            f'No BIOS boots from {device}: expected sectors of {_SECTOR} '
+            f'bytes, found {sector_size}. Boot the node with UEFI (its '
+            'capability boot_mode:uefi).')
+
+
 def install(device: str, core: bytes) -> None:
     """Write grub2 to a disk, into its BIOS boot partition or the MBR gap.
 
@@ -110,12 +123,10 @@ def _place(table: partitions.PartitionTable, device: str) -> tuple[int, int]:
     found: engine.Partition | None = next(
         (partition for partition in table.partitions
          if partition.type == _BIOS_BOOT), None)
-    if found is None or table.sector_size != _SECTOR:
+    if found is None:
         raise errors.DeploymentError(
             f'grub2 for BIOS has no place on {device}: expected a BIOS boot '
-            f'partition and sectors of {_SECTOR} bytes, found a GPT with '
-            f'{"no such partition" if found is None else "larger sectors"}. '
-            'Boot the node with UEFI.')
+            'partition, found a GPT without one. Boot the node with UEFI.')
     return found.start, found.length
 
 

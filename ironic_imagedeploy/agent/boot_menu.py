@@ -34,6 +34,10 @@ _NAME = re.compile(r'[A-Za-z0-9._+~@%:,=-]{1,255}')
 _PATH = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)+')
 _UUID = re.compile(r'[0-9A-Za-z]{1,16}(?:-[0-9A-Za-z]{1,16})*')
 _MOST_ENTRIES = 32
+#: Files that describe entries, bytes in each, and initramfs of each.
+_MOST_FILES = 256
+_MOST_TEXT = 16 << 10
+_MOST_INITRAMFS = 16
 _TIMEOUT = 5
 #: Parts of a version, a later one sorts behind: 6.1~rc1, 6.1, 6.1a, 6.1.2.
 _PRE_RELEASE, _END, _LETTERS, _NUMBER = range(4)
@@ -155,14 +159,14 @@ def _initramfs(root: beneath.Tree, suffix: str) -> Iterator[str]:
 def _described(root: beneath.Tree, options: tuple[str, ...]
                ) -> Iterator[Entry]:
     """Entries of the Boot Loader Specification, type 1."""
-    for name in root.names(_ENTRIES):
+    for name in root.names(_ENTRIES, _MOST_FILES):
         if not name.endswith('.conf'):
             continue
         path = f'{_ENTRIES}/{name}'
-        keys = _keys(root.read(path) or b'')
+        keys = _keys(root.read(path, _MOST_TEXT) or b'')
         kernel = _path(root, keys.get('linux', []))
         initramfs = [_path(root, [value])
-                     for value in keys.get('initrd', [])
+                     for value in keys.get('initrd', [])[:_MOST_INITRAMFS]
                      if not value.startswith('$')]
         if not kernel or None in initramfs:
             LOG.warning('/%s of the image is not in the boot menu: it names '

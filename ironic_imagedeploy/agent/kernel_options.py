@@ -26,6 +26,9 @@ LOG = log.getLogger(__name__)
 _DEFAULTS = 'etc/default/grub'
 _MORE_DEFAULTS = 'etc/default/grub.d'
 _COMMAND_LINE = 'etc/kernel/cmdline'
+#: Files in the directory, and bytes in each: lines are looked at one by one.
+_MOST_FILES = 64
+_MOST_TEXT = 64 << 10
 _NAMES = ('GRUB_CMDLINE_LINUX', 'GRUB_CMDLINE_LINUX_DEFAULT')
 
 #: No quotes, no operators, nothing that grub2 or a shell would expand.
@@ -80,12 +83,13 @@ def _safe_words(text: str, origin: str) -> Iterator[str]:
 
 def _grub_defaults(root: beneath.Tree) -> Iterator[tuple[str, str]]:
     """Assignments of the names that matter; a later one replaces it."""
-    paths = [_DEFAULTS] + [
-        f'{_MORE_DEFAULTS}/{name}' for name in root.names(_MORE_DEFAULTS)
-        if name.endswith('.cfg')]
+    names = root.names(_MORE_DEFAULTS, _MOST_FILES)
+    paths = [_DEFAULTS] + [f'{_MORE_DEFAULTS}/{name}' for name in names
+                           if name.endswith('.cfg')]
     for path in paths:
         yield from _assignments(
-            _text(root.read(path) or b'').split('\n'), '/' + path)
+            _text(root.read(path, _MOST_TEXT) or b'').split('\n'),
+            '/' + path)
 
 
 def _assignments(lines: Iterable[str], origin: str

@@ -15,6 +15,8 @@
 from collections.abc import Iterator
 import contextlib
 import os
+import re
+import struct
 import tempfile
 
 from ironic_python_agent import errors
@@ -24,9 +26,21 @@ from ironic_imagedeploy.agent import programs
 
 #: Nothing on it runs, nothing on it opens a device.
 _OPTIONS = 'nosuid,nodev,noexec,noatime'
-#: File systems whose drivers may see the bytes of a user.
-PERMITTED = ('ext4', 'xfs', 'btrfs')
+#: File systems whose drivers may see the bytes of a user, and what more they
+#: are told: an ext4 that asks for a panic when it finds an error gets none, a
+#: twin of an XFS is no error, a btrfs does not go on with a balance.
+_MORE_OPTIONS = {'ext4': 'errors=remount-ro', 'xfs': 'nouuid',
+                 'btrfs': 'skip_balance'}
+PERMITTED = tuple(_MORE_OPTIONS)
 _SUBVOLUMES = ('@', 'root', '@rootfs')
+#: A path that grub2's script language takes as it is.
+_PREFIX = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)*')
+# "ext4 Data Structures and Algorithms", "The Super Block"
+_EXT4_JOURNAL = 0x4
+_EXT4_COMPATIBLE_AT = 1024 + 0x5c
+_EXT4_JOURNAL_INODE_AT = 1024 + 0xe0
+# "On-disk Format" of btrfs, "Superblock"
+_BTRFS_DEVICES_AT = 0x10000 + 0x88
 
 
 class Root(beneath.Tree):
@@ -39,13 +53,17 @@ class Root(beneath.Tree):
     """
 
     def __init__(self, path: str, kind: str) -> None:
-        super().__init__(path)
         self.kind = kind
         self.prefix = _subvolume(path)
         self.options: tuple[str, ...] = ()
         self._path = path
-        if kind == 'btrfs' and not self.is_directory('etc'):
-            self._enter_subvolume()
+        super().__init__(path)
+        try:
+            if kind == 'btrfs' and not self.is_directory('etc'):
+                self._enter_subvolume()
+        except BaseException:
+            self.close()
+            raise
 
     def _enter_subvolume(self) -> None:
         """Some distributions have their root in one that is no default."""
@@ -59,13 +77,16 @@ class Root(beneath.Tree):
     @contextlib.contextmanager
     def writable(self) -> Iterator[None]:
         """Permit writing; what was written is on the disk at the end."""
-        programs.run('mount', '-i', '-o', f'remount,rw,{_OPTIONS}', self._path)
+        self._remount('rw')
         try:
             yield
         finally:
             os.sync()
-            programs.run('mount', '-i', '-o', f'remount,ro,{_OPTIONS}',
-                         self._path)
+            self._remount('ro')
+
+    def _remount(self, mode: str) -> None:
+        programs.run('mount', '-i', '-o', f'remount,{mode},{_OPTIONS}',
+                     self._path)
 
 
 @contextlib.contextmanager
@@ -84,9 +105,12 @@ def mounted(device: str, kind: str | None) -> Iterator[Root]:
             f'The file system of the image is not one that is mounted: '
             f'expected {", ".join(PERMITTED)}, found {kind or "none"}. Build '
             'the image with one of these.')
-    with tempfile.TemporaryDirectory(prefix='imagedeploy-') as path:
-        programs.run('mount', '-i', '-t', kind, '-o', f'ro,{_OPTIONS}', device,
-                     path)
+    _refuse_other_devices(device, kind)
+    # Nothing beneath it may ever be deleted, whatever fails.
+    path = tempfile.mkdtemp(prefix='imagedeploy-')
+    try:
+        programs.run('mount', '-i', '-t', kind, '-o',
+                     f'ro,{_OPTIONS},{_MORE_OPTIONS[kind]}', device, path)
         try:
             root = Root(path, kind)
             try:
@@ -95,13 +119,50 @@ def mounted(device: str, kind: str | None) -> Iterator[Root]:
                 root.close()
         finally:
             programs.run('umount', '-i', path)
+    finally:
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+
+
+def _refuse_other_devices(device: str, kind: str) -> None:
+    """See that the kernel would not open another disk of the machine.
+
+    The superblock of an ext4 may name a device with its journal, which is
+    written to; that of a btrfs may claim other devices by their UUID.
+    """
+    with open(device, 'rb') as disk:
+        front = disk.read(_BTRFS_DEVICES_AT + 8)
+    if kind == 'ext4':
+        features, = struct.unpack_from('<I', front, _EXT4_COMPATIBLE_AT)
+        inode, = struct.unpack_from('<I', front, _EXT4_JOURNAL_INODE_AT)
+        other = features & _EXT4_JOURNAL and not inode
+    elif kind == 'btrfs':
+        other = struct.unpack_from('<Q', front, _BTRFS_DEVICES_AT)[0] != 1
+    else:
+        # XFS opens no device that mount does not name.
+        return
+    if other:
+        raise errors.DeploymentError(
+            f'The {kind} of the image is not mounted: expected a file system '
+            'on one device, found one that is spread over several. Build the '
+            'image on one device, with its journal inside.')
 
 
 def _subvolume(path: str) -> str:
-    """The part of the file system that is mounted (proc(5), mountinfo)."""
-    with open('/proc/self/mountinfo', encoding='ascii') as mounts:
+    """The part of the file system that is mounted (proc(5), mountinfo).
+
+    :raises DeploymentError: when it has a name that a boot menu cannot have.
+    """
+    prefix = ''
+    with open('/proc/self/mountinfo', encoding='utf-8',
+              errors='surrogateescape') as mounts:
         for line in mounts:
-            fields = line.split()
+            fields = line.split(' ')
             if fields[4] == path:
-                return fields[3].rstrip('/')
-    return ''
+                prefix = fields[3].rstrip('/')
+    if not _PREFIX.fullmatch(prefix):
+        raise errors.DeploymentError(
+            'The default subvolume of the image cannot be named in a boot '
+            'menu: expected letters, digits and ._+~@%:,=- in its path, '
+            f'found {ascii(prefix)}. Rename the subvolume.')
+    return prefix

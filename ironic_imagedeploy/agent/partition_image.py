@@ -20,6 +20,7 @@ from ironic_python_agent import config  # noqa: F401 (before hardware)
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
 
+from ironic_imagedeploy.agent import bios_boot
 from ironic_imagedeploy.agent import bootloader
 from ironic_imagedeploy.agent import grub
 from ironic_imagedeploy.agent import handover
@@ -54,6 +55,8 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
             'Partition images are not written to a software RAID: expected '
             f'one disk, found {device}. Deploy a whole-disk image.')
     with engine.open_target(device) as disk:
+        if platform is grub.BIOS:
+            bios_boot.check(device, disk.sector_size)
         layout.check_fit(image_info, disk.size, wanted.boot_mode)
         inspection = engine.inspect(source, wanted.expectation(
             disk, layout.root_size(image_info)))

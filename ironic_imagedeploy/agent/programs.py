@@ -12,20 +12,28 @@
 
 """Programs of the deploy ramdisk."""
 
+import subprocess  # nosec B404 (its error)
+
 from oslo_concurrency import processutils
 
 from ironic_python_agent import config  # noqa: F401 (before utils)
 from ironic_python_agent import errors
 from ironic_python_agent import utils
 
+#: Seconds; a file system may be made to be mounted for ever.
+_LONGEST = 600
+
 
 def run(*command: str) -> str:
     """Run a program without a shell, and give what it printed.
 
-    :raises DeploymentError: when it is missing or fails.
+    :raises DeploymentError: when it is missing, fails or does not end.
     """
+    started: list[subprocess.Popen[bytes]] = []
     try:
-        output: str = utils.execute(*command, use_standard_locale=True)[0]
+        output: str = utils.execute(
+            *command, use_standard_locale=True, timeout=_LONGEST,
+            on_execute=started.append)[0]
     except FileNotFoundError as error:
         raise errors.DeploymentError(
             f'The deploy ramdisk has no program {command[0]}') from error
@@ -33,4 +41,10 @@ def run(*command: str) -> str:
         raise errors.DeploymentError(
             f'{" ".join(command)} ended with status {error.exit_code}: '
             f'{str(error.stderr).strip()}') from error
+    except subprocess.TimeoutExpired as error:
+        for process in started:
+            process.kill()
+        raise errors.DeploymentError(
+            f'{" ".join(command)} did not end within {_LONGEST} seconds'
+        ) from error
     return output

@@ -23,6 +23,8 @@ _ASSIGNMENT = re.compile(r'\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)')
 _ESCAPED = frozenset('$`"\\')
 #: What ends a command or redirects it, outside of quotes.
 _OPERATORS = frozenset(';&|<>()')
+#: Characters of a value; kernel options are shorter.
+_MOST = 4096
 
 
 class NotData(Exception):
@@ -41,6 +43,8 @@ def value(written: str) -> str:
     :param written: all that is behind the equals sign.
     :raises NotData: with the reason.
     """
+    if len(written) > _MOST:
+        raise NotData(f'a value of more than {_MOST} characters')
     taken: list[str] = []
     rest = written
     while rest and not rest[0].isspace():

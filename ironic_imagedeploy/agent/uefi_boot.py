@@ -45,6 +45,8 @@ _REMOVABLE = 'BOOT'
 _MOST_BYTES = 16 << 20
 _VENDOR = re.compile(r'[A-Za-z0-9._-]{1,32}')
 _INSTALLED = 'boot/efi/EFI'
+#: Vendors in it; one is usual.
+_MOST_VENDORS = 16
 _RELEASES = ('etc/os-release', 'usr/lib/os-release')
 
 
@@ -114,10 +116,8 @@ def fill(esp: str, found: Programs, configuration: str,
 
 def vendors(root: beneath.Tree) -> list[str]:
     """Names of the directories that the image's grub2 may look into."""
-    names = [name for name in root.names(_INSTALLED)
-             if name.upper() != _REMOVABLE]
-    release = next(filter(None, map(root.read, _RELEASES)), b'')
-    for line in release.decode('utf-8', 'replace').split('\n'):
+    names = _installed_vendors(root)
+    for line in _release(root).decode('utf-8', 'replace').split('\n'):
         found = shell_words.assignment(line)
         if found and found[0] in ('ID', 'ID_LIKE'):
             try:
@@ -125,9 +125,10 @@ def vendors(root: beneath.Tree) -> list[str]:
             except shell_words.NotData:
                 continue
     # Names on a FAT differ by more than by case.
-    return list({name.lower(): name for name in names
-                 if _VENDOR.fullmatch(name) and name.strip('.')
-                 and name.upper() != _REMOVABLE}.values())
+    known = {name.lower(): name for name in names
+             if _VENDOR.fullmatch(name) and name.strip('.')
+             and name.upper() != _REMOVABLE}
+    return list(known.values())[:_MOST_VENDORS]
 
 
 def add_boot_entry(device: str, number: int, wanted: grub.Platform) -> None:
@@ -156,8 +157,30 @@ def _places(root: beneath.Tree, wanted: grub.Platform, arch: str
         yield (f'usr/lib/shim/shim{suffix}.efi.signed{more}',
                f'usr/lib/grub/{wanted.name}-signed/grub{suffix}.efi.signed')
     # Fedora and its relatives
-    for vendor in root.names(_INSTALLED):
+    for vendor in _installed_vendors(root):
         yield (f'{_INSTALLED}/{vendor}/shim{suffix}.efi',
                f'{_INSTALLED}/{vendor}/grub{suffix}.efi')
     # SUSE
     yield f'usr/share/efi/{arch}/shim.efi', f'usr/share/efi/{arch}/grub.efi'
+
+
+def _installed_vendors(root: beneath.Tree) -> list[str]:
+    """Names of the directories that the image itself has for an ESP."""
+    try:
+        return root.names(_INSTALLED, _MOST_VENDORS)
+    except beneath.UnsafePath as reason:
+        LOG.warning('EFI programs of the image are not used: %s',
+                    reason.details)
+        return []
+
+
+def _release(root: beneath.Tree) -> bytes:
+    """What the image says of its distribution."""
+    for path in _RELEASES:
+        try:
+            if content := root.read(path):
+                return content
+        except beneath.UnsafePath as reason:
+            LOG.warning('The distribution of the image is not read there: %s',
+                        reason.details)
+    return b''

@@ -234,6 +234,13 @@ class LargeSectorsTest(partition_images.PartitionImageTestCase):
         self.written()
         self.assertTrue(self.esp('EFI/BOOT/BOOTX64.EFI').startswith(b'MZ'))
 
+    def test_bios(self):
+        for label in ('msdos', 'gpt'):
+            self.use(partition_images.debian, disk_label=label)
+            self.assertIn(f'No BIOS boots from {self.device}: expected '
+                          'sectors of 512 bytes, found 4096', self.failed())
+        self.assertEqual(bytes(MIB), base.first_bytes(self.device, MIB))
+
 
 class HostileTest(partition_images.PartitionImageTestCase):
 

@@ -10,8 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import ctypes
+import errno
+import itertools
 import os
 import socket
+from unittest import mock
 
 from ironic_imagedeploy.agent import beneath
 from tests.unit.agent import trees
@@ -105,6 +109,41 @@ class TestReading(trees.TreeTestCase):
             (self.top / f'boot/{number}').touch()
         with self.assertRaisesRegex(beneath.UnsafePath, '4096 entries'):
             self.tree.names('boot')
+
+    def test_what_cannot_be_read(self):
+        self.put('file')
+        (self.top / 'folder').mkdir()
+        failing = mock.Mock(side_effect=OSError(
+            errno.EUCLEAN, 'Structure needs cleaning'))
+        with mock.patch.object(beneath, '_blocks', failing), \
+                self.assertRaisesRegex(
+                    beneath.UnsafePath,
+                    '/file of the image: Structure needs cleaning'):
+            self.tree.read('file')
+        with mock.patch.object(os, 'scandir', failing), \
+                self.assertRaisesRegex(
+                    beneath.UnsafePath,
+                    '/folder of the image: Structure needs cleaning'):
+            self.tree.names('folder')
+
+    def test_a_rename_elsewhere_on_the_machine(self):
+        self.put('usr/lib/os-release', 'ID=debian')
+        self.link('etc/os-release', '../usr/lib/os-release')
+        libc = ctypes.CDLL(None, use_errno=True)
+        disturbed = iter((True, True))
+
+        def openat2(*arguments):
+            if next(disturbed, False):
+                ctypes.set_errno(errno.EAGAIN)
+                return -1
+            return libc.syscall(*arguments)
+
+        with mock.patch.object(ctypes, 'CDLL', autospec=True) as found:
+            found.return_value.syscall = openat2
+            self.assertEqual(b'ID=debian', self.tree.read('etc/os-release'))
+            disturbed = itertools.repeat(True)
+            with self.assertRaisesRegex(beneath.UnsafePath, 'temporarily'):
+                self.tree.read('etc/os-release')
 
     def test_names_that_are_no_text(self):
         (self.top / 'boot').mkdir()

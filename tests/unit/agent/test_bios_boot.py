@@ -93,8 +93,18 @@ class TestInstall(unittest.TestCase):
 
     def test_gpt_without_a_bios_boot_partition(self):
         self.partitioned('label: gpt\nstart=2048, size=2048\n')
-        self.assert_refused('no such partition')
+        self.assert_refused('found a GPT without one')
 
     def test_no_partition_table(self):
         self.disk.write_bytes(bytes(MIB))
         self.assert_refused('no partition table')
+
+
+class TestCheck(unittest.TestCase):
+
+    def test_sectors(self):
+        bios_boot.check('/dev/sda', 512)
+        with self.assertRaisesRegex(
+                errors.DeploymentError, 'No BIOS boots from /dev/sda: '
+                'expected sectors of 512 bytes, found 4096'):
+            bios_boot.check('/dev/sda', 4096)

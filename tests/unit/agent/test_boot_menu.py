@@ -97,6 +97,21 @@ class TestFindEntries(trees.TreeTestCase):
         self.assertEqual('/boot/vmlinuz-6.1', entry.version)
         self.assertEqual(('d',), entry.options)
 
+    def test_a_flood_of_entries(self):
+        self.put('boot/vmlinuz-6.1')
+        path = 'boot/loader/entries/0.conf'
+        self.put(path, 'linux /boot/vmlinuz-6.1\n'
+                 + 'initrd /boot/vmlinuz-6.1\n' * 600)
+        entry, = self.entries()
+        self.assertEqual(16, len(entry.initramfs))
+        self.put(path, '\n' * (1 << 15))
+        with self.assertRaisesRegex(beneath.UnsafePath, '16384 bytes'):
+            self.entries()
+        for number in range(256):
+            self.put(f'boot/loader/entries/{number + 1}.conf')
+        with self.assertRaisesRegex(beneath.UnsafePath, '256 entries'):
+            self.entries()
+
     def test_no_kernel(self):
         self.put('boot/config-6.1')
         (self.top / 'boot/vmlinuz-6.1').touch()

@@ -74,6 +74,17 @@ class TestOfImage(trees.TreeTestCase):
             f'GRUB_CMDLINE_LINUX="{"a " * 1100}"'))
         self.assertIn('more than 2048 bytes', self.log.output)
 
+    def test_a_flood(self):
+        self.assertEqual((), self.options(
+            f'GRUB_CMDLINE_LINUX={"a" * 4097}'))
+        self.assertIn('more than 4096 characters', self.log.output)
+        with self.assertRaisesRegex(beneath.UnsafePath, '65536 bytes'):
+            self.options('\n' * (1 << 17))
+        for number in range(65):
+            self.put(f'etc/default/grub.d/{number}.cfg')
+        with self.assertRaisesRegex(beneath.UnsafePath, '64 entries'):
+            self.options('')
+
     def test_kernel_cmdline(self):
         self.put('etc/kernel/cmdline', 'root=UUID=x ro console=ttyS0\n')
         self.assertEqual(('console=ttyS0',),

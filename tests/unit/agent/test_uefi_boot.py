@@ -88,6 +88,21 @@ class TestVendors(trees.TreeTestCase):
                  "ID_LIKE='\\x; Debian debian'\n")
         self.assertEqual(['debian'], uefi_boot.vendors(self.tree))
 
+    def test_a_crowd(self):
+        for number in range(17):
+            self.put(f'boot/efi/EFI/vendor{number}/shimx64.efi')
+        self.put('etc/os-release', 'ID=' + ' '.join(
+            f'id{number}' for number in range(99)).join('""'))
+        self.assertEqual([f'id{number}' for number in range(16)],
+                         uefi_boot.vendors(self.tree))
+        self.assertIn('more than 16 entries', self.log.output)
+
+    def test_release_that_is_outside(self):
+        self.link('etc/os-release', str(self.secret))
+        self.put('usr/lib/os-release', 'ID=debian')
+        self.assertEqual(['debian'], uefi_boot.vendors(self.tree))
+        self.assertIn('leads to the outside', self.log.output)
+
 
 class TestBootEntry(trees.TreeTestCase):
 

@@ -37,6 +37,10 @@ _EIGHTHS = ' ▏▎▍▌▋▊▉█'
 #: The characters of a bar.
 BLOCKS = _EIGHTHS + '▕'
 _LABEL = max(map(len, _PHASES.values()))
+#: Columns of a bar that makes room for what stands behind it.
+_SHORTEST = 10
+#: Of that, in the order in which it is left out: size, bottleneck, time, rate.
+_DISPENSABLE = (1, 4, 3, 2)
 
 
 class Display:
@@ -144,8 +148,9 @@ def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
             f'  {progress.bottleneck:7}']
     # A full last column would wrap the line: stay one short of it.
     room = columns - 1 - len(head)
-    while len(tail) > 1 and room - sum(map(len, tail)) < 12:
-        tail.pop()
+    for dispensable in _DISPENSABLE:
+        if room - sum(map(len, tail)) < _SHORTEST:
+            tail[dispensable] = ''
     width = min(room - sum(map(len, tail)), 60)
     if width < 4:
         return (head + share)[:max(columns - 1, 0)]

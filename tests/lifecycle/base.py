@@ -50,6 +50,9 @@ class Cloud:
         stack.callback(self.fleet.stop)
         self.api = self.site.api
         self.image: str = self.api.upload('image', file, 'qcow2')['id']
+        self.partition_image: str = self.api.upload(
+            'partition-image', image.make_partition(state / 'root.qcow2'),
+            'qcow2', img_type='partition')['id']
 
 
 @functools.cache
@@ -91,7 +94,7 @@ class Subject:
         """As Ironic shows it."""
         return self.api.node(self.uuid)
 
-    def order(self, target: str = 'active', **fields: object) -> None:
+    def order(self, target: str = 'active', /, **fields: object) -> None:
         """Ask for a deployment of the image."""
         self.api.set(self.uuid, instance_info={
             'image_source': cloud().image, **fields})
@@ -101,9 +104,9 @@ class Subject:
         """The node in one of these provision states."""
         return self.api.wait(self.uuid, states, timeout)
 
-    def deploy(self) -> None:
+    def deploy(self, /, **fields: object) -> None:
         """Bring it to ``active``, its machine to the instance."""
-        self.order()
+        self.order(**fields)
         self.settle('active')
 
     def settle(self, state: str, timeout: float = 60) -> None:
@@ -191,18 +194,19 @@ class LifeCycleTest(unittest.TestCase):
                 lambda interface: Subject(
                     interface, behaviour or agent.Behaviour(), fields),
                 INTERFACES))
-        self.addCleanup(made.each, _remove)
+        self.addCleanup(made.each, remove)
         return made
 
-    def together(self, conductor: str) -> Pair:
+    def together(self, conductor: str,
+                 behaviour: agent.Behaviour | None = None) -> Pair:
         """A pair that this conductor looks after."""
         found: dict[str, Subject] = {}
         for attempt in range(_ENROL_ATTEMPTS):
             interface = INTERFACES[attempt % 2]
             if interface in found:
                 continue
-            subject = Subject(interface, agent.Behaviour(), {})
-            self.addCleanup(_remove, subject)
+            subject = Subject(interface, behaviour or agent.Behaviour(), {})
+            self.addCleanup(remove, subject)
             if subject.conductor() == conductor:
                 found[interface] = subject
             if len(found) == len(INTERFACES):
@@ -221,7 +225,7 @@ class LifeCycleTest(unittest.TestCase):
         self.assertEqual([], pair.ours.machine.errors)
 
 
-def _remove(subject: Subject) -> None:
+def remove(subject: Subject) -> None:
     """Let no node of an ended test take the time of the next one."""
     subject.machine.power_off()
     api = subject.api

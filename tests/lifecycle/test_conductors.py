@@ -14,6 +14,7 @@
 
 from tests.lab import commands
 from tests.lifecycle import base
+from tests.simulation import agent
 from tests.simulation import site
 
 
@@ -63,6 +64,17 @@ class ConductorTest(base.LifeCycleTest):
                 'provision_state'])
         active.each(taken_over)
         self.assert_alike(active)
+
+    def test_ramdisk_without_our_agent_side_is_permitted(self) -> None:
+        self.mortal.configure('[imagedeploy]\nrequire_agent = false\n')
+        self.addCleanup(self.mortal.configure, '')
+        self._revive()
+        pair = self.together(self.mortal.address, agent.Behaviour(ours=False))
+        pair.each(base.Subject.deploy)
+        self.assert_alike(pair)
+        self.assertFalse(pair.ours.machine.writes[0].ours)
+        self.assertNotIn('report', pair.ours.node()[
+            'driver_internal_info']['imagedeploy'])
 
     def _takeovers(self, heir: site.Conductor, node: str) -> bool:
         return any(f'taking over node {node}' in line.lower()

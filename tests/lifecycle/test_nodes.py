@@ -47,6 +47,28 @@ class DeploymentTest(base.LifeCycleTest):
         self.assert_alike(pair)
         self.assertEqual({}, pair.ours.node()['instance_info'])
 
+    def test_rebuild_keeps_the_ephemeral_partition(self) -> None:
+        pair = self.pair()
+        order = {'image_source': base.cloud().partition_image, 'root_gb': 1,
+                 'ephemeral_gb': 1}
+        pair.each(lambda subject: subject.deploy(**order))
+
+        def rebuild(subject: base.Subject) -> None:
+            subject.order('rebuild', preserve_ephemeral=True, **order)
+            subject.settle('active')
+        pair.each(rebuild)
+        for machine in (pair.direct.machine, pair.ours.machine):
+            self.assertEqual([], machine.errors)
+            self.assertEqual([(True, False), (True, True)], [
+                (each.partition, each.preserve_ephemeral)
+                for each in machine.writes])
+        # The difference is who installs the boot loader.
+        self.assertEqual(2, pair.direct.machine.asked.count(
+            'install_bootloader'))
+        self.assertNotIn('install_bootloader', pair.ours.machine.asked)
+        ours, direct = pair.ours.trace(), pair.direct.trace()
+        self.assertEqual({**direct, 'asked': None}, {**ours, 'asked': None})
+
     def test_fast_track(self) -> None:
         pair = self.pair(driver_info={'fast_track': True,
                                       'deploy_forces_oob_reboot': True})

@@ -173,17 +173,24 @@ class Agent:
                     'deploy_steps': {'generic_hardware_manager': _STEPS},
                     'hardware_manager_version': managers}
             case 'get_partition_uuids':
-                return {}
+                return self._partitions()
             case 'collect_system_logs':
                 return {'system_logs': base64.b64encode(b'').decode()}
             case _:
                 return None
 
+    def _partitions(self) -> dict[str, str]:
+        if not self.writes or not self.writes[-1].partition:
+            return {}
+        found = {'root uuid': self.uuid}
+        return {**found, 'bootloader': 'grub2'} if self.writes[-1].ours \
+            else found
+
     def _write(self, command: dict[str, Any], params: dict[str, Any]) -> None:
         started, life = time.monotonic(), self._life
         try:
             outcome = writing.read(params['node'], params['step']['args'][
-                'image_info'], self.behaviour.whole)
+                'image_info'], self.behaviour.whole, self.behaviour.ours)
         except Exception as error:
             with self._lock:
                 if life == self._life:

@@ -33,12 +33,13 @@ class Api:
         self._local = threading.local()
 
     def upload(self, name: str, path: pathlib.Path,
-               disk_format: str) -> dict[str, Any]:
+               disk_format: str, **properties: str) -> dict[str, Any]:
         """Put a file into Glance; its record."""
         images = f'{self._glance}/v2/images'
         created = requests.post(images, timeout=60, json={
             'name': name, 'disk_format': disk_format,
-            'container_format': 'bare', 'visibility': 'public'})
+            'container_format': 'bare', 'visibility': 'public',
+            **properties})
         created.raise_for_status()
         record = f'{images}/{created.json()["id"]}'
         with path.open('rb') as file:
@@ -52,18 +53,24 @@ class Api:
 
     def ironic(self, method: str, path: str,
                body: object = None) -> Any:
-        """One request; again while Ironic is busy with the node.
+        """One request; again while Ironic is busy.
 
         :raises HTTPError: with what it says.
+        :raises RequestException: when it says nothing.
         """
         end = time.monotonic() + 120
         while True:
-            answer = self._session.request(
-                method, f'{self._ironic}/v1/{path}', json=body, timeout=120,
-                headers=agent.API_VERSION)
-            if answer.status_code not in (409, 503) or \
-                    time.monotonic() > end:
-                break
+            last = time.monotonic() > end
+            try:
+                answer = self._session.request(
+                    method, f'{self._ironic}/v1/{path}', json=body,
+                    timeout=120, headers=agent.API_VERSION)
+                if answer.status_code not in (409, 503) or last:
+                    break
+            except (requests.ConnectionError, requests.Timeout):
+                # What changes something may have been done.
+                if method != 'GET' or last:
+                    raise
             time.sleep(0.5)
         if not answer.ok:
             raise requests.HTTPError(f'{method} {path}: {answer.text}')

@@ -15,6 +15,7 @@
 import pathlib
 import random
 import subprocess
+import tempfile
 
 _MIB = 1 << 20
 
@@ -38,6 +39,24 @@ def make(path: pathlib.Path, size: int, data: int) -> pathlib.Path:
         ['sfdisk', '--quiet', '--wipe', 'never', raw], check=True, text=True,
         input='label: dos\nstart=2048, bootable\n', capture_output=True)
     subprocess.run(['qemu-img', 'convert', '-c', '-O', 'qcow2', raw, path],
+                   check=True)
+    raw.unlink()
+    return path
+
+
+def make_partition(path: pathlib.Path) -> pathlib.Path:
+    """A qcow2 of a root file system that has a kernel and grub2."""
+    raw = path.with_suffix('.raw')
+    with tempfile.TemporaryDirectory() as folder:
+        tree = pathlib.Path(folder)
+        for name in ('boot/vmlinuz-6.1.0-1-amd64',
+                     'boot/initrd.img-6.1.0-1-amd64', 'usr/sbin/grub-install'):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_bytes(b'nobody runs this')
+        (tree / 'boot/grub').mkdir()
+        subprocess.run(['mke2fs', '-q', '-t', 'ext4', '-d', tree, raw, '16M'],
+                       check=True, capture_output=True)
+    subprocess.run(['qemu-img', 'convert', '-O', 'qcow2', raw, path],
                    check=True)
     raw.unlink()
     return path

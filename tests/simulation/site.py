@@ -41,6 +41,7 @@ FAST = {
     'check_interval': '2', 'deploy_callback_timeout': '10',
     'hash_ring_reset_interval': '3', 'heartbeat_interval': '1',
     'heartbeat_timeout': '6', 'ramdisk_heartbeat_timeout': '6',
+    'progress_interval': '1', 'stall_threshold': '5',
     'sync_local_state_interval': '3'}
 
 #: Ironic's own values, but for what takes minutes without telling anything.
@@ -48,6 +49,7 @@ STOCK = {
     'check_interval': '60', 'deploy_callback_timeout': '1800',
     'hash_ring_reset_interval': '15', 'heartbeat_interval': '10',
     'heartbeat_timeout': '60', 'ramdisk_heartbeat_timeout': '300',
+    'progress_interval': '10', 'stall_threshold': '30',
     'sync_local_state_interval': '180'}
 
 
@@ -72,7 +74,9 @@ class Conductor:
         self.address = address
         self.home = home
         self.log = log
-        self._command = command
+        self._command = [*command, '--config-file', str(home / 'more.conf')]
+        self._more = home / 'more.conf'
+        self._more.touch()
         self._service: commands.Service | None = None
 
     def start(self) -> None:
@@ -87,6 +91,15 @@ class Conductor:
         if self._service is not None:
             service, self._service = self._service, None
             service.stop()
+
+    def configure(self, text: str) -> None:
+        """Start it anew, with these options beside the site's.
+
+        :param text: as it stands in a configuration file.
+        """
+        self.stop()
+        self._more.write_text(text)
+        self.start()
 
     def kill(self) -> None:
         """Let it vanish without a word."""

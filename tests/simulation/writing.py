@@ -31,6 +31,8 @@ class Outcome:
 
     :ivar url: where it came from.
     :ivar ours: whether the agent side of imagedeploy had to write it.
+    :ivar partition: whether it was ordered as a partition image.
+    :ivar preserve_ephemeral: whether the ephemeral partition was to stay.
     :ivar size: bytes that were read.
     :ivar virtual_size: bytes of the disk in it.
     :ivar checksum: that was asked for, as ``algorithm:value``.
@@ -39,6 +41,8 @@ class Outcome:
 
     url: str
     ours: bool
+    partition: bool
+    preserve_ephemeral: bool
     format: str
     size: int
     virtual_size: int
@@ -70,26 +74,36 @@ class Outcome:
 
 
 def read(node: dict[str, Any], image_info: dict[str, Any],
-         whole: bool) -> Outcome:
+         whole: bool, ours: bool) -> Outcome:
     """Fetch an image as the agent in charge of the node does.
 
     :param whole: not only its begin.
+    :param ours: whether the ramdisk carries the agent side of imagedeploy.
     :raises ImageDeployError, RequestException, ValueError: when it cannot be
         had, or is not what was ordered.
     """
+    if ours and node['deploy_interface'] == 'imagedeploy':
+        return _read_ours(node, image_info, whole)
+    return _read_stock(image_info, whole)
+
+
+def _ordered(image_info: dict[str, Any]) -> dict[str, Any]:
     url, = image_info['urls']
-    if node['deploy_interface'] == 'imagedeploy':
-        return _read_ours(node, url, whole)
-    return _read_stock(image_info, url, whole)
+    return {'url': url,
+            'partition': image_info.get('image_type') == 'partition',
+            'preserve_ephemeral': bool(image_info.get('preserve_ephemeral'))}
 
 
-def _read_ours(node: dict[str, Any], url: str, whole: bool) -> Outcome:
+def _read_ours(node: dict[str, Any], image_info: dict[str, Any],
+               whole: bool) -> Outcome:
+    ordered = _ordered(image_info)
     order = node['driver_internal_info']['imagedeploy']
     checksum = engine.Checksum.parse(order['checksum'])
-    with engine.open_source(url) as source:
+    with engine.open_source(ordered['url']) as source:
         inspection = engine.inspect(source, engine.Expectation(
             disk_format=order['disk_format'], checksum=checksum,
-            image_type='whole-disk', require_checksum=True,
+            image_type='partition' if ordered['partition'] else 'whole-disk',
+            require_checksum=True,
             permitted=tuple(order['permitted_formats'])))
         inspection.raise_if_refused()
         digest, size = hashlib.new(checksum.algorithm), 0
@@ -101,17 +115,17 @@ def _read_ours(node: dict[str, Any], url: str, whole: bool) -> Outcome:
                 if not whole:
                     break
         return Outcome(
-            url=url, ours=True, format=inspection.format or '', size=size,
+            **ordered, ours=True, format=inspection.format or '', size=size,
             virtual_size=inspection.virtual_size or 0,
             checksum=order['checksum'], verified=_verified(
                 digest.hexdigest(), checksum.value, whole))
 
 
-def _read_stock(image_info: dict[str, Any], url: str,
-                whole: bool) -> Outcome:
+def _read_stock(image_info: dict[str, Any], whole: bool) -> Outcome:
+    ordered = _ordered(image_info)
     algorithm = image_info['os_hash_algo']
     digest, size = hashlib.new(algorithm), 0
-    with requests.get(url, stream=True, timeout=60) as answer:
+    with requests.get(ordered['url'], stream=True, timeout=60) as answer:
         answer.raise_for_status()
         for chunk in answer.iter_content(_CHUNK):
             digest.update(chunk)
@@ -121,7 +135,7 @@ def _read_stock(image_info: dict[str, Any], url: str,
         total = int(answer.headers['Content-Length'])
     value = image_info['os_hash_value']
     return Outcome(
-        url=url, ours=False, format=image_info['disk_format'], size=size,
+        **ordered, ours=False, format=image_info['disk_format'], size=size,
         virtual_size=total, checksum=f'{algorithm}:{value}',
         verified=_verified(digest.hexdigest(), value, whole))
 

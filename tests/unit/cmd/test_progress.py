@@ -73,6 +73,11 @@ class BarTest(unittest.TestCase):
                                      ascii_only=ascii_only)
                 self.assertLess(len(drawn), max(columns, 1), drawn)
 
+    def test_time_left_and_bottleneck_outlive_the_size(self) -> None:
+        drawn = progress.bar(at(50), columns=71, ascii_only=False)
+        self.assertTrue(drawn.endswith(
+            '▏  50%    10 MiB/s  5.0 s left         network'), drawn)
+
     def test_percentage_outlives_the_details(self) -> None:
         drawn = progress.bar(at(50), columns=40, ascii_only=True)
         self.assertIn('#', drawn)

@@ -20,6 +20,7 @@ import pathlib
 import sys
 import tempfile
 import time
+import traceback
 from typing import Any
 
 from benchmarks.load import measurement
@@ -72,13 +73,20 @@ def main() -> int:
             image=image.make(state / 'image.qcow2', wanted.size * _MIB,
                              wanted.data * _MIB))
         results: dict[str, dict[str, Any]] = _kept(wanted.output)
-        lost = 0
+        failed = False
         for interface in wanted.interface or _INTERFACES:
             home = state / interface
             home.mkdir()
             load = os.getloadavg()[0]
-            result = measurement.Run(plan, interface, home, _say).measure()
-            lost += result.lost
+            try:
+                result = measurement.Run(plan, interface, home,
+                                         _say).measure()
+            except Exception:
+                # Let the figures of the other one not be lost with it.
+                traceback.print_exc()
+                failed = True
+                continue
+            failed = failed or result.lost > 0
             results[interface] = {
                 'date': time.strftime('%Y-%m-%d', time.gmtime()),
                 'processors': os.cpu_count(), 'load_before': round(load, 2),
@@ -90,7 +98,7 @@ def main() -> int:
             # Of an interrupted test the first half remains.
             _keep(wanted.output, results)
     print(table.text(results), end='')
-    return int(lost > 0)
+    return int(failed)
 
 
 def _kept(folder: pathlib.Path | None) -> dict[str, dict[str, Any]]:

@@ -194,7 +194,7 @@ class Run:
         machines.add(node, agent.Behaviour(whole=False))
         public.set(node, instance_info={'image_source': image})
         public.provision(node, 'active')
-        public.wait(node, ('active',), timeout=120)
+        public.wait(node, ('active',), timeout=self.plan.timeout)
 
     def _wait(self, nodes: set[str], watch: '_Watch', start: float
               ) -> tuple[list[dict[str, Any]], float]:

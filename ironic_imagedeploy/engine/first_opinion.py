@@ -28,13 +28,18 @@ _BOOT_SECTOR = 'gpt'
 _NAMES = ('qcow2', 'vhd', 'vhdx', 'vmdk', 'vdi', 'qed', 'iso', 'luks',
           _BOOT_SECTOR)
 _FEATURES = 'check_unknown_features'
+_DATA_FILE = 'check_data_file'
+_VERSION_2 = b'\0\0\0\2'
 #: For each format the inspector's class, and the codes of its checks.
 _CHECKS = {
     'raw': (_BOOT_SECTOR, {'check_mbr_partitions': 'corrupt'}),
     'qcow2': ('qcow2', {'check_backing_file': 'backing-file',
-                        'check_data_file': 'data-file',
+                        _DATA_FILE: 'data-file',
                         _FEATURES: 'unknown-feature'}),
 }
+#: Checks of header fields that version 2 of qcow2 has not got: other bytes
+#: are there, which the inspector takes for them.
+_OF_VERSION_3 = (_FEATURES, _DATA_FILE)
 #: What it refuses without need. Tools of good repute write other CHS values
 #: into a protective MBR, and hybrid MBRs boot.
 _TOO_STRICT = ('GPT MBR has invalid start CHS',
@@ -71,9 +76,11 @@ def objections(head: bytes, image_format: str, *, has_table: bool,
     inspector = _look(name, head)
     if not _matches(inspector):
         return
+    is_version_2 = name == 'qcow2' and head.startswith(_VERSION_2, 4)
     # One by one: safety_check() logs a warning also for what is accepted.
     for check, code in checks.items():
-        if has_subclusters and check == _FEATURES:
+        if has_subclusters and check == _FEATURES or (
+                is_version_2 and check in _OF_VERSION_3):
             continue
         try:
             getattr(inspector, check)()

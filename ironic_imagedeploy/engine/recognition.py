@@ -68,7 +68,7 @@ def recognise(inspection: Inspection) -> Iterator[Finding]:
         if unpacked is None:
             return
         head = unpacked
-    if len(head) < _SMALLEST:
+    if len(head) < _SMALLEST and not names:
         yield _not_an_image(f'a file of {len(head)} bytes')
         return
     declared = expectation.disk_format

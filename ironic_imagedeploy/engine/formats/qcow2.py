@@ -60,10 +60,10 @@ class Qcow2Image(base.Image):
         if self.has_subclusters:
             self.granularity //= _SUBCLUSTERS
         # Clusters of the header and of the tables.
-        self._taken = {0, *range(
-            header.l1_table_offset,
-            header.l1_table_offset + header.l1_entries_needed * 8,
-            header.cluster_size)}
+        self._taken = {0}
+        self._take('the level 1 table', header.l1_table_offset,
+                   header.l1_size * 8)
+        self._take_refcounts()
         self._decoder = (codecs.unzstd if header.compression_type
                          else codecs.inflate)
         self._map_clusters()
@@ -104,11 +104,35 @@ class Qcow2Image(base.Image):
             for start in range(0, len(stored), header.cluster_size):
                 self._map_table(stored[start:start + header.cluster_size])
 
+    def _take(self, what: str, offset: int, length: int) -> None:
+        """Those clusters hold a table, and nothing else."""
+        clusters = range(offset, offset + length, self._header.cluster_size)
+        if not self._taken.isdisjoint(clusters):
+            raise self.corrupt(f'{what} at byte {offset}, over another',
+                               'each table in clusters of its own')
+        if len(self._taken) > _MOST_TABLES:
+            raise extent_map.TooManyExtents()
+        self._taken.update(clusters)
+
+    def _take_refcounts(self) -> None:
+        """("Host cluster management".) What they count does not matter."""
+        header = self._header
+        offset = header.refcount_table_offset
+        length = header.refcount_table_clusters * header.cluster_size
+        self._take('the refcount table', offset, length)
+        self._take('the snapshot table', header.snapshots_offset,
+                   header.snapshots_length)
+        for block in filter(None, _words(self.source.read_at(offset, length)
+                                         if length else b'')):
+            if block % header.cluster_size:
+                raise self.corrupt(f'the refcount table entry {block:#018x}',
+                                   'aligned offsets of refcount blocks')
+            self.check_inside('a refcount block', block, 1)
+            self._take('a refcount block', block, 1)
+
     def _level1(self) -> 'array[int]':
         header = self._header
         needed = header.l1_entries_needed
-        self.check_inside('the level 1 table', header.l1_table_offset,
-                          needed * 8)
         return _words(self.source.read_at(header.l1_table_offset, needed * 8))
 
     def _table_offset(self, entry: int) -> int:
@@ -120,12 +144,7 @@ class Qcow2Image(base.Image):
                                'aligned offsets of level 2 tables')
         if offset:
             # Shared tables would let a tiny file name a huge map.
-            if offset in self._taken:
-                raise self.corrupt(f'a second use of the cluster at {offset}',
-                                   'one level 2 table in a cluster')
-            if len(self._taken) > _MOST_TABLES:
-                raise extent_map.TooManyExtents()
-            self._taken.add(offset)
+            self._take('a level 2 table', offset, 1)
             self.check_inside('a level 2 table', offset,
                               self._header.cluster_size)
         return offset

@@ -34,9 +34,19 @@ _DATA_FILE = 1 << 2
 _COMPRESSION = 1 << 3
 _EXTENDED_L2 = 1 << 4
 _KNOWN = _DIRTY | _CORRUPT | _DATA_FILE | _COMPRESSION | _EXTENDED_L2
-#: QEMU's own bound of the level 1 table (QCOW_MAX_L1_SIZE), in entries.
+#: QEMU's own bounds: of the level 1 table (QCOW_MAX_L1_SIZE), in entries; of
+#: the refcount table (QCOW_MAX_REFTABLE_SIZE), in bytes; of the width of a
+#: refcount, as a power of two; and QCOW_MAX_SNAPSHOTS.
 _L1_LIMIT = (32 << 20) // 8
+_REFCOUNT_TABLE_LIMIT = 8 << 20
+_REFCOUNT_ORDER_LIMIT = 6
+_SNAPSHOTS_LIMIT = 65536
 _ZSTD = 1
+_EXTENSION = struct.Struct('>II')
+#: Bytes that are looked at for them: nobody writes more.
+_EXTENSIONS_READ = 64 << 10
+#: Bytes of an entry of the snapshot table at least.
+_SNAPSHOT = 40
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +60,11 @@ class Header:
     crypt_method: int
     l1_size: int
     l1_table_offset: int
+    refcount_table_offset: int
+    refcount_table_clusters: int
     nb_snapshots: int
+    snapshots_offset: int
+    refcount_order: int
     incompatible_features: int
     header_length: int
     compression_type: int
@@ -75,6 +89,11 @@ class Header:
         """Level 2 tables that the disk's size needs."""
         return -(-self.size // (self.l2_entries * self.cluster_size))
 
+    @property
+    def snapshots_length(self) -> int:
+        """Bytes that the snapshot table has at least; 0 without one."""
+        return self.nb_snapshots * _SNAPSHOT if self.snapshots_offset else 0
+
 
 def read(image: 'base.Image') -> Header:
     """Read and judge the header; warnings go to the image's findings.
@@ -87,17 +106,20 @@ def read(image: 'base.Image') -> Header:
     _check_version(image, header)
     _check_features(image, header)
     _check_sizes(image, header)
+    _check_tables(image, header)
+    _check_extensions(image, header)
     _warn(image, header)
     return header
 
 
 def _parse(stored: bytes) -> Header:
     (_, version, backing_file_offset, _, cluster_bits, size, crypt_method,
-     l1_size, l1_table_offset, _, _, nb_snapshots, _) = _V2.unpack_from(stored)
-    incompatible = compression_type = 0
+     l1_size, l1_table_offset, refcount_table_offset, refcount_table_clusters,
+     nb_snapshots, snapshots_offset) = _V2.unpack_from(stored)
+    incompatible = refcount_order = compression_type = 0
     header_length = _V2.size
     if version >= 3 and len(stored) >= _V3_END:
-        incompatible, _, _, _, header_length = _V3.unpack_from(
+        incompatible, _, _, refcount_order, header_length = _V3.unpack_from(
             stored, _V2.size)
         if header_length > _V3_END and len(stored) > _V3_END:
             compression_type = stored[_V3_END]
@@ -105,7 +127,10 @@ def _parse(stored: bytes) -> Header:
         version=version, backing_file_offset=backing_file_offset,
         cluster_bits=cluster_bits, size=size, crypt_method=crypt_method,
         l1_size=l1_size, l1_table_offset=l1_table_offset,
-        nb_snapshots=nb_snapshots, incompatible_features=incompatible,
+        refcount_table_offset=refcount_table_offset,
+        refcount_table_clusters=refcount_table_clusters,
+        nb_snapshots=nb_snapshots, snapshots_offset=snapshots_offset,
+        refcount_order=refcount_order, incompatible_features=incompatible,
         header_length=header_length, compression_type=compression_type)
 
 
@@ -178,15 +203,58 @@ def _check_sizes(image: 'base.Image', header: Header) -> None:
     if not header.size:
         raise image.corrupt('a disk of 0 bytes', 'a size')
     needed = header.l1_entries_needed
-    if needed > min(header.l1_size, _L1_LIMIT):
+    if not needed <= header.l1_size <= _L1_LIMIT:
         raise image.corrupt(
             f'a level 1 table of {header.l1_size} entries for a disk of '
             f'{header.size} bytes', f'{needed} entries, {_L1_LIMIT} at most')
-    if header.l1_table_offset % header.cluster_size or not (
-            header.l1_table_offset):
+    if header.refcount_order > _REFCOUNT_ORDER_LIMIT:
+        raise image.corrupt(f'refcount_order {header.refcount_order}',
+                            f'{_REFCOUNT_ORDER_LIMIT} at most')
+    limit = max(_REFCOUNT_TABLE_LIMIT // header.cluster_size, 1)
+    if header.refcount_table_clusters > limit:
         raise image.corrupt(
-            f'a level 1 table at byte {header.l1_table_offset}',
-            'a multiple of the cluster size')
+            f'a refcount table of {header.refcount_table_clusters} clusters',
+            f'{limit} at most')
+    if header.nb_snapshots > _SNAPSHOTS_LIMIT:
+        raise image.corrupt(f'{header.nb_snapshots} snapshots',
+                            f'{_SNAPSHOTS_LIMIT} at most')
+
+
+def _check_tables(image: 'base.Image', header: Header) -> None:
+    """The tables that the header names are in the file, in clusters."""
+    for what, offset, length in (
+            ('level 1', header.l1_table_offset, header.l1_size * 8),
+            ('refcount', header.refcount_table_offset,
+             header.refcount_table_clusters * header.cluster_size),
+            ('snapshot', header.snapshots_offset, header.snapshots_length)):
+        if not length:
+            continue
+        if offset % header.cluster_size or not offset:
+            raise image.corrupt(f'a {what} table at byte {offset}',
+                                'a multiple of the cluster size')
+        image.check_inside(f'the {what} table', offset, length)
+
+
+def _check_extensions(image: 'base.Image', header: Header) -> None:
+    """They end in the first cluster ("Header extensions")."""
+    if header.version < 3:
+        return
+    end = header.cluster_size
+    if header.header_length > end:
+        raise image.corrupt(f'a header of {header.header_length} bytes',
+                            f'{end} bytes at most, one cluster')
+    stored = image.source.read_at(0, min(end, _EXTENSIONS_READ,
+                                         image.source.size))
+    offset = header.header_length
+    while offset + _EXTENSION.size <= len(stored):
+        kind, length = _EXTENSION.unpack_from(stored, offset)
+        if not kind:
+            break
+        offset += _EXTENSION.size + length + -length % 8
+        if offset > end:
+            raise image.corrupt(
+                f'the header extension {kind:#010x} of {length} bytes',
+                f'extensions that end before byte {end}')
 
 
 def _warn(image: 'base.Image', header: Header) -> None:

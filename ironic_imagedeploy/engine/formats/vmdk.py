@@ -18,13 +18,16 @@ endian; the unit of the format is the sector of 512 bytes.
 """
 
 from array import array
+import bisect
 from collections.abc import Iterable
+import itertools
 import struct
 import sys
 import typing
 
 from ironic_imagedeploy.engine import codecs
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import extent_map
 from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.formats import vmdk_descriptor
 from ironic_imagedeploy.engine.sources import base as sources
@@ -39,6 +42,7 @@ _LINE_ENDS = (b'\n', b' ', b'\r', b'\n')
 _AT_END = 0xffffffffffffffff
 #: From the end of the file to the copy of the header in a footer.
 _FOOTER = 2 * _SECTOR
+_REDUNDANT = 1 << 1
 _ZEROED_GRAINS = 1 << 2
 _COMPRESSED = 1 << 16
 _MARKERS = 1 << 17
@@ -46,8 +50,11 @@ _DEFLATE = 1
 _ZEROED = 1
 _MARKER = struct.Struct('<QI')
 _TABLE_ENTRIES = 512
+_TABLE_SECTORS = _TABLE_ENTRIES * 4 // _SECTOR
 #: 64 KiB is what everybody writes; QEMU reads up to 64 MiB.
 _GRAIN_SECTORS = range(8, 4096 + 1)
+#: Each takes some 200 bytes while the map is made.
+_MOST_TABLES = 256 << 10
 #: The capacity that 32-bit grain table entries can address, and more.
 _MOST_SECTORS = 1 << 36
 
@@ -95,8 +102,15 @@ class VmdkImage(base.Image):
         self._grain = header.grain_size * _SECTOR
         self._compressed = bool(header.flags & _COMPRESSED)
         self._check_descriptor()
+        if header.tables > _MOST_TABLES:
+            raise extent_map.TooManyExtents()
         directory = self._words(header.gd_offset, header.tables, 'directory')
+        self._tables = self._find_tables(directory)
+        # Of all tables up to that one: a damaged file has them overlap.
+        self._table_ends = list(itertools.accumulate(
+            (end for _, end in self._tables), max))
         self._map_grains(directory)
+        self._tables, self._table_ends = [], []
 
     def decode(self, extent: base.Extent, stored: codecs.Stored) -> bytes:
         """("Grain Marker": the sector it is for, the size, the stream.)"""
@@ -179,6 +193,21 @@ class VmdkImage(base.Image):
                 f'{header.compress_algorithm} for {kind}',
                 'a header that agrees with the descriptor')
 
+    def _find_tables(self, directory: 'array[int]') -> list[tuple[int, int]]:
+        """First sector and end of all that is no grain, in order."""
+        header = self._header
+        directories = [(header.gd_offset, directory)]
+        if header.flags & _REDUNDANT and header.rgd_offset:
+            directories.append((header.rgd_offset, self._words(
+                header.rgd_offset, header.tables, 'directory')))
+        taken = [(0, 1), (header.descriptor_offset,
+                          header.descriptor_offset + header.descriptor_size)]
+        for start, entries in directories:
+            taken.append((start, start - -len(entries) * 4 // _SECTOR))
+            taken += ((table, table + _TABLE_SECTORS)
+                      for table in entries if table)
+        return sorted(taken)
+
     def _map_grains(self, directory: Iterable[int]) -> None:
         size = _TABLE_ENTRIES * 4
         seen = set()
@@ -208,6 +237,11 @@ class VmdkImage(base.Image):
             self.map.append(length, ExtentKind.ZERO)
             return
         offset = entry * _SECTOR
+        sectors = 1 if self._compressed else -(-length // _SECTOR)
+        before = bisect.bisect_left(self._tables, (entry + sectors,))
+        if before and self._table_ends[before - 1] > entry:
+            raise self.corrupt(f'a grain in sector {entry}, over a table',
+                               'grains in sectors of their own')
         if not self._compressed:
             self.check_inside('a grain', offset, length)
             self.map.append(length, ExtentKind.DATA, offset, length)

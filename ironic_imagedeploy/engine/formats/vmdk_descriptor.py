@@ -34,7 +34,11 @@ _NO_PARENT = 'ffffffff'
 _KEYS = frozenset({
     'version', 'encoding', 'cid', 'parentcid', 'createtype',
     'isnativesnapshot'})
+_VERSIONS = ('1', '2', '3')
+#: That of a stream is often read only: it is not written to, nor by us.
+_ACCESS = ('RW', 'RDONLY')
 _ASSIGNMENT = re.compile(r'([A-Za-z][A-Za-z0-9_.]{0,80})\s*=\s*(.{0,400})')
+_VALUE = re.compile(r'"([^"]*)"|([^"]*)')
 _EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+(\d{1,19})\s+([A-Z]{1,10})'
                      r'(?:\s+"([^"]{0,1024})"(?:\s+(\d{1,19}))?)?')
 
@@ -53,7 +57,7 @@ def check(image: 'base.Image', stored: bytes, sectors: int) -> str:
         if match := _EXTENT.fullmatch(line):
             extents.append(match.groups(default=''))
         elif match := _ASSIGNMENT.fullmatch(line):
-            _assign(image, settings, match[1], match[2].strip().strip('"'))
+            _assign(image, settings, match[1], match[2])
         else:
             raise _odd(image, f'the line {line[:60]!r}')
     return _judge(image, settings, extents, sectors)
@@ -66,7 +70,7 @@ def _lines(image: 'base.Image', stored: bytes) -> list[str]:
         lines = [line.strip() for line in text.decode('ascii').splitlines()]
     except UnicodeDecodeError:
         raise _odd(image, 'characters other than ASCII') from None
-    if not lines or lines[0] != FIRST_LINE.decode():
+    if not text.startswith(FIRST_LINE) or lines[0] != FIRST_LINE.decode():
         raise _odd(image, 'another first line')
     return [line for line in lines if line and not line.startswith('#')]
 
@@ -81,7 +85,10 @@ def _assign(image: 'base.Image', settings: dict[str, str], name: str,
     if key not in _KEYS or key in settings:
         raise _odd(image, f'the key {name!r}'
                    + (' twice' if key in settings else ''))
-    settings[key] = value
+    quoted = _VALUE.fullmatch(value)
+    if not quoted:
+        raise _odd(image, f'the value {value[:60]!r}')
+    settings[key] = quoted[1] or quoted[2] or ''
 
 
 def _judge(image: 'base.Image', settings: dict[str, str],
@@ -91,17 +98,20 @@ def _judge(image: 'base.Image', settings: dict[str, str],
         raise _needs_another(
             image, f'the createType {kind[:40]!r}',
             f'{MONOLITHIC_SPARSE} or {STREAM_OPTIMIZED}')
+    version = settings.get('version', _VERSIONS[0])
+    if version not in _VERSIONS:
+        raise _odd(image, f'version {version[:40]!r}')
     if settings.get('parentcid', _NO_PARENT).lower() != _NO_PARENT:
         raise _needs_another(image, 'a parent', 'no parent')
     if len(extents) != 1:
         raise _needs_another(image, f'{len(extents)} extents',
                              'one extent, which is this file')
     access, length, sparse, name, offset = extents[0]
-    if (access, sparse, offset) != ('RW', 'SPARSE', '') or (
+    if access not in _ACCESS or (sparse, offset) != ('SPARSE', '') or (
             not name or '/' in name or '\\' in name):
         raise _needs_another(
             image, f'the extent {access} {sparse} {name[:60]!r}',
-            'one RW SPARSE extent, named without a folder')
+            'one SPARSE extent, named without a folder')
     if int(length) != sectors:
         raise image.corrupt(f'an extent of {length} sectors',
                             f'{sectors}, as the header states')

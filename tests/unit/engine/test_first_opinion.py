@@ -80,6 +80,13 @@ class ObjectionsTestCase(base.EngineTestCase):
                 self.assertEqual([code], self.objections(
                     qcow2.patched(file, **fields), 'qcow2'))
 
+    def test_version_2_of_qcow2_has_no_features(self) -> None:
+        file = qcow2.Builder(MIB, version=2).build()
+        self.assertEqual([], self.objections(qcow2.patched(
+            file, incompatible_features=(1 << 64) - 1), 'qcow2'))
+        self.assertEqual(['backing-file'], self.objections(qcow2.patched(
+            file, backing_file_offset=200, backing_file_size=5), 'qcow2'))
+
     def test_subclusters_are_no_unknown_feature_to_us(self) -> None:
         file = qcow2.Builder(MIB, extended_l2=True).build()
         self.assertEqual([], self.objections(file, 'qcow2',

@@ -134,7 +134,8 @@ class MapTestCase(base.EngineTestCase):
         source = memory.MemorySource(builder.build())
         image = _qcow2.Qcow2Image(source)
         self.assertEqual([Extent(0, 4 * MIB, ZERO)], list(image.extents()))
-        self.assertEqual(3, len(source.reads))
+        # Header, its extensions, refcounts, level 1, all of level 2.
+        self.assertEqual(5, len(source.reads))
 
     def test_a_huge_disk_of_nothing(self) -> None:
         file = qcow2.patched(
@@ -320,9 +321,38 @@ class RefusalTestCase(TablesTestCase):
 
     def test_data_in_a_table(self) -> None:
         self.use(qcow2.Builder(4 * MIB, cluster_bits=12))
-        for name in ('l1', 'l2-0', 'l2-1'):
+        for name in ('l1', 'l2-0', 'l2-1', 'refcounts'):
             self.assert_refused('corrupt', self.l2(
                 7, COPIED | self.builder.places[name]))
+
+    def refcounts(self, *entries: int) -> bytearray:
+        """The file with a table of refcount blocks."""
+        changed = bytearray(self.file)
+        struct.pack_into(f'>{len(entries)}Q', changed,
+                         self.builder.places['refcounts'], *entries)
+        return changed
+
+    def test_data_in_a_refcount_block(self) -> None:
+        self.assert_refused('corrupt', self.refcounts(self.data))
+
+    def test_refcount_blocks_out_of_place(self) -> None:
+        free = len(self.file)
+        self.file += bytes(4096)
+        self.assert_read(self.refcounts(0, free, 0))
+        for entries in ((1,), (free + 512,), (free, free),
+                        (self.builder.places['l1'],), (1 << 63 | free + 1,)):
+            with self.subTest(entries=entries):
+                self.assert_refused('corrupt', self.refcounts(*entries))
+        for entry in (len(self.file), 1 << 40, 1 << 63 | free):
+            with self.subTest(entry=entry):
+                self.assert_refused('truncated', self.refcounts(entry))
+
+    def test_tables_on_top_of_each_other(self) -> None:
+        places = self.builder.places
+        self.assert_refused('corrupt', qcow2.patched(
+            self.file, refcount_table_offset=places['l1']))
+        self.assert_refused('corrupt', self.l1(
+            0, COPIED | places['refcounts']))
 
     def test_zero_flags_of_version_2(self) -> None:
         self.use(qcow2.Builder(MIB, cluster_bits=12, version=2))

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import struct
 from unittest import mock
 
 from ironic_imagedeploy.engine import codecs
@@ -40,6 +41,12 @@ class HeaderTestCase(base.EngineTestCase):
 
     def patched(self, **fields: int) -> bytearray:
         return qcow2.patched(self.file, **fields)
+
+    def extended(self, length: int) -> bytearray:
+        """The file with an extension of that length in its header."""
+        file = self.patched(header_length=112)
+        struct.pack_into('>II', file, 112, 0x12345678, length)
+        return file
 
     def assert_refused(self, code: str, file: bytes | bytearray
                        ) -> findings.Finding:
@@ -99,11 +106,23 @@ class FieldsTestCase(HeaderTestCase):
         self.assertEqual(0, self.read(file).compression_type)
 
     def test_what_reading_does_not_need_is_not_judged(self) -> None:
-        self.read(self.patched(
-            refcount_table_offset=(1 << 64) - 1, refcount_order=99,
-            refcount_table_clusters=0xffffffff,
-            compatible_features=(1 << 64) - 1,
-            autoclear_features=(1 << 64) - 1, header_length=1 << 20))
+        self.read(self.patched(compatible_features=(1 << 64) - 1,
+                               autoclear_features=(1 << 64) - 1))
+
+    def test_refcounts_may_be_missing(self) -> None:
+        self.read(self.patched(refcount_table_offset=0,
+                               refcount_table_clusters=0))
+
+    def test_extensions(self) -> None:
+        for length in (0, 1, 8, 300, 65536 - 112 - 16):
+            with self.subTest(length=length):
+                self.read(self.extended(length))
+
+    def test_extensions_of_version_2_are_not_looked_at(self) -> None:
+        builder = qcow2.Builder(MIB, version=2)
+        file = builder.build()
+        file[72:200] = b'\xff' * 128
+        self.read(file)
 
 
 class RefusalTestCase(HeaderTestCase):
@@ -112,7 +131,6 @@ class RefusalTestCase(HeaderTestCase):
         for length in (4, 71, 72, 103):
             with self.subTest(length=length):
                 self.assert_refused('truncated', self.file[:length])
-        self.read(self.patched(header_length=104)[:104])
 
     def test_versions(self) -> None:
         for version in (0, 1, 4, 0xffffffff):
@@ -211,6 +229,42 @@ class RefusalTestCase(HeaderTestCase):
             with self.subTest(offset=offset):
                 self.assert_refused('corrupt', self.patched(
                     l1_table_offset=offset))
+
+
+    def test_more_entries_than_any_disk_needs(self) -> None:
+        for entries in ((32 << 20) // 8 + 1, 0x7fffffff, 0xffffffff):
+            self.assert_refused('corrupt', self.patched(l1_size=entries))
+
+    def test_tables_outside_of_the_file(self) -> None:
+        for fields in ({'l1_size': 1 << 20}, {'l1_table_offset': 1 << 40},
+                       {'refcount_table_offset': 1 << 40},
+                       {'refcount_table_clusters': 128},
+                       {'nb_snapshots': 1, 'snapshots_offset': 1 << 40}):
+            with self.subTest(**fields):
+                self.assert_refused('truncated', self.patched(**fields))
+
+    def test_refcounts_that_cannot_be(self) -> None:
+        for fields in ({'refcount_order': 7}, {'refcount_order': 1 << 31},
+                       {'refcount_table_offset': 0},
+                       {'refcount_table_offset': 65537},
+                       {'refcount_table_clusters': 129},
+                       {'refcount_table_clusters': 0xffffffff}):
+            with self.subTest(**fields):
+                self.assert_refused('corrupt', self.patched(**fields))
+
+    def test_snapshots_that_cannot_be(self) -> None:
+        for fields in ({'nb_snapshots': 65537},
+                       {'nb_snapshots': 1, 'snapshots_offset': 1}):
+            with self.subTest(**fields):
+                self.assert_refused('corrupt', self.patched(**fields))
+
+    def test_a_header_of_more_than_a_cluster(self) -> None:
+        self.assert_refused('corrupt', self.patched(header_length=1 << 20))
+
+    def test_extensions_that_leave_the_first_cluster(self) -> None:
+        for length in (65536 - 112, 65536, 0xffffffff):
+            with self.subTest(length=length):
+                self.assert_refused('corrupt', self.extended(length))
 
 
 class WarningTestCase(HeaderTestCase):

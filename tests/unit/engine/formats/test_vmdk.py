@@ -27,8 +27,8 @@ AT_END = (1 << 64) - 1
 FIELDS = {'version': ('<I', 4), 'flags': ('<I', 8), 'capacity': ('<Q', 12),
           'grain_size': ('<Q', 20), 'descriptor_offset': ('<Q', 28),
           'descriptor_size': ('<Q', 36), 'num_gtes_per_gt': ('<I', 44),
-          'gd_offset': ('<Q', 56), 'line_ends': ('<I', 73),
-          'compression': ('<H', 77)}
+          'rgd_offset': ('<Q', 48), 'gd_offset': ('<Q', 56),
+          'line_ends': ('<I', 73), 'compression': ('<H', 77)}
 SPARSE = 'subformat=monolithicSparse'
 STREAM = 'subformat=streamOptimized'
 
@@ -236,7 +236,8 @@ class DescriptorTestCase(VmdkTestCase):
                 ('^CID=.*$', 'CID=12345678'),
                 ('^ddb.adapterType.*$', 'ddb.adapterType = "ide"'),
                 ('^# Extent', '# Another comment'),
-                ('RW 10240', 'RW  10240')):
+                ('RW 10240', 'RW  10240'), ('RW 10240', 'RDONLY 10240'),
+                ('^version=.*$', 'version = "3"')):
             self.assert_same_disk(self.guest, self.descriptor(pattern, text))
 
     def test_kinds_that_are_several_files(self) -> None:
@@ -261,7 +262,7 @@ class DescriptorTestCase(VmdkTestCase):
                        'RW 10240 SPARSE "../other.vmdk"',
                        r'RW 10240 SPARSE "..\\other.vmdk"',
                        'RW 10240 SPARSE ""', 'RW 10240 SPARSE "x" 5',
-                       'RDONLY 10240 SPARSE "x"', 'RW 10240 ZERO',
+                       'NOACCESS 10240 SPARSE "x"', 'RW 10240 ZERO',
                        'RW 10240 VMFS "x"',
                        'RW 5120 SPARSE "x"\nRW 5120 SPARSE "x"'):
             with self.subTest(extent=extent):
@@ -272,7 +273,8 @@ class DescriptorTestCase(VmdkTestCase):
         for line in ('nonsense', 'RW 10240 SPARSE "x" 0 extra',
                      'RW -1 SPARSE "x"', 'unknown=1', 'include "/etc/x"',
                      'CID=1', 'createType="monolithicSparse"',
-                     'RW 99999999999999999999 SPARSE "x"', '=', 'a=\xe4'):
+                     'RW 99999999999999999999 SPARSE "x"', '=', 'a=\xe4',
+                     'encoding=""UTF-8""', 'encoding="UTF-8', 'ENCODING=a"b'):
             with self.subTest(line=line):
                 self.assert_refused('corrupt', self.descriptor(
                     '^# Extent description', line))
@@ -283,7 +285,8 @@ class DescriptorTestCase(VmdkTestCase):
                 'RW 10240', f'RW {sectors}'))
 
     def test_another_first_line(self) -> None:
-        for line in ('# Disk Descriptor', '', 'x'):
+        for line in ('# Disk Descriptor', '', 'x',
+                     ' # Disk DescriptorFile', '# Disk DescriptorFile2'):
             self.assert_refused('corrupt', self.descriptor(
                 '^# Disk DescriptorFile', line))
 
@@ -301,6 +304,12 @@ class DescriptorTestCase(VmdkTestCase):
                         'subformat=twoGbMaxExtentFlat'):
             self.assert_refused('external-extent',
                                 self.convert(self.guest, options))
+
+    def test_a_descriptor_of_less_than_a_sector(self) -> None:
+        text = (b'# Disk DescriptorFile\nversion=1\nCID=1234\n'
+                b'parentCID=ffffffff\ncreateType="monolithicFlat"\n'
+                b'RW 10240 FLAT "/etc/passwd" 0\n')
+        self.assert_refused('external-extent', text, 'monolithicFlat')
 
     def test_a_descriptor_that_claims_to_be_a_disk(self) -> None:
         start = field(self.sparse, 'descriptor_offset') * SECTOR
@@ -329,6 +338,27 @@ class GrainTestCase(VmdkTestCase):
             for sector in (-(-len(file) // 512), 0xffffffff):
                 self.assert_refused('truncated',
                                     self.entry(file, 9, sector))
+
+    def test_a_grain_over_a_table(self) -> None:
+        for file in (self.sparse, self.convert(self.guest, STREAM)):
+            header = [field(file, name) for name in (
+                'descriptor_offset', 'gd_offset', 'rgd_offset')]
+            for sector in (*header, header[0] + 1, *self.tables(file),
+                           self.tables(file)[0] + 3):
+                if sector:
+                    with self.subTest(sector=sector):
+                        self.assert_refused('corrupt', self.entry(
+                            file, 7, sector), 'over a table')
+
+    def test_a_redundant_directory_outside_of_the_file(self) -> None:
+        self.assert_refused('truncated', patched(
+            self.sparse, rgd_offset=len(self.sparse)))
+
+    def test_more_tables_than_any_disk_has(self) -> None:
+        sectors = 1 << 36
+        self.sparse = self.descriptor('RW 10240', f'RW {sectors}')
+        self.assert_refused('too-fragmented', patched(
+            self.sparse, capacity=sectors, grain_size=8))
 
     def test_packed_grains_that_are_damaged(self) -> None:
         file = self.convert(self.guest, STREAM)

@@ -30,17 +30,16 @@ COMMAND = 'execute_deploy_step'
 def keep(task: task_manager.TaskManager) -> None:
     """Copy progress or report into driver_internal_info['imagedeploy'].
 
+    :raises AgentConnectionFailed: when the agent does not answer.
     :raises InstanceDeployFailure: when the agent knows nothing of a write.
         Ironic would take the step for done, and start a half-written disk.
     """
     node = task.node
     if (node.deploy_step or {}).get('step') != STEP:
         return
-    try:
-        commands = agent_client.get_client(task).get_commands_status(node)
-    except exception.AgentConnectionFailed:
-        # The step's own look at the agent decides what that means.
-        return
+    client = agent_client.get_client(task)
+    commands = client.get_commands_status(node)
+    _tell_again(client, commands)
     if not any(each.get('command_name') == COMMAND for each in commands):
         raise exception.InstanceDeployFailure(
             f'The agent on node {node.uuid} was started again while it wrote '
@@ -62,6 +61,20 @@ def keep(task: task_manager.TaskManager) -> None:
         known['progress'] = record
     node.set_driver_internal_info(order.KEY, known)
     node.save()
+
+
+def _tell_again(client: agent_client.AgentClient,
+                commands: list[dict[str, typing.Any]]) -> None:
+    """Let Ironic, which asks next, judge by the same answer.
+
+    A command that ends between two looks would be done for it, and its
+    report lost.
+    """
+    def get_commands_status(*args: typing.Any, **options: typing.Any
+                            ) -> list[dict[str, typing.Any]]:
+        del client.get_commands_status
+        return commands
+    client.get_commands_status = get_commands_status
 
 
 def told(command: dict[str, typing.Any]) -> dict[str, typing.Any]:

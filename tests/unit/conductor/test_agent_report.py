@@ -80,6 +80,17 @@ class TestKeep(base.ConductorTestCase):
                                                      self.node.id)
         self.assertIn('imagedeploy wrote the image', entry.event)
 
+    def test_a_command_that_ends_between_two_looks(self):
+        running = command('RUNNING', {'imagedeploy': {'progress': PROGRESS}})
+        done = command('SUCCEEDED', {
+            'deploy_result': {'imagedeploy': REPORT}, 'deploy_step': STEP})
+        told = self.heartbeat(side_effect=[[running], [done]])
+        self.assertEqual({'workers', 'progress'}, set(told))
+        self.assertFalse(self.went_on)
+        self.assertEqual({'workers': 0, 'report': REPORT},
+                         self.heartbeat(done))
+        self.assertTrue(self.went_on)
+
     def test_result_of_the_stock_writer(self):
         done = command('SUCCEEDED', {'deploy_result': 'written',
                                      'deploy_step': STEP})

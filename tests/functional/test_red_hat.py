@@ -51,8 +51,8 @@ def fedora(tree: pathlib.Path) -> None:
         put(tree, f'boot/loader/entries/{MACHINE}-{version}.conf',
             text.encode())
     put(tree, 'boot/grub2/grubenv', (
-        '# GRUB Environment Block\nsaved_entry=$(reboot)\n'
-        'kernelopts=root=/dev/sda1 ro init=/bin/sh\n').encode().ljust(
+        b'# GRUB Environment Block\nsaved_entry=$(reboot)\n'
+        b'kernelopts=root=/dev/sda1 ro init=/bin/sh\n').ljust(
             1024, b'#'))
     put(tree, 'boot/grub2/grub.cfg', b'blscfg\n')
     put(tree, 'etc/default/grub',

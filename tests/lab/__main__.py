@@ -78,8 +78,8 @@ def _job(arguments: argparse.Namespace,
             arguments.force_raw_images)
     if arguments.partition_image is not None:
         return partition.PartitionJob(
-            checkout, state, arguments.partition_image or ['uefi', 'bios'],
-            arguments.force_raw_images)
+            checkout, state, arguments.partition_image, arguments.builder,
+            arguments.rebuild, arguments.force_raw_images)
     return scenario.MainJob(checkout, state, arguments.deploy_interface,
                             arguments.force_raw_images)
 
@@ -98,11 +98,20 @@ def _parse() -> argparse.Namespace:
         help='deploy the image with each of these onto the same machine, and '
              'print what it cost (default: direct imagedeploy)')
     job.add_argument(
-        '--partition-image', nargs='*', choices=('uefi', 'bios'),
-        metavar='FIRMWARE',
+        '--partition-image', nargs='*', choices=partition.KINDS,
+        metavar='MACHINE',
         help='deploy a partition image, with swap, an ephemeral partition and '
-             'a config drive, onto a machine with each of these (default: '
-             'uefi bios)')
+             'a config drive, onto each of these machines: uefi, bios, nvme '
+             '(UEFI, an NVMe disk), 4kn (UEFI, a disk with sectors of 4096 '
+             'bytes, from which SeaBIOS does not boot) (default: uefi bios)')
+    parser.add_argument(
+        '--builder', choices=partition.BUILDERS, default='debian',
+        help='of the partition image: debian, from packages, or dib, by '
+             'diskimage-builder (default: %(default)s)')
+    parser.add_argument(
+        '--rebuild', action='store_true',
+        help='of --partition-image: rebuild each machine afterwards, and see '
+             'that a file on its ephemeral partition is still there')
     parser.add_argument(
         '--force-raw-images', action=argparse.BooleanOptionalAction,
         default=True,
@@ -122,11 +131,20 @@ def _parse() -> argparse.Namespace:
         help='keep logs, disks and databases in DIR (default: a temporary '
              'directory, removed at the end)')
     parser.add_argument(
-        '--timeout', type=int, default=1800, metavar='SECONDS',
-        help='of all checks together (default: %(default)s)')
+        '--timeout', type=int, metavar='SECONDS',
+        help='of all checks together (default: 1800, and 900 for each '
+             'deployment of a partition image)')
     arguments = parser.parse_args()
     if arguments.json and arguments.compare is None:
         parser.error('--json goes with --compare')
+    if arguments.partition_image is None and (
+            arguments.rebuild or arguments.builder != 'debian'):
+        parser.error('--builder and --rebuild go with --partition-image')
+    if arguments.partition_image == []:
+        arguments.partition_image = ['uefi', 'bios']
+    if arguments.timeout is None:
+        machines = len(arguments.partition_image or [])
+        arguments.timeout = 1800 + 900 * machines * (1 + arguments.rebuild)
     return arguments
 
 

@@ -77,19 +77,26 @@ class Cloud:
         self._connection.baremetal.set_node_provision_state(
             node, 'deleted', wait=True, timeout=120)
 
+    def switch_off(self, node: _node.Node) -> None:
+        """Cut the power of a node."""
+        self._connection.baremetal.set_node_power_state(
+            node, 'power off', wait=True, timeout=120)
+
     def deploy(self, node: _node.Node, image: _image.Image, hostname: str,
-               timeout: float, **instance_info: int) -> _node.Node:
+               timeout: float, *, rebuild: bool = False,
+               **instance_info: int) -> _node.Node:
         """Deploy an image and return the node as it ended.
 
         :param hostname: goes into the config drive
         :param timeout: seconds until it has to be ``active`` or failed
+        :param rebuild: the node is ``active`` already
         :param instance_info: more of it
         """
         baremetal = self._connection.baremetal
         baremetal.update_node(
             node, instance_info={'image_source': image.id, **instance_info})
         baremetal.set_node_provision_state(
-            node, 'active', config_drive={
+            node, 'rebuild' if rebuild else 'active', config_drive={
                 'meta_data': {'uuid': node.id, 'hostname': hostname}})
         watch = _Watch(lambda: baremetal.get_node(node.id))
         commands.wait_for(f'end of the deployment of {node.name}',

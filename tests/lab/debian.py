@@ -13,6 +13,7 @@
 """Debian trees and kernels from the mirror that this machine uses."""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 import pathlib
 import shutil
 
@@ -32,15 +33,31 @@ _NOT_NEEDED = ('usr/share/doc', 'usr/share/man', 'usr/share/locale',
 
 def mirror() -> str:
     """The address that apt has for Debian's main archive."""
+    for address, codename in _archives():
+        if '-' not in codename:
+            return address
+    raise commands.CommandFailed('apt knows no Debian mirror')
+
+
+def sources() -> dict[str, str]:
+    """Archives of the release, with its updates where apt knows them.
+
+    :returns: addresses by codename
+    """
+    return {RELEASE: mirror()} | {
+        codename: address for address, codename in _archives()
+        if codename.startswith(f'{RELEASE}-')}
+
+
+def _archives() -> Iterator[tuple[str, str]]:
     targets = commands.run(
         'apt-get', 'indextargets', '--format',
         '$(REPO_URI) $(ORIGIN) $(COMPONENT) $(CODENAME)',
         'Identifier: Packages')
     for line in targets.splitlines():
         words = line.split()
-        if words[1:3] == ['Debian', 'main'] and '-' not in words[3]:
-            return words[0]
-    raise commands.CommandFailed('apt knows no Debian mirror')
+        if words[1:3] == ['Debian', 'main']:
+            yield words[0], words[3]
 
 
 def bootstrap(tree: pathlib.Path, packages: Iterable[str]) -> None:

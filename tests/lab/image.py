@@ -22,7 +22,8 @@ from tests.lab import debian
 _PACKAGES = ('linux-image-cloud-amd64', 'systemd-sysv', 'udev', 'kmod',
              'initramfs-tools', 'zstd', 'util-linux', 'mount', 'e2fsprogs')
 
-_ROOT_LABEL = 'lab-root'
+#: Of the root file system in all images.
+ROOT_LABEL = 'lab-root'
 
 _MIB = 1 << 20
 
@@ -92,7 +93,7 @@ def _build(directory: pathlib.Path) -> None:
         f'start={_ROOT_START // 512}, size={root_size // 512},'
         f' type=L, name=root\n'))
     bootloader = directory / 'grub.efi'
-    grub(bootloader, f'search --no-floppy --label {_ROOT_LABEL} --set=root\n'
+    grub(bootloader, f'search --no-floppy --label {ROOT_LABEL} --set=root\n'
                      'configfile ($root)/boot/grub/grub.cfg\n')
     commands.run('mkfs.vfat', '--offset', str(_ESP_START // 512), '-F', '16',
                  raw, str((_ROOT_START - _ESP_START) // 1024))
@@ -128,10 +129,11 @@ def _build_tree(directory: pathlib.Path) -> tuple[pathlib.Path, int]:
 
 def _make_root(tree: pathlib.Path, raw: pathlib.Path, size: int,
                start: int) -> None:
-    # grub 2.06 does not read the newer features.
-    commands.run('mke2fs', '-q', '-t', 'ext4', '-L', _ROOT_LABEL, '-d', tree,
-                 '-O', '^metadata_csum_seed,^orphan_file',
-                 '-E', f'offset={start}', raw, f'{size // 1024}k')
+    # grub 2.06 does not read the newer features; a disk with sectors of 4096
+    # bytes takes no smaller blocks.
+    commands.run('mke2fs', '-q', '-t', 'ext4', '-b', '4096', '-L', ROOT_LABEL,
+                 '-d', tree, '-O', '^metadata_csum_seed,^orphan_file', '-E',
+                 f'offset={start}', raw, str(size // 4096))
 
 
 def _pack(directory: pathlib.Path, raw: pathlib.Path,
@@ -145,7 +147,7 @@ def _pack(directory: pathlib.Path, raw: pathlib.Path,
 def _configure(tree: pathlib.Path) -> None:
     """Boot to a login prompt on the serial port, named by the config drive."""
     (tree / 'etc/fstab').write_text(
-        f'LABEL={_ROOT_LABEL} / ext4 defaults 0 1\n')
+        f'LABEL={ROOT_LABEL} / ext4 defaults 0 1\n')
     (tree / 'etc/hostname').write_text('no-config-drive\n')
     (tree / 'boot/grub').mkdir(exist_ok=True)
     shutil.copy(_FILES / 'image-grub.cfg', tree / 'boot/grub/grub.cfg')

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import pathlib
 import sys
+from typing import Any
 
 from tests.lab import commands
 from tests.lab import image
@@ -32,8 +33,8 @@ Check = tuple[str, Callable[[], None]]
 HOSTNAME = 'named-by-config-drive'
 
 #: Seconds
-DEPLOY_TIMEOUT = 900
-_BOOT_TIMEOUT = 300
+DEPLOY_TIMEOUT = 1800
+_BOOT_TIMEOUT = 600
 
 
 class Job:
@@ -109,24 +110,23 @@ class Job:
             print('\n'.join(text[-lines:]))
         sys.stdout.flush()
 
-    def _new_machine(self, sampled: bool = False,
-                     boot_mode: str = 'uefi') -> machine.Machine:
+    def _new_machine(self, **traits: Any) -> machine.Machine:
         number = len(self.machines) + 1
         name = f'node-{number}'
         new = machine.Machine(name=name, number=number,
-                              directory=self._state / name,
-                              sampled=sampled, boot_mode=boot_mode)
+                              directory=self._state / name, **traits)
         self.machines.append(new)
         return new
 
 
-def wait_for_login(hardware: machine.Machine) -> None:
+def wait_for_login(hardware: machine.Machine, begin: int = 0) -> None:
     """Wait until the deployed system asks who is there, by its name.
 
+    :param begin: bytes of the console that are from earlier
     :raises: :class:`commands.TimedOut`
     """
     prompt = f'{HOSTNAME} login:'.encode()
     commands.wait_for('login prompt on the serial port',
-                      lambda: prompt in hardware.console.read_bytes(),
+                      lambda: prompt in hardware.console.read_bytes()[begin:],
                       timeout=_BOOT_TIMEOUT)
     progress.say(f'    {prompt.decode()}')

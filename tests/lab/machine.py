@@ -25,12 +25,16 @@ _FIRMWARE_VARIABLES = pathlib.Path('/usr/share/OVMF/OVMF_VARS_4M.fd')
 _EMULATED = ('-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max')
 _VIRTUALIZED = ('-accel', 'kvm', '-cpu', 'host')
 
+_DISK_DEVICES = {'virtio': 'virtio-blk-pci', 'nvme': 'nvme'}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Machine:
     """A machine, its files in a directory of its own.
 
     :ivar boot_mode: uefi or bios
+    :ivar disk_bus: virtio or nvme
+    :ivar sector_size: of the disk, bytes
     :ivar sampled: it has a second serial port, for the ramdisk's sampler
     """
 
@@ -41,6 +45,8 @@ class Machine:
     memory_mib: int = 3072
     sampled: bool = False
     boot_mode: str = 'uefi'
+    disk_bus: str = 'virtio'
+    sector_size: int = 512
 
     @property
     def uuid(self) -> str:
@@ -103,8 +109,10 @@ class Machine:
             '-serial', 'chardev:serial',
             '-drive', 'if=none,id=disk,format=raw,cache=unsafe,discard=unmap,'
                       f'file={self.disk}',
-            '-device', f'virtio-blk-pci,drive=disk,serial={self.name},'
-                       f'bootindex={order["Hdd"]}',
+            '-device', f'{_DISK_DEVICES[self.disk_bus]},drive=disk,'
+                       f'serial={self.name},bootindex={order["Hdd"]},'
+                       f'logical_block_size={self.sector_size},'
+                       f'physical_block_size={self.sector_size}',
             '-netdev', f'tap,id=net,ifname={self.tap},script=no,'
                        'downscript=no',
             '-device', f'virtio-net-pci,netdev=net,mac={self.mac},romfile=',

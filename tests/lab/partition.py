@@ -10,59 +10,148 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A partition image onto machines with UEFI and with BIOS, which boot it."""
+"""A partition image onto machines of several kinds, which boot it."""
 
 from collections.abc import Sequence
 import functools
+import hashlib
 import json
 import pathlib
+from typing import Any
 
 from openstack.baremetal.v1 import node as _node
 
 from tests.lab import cloud
+from tests.lab import disk
+from tests.lab import diskimage
 from tests.lab import image
 from tests.lab import job
 from tests.lab import machine
+from tests.lab import progress
 
-_LAYOUT = {'root_gb': 2, 'swap_mb': 128, 'ephemeral_gb': 1}
+#: Of diskimage-builder the kernel is bigger, and grub2 with its signed
+#: programs is in the image.
+BUILDERS = {'debian': image.partition, 'dib': diskimage.partition}
+
+#: SeaBIOS boots from no disk with sectors of 4096 bytes.
+KINDS: dict[str, dict[str, Any]] = {
+    'uefi': {},
+    'bios': {'boot_mode': 'bios'},
+    'nvme': {'disk_bus': 'nvme'},
+    '4kn': {'sector_size': 4096}}
+
+_LAYOUT = {'root_gb': 3, 'swap_mb': 128, 'ephemeral_gb': 1}
+
+_SWAP, _EPHEMERAL, _CONFIG_DRIVE = 'swap1', 'ephemeral0', 'config-2'
+
+_MIB = 1 << 20
 
 
 class PartitionJob(job.Job):
     """Each machine is deployed, with all partitions, and boots."""
 
-    make_image = staticmethod(image.partition)
-
     def __init__(self, checkout: pathlib.Path, state: pathlib.Path,
-                 firmware: Sequence[str], force_raw_images: bool) -> None:
+                 kinds: Sequence[str], builder: str, rebuild: bool,
+                 force_raw_images: bool) -> None:
         super().__init__(checkout, state, ['imagedeploy'], force_raw_images)
-        self._firmware = [self._new_machine(boot_mode=each)
-                          for each in firmware]
+        self.make_image = BUILDERS[builder]
+        self._rebuild = rebuild
+        self._kinds = {kind: self._new_machine(**KINDS[kind])
+                       for kind in dict.fromkeys(kinds)}
+        self._nodes: dict[str, _node.Node] = {}
+        self._kept = hashlib.shake_256(b'kept').digest(_MIB)
 
     @property
     def checks(self) -> list[job.Check]:
         """All of them, in order."""
-        return [
-            *super().checks,
-            ('partition image in Glance', self.upload),
-            *((f'{each.boot_mode} machine boots the partition image',
-               functools.partial(self.deploy, each))
-              for each in self._firmware)]
+        found: list[job.Check] = [
+            *super().checks, ('partition image in Glance', self.upload)]
+        for kind, hardware in self._kinds.items():
+            steps = [(f'{kind} machine boots the partition image',
+                      self.deploy)]
+            if hardware.sector_size != 512:
+                steps.insert(0, (
+                    f'{kind} machine refuses an image for other sectors',
+                    self.refuse))
+            if self._rebuild:
+                steps.append((f'{kind} machine keeps its ephemeral partition '
+                              'when it is rebuilt', self.rebuild))
+            steps.append((f'{kind} machine is given back', self.undeploy))
+            found += [(name, functools.partial(step, kind))
+                      for name, step in steps]
+        return found
 
     def upload(self) -> None:
         self._cloud = cloud.Cloud()
         self._image = self._cloud.upload(
             'debian-root', self._image_path, 'qcow2', img_type='partition')
 
-    def deploy(self, hardware: machine.Machine) -> None:
-        node = self._cloud.enrol(hardware, 'imagedeploy')
-        node = self._cloud.deploy(node, self._image, job.HOSTNAME,
-                                  job.DEPLOY_TIMEOUT, **_LAYOUT)
+    def refuse(self, kind: str) -> None:
+        """A table that counts sectors of 512 bytes does not fit the disk."""
+        hardware = self._kinds[kind]
+        before = _MIB * b'\xa5'
+        with hardware.disk.open('r+b') as target:
+            target.write(before)
+        whole = self._cloud.upload(f'debian-for-{kind}', image.whole_disk(),
+                                   'qcow2')
+        node = self._cloud.deploy(self._node(kind), whole, job.HOSTNAME,
+                                  job.DEPLOY_TIMEOUT)
+        progress.say(f'    last_error: {node.last_error}')
+        if (node.provision_state != 'deploy failed'
+                or 'sector' not in node.last_error):
+            raise AssertionError(f'the node is {node.provision_state}')
+        with hardware.disk.open('rb') as target:
+            if target.read(_MIB) != before:
+                raise AssertionError('the first MiB was overwritten')
+
+    def deploy(self, kind: str) -> None:
+        self._deploy(kind)
+
+    def rebuild(self, kind: str) -> None:
+        """Only the ephemeral partition stays as it was."""
+        hardware = self._kinds[kind]
+        self._cloud.switch_off(self._node(kind))
+        for label in (_EPHEMERAL, image.ROOT_LABEL):
+            with disk.mounted(hardware, label) as place:
+                (place / 'written-before').write_bytes(self._kept)
+        self._deploy(kind, rebuild=True, preserve_ephemeral=True)
+        self._cloud.switch_off(self._node(kind))
+        with disk.mounted(hardware, _EPHEMERAL) as place:
+            if (place / 'written-before').read_bytes() != self._kept:
+                raise AssertionError('the file has another content')
+        with disk.mounted(hardware, image.ROOT_LABEL) as place:
+            if (place / 'written-before').exists():
+                raise AssertionError('the root partition was not written')
+
+    def undeploy(self, kind: str) -> None:
+        self._cloud.undeploy(self._node(kind))
+
+    def _node(self, kind: str) -> _node.Node:
+        if kind not in self._nodes:
+            self._nodes[kind] = self._cloud.enrol(self._kinds[kind],
+                                                  'imagedeploy')
+        return self._nodes[kind]
+
+    def _deploy(self, kind: str, rebuild: bool = False, **more: int) -> None:
+        hardware = self._kinds[kind]
+        begin = hardware.console.stat().st_size
+        node = self._cloud.deploy(
+            self._node(kind), self._image, job.HOSTNAME, job.DEPLOY_TIMEOUT,
+            rebuild=rebuild, **_LAYOUT, **more)
         if node.provision_state != 'active':
             raise AssertionError(f'{node.provision_state}: {node.last_error}')
-        self._show(node)
-        job.wait_for_login(hardware)
-        self._cloud.undeploy(node)
-
-    def _show(self, node: _node.Node) -> None:
         report = node.driver_internal_info['imagedeploy']['report']
         print(json.dumps(report['bootloader'], indent=4), flush=True)
+        job.wait_for_login(hardware, begin)
+        self._check_layout(hardware)
+
+    @staticmethod
+    def _check_layout(hardware: machine.Machine) -> None:
+        found = {each.label.lower(): each
+                 for each in disk.partitions(hardware)}
+        for label, each in found.items():
+            progress.say(f'    {each.kind} {label}: {each.size // _MIB} MiB')
+        missing = {_SWAP, _EPHEMERAL, _CONFIG_DRIVE,
+                   image.ROOT_LABEL} - found.keys()
+        if missing:
+            raise AssertionError(f'no partitions {sorted(missing)}')

@@ -1,0 +1,128 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Machines boot what the agent deployed, and what that makes of itself.
+
+They take minutes, so they run when IMAGEDEPLOY_BOOT is set only: tools/boot.sh
+does so.
+"""
+
+import os
+import pathlib
+import shutil
+
+from tests.functional import base
+from tests.functional import debian_system
+from tests.functional import partition_images
+from tests.functional import virtual_machine
+
+MIB = partition_images.MIB
+#: Says which menu the kernel was started from.
+OWN_MENU = 'menu.by=update-grub'
+LOOK = 'cat /proc/cmdline; mokutil --sb-state; dmesg | grep -i "secure boot"'
+UPDATE = ('sed -i \'s/^GRUB_CMDLINE_LINUX_DEFAULT=.*'
+          f'/GRUB_CMDLINE_LINUX_DEFAULT="{OWN_MENU}"/\' /etc/default/grub\n'
+          'update-grub && echo updated')
+
+
+class BootTestCase(partition_images.PartitionImageTestCase):
+    """A disk with Debian, and a computer that it is the disk of."""
+
+    SIZE = 2048 * MIB
+
+    def setUp(self) -> None:
+        if not os.environ.get('IMAGEDEPLOY_BOOT'):
+            self.skipTest('takes minutes: set IMAGEDEPLOY_BOOT=1')
+        if lacking := virtual_machine.missing():
+            self.skipTest(f'no {lacking}')
+        # The home directory, and the cache in it, is another one below.
+        self.system = debian_system.image()
+        super().setUp()
+
+    def deploy(self, boot_mode: str, *, without: str = '',
+               **capabilities: str) -> str:
+        """Write the image, for a machine with that firmware.
+
+        :param without: a file that is taken out of the image.
+        :returns: whose EFI programs, or grub2, boot it.
+        """
+        if without:
+            raw = self.directory / 'root.raw'
+            base.run('qemu-img', 'convert', '-O', 'raw', self.system, raw)
+            base.run('debugfs', '-w', '-R', f'rm {without}', raw)
+            base.run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', raw,
+                     self.image)
+            raw.unlink()
+        else:
+            shutil.copy(self.system, self.image)
+        self.node['properties'] = {'capabilities': ','.join(
+            f'{name}:{value}' for name, value in {
+                'boot_mode': boot_mode, **capabilities}.items())}
+        report = self.written(root_mb=1800)['imagedeploy']['bootloader']
+        os.sync()
+        self.computer = virtual_machine.Machine(
+            self.directory, pathlib.Path(self.backing), boot_mode)
+        return report['origin']
+
+    def assert_updates_its_menu(self) -> str:
+        """It boots with our menu, makes its own, and boots with that.
+
+        :returns: what the system said last.
+        """
+        said = self.computer.run(f'{LOOK}\n{UPDATE}')
+        self.assertIn('BOOT_IMAGE=/boot/vmlinuz-', said)
+        self.assertIn(' quiet', said)
+        self.assertIn('updated', said)
+        said = self.computer.run(LOOK)
+        self.assertIn(OWN_MENU, said)
+        return said
+
+
+class SecureBootTest(BootTestCase):
+    """Firmware that starts only what is signed."""
+
+    def test_debian(self):
+        self.assertEqual('image', self.deploy('uefi'))
+        said = self.assert_updates_its_menu()
+        self.assertIn('SecureBoot enabled', said)
+        said = self.computer.run(
+            f'{LOOK}\nfindmnt -n -o FSTYPE /boot/efi\n'
+            'grub-install && ls /boot/efi/EFI/debian && efibootmgr')
+        self.assertIn('vfat', said)
+        self.assertIn('shimx64.efi', said)
+        said = self.computer.run(f'{LOOK}\nefibootmgr')
+        self.assertRegex(said, r'(?s)BootCurrent: (\d+)\n.*Boot\1\* debian')
+        self.assertIn('SecureBoot enabled', said)
+        self.assertIn(OWN_MENU, said)
+
+    def test_programs_that_nobody_signed(self):
+        """The proof that it is the signatures which count."""
+        self.assertEqual('ramdisk', self.deploy(
+            'uefi', without='/usr/lib/shim/shimx64.efi.signed'))
+        self.computer.wait_for('Access Denied')
+
+
+class BiosBootTest(BootTestCase):
+
+    def test_msdos(self):
+        self.assertEqual('ramdisk', self.deploy('bios'))
+        self.assert_updates_its_menu()
+        before = base.first_bytes(self.backing, MIB)
+        said = self.computer.run(
+            'grub-install /dev/disk/by-id/virtio-system && echo installed')
+        self.assertIn('installed', said)
+        self.assertNotEqual(before, base.first_bytes(self.backing, MIB))
+        self.assertIn(OWN_MENU, self.computer.run(LOOK))
+
+    def test_gpt(self):
+        self.deploy('bios', disk_label='gpt')
+        self.assert_updates_its_menu()

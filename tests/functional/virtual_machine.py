@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A virtual machine that boots a disk and does what it is told."""
+
+from collections.abc import Iterator
+import contextlib
+import pathlib
+import shutil
+import subprocess
+import time
+
+_OVMF = pathlib.Path('/usr/share/OVMF')
+#: Firmware that keeps its variables from the system, for secure boot.
+_SECURE = _OVMF / 'OVMF_CODE_4M.secboot.fd'
+#: Variables with the keys that machines are sold with.
+_VARIABLES = _OVMF / 'OVMF_VARS_4M.ms.fd'
+_PROGRAM = 'qemu-system-x86_64'
+_SECTOR = 512
+#: Seconds of a run; emulated, on a machine that others use as well.
+_LONGEST = 900
+_END = '-- end --'
+#: The line of the console is hung up when the login prompt comes.
+_ORDERS = '''export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+exec >/dev/ttyS1 2>&1
+{orders}
+echo '{end}'
+sync
+sleep 1
+poweroff -f
+'''
+
+
+def missing() -> str:
+    """What this computer lacks for such machines; nothing, mostly."""
+    if not shutil.which(_PROGRAM):
+        return _PROGRAM
+    for path in (_SECURE, _VARIABLES):
+        if not path.exists():
+            return str(path)
+    return ''
+
+
+class Machine:
+    """A machine with one disk, and another with a script for the system.
+
+    :param directory: for its console and its firmware's variables.
+    :param disk: a file.
+    """
+
+    def __init__(self, directory: pathlib.Path, disk: pathlib.Path,
+                 boot_mode: str) -> None:
+        self._disk = disk
+        self._is_uefi = boot_mode == 'uefi'
+        self._variables = directory / 'variables.fd'
+        self._script = directory / 'orders'
+        self._console = directory / 'console'
+        self._answers = directory / 'answers'
+        shutil.copy(_VARIABLES, self._variables)
+
+    def run(self, orders: str) -> str:
+        """Switch it on; the system executes a script, and switches it off.
+
+        :param orders: for a shell; what they print is the result.
+        """
+        text = _ORDERS.format(orders=orders, end=_END).encode()
+        self._script.write_bytes(text + b'\n' * (-len(text) % _SECTOR))
+        with self._switched_on() as process:
+            try:
+                process.wait(_LONGEST)
+            except subprocess.TimeoutExpired:
+                pass
+        said, ended, _ = _text(self._answers).partition(_END)
+        if not ended:
+            raise AssertionError(said + _text(self._console)[-3000:])
+        return said
+
+    def wait_for(self, text: str) -> None:
+        """Switch it on, and off when it has said that."""
+        self._script.write_bytes(bytes(_SECTOR))
+        end = time.monotonic() + _LONGEST
+        with self._switched_on():
+            while text not in (said := _text(self._console)):
+                if time.monotonic() > end:
+                    raise AssertionError(said[-3000:])
+                time.sleep(0.5)
+
+    @contextlib.contextmanager
+    def _switched_on(self) -> Iterator[subprocess.Popen[bytes]]:
+        for port in (self._console, self._answers):
+            port.write_bytes(b'')
+        process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def _command(self) -> list[str]:
+        command = [
+            _PROGRAM, '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp',
+            '2', '-m', '2048', '-nodefaults', '-display', 'none',
+            '-no-reboot', '-serial', f'file:{self._console}',
+            '-serial', f'file:{self._answers}']
+        for name, file, index in (('system', self._disk, 1),
+                                  ('orders', self._script, 2)):
+            command += [
+                '-drive', f'if=none,id={name},format=raw,cache=unsafe,'
+                          f'file={file}',
+                '-device', f'virtio-blk-pci,drive={name},serial={name},'
+                           f'bootindex={index}']
+        if not self._is_uefi:
+            return [*command, '-machine', 'q35']
+        return [
+            *command, '-machine', 'q35,smm=on', '-global',
+            'driver=cfi.pflash01,property=secure,value=on',
+            '-drive', f'if=pflash,format=raw,readonly=on,file={_SECURE}',
+            '-drive', f'if=pflash,format=raw,file={self._variables}']
+
+
+
+def _text(port: pathlib.Path) -> str:
+    """All that was written to a serial port."""
+    return port.read_bytes().decode('utf-8', 'replace').replace('\r', '')

@@ -144,8 +144,12 @@ class PartitionTable:
 
 
 def has_gpt(head: bytes) -> bool:
-    """Whether the front of a disk has the header of a GPT."""
-    return any(head.startswith(_GPT_MAGIC, size) for size in _SECTOR_SIZES)
+    """Whether the front of a disk has the header of a GPT.
+
+    Without the protective MBR before it, no firmware and no kernel sees it.
+    """
+    return head[510:512] == BOOT_SIGNATURE and any(
+        head.startswith(_GPT_MAGIC, size) for size in _SECTOR_SIZES)
 
 
 def read_table(read: Read, size: int | None) -> PartitionTable | None:

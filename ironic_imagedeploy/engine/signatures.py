@@ -15,6 +15,7 @@
 A name never decides, and neither does "nothing else matched".
 """
 
+import codecs
 from collections.abc import Iterator
 import typing
 
@@ -46,9 +47,12 @@ IMAGES = (
     Signature('vdi', 0x40, b'\x7f\x10\xda\xbe'),
     Signature('vhd', 0, b'conectix'),
     Signature('vhd', -512, b'conectix'),
+    # Old versions of Virtual PC lost a byte of the footer.
+    Signature('vhd', -511, b'conectix'),
     Signature('vhdx', 0, b'vhdxfile'),
     Signature('qed', 0, b'QED\0'),
     Signature('luks', 0, b'LUKS\xba\xbe'),
+    Signature('dmg', 0, b'koly\0\0\0\x04'),
     Signature('dmg', -512, b'koly'),
     Signature('parallels', 0, b'WithoutFreeSpace'),
     Signature('parallels', 0, b'WithouFreSpacExt'),
@@ -83,6 +87,10 @@ _SKIPPABLE = 0x184d2a50
 #: Files that people upload by mistake.
 OTHERS = (
     Signature('zip archive', 0, b'PK\x03\x04'),
+    Signature('zip archive', 0, b'PK\x05\x06'),
+    Signature('zip archive', 0, b'PK\x07\x08'),
+    Signature('xar archive', 0, b'xar!'),
+    Signature('zoo archive', 0, b'ZOO '),
     Signature('7z archive', 0, b"7z\xbc\xaf'\x1c"),
     Signature('rar archive', 0, b'Rar!\x1a\x07'),
     Signature('tar archive', 257, b'ustar'),
@@ -94,19 +102,31 @@ OTHERS = (
     Signature('cabinet archive', 0, b'MSCF\0\0\0\0'),
     Signature('RPM package', 0, b'\xed\xab\xee\xdb'),
     Signature('ELF program', 0, b'\x7fELF'),
+    Signature('Mach-O program', 0, b'\xcf\xfa\xed\xfe'),
+    Signature('Java class', 0, b'\xca\xfe\xba\xbe'),
+    Signature('WebAssembly module', 0, b'\0asm\x01\0\0\0'),
     Signature('Linux kernel', 0x202, b'HdrS'),
     Signature('Linux kernel', 0x38, b'ARM\x64'),
     Signature('Linux kernel', 0x38, b'RSC\x05'),
+    Signature('Linux kernel', 0x24, b'\x18\x28\x6f\x01'),
+    Signature('firmware volume', 0x28, b'_FVH'),
+    Signature('UBI volume', 0, b'UBI#'),
     Signature('U-Boot image', 0, b'\x27\x05\x19\x56'),
     Signature('device tree', 0, b'\xd0\x0d\xfe\xed'),
     Signature('PDF document', 0, b'%PDF-'),
+    Signature('picture', 0, b'\x89PNG\r\n\x1a\n'),
+    Signature('picture', 0, b'\xff\xd8\xff\xe0'),
+    Signature('picture', 0, b'GIF8'),
+    Signature('video', 4, b'ftyp'),
+    Signature('database', 0, b'SQLite format 3\0'),
+    Signature('torrent', 0, b'd8:announce'),
     Signature('script', 0, b'#!'),
 )
 
 _EFI = 'EFI program'
 _CONTROLS = frozenset(range(32)) - set(b'\t\n\f\r\x1b')
-#: ASCII, as far as it is printed; a disk has other bytes soon.
-_PLAIN = frozenset(range(32, 127)) | frozenset(b'\t\n\f\r')
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SPACES = str.maketrans('', '', '\ufeff\t\n\f\r')
 _MOST_TEXT = 4096
 _TEXT_STARTS = (b'<!doctype', b'<html', b'<?xml', b'<head', b'{', b'[')
 
@@ -117,6 +137,8 @@ FILE_SYSTEMS = (
     Signature('btrfs', 0x10040, b'_BHRfS_M'),
     Signature('f2fs', 0x400, b'\x10\x20\xf5\xf2'),
     Signature('squashfs', 0, b'hsqs'),
+    Signature('cramfs', 0, b'\x45\x3d\xcd\x28'),
+    Signature('romfs', 0, b'-rom1fs-'),
     Signature('erofs', 0x400, b'\xe2\xe1\xf5\xe0'),
     Signature('reiserfs', 0x10034, b'ReIsEr'),
     Signature('jfs', 0x8000, b'JFS1'),
@@ -131,6 +153,8 @@ FILE_SYSTEMS = (
     Signature('swap', 0xff6, b'SWAPSPACE2'),
 )
 
+#: File systems that nothing can be installed in, archives rather.
+READ_ONLY = frozenset({'squashfs', 'cramfs', 'romfs', 'erofs'})
 #: File systems whose first sector could be taken for a partition table.
 LIKE_MBR = frozenset({'ntfs', 'exfat', 'vfat'})
 
@@ -156,11 +180,33 @@ def other(head: bytes) -> str | None:
         start = int.from_bytes(head[0x3c:0x40], 'little')
         if head.startswith(b'PE\0\0', start):
             return _EFI
+    if _is_old_tar(head):
+        return 'tar archive'
     text = head[:TAIL].lstrip(b'\xef\xbb\xbf \t\r\n').lower()
     if text.startswith(_TEXT_STARTS) and not _CONTROLS & set(text) or (
-            len(head) >= TAIL and _PLAIN.issuperset(head[:_MOST_TEXT])):
+            len(head) >= TAIL and _is_text(head[:_MOST_TEXT])):
         return 'text document'
     return None
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether all of it can be printed; a disk has other bytes soon."""
+    encoding = 'utf-16' if head.startswith(_UTF_16) else 'utf-8'
+    try:
+        # The last character may be cut.
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return text.translate(_SPACES).isprintable()
+
+
+def _is_old_tar(head: bytes) -> bool:
+    """Whether a member of tar starts there, from before POSIX."""
+    stated = head[148:156].strip(b' \0')
+    if len(head) < TAIL or not stated.isdigit() or not head[0]:
+        return False
+    found = sum(head[:148]) + sum(b' ' * 8) + sum(head[156:TAIL])
+    return stated.lstrip(b'0') == b'%o' % found
 
 
 def file_system(head: bytes) -> str | None:

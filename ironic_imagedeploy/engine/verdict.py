@@ -227,7 +227,9 @@ def _check_root(inspection: Inspection) -> Iterator[Finding]:
     severity = _severity(inspection.expectation.image_type)
     if name not in filesystems.KINDS:
         yield Finding(
-            code='file-system-unsupported', severity=severity,
+            code='file-system-unsupported',
+            severity=(_findings.Severity.ERROR
+                      if name in signatures.READ_ONLY else severity),
             message='No system can be deployed from this file system.',
             expected='ext4, xfs or btrfs',
             found=_CALLED.get(name, name),

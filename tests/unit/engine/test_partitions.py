@@ -227,7 +227,7 @@ class GptTestCase(PartitionsTestCase):
         disk = disks.gpt(MIB, [Entry(100, 200)])
         disk[510] = 0
         self.assertIsNone(read_table(disk))
-        self.assertTrue(partitions.has_gpt(bytes(disk)))
+        self.assertFalse(partitions.has_gpt(bytes(disk)))
 
     def test_has_gpt(self) -> None:
         for sector_size in (512, 4096):

@@ -145,6 +145,16 @@ class OtherTestCase(base.EngineTestCase):
                 (b'#!/bin/sh\nexit', 'script'),
                 (at((0x202, b'HdrS')), 'Linux kernel'),
                 (program + b'PE\0\0', 'EFI program'),
+                (b'PK\x05\x06' + bytes(18), 'zip archive'),
+                (b'xar!\0\x1c', 'xar archive'),
+                (b'\xcf\xfa\xed\xfe', 'Mach-O program'),
+                (at((0x24, b'\x18\x28\x6f\x01')), 'Linux kernel'),
+                (at((0x28, b'_FVH')), 'firmware volume'),
+                (b'UBI#\x01', 'UBI volume'),
+                (b'\x89PNG\r\n\x1a\n', 'picture'),
+                (b'\0\0\0\x18ftypmp42', 'video'),
+                (b'SQLite format 3\0', 'database'),
+                (b'd8:announce35:http://tracker/', 'torrent'),
                 (b'%PDF-1.7', 'PDF document'),
                 (b'<!DOCTYPE html><html>', 'text document'),
                 (b'\n\n  <html lang="de">', 'text document'),
@@ -154,6 +164,28 @@ class OtherTestCase(base.EngineTestCase):
             with self.subTest(name=name, head=head[:20]):
                 self.assertEqual(name, signatures.other(head.ljust(
                     4096, b'\n') if name == 'text document' else head))
+
+    def test_text_of_the_world(self) -> None:
+        words = 'Grüße, \u4e2d\u6587 and \U0001f600.\n' * 400
+        for encoding in ('utf-8', 'utf-16'):
+            stored = words.encode(encoding)
+            # Wherever what is looked at cuts a character.
+            for start in range(4):
+                text = words[start:].encode(encoding)
+                self.assertEqual('text document', signatures.other(text))
+            self.assertIsNone(signatures.other(
+                stored[:2000] + b'\x01\0' + stored[2000:]))
+            self.assertIsNone(signatures.other(
+                stored[:2000] + random.Random(1).randbytes(4096)))
+
+    def test_a_tar_from_before_posix(self) -> None:
+        path = self.directory / 'archive'
+        base.run('tar', '-c', '--format=v7', '-f', path, '-C', '/etc',
+                 'passwd')
+        head = path.read_bytes()
+        self.assertEqual('tar archive', signatures.other(head))
+        self.assertIsNone(signatures.other(b'x' + head[1:]))
+        self.assertIsNone(signatures.other(at((148, b'000400 '))))
 
     def test_disks_are_none_of_them(self) -> None:
         for head in (bytes(HEAD), at((510, b'\x55\xaa')), b'MZ' + bytes(510),

@@ -264,6 +264,13 @@ class RefusalTestCase(VerdictTestCase):
             with self.subTest(content=content[:20]):
                 self.assert_refused('not-an-image', content)
 
+    def test_a_gpt_without_a_boot_sector_before_it(self) -> None:
+        disk = self.disk()
+        disk[510:512] = b'\0\0'
+        self.assert_refused('not-an-image', disk)
+        self.assert_refused('no-partition-table', disk, disk_format='raw',
+                            image_type='whole-disk')
+
     def test_a_page_is_no_image_whatever_is_declared(self) -> None:
         page = b'<html><body>Sorry</body></html>'.ljust(4096, b' ')
         for declared in ('raw', 'qcow2', None):
@@ -427,14 +434,25 @@ class RefusalTestCase(VerdictTestCase):
         for content, found in (
                 (path.read_bytes(), 'vfat'), (ntfs, 'ntfs'),
                 (exfat, 'exfat'),
-                (physical, 'LVM'), (swap, 'swap'),
-                (b'hsqs' + bytes(MIB), 'squashfs')):
+                (physical, 'LVM'), (swap, 'swap')):
             with self.subTest(found=found):
                 self.assert_refused('file-system-unsupported', content,
                                     'ext4', found, image_type='partition')
                 inspection = self.assert_accepted(content,
                                                   'file-system-unsupported')
                 self.assertEqual('partition', inspection.image_type)
+
+    def test_file_systems_of_archives(self) -> None:
+        erofs = bytearray(MIB)
+        erofs[0x400:0x404] = b'\xe2\xe1\xf5\xe0'
+        for content, found in (
+                (b'hsqs' + bytes(MIB), 'squashfs'), (erofs, 'erofs'),
+                (b'\x45\x3d\xcd\x28' + bytes(MIB), 'cramfs'),
+                (b'-rom1fs-' + bytes(MIB), 'romfs')):
+            for declared in (None, 'partition'):
+                with self.subTest(found=found, declared=declared):
+                    self.assert_refused('file-system-unsupported', content,
+                                        found, image_type=declared)
 
     def test_a_file_system_that_cannot_be_mounted(self) -> None:
         content = bytearray(volumes.ext4(

@@ -37,10 +37,9 @@ _EIGHTHS = ' ▏▎▍▌▋▊▉█'
 #: The characters of a bar.
 BLOCKS = _EIGHTHS + '▕'
 _LABEL = max(map(len, _PHASES.values()))
-#: Columns of a bar that makes room for what stands behind it.
-_SHORTEST = 10
-#: Of that, in the order in which it is left out: size, bottleneck, time, rate.
-_DISPENSABLE = (1, 4, 3, 2)
+#: What is left out behind a bar that would have fewer columns: size,
+#: bottleneck, time, rate.
+_DISPENSABLE = ((1, 20), (4, 10), (3, 10), (2, 10))
 
 
 class Display:
@@ -148,8 +147,8 @@ def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
             f'  {progress.bottleneck:7}']
     # A full last column would wrap the line: stay one short of it.
     room = columns - 1 - len(head)
-    for dispensable in _DISPENSABLE:
-        if room - sum(map(len, tail)) < _SHORTEST:
+    for dispensable, least in _DISPENSABLE:
+        if room - sum(map(len, tail)) < least:
             tail[dispensable] = ''
     width = min(room - sum(map(len, tail)), 60)
     if width < 4:

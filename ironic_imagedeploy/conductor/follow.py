@@ -115,8 +115,8 @@ def _writes(manager: base_manager.BaseConductorManager) -> list[Write]:
 
 
 def _answers(context: ironic_context.RequestContext, writes: list[Write]
-             ) -> Iterator[tuple[Write, list[dict[str, typing.Any]] | None]]:
-    """The commands of each agent, as they come; None for no answer."""
+             ) -> Iterator[tuple[Write, dict[str, typing.Any] | None]]:
+    """What each agent tells, as it comes; None for no answer."""
     if not writes:
         return
     with concurrent.futures.ThreadPoolExecutor(
@@ -124,19 +124,25 @@ def _answers(context: ironic_context.RequestContext, writes: list[Write]
         asked = {pool.submit(_ask, context, write): write
                  for write in writes}
         for future in concurrent.futures.as_completed(asked):
-            yield asked[future], future.result()
+            yield asked.pop(future), future.result()
 
 
 def _ask(context: ironic_context.RequestContext, write: Write
-         ) -> list[dict[str, typing.Any]] | None:
+         ) -> dict[str, typing.Any] | None:
+    """Status of the agent's last command, and its progress.
+
+    Not all of its commands: they hold their orders and the steps of the
+    ramdisk, which is much where hundreds have answered.
+    """
     node = objects.Node(
         context, uuid=write.uuid, driver_info=write.driver_info or {},
         driver_internal_info=write.driver_internal_info)
     try:
-        commands: list[dict[str, typing.Any]] = (
-            _Client().get_commands_status(node, retry_connection=False,
-                                          expect_errors=True))
-        return commands
+        commands = _Client().get_commands_status(
+            node, retry_connection=False, expect_errors=True)
+        last = commands[-1] if commands else {}
+        return {'status': last.get('command_status'),
+                **agent_report.told(last)}
     except Exception as error:
         # Whatever one of them says, the others are asked too.
         LOG.debug('The agent of node %(node)s does not tell its progress: '
@@ -165,17 +171,15 @@ class _Session(requests.Session):
 
 
 def _record(before: dict[str, typing.Any] | None,
-            answer: list[dict[str, typing.Any]] | None
-            ) -> progress.Record | None:
+            answer: dict[str, typing.Any] | None) -> progress.Record | None:
     """The new record; None when there is nothing to keep."""
     patience = CONF.imagedeploy.stall_threshold
     if answer is None:
         return progress.silent(before, patience)
     # What has ended is the affair of the heartbeat that tells so.
-    if not answer or answer[-1].get('command_status') != 'RUNNING':
+    if answer['status'] != 'RUNNING':
         return None
-    return progress.advanced(
-        before, agent_report.told(answer[-1]).get('progress'), patience)
+    return progress.advanced(before, answer.get('progress'), patience)
 
 
 def _keep(write: Write, record: progress.Record) -> bool:

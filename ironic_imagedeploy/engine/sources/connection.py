@@ -35,8 +35,10 @@ Request = Callable[[str, dict[str, str]], requests.Response]
 #: Bytes per second below which a connection counts as stalled.
 STALL_RATE = 1024
 _RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-_CONTENT_RANGE = re.compile(r'bytes (\d{1,19})-(\d{1,19})/(\d{1,19})',
+#: Numbers of 18 digits fit everywhere, also into the kernel's offsets.
+_CONTENT_RANGE = re.compile(r'bytes (\d{1,18})-(\d{1,18})/(\d{1,18})',
                             re.ASCII)
+_CONTENT_LENGTH = re.compile(r'\d{1,18}', re.ASCII)
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError,
                    OSError)
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
@@ -158,11 +160,11 @@ class Connection:
         if response.status_code == 206:
             start, end, self.size = self._content_range(response)
             if start != 0 or end != min(head, self.size) - 1:
-                raise self._wrong_range(response, 0, head - 1)
+                raise self._wrong_range(response, f'bytes 0-{head - 1}')
             return self._body(response, end + 1)
         self.random_access = False
         length = response.headers.get('Content-Length', '')
-        if not length.isascii() or not length.isdigit():
+        if not _CONTENT_LENGTH.fullmatch(length):
             response.close()
             raise exceptions.SourceError(
                 self.name, expected='an answer that states its length',
@@ -181,11 +183,21 @@ class Connection:
             response.close()
             raise self._changed('an answer with the whole file')
         if self._content_range(response) != (start, end - 1, self.size):
-            raise self._wrong_range(response, start, end - 1)
-        if _pin(response) != self._pin:
-            response.close()
-            raise self._changed('another ETag or Last-Modified')
+            raise self._wrong_range(response, f'bytes {start}-{end - 1}')
+        self._check_pin(response)
         return self._body(response, end - start)
+
+    def _check_pin(self, response: requests.Response) -> None:
+        pin = _pin(response)
+        if pin == self._pin:
+            return
+        response.close()
+        changed = self._changed('another ETag or Last-Modified')
+        # A header that is missing may have been cut off with the connection.
+        if all(found in (None, expected) for found, expected
+               in zip(pin, self._pin, strict=True)):
+            raise TransientError(changed)
+        raise changed
 
     def _get(self, first: int, last: int) -> requests.Response:
         headers = {'Accept-Encoding': 'identity',
@@ -198,18 +210,24 @@ class Connection:
                 requests.exceptions.InvalidURL,
                 requests.exceptions.MissingSchema,
                 requests.exceptions.TooManyRedirects) as error:
-            raise exceptions.SourceError(
-                self.name, expected='an http(s) address, directly or after '
-                'a few redirects', found=type(error).__name__,
-                fix='Check the address and where it redirects to.') from error
+            raise self._bad_address(error) from error
         except _NETWORK_ERRORS as error:
             raise _network_failure(self.name, error, self._timeout) from error
+        except ValueError as error:
+            # Redirects may be to anything; not all of it is parsed with care.
+            raise self._bad_address(error) from error
         try:
             self._check_status(response)
         except BaseException:
             response.close()
             raise
         return response
+
+    def _bad_address(self, error: Exception) -> exceptions.SourceError:
+        return exceptions.SourceError(
+            self.name, expected='an http(s) address, directly or after a few '
+            'redirects', found=type(error).__name__,
+            fix='Check the address and where it redirects to.')
 
     def _check_status(self, response: requests.Response) -> None:
         status = response.status_code
@@ -246,21 +264,25 @@ class Connection:
         match = _CONTENT_RANGE.fullmatch(
             response.headers.get('Content-Range', '').strip())
         if not match:
-            raise self._wrong_range(response, 0, 0)
+            wrong = self._wrong_range(response, 'a range and its place')
+            # http.client takes the end of a connection for that of a header.
+            if 'Content-Range' in response.headers:
+                raise wrong
+            raise TransientError(wrong)
         first, last, size = map(int, match.groups())
         return first, last, size
 
     def _body(self, response: requests.Response, length: int) -> Body:
         return Body(response, length, self.name, self._timeout)
 
-    def _wrong_range(self, response: requests.Response, first: int,
-                     last: int) -> exceptions.SourceError:
+    def _wrong_range(self, response: requests.Response, expected: str
+                     ) -> exceptions.SourceError:
         found = response.headers.get('Content-Range', 'no Content-Range')
         response.close()
         if self.size and not found.endswith(f'/{self.size}'):
             return self._changed(f'Content-Range {found[:80]!r}')
         return exceptions.SourceError(
-            self.name, expected=f'bytes {first}-{last}',
+            self.name, expected=expected,
             found=f'Content-Range {found[:80]!r}',
             fix='Use a server that answers ranges correctly.')
 

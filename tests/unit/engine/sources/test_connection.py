@@ -147,13 +147,24 @@ class OpenTestCase(ConnectionTestCase):
         size = len(self.content)
         for value in (f'bytes 1-1000/{size}', f'bytes 0-1000/{size}',
                       f'bytes 0-998/{size}', 'bytes 0-999/*', '', 'x',
-                      f'bytes 0-999/{size}/{size}', 'bytes */5', None,
+                      f'bytes 0-999/{size}/{size}', 'bytes */5',
                       f'bytes 0-999/{"9" * 30}', 'x' * 5000):
             self.answer(Content_Range=value)
             with self.subTest(value=value):
                 error = self.assert_raised(exceptions.SourceError,
                                            lambda: self.connect().open(1000))
                 self.assertLess(len(str(error)), 1000)
+
+    def test_redirects_to_nowhere(self) -> None:
+        for place in ('http://[::bad/x', 'http://127.0.0.1:99999/x',
+                      'http:///x', 'http://\xff\xfe/x', 'file:///etc/passwd',
+                      'http://' + 'a' * 300 + '/x', 'data:text/plain,x'):
+            self.server.answer = lambda exchange, place=place: (
+                exchange.refuse(302, {'Location': place}))
+            with self.subTest(place=place):
+                self.assert_raised(
+                    (exceptions.SourceError, connection.TransientError),
+                    lambda: self.connect().open(10))
 
     def test_addresses_that_are_none(self) -> None:
         for url in ('http:///image', 'http://127.0.0.1:99999999/',
@@ -223,6 +234,31 @@ class GetTestCase(ConnectionTestCase):
             self.answer(Content_Range=value)
             self.assert_raised(exceptions.SourceError,
                                lambda: server.get(5, 10))
+
+    def test_headers_that_are_cut_off(self) -> None:
+        """With the connection, which http.client does not tell."""
+        server = self.opened()
+        for missing in ('Content-Range', 'ETag', 'Last-Modified'):
+            self.answer(**{missing: None})
+            with self.subTest(missing=missing):
+                self.assert_raised(connection.TransientError,
+                                   lambda: server.get(5, 10))
+        self.answer(Content_Range=None)
+        self.assert_raised(connection.TransientError,
+                           lambda: self.connect().open(10))
+
+    def test_numbers_that_are_too_large(self) -> None:
+        number = '9' * 19
+        self.answer(Content_Range=f'bytes 0-9/{number}')
+        self.assert_raised(exceptions.SourceError,
+                           lambda: self.connect().open(10))
+
+        def answer(exchange: Exchange) -> None:
+            exchange.start(200, {'Content-Length': number})
+
+        self.server.answer = answer
+        self.assert_raised(exceptions.SourceError,
+                           lambda: self.connect().open(10))
 
     def test_a_file_of_another_size(self) -> None:
         server = self.opened()

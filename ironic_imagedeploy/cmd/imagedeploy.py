@@ -114,8 +114,9 @@ def _expectation(args: argparse.Namespace) -> engine.Expectation:
              'sector_size', 'boot_mode', 'arch')
     stated: dict[str, typing.Any] = {
         name: getattr(args, name, None) for name in names}
-    return engine.Expectation(permitted=('raw', 'qcow2', *args.permit),
-                              **stated)
+    return engine.Expectation(
+        permitted=('raw', 'qcow2', *args.permit),
+        has_kernel=getattr(args, 'kernel_beside', False), **stated)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,9 @@ import pathlib
 from ironic_imagedeploy.cmd import progress
 from ironic_imagedeploy import engine
 
+#: Types of files that are only checked by themselves.
+_BESIDE = ('kernel', 'ramdisk')
+
 Command = Callable[[argparse.Namespace], int]
 
 _EPILOG = """\
@@ -50,7 +53,10 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
     sub = _command(commands, 'check', check,
                    'Say whether an image can be deployed, and why not.')
     _json(sub)
-    _expectations(sub)
+    _expectations(sub, *_BESIDE).add_argument(
+        '--kernel-beside', action='store_true',
+        help='a kernel and an initramfs come with the image, so that a '
+        'partition image needs none of its own')
 
     sub = _command(commands, 'map', map,
                    'Show partitions, and where the image has data.')
@@ -148,11 +154,12 @@ def _json(sub: 'argparse._ActionsContainer') -> None:
         help='print one JSON object and nothing else on standard output')
 
 
-def _expectations(sub: argparse.ArgumentParser) -> None:
+def _expectations(sub: argparse.ArgumentParser, *more_types: str
+                  ) -> 'argparse._ArgumentGroup':
     group = sub.add_argument_group(
         'expectations', 'What must be true of the image, or it is refused.')
     group.add_argument(
-        '--image-type', choices=('whole-disk', 'partition'),
+        '--image-type', choices=('whole-disk', 'partition', *more_types),
         help='what the image is an image of')
     group.add_argument(
         '--checksum', type=_checksum, metavar='ALGO:HEX',
@@ -169,6 +176,7 @@ def _expectations(sub: argparse.ArgumentParser) -> None:
         help='the firmware boots this way')
     group.add_argument(
         '--arch', metavar='ARCH', help='the processor, as x86_64')
+    return group
 
 
 def _target(sub: argparse.ArgumentParser) -> None:

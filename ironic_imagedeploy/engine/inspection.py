@@ -20,6 +20,7 @@ from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.filesystems import contents
 from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine import kernels
 from ironic_imagedeploy.engine import partitions
 from ironic_imagedeploy.engine.sources import witness
 
@@ -34,7 +35,8 @@ class Expectation:
     """What the image must be, and for which node. None: not known.
 
     :ivar disk_format: the declared format, as in Glance.
-    :ivar image_type: ``whole-disk`` or ``partition``.
+    :ivar image_type: ``whole-disk`` or ``partition``; ``kernel`` or
+        ``ramdisk`` for one that comes beside a partition image.
     :ivar checksum: of the file as stored.
     :ivar permitted: formats that the operator permits.
     :ivar disk_size: bytes of the node's disk.
@@ -72,6 +74,9 @@ class Inspection:
     :ivar boot_files: what that brings along; None when it cannot be told.
     :ivar efi_programs: processors that it has EFI programs for; None when
         that cannot be told.
+    :ivar has_kernel: a partition image has a kernel of its own, which a boot
+        menu would find; None when that cannot be told.
+    :ivar kernel_version: of a kernel, where that is told.
     """
 
     source: witness.Witness
@@ -83,6 +88,8 @@ class Inspection:
     file_system: str | None = None
     boot_files: contents.BootFiles | None = None
     efi_programs: set[str] | None = None
+    has_kernel: bool | None = None
+    kernel_version: str | None = None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -120,7 +127,12 @@ class Inspection:
 
     @property
     def image_type(self) -> str | None:
-        """``whole-disk``, ``partition``, or None when neither shows."""
+        """``whole-disk``, ``partition``, or None when neither shows.
+
+        ``kernel`` or ``ramdisk`` where that was expected, and is there.
+        """
+        if self.expectation.image_type in kernels.LARGEST:
+            return self.expectation.image_type if self.format else None
         if self.table:
             return WHOLE_DISK
         return PARTITION if self.file_system else None

@@ -32,6 +32,7 @@ from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.formats import packed
 from ironic_imagedeploy.engine import inspection as _inspection
+from ironic_imagedeploy.engine import kernels
 from ironic_imagedeploy.engine import partitions
 from ironic_imagedeploy.engine import recognition
 from ironic_imagedeploy.engine import signatures
@@ -77,6 +78,9 @@ def inspect(source: sources.Source,
 def _judge(inspection: Inspection) -> Iterator[Finding]:
     """The steps, each of which may end the inspection."""
     yield from _check_checksum(inspection.expectation)
+    if inspection.expectation.image_type in kernels.LARGEST:
+        yield from _judge_boot_file(inspection)
+        return
     try:
         found = list(recognition.recognise(inspection))
         if not found:
@@ -93,6 +97,18 @@ def _judge(inspection: Inspection) -> Iterator[Finding]:
         yield from refusal.findings
         return
     yield from _check_node(inspection)
+
+
+def _judge_boot_file(inspection: Inspection) -> Iterator[Finding]:
+    """A kernel or an initramfs, which no disk is in."""
+    expectation, size = inspection.expectation, inspection.stored_size
+    head = inspection.source.read_at(0, min(signatures.HEAD, size))
+    file = kernels.BootFile(expectation.image_type or '', head, size,
+                            expectation.arch)
+    yield from file.judge()
+    inspection.format = file.format
+    inspection.compression = file.compression
+    inspection.kernel_version = file.version
 
 
 def _check_checksum(expectation: Expectation) -> Iterator[Finding]:
@@ -255,7 +271,10 @@ def _check_root(inspection: Inspection) -> Iterator[Finding]:
 def _check_boot_files(inspection: Inspection, files: filesystems.FileSystem
                       ) -> Iterator[Finding]:
     boot = inspection.boot_files
-    if boot is None or boot.kernel:
+    assert boot is not None
+    if not files.is_dirty and boot.kernel is boot.in_boot:
+        inspection.has_kernel = boot.kernel
+    if boot.kernel or inspection.expectation.has_kernel:
         return
     if files.is_dirty:
         yield _unknown_bootloader(files.kind, 'changes that wait in its '
@@ -267,8 +286,9 @@ def _check_boot_files(inspection: Inspection, files: filesystems.FileSystem
         expected='grub2 and a kernel in it',
         found='grub2, but no kernel' if boot.grub else 'none of them',
         fix='Install them in the image (diskimage-builder: the elements '
-            'baremetal and grub2). A kernel and an initramfs beside the '
-            'image are not put on the disk.',
+            'baremetal and grub2), or give it a kernel and an initramfs: '
+            'kernel and ramdisk of the node, or kernel_id and ramdisk_id of '
+            'the image.',
         # Where grub2 is the kernel may have a name that nobody here knows.
         severity=(_findings.Severity.WARNING if boot.grub
                   else _severity(inspection.expectation.image_type)))

@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 import dataclasses
+import re
 
 from ironic_imagedeploy.engine.filesystems import base
 
@@ -25,6 +26,8 @@ _GRUB_FOLDERS = ('usr/lib/grub', 'usr/lib/grub2', 'usr/share/grub2',
                  'boot/grub', 'boot/grub2')
 _KERNEL_NAMES = ('vmlinuz', 'vmlinux', 'Image', 'zImage', 'bzImage', 'uImage',
                  'kernel')
+#: A kernel in /boot, and its version: what a boot menu is made of.
+KERNEL = re.compile(r'(?:vmlinuz|vmlinux|Image|kernel)(?:-(.+))?')
 _ENTRIES = 'boot/loader/entries'
 _MODULES = ('usr/lib/modules', 'lib/modules')
 _MOST_KERNELS = 32
@@ -36,10 +39,12 @@ class BootFiles:
 
     :ivar grub: grub2 is installed in it.
     :ivar kernel: a kernel is.
+    :ivar in_boot: a kernel is in /boot, by a name that they have there.
     """
 
     grub: bool
     kernel: bool
+    in_boot: bool
 
 
 def boot_files(files: base.FileSystem) -> BootFiles:
@@ -47,7 +52,10 @@ def boot_files(files: base.FileSystem) -> BootFiles:
 
     :raises Unreadable: when it cannot be told.
     """
-    return BootFiles(grub=any(_grub(files)), kernel=any(_kernel(files)))
+    return BootFiles(
+        grub=any(_grub(files)), kernel=any(_kernel(files)),
+        in_boot=any(KERNEL.fullmatch(name) and files.exists(f'boot/{name}')
+                    for name in files.list('boot')))
 
 
 def _grub(files: base.FileSystem) -> Iterator[bool]:

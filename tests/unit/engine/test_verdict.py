@@ -180,8 +180,10 @@ class AcceptTestCase(VerdictTestCase):
                     ('partition', None, (), make.__name__),
                     (inspection.image_type, inspection.partition_table,
                      inspection.boot_modes, inspection.file_system))
-                self.assertEqual(contents.BootFiles(grub=True, kernel=True),
-                                 inspection.boot_files)
+                self.assertEqual(
+                    contents.BootFiles(grub=True, kernel=True, in_boot=True),
+                    inspection.boot_files)
+                self.assertIs(True, inspection.has_kernel)
                 self.assertEqual(make.__name__,
                                  inspection.to_dict()['file_system'])
 
@@ -192,14 +194,20 @@ class AcceptTestCase(VerdictTestCase):
         self.assert_packed_accepted(content, image_type='partition')
 
     def test_a_kernel_beside_a_partition_image(self) -> None:
-        """It is not put on the disk, and does no harm."""
-        content = volumes.ext4(self.directory / 'root',
-                               volumes.BOOTABLE).read_bytes()
-        self.assert_accepted(content, has_kernel=True,
-                             image_type='partition')
-        content = volumes.ext4(self.directory / 'root', {}).read_bytes()
-        self.assert_refused('no-bootloader', content, 'beside',
-                            has_kernel=True, image_type='partition')
+        """Whether it is needed can be told from kernels in /boot only."""
+        for tree, has_kernel in (
+                (volumes.BOOTABLE, True), ({}, False),
+                ({'usr/sbin/grub-install': b'#!'}, False),
+                ({'boot/vmlinuz': b'MZ'}, True),
+                ({'vmlinuz': b'MZ'}, None),
+                ({'boot/vmlinuz.old': b'MZ'}, None),
+                ({'boot/loader/entries/a.conf': b'linux /nowhere'}, None),
+                ({'usr/lib/modules/6.1.0/vmlinuz': b'MZ'}, None)):
+            content = volumes.ext4(self.directory / 'root',
+                                   tree).read_bytes()
+            inspection = self.assert_accepted(content, has_kernel=True,
+                                              image_type='partition')
+            self.assertIs(has_kernel, inspection.has_kernel, tree)
 
     def test_a_boot_sector_of_a_gpt_disk_may_start_with_anything(self
                                                                  ) -> None:
@@ -383,7 +391,7 @@ class RefusalTestCase(VerdictTestCase):
             content = make(self.directory / 'root', {
                 'etc/fstab': b'', 'boot/grub': None}).read_bytes()
             self.assert_refused('no-bootloader', content, 'grub2', 'none',
-                                'beside', image_type='partition')
+                                'kernel_id', image_type='partition')
             self.assert_accepted(content, 'no-bootloader')
 
     def test_either_of_grub_and_a_kernel_is_enough(self) -> None:

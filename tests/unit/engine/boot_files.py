@@ -1,0 +1,56 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Files with the headers of kernels, and initramfs."""
+
+import gzip
+import struct
+
+KERNEL_VERSION = '6.1.0-13-amd64'
+
+
+def bzimage(content: bytes = bytes(8192), version: str = KERNEL_VERSION
+            ) -> bytes:
+    """A kernel of x86, with a setup of two sectors."""
+    content += bytes(-len(content) % 16)
+    setup = bytearray(2 * 512)
+    setup[0x1f1] = 1
+    struct.pack_into('<I', setup, 0x1f4, len(content) // 16)
+    setup[0x1fe:0x200] = b'\x55\xaa'
+    setup[0x202:0x206] = b'HdrS'
+    struct.pack_into('<H', setup, 0x206, 0x20f)
+    struct.pack_into('<H', setup, 0x20e, 0x100)
+    banner = f'{version} (builder@example.com) #1 SMP'.encode() + b'\0'
+    setup[0x300:0x300 + len(banner)] = banner
+    return bytes(setup) + content
+
+
+def arm64() -> bytes:
+    """A kernel of arm64, as it is in memory."""
+    image = bytearray(8192)
+    image[0x38:0x3c] = b'ARM\x64'
+    return bytes(image)
+
+
+def zboot(machine: int = 0xaa64) -> bytes:
+    """A kernel that unpacks itself under EFI."""
+    image = bytearray(8192)
+    image[:2], image[4:8] = b'MZ', b'zimg'
+    struct.pack_into('<I', image, 0x3c, 0x80)
+    image[0x80:0x84] = b'PE\0\0'
+    struct.pack_into('<H', image, 0x84, machine)
+    return bytes(image)
+
+
+def initramfs(content: bytes = b'070701' + bytes(506)) -> bytes:
+    """An archive with nothing in it, compressed."""
+    return gzip.compress(content, mtime=0)

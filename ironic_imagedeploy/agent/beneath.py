@@ -17,6 +17,7 @@ whatever leads out of the tree, be it an absolute symbolic link, too many
 ``..``, a magic link of /proc or a mount point.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import ctypes
@@ -82,6 +83,12 @@ class Tree:
             top = os.dup(directory)
         os.close(self._top)
         self._top = top
+
+    @property
+    def free(self) -> int:
+        """Bytes that fit into the file system."""
+        status = os.fstatvfs(self._top)
+        return status.f_frsize * status.f_bfree
 
     def names(self, path: str, most: int = _MOST_NAMES) -> list[str]:
         """Sorted names in a directory; none when it does not exist.
@@ -153,12 +160,16 @@ class Tree:
                                     dir_fd=directory)
 
     def write(self, path: str, content: bytes) -> None:
+        """Make a file of these bytes, as :meth:`copy` does."""
+        self.copy(path, [content])
+
+    def copy(self, path: str, blocks: Iterable[bytes]) -> None:
         """Make a file, fill one anew, or take the place of a symbolic link.
 
         A file that is there keeps its owner, permissions and labels.
 
-        :raises UnsafePath: when its directory is not in the tree, or what
-            is there is neither a file nor a link.
+        :raises UnsafePath: when its directory is not in the tree, what is
+            there is neither a file nor a link, or there is no room.
         """
         parent, name = os.path.split(path)
         with self._directory(parent) as directory:
@@ -175,9 +186,11 @@ class Tree:
                                   else os.O_TRUNC),
                 _PERMISSIONS, dir_fd=directory)
             with open(file, 'wb', buffering=0) as writer:
-                view = memoryview(content)
-                while view:
-                    view = view[_unless_refused(path, writer.write, view):]
+                for block in blocks:
+                    view = memoryview(block)
+                    while view:
+                        view = view[_unless_refused(
+                            path, writer.write, view):]
                 # Only now it is known to be on the disk.
                 _unless_refused(path, os.fsync, writer.fileno())
 

@@ -22,12 +22,12 @@ from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import kernel_options
+from ironic_imagedeploy.engine.filesystems import contents
 
 LOG = log.getLogger(__name__)
 
 _BOOT = 'boot'
 _ENTRIES = 'boot/loader/entries'
-_KERNEL = re.compile(r'(?:vmlinuz|vmlinux|Image|kernel)(?:-(.+))?')
 #: Of Debian, of Fedora, of SUSE.
 _INITRAMFS = ('initrd.img{}', 'initramfs{}.img', 'initrd{}')
 _NAME = re.compile(r'[A-Za-z0-9._+~@%:,=-]{1,255}')
@@ -64,23 +64,22 @@ class Entry:
 
 
 def find_entries(root: beneath.Tree) -> list[Entry]:
-    """Kernels of the system, the newest first.
+    """Kernels of the system, the newest first; none when it has none.
 
     :raises UnsafePath: when something that is needed is not a plain file.
-    :raises DeploymentError: when there is no kernel.
     """
     options = kernel_options.of_image(root)
     kernels = list(_kernels(root, options))
     entries = list(_described(root, options))
     known = {entry.kernel for entry in entries}
     entries += [entry for entry in kernels if entry.kernel not in known]
-    if not entries:
-        raise errors.DeploymentError(
-            'The partition image has no kernel: expected /boot/vmlinuz-* or '
-            f'/{_ENTRIES}/*.conf, found neither. Install a kernel in the '
-            'image.')
     return sorted(entries, key=Entry.sort_key,
                   reverse=True)[:_MOST_ENTRIES]
+
+
+def printable(version: str) -> str:
+    """What a kernel can be called, whatever its header says."""
+    return version if _NAME.fullmatch(version) else 'of unknown version'
 
 
 def write(entries: list[Entry], *, uuid: str, prefix: str = '',
@@ -122,9 +121,10 @@ def _quoted(word: str) -> str:
 def _kernels(root: beneath.Tree, options: tuple[str, ...]
              ) -> Iterator[Entry]:
     """The kernels in /boot, by their names."""
-    names = [name for name in root.names(_BOOT) if _KERNEL.fullmatch(name)]
+    names = [name for name in root.names(_BOOT)
+             if contents.KERNEL.fullmatch(name)]
     versions = {name: match[1] for name in names
-                if (match := _KERNEL.fullmatch(name))}
+                if (match := contents.KERNEL.fullmatch(name))}
     # A name without a version is a link to the kernel of some version.
     if any(versions.values()):
         names = [name for name in names if versions[name]]

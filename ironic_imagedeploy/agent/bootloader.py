@@ -17,6 +17,7 @@ are named in a menu that we write, its options are read as text, its signed
 EFI programs are copied as bytes. The rest is the ramdisk's own grub2.
 """
 
+from collections.abc import Callable
 import dataclasses
 import os
 import re
@@ -60,36 +61,41 @@ class Disk:
     esp_uuid: str | None = None
 
 
-def install(disk: Disk, platform: grub.Platform, arch: str
+def install(disk: Disk, platform: grub.Platform, arch: str,
+            place: Callable[[beneath.Tree], boot_menu.Entry]
             ) -> dict[str, typing.Any]:
     """Install grub2 with a menu for the kernels of the system.
 
+    :param place: puts a kernel into a root file system that has none.
     :returns: what was installed, for the report.
     :raises DeploymentError: when the disk would not boot.
     """
     with mounts.mounted(disk.root, disk.kind) as root:
-        entries = boot_menu.find_entries(root)
+        entries, kernel_origin = boot_menu.find_entries(root), 'image'
         folder = _menu_folder(root)
         found = None
         if platform is not grub.BIOS:
             found = uefi_boot.signed(root, platform, arch)
         vendors = uefi_boot.vendors(root) if found else []
-        menu = boot_menu.write(entries, uuid=disk.uuid, prefix=root.prefix,
-                               options=root.options)
         with root.writable():
+            if not entries:
+                entries, kernel_origin = [place(root)], 'beside'
+            menu = boot_menu.write(entries, uuid=disk.uuid,
+                                   prefix=root.prefix, options=root.options)
             root.make_directory(folder)
             root.write(f'{folder}/grub.cfg', menu.encode('ascii'))
             if platform is not grub.BIOS:
                 _mention_esp(root, disk)
-        place = f'{root.prefix}/{folder}'
+        menu_folder = f'{root.prefix}/{folder}'
     if platform is grub.BIOS:
-        _install_bios(disk, place)
+        _install_bios(disk, menu_folder)
     else:
-        found = found or _own_efi(disk, place, platform)
-        _install_uefi(disk, place, platform, found, vendors)
+        found = found or _own_efi(disk, menu_folder, platform)
+        _install_uefi(disk, menu_folder, platform, found, vendors)
     return {'platform': platform.name, 'menu': f'/{folder}/grub.cfg',
             'origin': found.origin if found else 'ramdisk',
-            'kernels': [entry.kernel for entry in entries]}
+            'kernels': [entry.kernel for entry in entries],
+            'kernel_origin': kernel_origin}
 
 
 def _menu_folder(root: beneath.Tree) -> str:

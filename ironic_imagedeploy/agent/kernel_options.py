@@ -20,6 +20,7 @@ from oslo_log import log
 
 from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import shell_words
+from ironic_imagedeploy.engine import kernel_options
 
 LOG = log.getLogger(__name__)
 
@@ -31,13 +32,8 @@ _MOST_FILES = 64
 _MOST_TEXT = 64 << 10
 _NAMES = ('GRUB_CMDLINE_LINUX', 'GRUB_CMDLINE_LINUX_DEFAULT')
 
-#: No quotes, no operators, nothing that grub2 or a shell would expand.
-_SAFE = re.compile(r'[A-Za-z0-9_.,:=+/@%^~!#*?\[\] -]+')
-#: As many as the kernel takes on x86 (COMMAND_LINE_SIZE).
-_MOST_BYTES = 2048
 #: Said by the menu itself, or by the boot loader.
 _OURS = re.compile(r'(root|BOOT_IMAGE|initrd)=.*|ro', re.DOTALL)
-_WORD = re.compile(r'(?:[^\s"]|"[^"]*")+')
 
 
 def of_image(root: beneath.Tree) -> tuple[str, ...]:
@@ -58,21 +54,19 @@ def safe(text: str, origin: str) -> tuple[str, ...]:
 
     :param origin: where they come from, for the log.
     """
-    if len(text) > _MOST_BYTES:
+    if len(text) > kernel_options.MOST_BYTES:
         LOG.warning('%(origin)s of the image has more than %(most)d bytes of '
                     'kernel options: none is used',
-                    {'origin': origin, 'most': _MOST_BYTES})
+                    {'origin': origin, 'most': kernel_options.MOST_BYTES})
         return ()
     return tuple(_safe_words(text, origin))
 
 
 def _safe_words(text: str, origin: str) -> Iterator[str]:
-    for match in _WORD.finditer(text):
-        # The kernel takes quotes around the value or the whole word.
-        word = match[0].replace('"', '')
+    for word in kernel_options.words(text):
         if _OURS.fullmatch(word):
             continue
-        if _SAFE.fullmatch(word):
+        if kernel_options.is_safe(word):
             yield word
         else:
             LOG.warning('The kernel option %(word)s in %(origin)s of the '

@@ -36,7 +36,7 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
     """Takes over the deploy step write_image, and nothing else."""
 
     HARDWARE_MANAGER_NAME = 'ImageDeployHardwareManager'
-    HARDWARE_MANAGER_VERSION = '1'
+    HARDWARE_MANAGER_VERSION = '2'
 
     def evaluate_hardware_support(self) -> int:
         """Come before the generic manager on every machine."""

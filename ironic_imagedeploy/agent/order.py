@@ -22,6 +22,7 @@ from ironic_python_agent import errors
 from ironic_python_agent import hardware
 from ironic_python_agent import utils
 
+from ironic_imagedeploy.agent import boot_files
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy import engine
 
@@ -46,6 +47,7 @@ class Order:
     :ivar checksum: what its stored bytes must hash to.
     :ivar boot_mode: bios or uefi, how the node will boot.
     :ivar arch: the processor's architecture.
+    :ivar beside: a kernel and an initramfs, for an image that may have none.
     """
 
     policy: policy.Policy
@@ -54,6 +56,7 @@ class Order:
     checksum: engine.Checksum | None
     boot_mode: str
     arch: str
+    beside: boot_files.BootFiles | None = None
 
     @classmethod
     def read(cls, node: dict[str, typing.Any],
@@ -64,14 +67,20 @@ class Order:
         """
         sent = (node.get('driver_internal_info') or {}).get(
             DEPLOY_INTERFACE) or {}
+        options = policy.Policy.from_conf(CONF).updated(sent)
+        arch = hardware.dispatch_to_managers('get_cpus').architecture
         return cls(
-            policy=policy.Policy.from_conf(CONF).updated(sent),
+            policy=options,
             image_type=image_info.get('image_type') or 'whole-disk',
             disk_format=(image_info.get('disk_format')
                          or sent.get('disk_format')),
             checksum=_checksum(image_info, sent),
             boot_mode=utils.get_node_boot_mode(node),
-            arch=hardware.dispatch_to_managers('get_cpus').architecture)
+            arch=arch,
+            beside=boot_files.BootFiles.read(
+                sent['boot_files'], arch,
+                options.insecure_checksums_permitted)
+            if sent.get('boot_files') else None)
 
     @property
     def is_partition(self) -> bool:
@@ -92,7 +101,8 @@ class Order:
             permitted=self.policy.permitted_formats,
             disk_size=target.size if size is None else size,
             sector_size=target.sector_size,
-            boot_mode=self.boot_mode, arch=self.arch)
+            boot_mode=self.boot_mode, arch=self.arch,
+            has_kernel=self.beside is not None)
 
 
 def _checksum(image_info: dict[str, typing.Any],

@@ -12,6 +12,8 @@
 
 """The deployment of a partition image."""
 
+from collections.abc import Callable
+import functools
 import typing
 
 from oslo_log import log
@@ -20,7 +22,10 @@ from ironic_python_agent import config  # noqa: F401 (before hardware)
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
 
+from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import bios_boot
+from ironic_imagedeploy.agent import boot_files
+from ironic_imagedeploy.agent import boot_menu
 from ironic_imagedeploy.agent import bootloader
 from ironic_imagedeploy.agent import grub
 from ironic_imagedeploy.agent import handover
@@ -61,6 +66,7 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
         inspection = engine.inspect(source, wanted.expectation(
             disk, layout.root_size(image_info)))
     inspection.raise_if_refused()
+    place = _kernel_beside(wanted, inspection, image_info, publisher)
     kind = inspection.file_system
     if kind not in mounts.PERMITTED:
         raise errors.DeploymentError(
@@ -87,7 +93,19 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
                     uuid=made['root uuid'],
                     esp=made['partitions'].get('efi system partition'),
                     esp_uuid=made.get('efi system partition uuid')),
-                platform, wanted.arch)
+                platform, wanted.arch, place)
             result = handover.finish(image_info, configdrive, made)
     return {**result, 'imagedeploy': {**report.to_dict(),
                                       'bootloader': installed}}
+
+
+def _kernel_beside(wanted: order.Order, inspection: engine.Inspection,
+                   image_info: dict[str, typing.Any],
+                   publisher: progress.Publisher
+                   ) -> Callable[[beneath.Tree], boot_menu.Entry]:
+    """What puts a kernel into a root file system that has none."""
+    if wanted.beside is None or inspection.has_kernel:
+        return boot_files.no_kernel
+    wanted.beside.check(image_info)
+    return functools.partial(wanted.beside.place, image_info=image_info,
+                             publisher=publisher)

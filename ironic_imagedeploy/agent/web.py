@@ -16,6 +16,7 @@ import base64
 from collections.abc import Iterator
 import contextlib
 import typing
+import urllib.parse
 
 from oslo_config import cfg
 import requests
@@ -54,6 +55,23 @@ def open_image(image_info: dict[str, typing.Any]
             yield source
 
 
+@contextlib.contextmanager
+def open_beside(image_info: dict[str, typing.Any], url: str
+                ) -> Iterator[engine.Source]:
+    """Open a file that comes with the image, from wherever it is.
+
+    :raises SourceError: when it cannot be opened.
+    """
+    told = {**image_info, 'urls': [url]}
+    if _origin(url) != _origin(image_info['urls'][0]):
+        # Logins for the image are not told to another server.
+        for name in ('image_request_authorization',
+                     'image_server_auth_strategy'):
+            told.pop(name, None)
+    with open_image(told) as source:
+        yield source
+
+
 class _Supplied(requests.auth.AuthBase):
     """An Authorization header that the user of the node supplied."""
 
@@ -88,3 +106,8 @@ def _proxies(url: str, image_info: dict[str, typing.Any]) -> dict[str, str]:
         return {}
     proxies: dict[str, str] = image_info.get('proxies') or {}
     return proxies
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.rpartition('@')[2].lower()

@@ -56,6 +56,7 @@ class BiosTest(partition_images.PartitionImageTestCase):
         self.assertEqual(
             {'platform': 'i386-pc', 'menu': '/boot/grub/grub.cfg',
              'origin': 'ramdisk',
+             'kernel_origin': 'image',
              'kernels': ['/boot/vmlinuz-6.1.0-10-amd64',
                          '/boot/vmlinuz-6.1.0-9-amd64']},
             result['imagedeploy']['bootloader'])

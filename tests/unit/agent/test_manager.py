@@ -29,7 +29,7 @@ from tests.unit.agent import base
 class TestManager(base.AgentTestCase):
 
     def test_tells_its_name_and_version(self):
-        self.assertEqual('1', hardware.get_current_versions()[
+        self.assertEqual('2', hardware.get_current_versions()[
             'ImageDeployHardwareManager'])
 
     def test_steps_of_the_agent_stay(self):

@@ -12,6 +12,8 @@
 
 """Images opened by Ironic's own ways to get at them."""
 
+import urllib.parse
+
 from oslo_utils import strutils
 import requests
 
@@ -32,16 +34,24 @@ def open_image(node: objects.Node, image: images.Stated) -> engine.Source:
     :raises InvalidParameterValue: when there is no way to get at it.
     """
     if image.glance:
-        return _open_glance(image.glance, image.href)
-    if image.scheme in ('http', 'https'):
-        return _open_web(node, image.href)
-    if image.scheme == 'file':
-        return engine.open_source(_permitted_path(image.href))
-    raise exception.InvalidParameterValue(
-        f'image_source {engine.redact(image.href)} of node '
-        f'{node.uuid}: expected an image of Glance or an http, https or '
-        f'file URL, found {image.scheme or "no scheme"!r}. Deploy it with '
-        'the deploy interface direct.')
+        source = _open_glance(image.glance, image.href)
+    elif image.scheme in ('http', 'https'):
+        source = _open_web(node, image.href)
+    elif image.scheme == 'file':
+        source = engine.open_source(_permitted_path(image.href))
+    else:
+        raise exception.InvalidParameterValue(_not_supported(node, image))
+    source.name = image.name
+    return source
+
+
+def _not_supported(node: objects.Node, image: images.Stated) -> str:
+    setting, fix = 'image_source', 'Deploy it with the deploy interface direct'
+    if image.role != images.DISK:
+        setting, fix = image.role, 'Put it where one of these leads to'
+    return (f'{setting} {engine.redact(image.href)} of node {node.uuid}: '
+            'expected an image of Glance or an http, https or file URL, '
+            f'found {image.scheme or "no scheme"!r}. {fix}.')
 
 
 def _permitted_path(href: str) -> str:
@@ -70,7 +80,10 @@ def _open_glance(service: image_service.GlanceImageService,
 def _open_web(node: objects.Node, url: str) -> engine.Source:
     service = image_service.HttpImageService()
     login = service.gen_auth_from_conf_user_pass(url)
-    supplied = node.instance_info.get('image_request_authorization_secret')
+    supplied = None
+    # A secret for the image is not told to another server.
+    if _origin(url) == _origin(node.instance_info['image_source']):
+        supplied = node.instance_info.get('image_request_authorization_secret')
     try:
         verify = strutils.bool_from_string(CONF.webserver_verify_ca,
                                            strict=True)
@@ -87,3 +100,8 @@ def _open_web(node: objects.Node, url: str) -> engine.Source:
 
     return engine.open_source(url, request=request,
                               timeout=CONF.webserver_connection_timeout)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.rpartition('@')[2].lower()

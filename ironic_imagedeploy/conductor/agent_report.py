@@ -49,7 +49,9 @@ def keep(task: task_manager.TaskManager) -> None:
     answer = told(commands[-1])
     known = dict(node.driver_internal_info.get(order.KEY) or {})
     if 'report' in answer:
-        known.pop('progress', None)
+        # The URLs of boot files may be secret for as long as they are valid.
+        for name in ('progress', 'boot_files'):
+            known.pop(name, None)
         known['report'] = answer['report']
         notices.ended(task.context, node, answer['report'])
     else:

@@ -174,7 +174,8 @@ class _Delivery:
 
         :raises FileNotFoundError: when it is no longer in its slot.
         """
-        slot, target = self.slot, slots.instance_file(self.node)
+        slot = self.slot
+        target = slots.instance_file(self.node, self.image.role)
         if record.identity(target) == record.identity(slot.path) != ():
             return
         # It may be a link to the user's own file: never write into it.

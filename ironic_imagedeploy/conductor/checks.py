@@ -27,6 +27,7 @@ from ironic import objects
 from ironic_imagedeploy.conductor import access
 from ironic_imagedeploy.conductor import cache
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import kernels
 from ironic_imagedeploy.conductor import limits
 from ironic_imagedeploy.conductor import metadata
 from ironic_imagedeploy.conductor import record
@@ -48,8 +49,17 @@ def check_image(task: task_manager.TaskManager) -> record.Verdict:
         or must not be deployed to this node.
     """
     image = images.stated(task)
-    with _refusals(task.node, image):
-        return _judge(task.node, image)
+    verdict = _check(task.node, image)
+    if boot_files := kernels.needed(task, image, verdict):
+        kernels.options(task)
+    for each in boot_files:
+        _check(task.node, each)
+    return verdict
+
+
+def _check(node: objects.Node, image: images.Stated) -> record.Verdict:
+    with _refusals(node, image):
+        return _judge(node, image)
 
 
 def accept(task: task_manager.TaskManager, image: images.Stated
@@ -80,7 +90,7 @@ def _judge(node: objects.Node, image: images.Stated) -> record.Verdict:
 
 def _expectation(node: objects.Node, image: images.Stated
                  ) -> engine.Expectation:
-    """What the bytes of the image must be like.
+    """What the bytes of the image, or of a file beside it, must be like.
 
     It is the same for all nodes of a kind, so that one inspection serves
     them: the sizes of disks are compared afterwards.
@@ -88,7 +98,7 @@ def _expectation(node: objects.Node, image: images.Stated
     options = policy.Policy.from_conf(CONF)
     return engine.Expectation(
         disk_format=image.disk_format,
-        image_type='partition' if image.partition else 'whole-disk',
+        image_type=_image_type(image),
         checksum=image.checksum,
         # Of a file of its own the conductor computes the checksum.
         require_checksum=image.scheme != 'file',
@@ -96,7 +106,13 @@ def _expectation(node: objects.Node, image: images.Stated
         permitted=options.permitted_formats,
         boot_mode=boot_mode_utils.get_boot_mode(node),
         arch=node.properties.get('cpu_arch'),
-        has_kernel=image.partition and image.has_kernel)
+        has_kernel=image.has_kernel)
+
+
+def _image_type(image: images.Stated) -> str:
+    if image.role != images.DISK:
+        return image.role
+    return 'partition' if image.partition else 'whole-disk'
 
 
 @METRICS.timer('ImageDeploy.inspect')
@@ -156,7 +172,7 @@ def _coded(node: objects.Node, image: images.Stated,
             message=f'{error.summary[0].upper()}{error.summary[1:]}.',
             fix=error.fix)
         return engine.exceptions.ImageRefused(
-            error.subject, [remedies.mended(finding, node, image)])
+            image.name, [remedies.mended(finding, node, image)])
 
     if isinstance(error, engine.exceptions.SourceNotFound):
         return refused('image-not-found')

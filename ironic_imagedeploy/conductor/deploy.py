@@ -96,7 +96,13 @@ class ImageDeploy(agent.AgentDeploy):
         """
         if (task.node.provision_state != states.DEPLOYING
                 and task.driver.storage.should_write_image(task)):
-            serving.provide(task)
+            order.renew(task, serving.provide(task))
+
+    @METRICS.timer('ImageDeploy.clean_up')
+    def clean_up(self, task: task_manager.TaskManager) -> None:
+        """Called when the ramdisk is done: serve nothing any longer."""
+        super().clean_up(task)
+        serving.withdraw(task.node)
 
     @METRICS.timer('ImageDeploy.check_agent')
     @base.deploy_step(priority=85)

@@ -32,6 +32,9 @@ from ironic import objects
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy import engine
 
+#: What a file is for: to be written, or to boot what was written.
+DISK = 'disk'
+BOOT_FILES = ('kernel', 'ramdisk')
 #: Where images are taken from.
 SCHEMES = ('glance', 'http', 'https', 'file')
 _STATE_CHECKSUM = ('openstack baremetal node set --instance-info '
@@ -50,6 +53,8 @@ class Stated:
     :ivar checksum: of the file as stored.
     :ivar partition: it is called a partition image.
     :ivar has_kernel: a kernel or initramfs comes with it.
+    :ivar role: ``disk``, or the ``kernel`` or ``ramdisk`` beside one.
+    :ivar of: the image whose properties in Glance name that.
     """
 
     href: str
@@ -59,6 +64,8 @@ class Stated:
     checksum: engine.Checksum | None
     partition: bool
     has_kernel: bool
+    role: str = DISK
+    of: 'Stated | None' = None
 
     @property
     def scheme(self) -> str:
@@ -70,9 +77,10 @@ class Stated:
     @property
     def name(self) -> str:
         """What operators know it by, without secrets."""
+        role = '' if self.role == DISK else f'{self.role} '
         if self.glance:
-            return f'glance:{service_utils.parse_image_id(self.href)}'
-        return self.path or engine.redact(self.href)
+            return f'{role}glance:{service_utils.parse_image_id(self.href)}'
+        return role + (self.path or engine.redact(self.href))
 
     @property
     def path(self) -> str | None:
@@ -140,7 +148,31 @@ def stated(task: task_manager.TaskManager) -> Stated:
         partition=(node.driver_internal_info.get('is_whole_disk_image')
                    is False),
         has_kernel=any(info.get(name) or properties.get(f'{name}_id')
-                       for name in ('kernel', 'ramdisk')))
+                       for name in BOOT_FILES))
+
+
+def boot_file(task: task_manager.TaskManager, image: Stated, role: str,
+              href: str, *, of_properties: bool) -> Stated:
+    """What is stated about a kernel or an initramfs beside an image.
+
+    :param of_properties: the properties of the image in Glance name it.
+    :raises InvalidParameterValue: when Glance does not answer, or the
+        checksum is none.
+    """
+    node, glance = task.node, None
+    record: dict[str, typing.Any] = {
+        'os_hash_algo': None, 'os_hash_value': None, 'properties': {},
+        'checksum': node.instance_info.get(f'{role}_checksum')}
+    if service_utils.is_glance_image(href):
+        glance = image_service.GlanceImageService(context=task.context)
+        record = _with_hash(_of_glance(glance, href, f'{role} '))
+    return Stated(
+        href=href, glance=glance, record=record, disk_format=None,
+        checksum=_stated_checksum(node, href, record, (
+            f'openstack baremetal node set --instance-info {role}_checksum='
+            'sha512:SHA512 ')),
+        partition=False, has_kernel=False, role=role,
+        of=image if of_properties else None)
 
 
 def check_checksum_stated(node: objects.Node) -> None:
@@ -193,14 +225,14 @@ def _with_hash(record: dict[str, typing.Any]) -> dict[str, typing.Any]:
         for name in ('hash_algo', 'hash_value')}}
 
 
-def _of_glance(glance: image_service.GlanceImageService, href: str
-               ) -> dict[str, typing.Any]:
+def _of_glance(glance: image_service.GlanceImageService, href: str,
+               role: str = '') -> dict[str, typing.Any]:
     identifier = service_utils.parse_image_id(href)
     try:
         return glance.show(href)
     except (exception.ImageNotFound, exception.ImageUnacceptable) as error:
         raise refused(
-            'image-not-found', f'glance:{identifier}',
+            'image-not-found', f'{role}glance:{identifier}',
             message='Glance has no such image.',
             expected='an active image of that UUID',
             found=str(error).rstrip('.'),
@@ -208,7 +240,7 @@ def _of_glance(glance: image_service.GlanceImageService, href: str
     except (exception.IronicException, keystone_exceptions.ClientException,
             sdk_exceptions.SDKException) as error:
         raise refused(
-            'image-unreadable', f'glance:{identifier}',
+            'image-unreadable', f'{role}glance:{identifier}',
             message='Glance does not tell about the image.',
             expected='its metadata', found=str(error).rstrip('.'),
             fix='Check the options of [glance], and whether openstack image '
@@ -216,7 +248,8 @@ def _of_glance(glance: image_service.GlanceImageService, href: str
 
 
 def _stated_checksum(node: objects.Node, href: str,
-                     record: dict[str, typing.Any]
+                     record: dict[str, typing.Any],
+                     command: str = _STATE_CHECKSUM
                      ) -> engine.Checksum | None:
     algorithm, value = record['os_hash_algo'], record['os_hash_value']
     stated = record['checksum']
@@ -238,7 +271,7 @@ def _stated_checksum(node: objects.Node, href: str,
         message='The checksum of the image is none.',
         expected='a value of sha512 or sha256, or a readable file that has '
                  'one for the image', found=found,
-        fix=_STATE_CHECKSUM + node.uuid)
+        fix=command + node.uuid)
 
 
 def refused(code: str, name: str, *, message: str, expected: str,

@@ -35,7 +35,9 @@ def objections(node: objects.Node, image: images.Stated
 
     :raises InvalidParameterValue: when a root device hint makes no sense.
     """
-    if image.glance:
+    if image.role != images.DISK:
+        yield from _architecture(node, image)
+    elif image.glance:
         yield from _container(node, image)
         yield from _min_disk(node, image)
         yield from _architecture(node, image)
@@ -73,7 +75,8 @@ def _architecture(node: objects.Node, image: images.Stated
         if found and wanted and _canonical(found) != _canonical(wanted):
             yield engine.Finding(
                 code='arch-mismatch',
-                message='The image is declared to be for another processor.',
+                message=f'The {image.role.replace(images.DISK, "image")} is '
+                        'declared to be for another processor.',
                 expected=f'{name}={wanted}', found=f'{name}={found}',
                 fix='Use an image for the processor of the node, or correct '
                     'the image: ' + remedies.image_set(

@@ -32,19 +32,23 @@ class Verdict:
     :ivar format: by signature.
     :ivar virtual_size: bytes of the disk in it; None when not known.
     :ivar findings: errors and warnings.
+    :ivar has_kernel: a partition image has a kernel of its own; None when
+        that is not known.
     """
 
     name: str
     format: str | None = None
     virtual_size: int | None = None
     findings: tuple[engine.Finding, ...] = ()
+    has_kernel: bool | None = None
 
     @classmethod
     def of(cls, inspection: engine.Inspection) -> 'Verdict':
         """The verdict of an inspection."""
         return cls(name=inspection.source.name, format=inspection.format,
                    virtual_size=inspection.virtual_size,
-                   findings=tuple(inspection.findings))
+                   findings=tuple(inspection.findings),
+                   has_kernel=inspection.has_kernel)
 
     @classmethod
     def from_dict(cls, kept: dict[str, typing.Any]) -> 'Verdict':
@@ -61,6 +65,7 @@ class Verdict:
         """The verdict as JSON values."""
         return {'name': self.name, 'format': self.format,
                 'virtual_size': self.virtual_size,
+                'has_kernel': self.has_kernel,
                 'findings': [each.to_dict() for each in self.findings]}
 
     @property

@@ -50,6 +50,8 @@ def image_set(image: images.Stated, *options: str) -> str:
 def another(node: objects.Node, image: images.Stated,
             disk_format: str = 'qcow2') -> str:
     """The commands that give the node another image."""
+    if image.role != images.DISK:
+        return _another_boot_file(node, image)
     if image.glance:
         # Glance changes neither data nor format of an active image.
         return (f'openstack image create --disk-format {disk_format} '
@@ -60,6 +62,20 @@ def another(node: objects.Node, image: images.Stated,
     return node_set(node, '--instance-info image_source=URL',
                     '--instance-info image_os_hash_algo=sha512',
                     '--instance-info image_os_hash_value=SHA512')
+
+
+def _another_boot_file(node: objects.Node, image: images.Stated) -> str:
+    role = image.role
+    upload = ('openstack image create --disk-format raw --container-format '
+              'bare --file FILE NAME, and ')
+    if image.of:
+        return upload + image_set(image.of, f'--property {role}_id=ID')
+    if image.glance:
+        return upload + node_set(node, f'--instance-info {role}=ID')
+    if image.path:
+        return node_set(node, f'--instance-info {role}=file:///PATH')
+    return node_set(node, f'--instance-info {role}=URL',
+                    f'--instance-info {role}_checksum=sha512:SHA512')
 
 
 def boot_mode(node: objects.Node, mode: str) -> str:
@@ -80,6 +96,8 @@ class _Mender:
 
     def fix(self, finding: engine.Finding) -> str:
         """The remedy, for one of the engine's findings."""
+        if self._image.role != images.DISK:
+            return self._boot_file(finding)
         code, found = finding.code, finding.found
         if code == 'format-mismatch':
             return self._format(found)
@@ -102,6 +120,13 @@ class _Mender:
                         self._node, f'--property cpu_arch={found.split()[0]}'))
         if code == 'image-unreadable':
             return finding.fix
+        return f'{finding.fix} Then: {another(self._node, self._image)}'
+
+    def _boot_file(self, finding: engine.Finding) -> str:
+        role = self._image.role
+        if finding.code in _CHECKSUMS and not self._image.glance:
+            return (f'State the checksum of the {role}: '
+                    + self._instance_info(f'{role}_checksum=sha512:SHA512'))
         return f'{finding.fix} Then: {another(self._node, self._image)}'
 
     def _instance_info(self, *settings: str) -> str:

@@ -12,6 +12,7 @@
 
 """How the image comes to be within reach of the node, as it is stored."""
 
+import dataclasses
 import os
 import typing
 
@@ -27,10 +28,24 @@ from ironic import objects
 from ironic_imagedeploy.conductor import cache
 from ironic_imagedeploy.conductor import checks
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import kernels
 from ironic_imagedeploy.conductor import slots
 
 
-def provide(task: task_manager.TaskManager) -> cache.Provided:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Served:
+    """What the node gets to read.
+
+    :ivar image: to be written.
+    :ivar boot_files: for the agent: a kernel and an initramfs for an image
+        that may have none, and kernel parameters.
+    """
+
+    image: cache.Provided
+    boot_files: dict[str, typing.Any] | None = None
+
+
+def provide(task: task_manager.TaskManager) -> Served:
     """Check the image, and fill in all that write_image needs.
 
     The keys of instance_info are those that the direct interface fills in.
@@ -43,6 +58,7 @@ def provide(task: task_manager.TaskManager) -> cache.Provided:
     """
     node, image = task.node, images.stated(task)
     provided = checks.accept(task, image)
+    boot_files = _provide_boot_files(task, image, provided)
     info = dict(node.instance_info)
     if image.glance:
         info.update(_from_glance(image.record))
@@ -59,7 +75,29 @@ def provide(task: task_manager.TaskManager) -> cache.Provided:
     info['image_url'] = _url(node, image)
     node.instance_info = info
     node.save()
-    return provided
+    return Served(image=provided, boot_files=boot_files)
+
+
+def withdraw(node: objects.Node) -> None:
+    """Serve no kernel and no initramfs any longer."""
+    for role in images.BOOT_FILES:
+        fileutils.delete_if_exists(_link(node, role))
+
+
+def _provide_boot_files(task: task_manager.TaskManager, image: images.Stated,
+                        provided: cache.Provided
+                        ) -> dict[str, typing.Any] | None:
+    needed = kernels.needed(task, image, provided.verdict)
+    if not needed:
+        return None
+    order: dict[str, typing.Any] = {'options': kernels.options(task)}
+    for each in needed:
+        checksum = checks.accept(task, each).checksum
+        assert checksum is not None
+        order[each.role] = {
+            'url': _url(task.node, each),
+            'checksum': f'{checksum.algorithm}:{checksum.value}'}
+    return order
 
 
 def _from_glance(record: dict[str, typing.Any]) -> dict[str, typing.Any]:
@@ -74,7 +112,7 @@ def _from_glance(record: dict[str, typing.Any]) -> dict[str, typing.Any]:
 def _url(node: objects.Node, image: images.Stated) -> str:
     """Where the node gets the image."""
     if image.served_by_conductor(node):
-        return _publish(node, slots.instance_file(node))
+        return _publish(node, image.role)
     if not image.glance:
         return image.href
     url = image.glance.swift_temp_url(image.record)
@@ -82,14 +120,20 @@ def _url(node: objects.Node, image: images.Stated) -> str:
     return url
 
 
-def _publish(node: objects.Node, path: str) -> str:
-    """Serve a file under the URL of the node's image."""
-    folder = os.path.join(CONF.deploy.http_root, CONF.deploy.http_image_subdir)
-    link = os.path.join(folder, node.uuid)
-    fileutils.ensure_tree(folder)
+def _publish(node: objects.Node, role: str) -> str:
+    """Serve a file under the URL of the node's image, or one beside it."""
+    link = _link(node, role)
+    fileutils.ensure_tree(os.path.dirname(link))
     fileutils.delete_if_exists(link)
-    os.symlink(path, link)
+    os.symlink(slots.instance_file(node, role), link)
     url = '/'.join([CONF.deploy.http_url.rstrip('/'),
-                    CONF.deploy.http_image_subdir, node.uuid])
+                    CONF.deploy.http_image_subdir, os.path.basename(link)])
     image_service.HttpImageService().validate_href(url)
     return url
+
+
+def _link(node: objects.Node, role: str) -> str:
+    """Where Ironic has the image of a node for its web server."""
+    name = node.uuid if role == images.DISK else f'{node.uuid}-{role}'
+    return os.path.join(CONF.deploy.http_root, CONF.deploy.http_image_subdir,
+                        name)

@@ -50,9 +50,9 @@ _ABANDONED = 3600
 _WORKSHOP = 'imagedeploy'
 
 
-def instance_file(node: objects.Node) -> str:
-    """Where Ironic keeps the image of a node."""
-    return os.path.join(CONF.pxe.images_path, node.uuid, 'disk')
+def instance_file(node: objects.Node, role: str = images.DISK) -> str:
+    """Where Ironic keeps the image of a node, and what comes with it."""
+    return os.path.join(CONF.pxe.images_path, node.uuid, role)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

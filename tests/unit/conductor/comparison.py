@@ -85,6 +85,12 @@ class Store:
         program.run('qemu-img', 'resize', '-q', '-f', 'qcow2', path, size)
         return path
 
+    def root(self) -> pathlib.Path:
+        """A partition image with nothing in it that boots."""
+        return images.convert(
+            self.made('mke2fs', '-q', '-F', '-t', 'ext4', 'FILE', '8m'),
+            self._files / 'root')
+
     def without_boot_code(self) -> pathlib.Path:
         """An image that a BIOS cannot start."""
         content = bytearray(self.disk.read_bytes())
@@ -187,6 +193,16 @@ CASES = (
          code='image-type-mismatch',
          make=lambda store: store.glance(
              store.good, kernel_id='9d7c4c0e-5a7f-4f5a-8a51-0c86b7b2a9d1',
+             ramdisk_id='f4c1d2a9-4d0f-4a3e-8a55-98c3c9a4f1f7')
+         | {'root_gb': 10}),
+    Case(title='A partition image with neither grub2 nor a kernel',
+         code='no-bootloader',
+         make=lambda store: store.glance(store.root(), img_type='partition')
+         | {'root_gb': 10}),
+    Case(title='A partition image without a kernel, and beside it one that '
+         'Glance does not have', code='image-not-found',
+         make=lambda store: store.glance(
+             store.root(), kernel_id='9d7c4c0e-5a7f-4f5a-8a51-0c86b7b2a9d1',
              ramdisk_id='f4c1d2a9-4d0f-4a3e-8a55-98c3c9a4f1f7')
          | {'root_gb': 10}),
     Case(title='An image for another processor, by hw_architecture',

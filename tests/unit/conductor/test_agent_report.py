@@ -91,6 +91,16 @@ class TestKeep(base.ConductorTestCase):
                          self.heartbeat(done))
         self.assertTrue(self.went_on)
 
+    def test_where_boot_files_were_is_forgotten(self):
+        self.node.set_driver_internal_info('imagedeploy', {
+            'workers': 0, 'boot_files': {'kernel': {'url': 'secret'}}})
+        self.node.save()
+        running = command('RUNNING', {'imagedeploy': {'progress': PROGRESS}})
+        self.assertIn('boot_files', self.heartbeat(running))
+        done = command('SUCCEEDED', {'deploy_step': STEP, 'deploy_result': {
+            'result': 'written', 'imagedeploy': REPORT}})
+        self.assertNotIn('boot_files', self.heartbeat(done))
+
     def test_result_of_the_stock_writer(self):
         done = command('SUCCEEDED', {'deploy_result': 'written',
                                      'deploy_step': STEP})

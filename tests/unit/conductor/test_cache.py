@@ -61,7 +61,7 @@ class CacheTestCase(base.ConductorTestCase):
         node = node or self.node
         with task_manager.acquire(self.context, node.uuid,
                                   shared=False) as task:
-            return serving.provide(task)
+            return serving.provide(task).image
 
     def instance(self, node=None):
         """What the web server of the conductor gives to the node."""

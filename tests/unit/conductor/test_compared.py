@@ -36,7 +36,7 @@ TITLE = '   * - '
 #: The series of Ironic that the page is about.
 MEASURED = '39'
 IRONIC = version.version_info.version_string().partition('.')[0]
-PARTS = 4
+PARTS = 6
 WRITE = 'IMAGEDEPLOY_WRITE_COMPARED'
 ACCEPTED = 'Accepted: the node boots the ramdisk.'
 
@@ -103,6 +103,12 @@ class TestCompared(base.ConductorTestCase):
 
     def test_fourth_part(self):
         self.check(3)
+
+    def test_fifth_part(self):
+        self.check(4)
+
+    def test_sixth_part(self):
+        self.check(5)
 
     def test_the_page_has_each_case_and_no_other(self):
         self.assertEqual([case.title for case in comparison.CASES],

@@ -24,7 +24,7 @@ from ironic import objects
 from ironic_imagedeploy.conductor import deploy
 from tests.unit.conductor import base
 
-OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '1'}
+OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '2'}
 STOCK = {'generic_hardware_manager': '1.2'}
 
 

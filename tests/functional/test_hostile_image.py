@@ -31,7 +31,7 @@ from tests.functional.partition_images import put
 
 MIB = partition_images.MIB
 #: Seconds in which a deployment of such an image ends, busy machines too.
-BOUND = 120
+BOUND = 300
 GOOD = ['/boot/vmlinuz-6.1.0-10-amd64', '/boot/vmlinuz-6.1.0-9-amd64']
 
 

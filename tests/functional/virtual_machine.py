@@ -28,10 +28,11 @@ _PROGRAM = 'qemu-system-x86_64'
 _SECTOR = 512
 #: Seconds of a run; emulated, on a machine that others use as well.
 _LONGEST = 900
-_END = '-- end --'
+_BEGIN, _END = '-- begin --', '-- end --'
 #: The line of the console is hung up when the login prompt comes.
 _ORDERS = '''export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 exec >/dev/ttyS1 2>&1
+echo; echo '{begin}'
 {orders}
 echo '{end}'
 sync
@@ -72,14 +73,16 @@ class Machine:
 
         :param orders: for a shell; what they print is the result.
         """
-        text = _ORDERS.format(orders=orders, end=_END).encode()
+        text = _ORDERS.format(orders=orders, begin=_BEGIN, end=_END).encode()
         self._script.write_bytes(text + b'\n' * (-len(text) % _SECTOR))
         with self._switched_on() as process:
             try:
                 process.wait(_LONGEST)
             except subprocess.TimeoutExpired:
                 pass
-        said, ended, _ = _text(self._answers).partition(_END)
+        # The firmware, and so the boot loader, writes to both ports.
+        _, _, said = _text(self._answers).partition(_BEGIN)
+        said, ended, _ = said.partition(_END)
         if not ended:
             raise AssertionError(said + _text(self._console)[-3000:])
         return said

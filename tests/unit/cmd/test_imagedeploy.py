@@ -27,6 +27,7 @@ from unittest import mock
 
 from ironic_imagedeploy.cmd import imagedeploy
 from ironic_imagedeploy import engine
+from tests.unit.engine import boot_files
 
 MIB = 1 << 20
 
@@ -153,6 +154,28 @@ class ExpectationTest(CommandTestCase):
             permitted=('raw', 'qcow2', 'vmdk', 'vdi'), disk_size=9 * MIB,
             sector_size=4096, boot_mode='bios', arch='x86_64'),
             inspect.call_args.args[1])
+
+    def test_what_comes_beside_the_image(self) -> None:
+        with mock.patch.object(engine, 'inspect', autospec=True,
+                               side_effect=engine.inspect) as inspect:
+            self.run_main('check', self.image, '--kernel-beside')
+        self.assertEqual(engine.Expectation(has_kernel=True),
+                         inspect.call_args.args[1])
+        kernel = self.directory / 'vmlinuz'
+        kernel.write_bytes(boot_files.bzimage())
+        self.assertEqual(0, self.run_main('check', kernel, '--image-type',
+                                          'kernel', '--json'))
+        self.assertEqual(('bzImage', 'kernel'), tuple(
+            json.loads(self.out)[key] for key in ('format', 'image_type')))
+        self.assertEqual(4, self.run_main('check', kernel, '--image-type',
+                                          'ramdisk'))
+        self.assertIn('not-an-initramfs', self.out)
+
+    def test_what_comes_beside_an_image_is_not_written(self) -> None:
+        for options in (['--image-type', 'kernel'], ['--kernel-beside']):
+            self.assertEqual(2, self.run_main(
+                'write', self.image, self.target, *options))
+        self.assertFalse(self.target.exists())
 
     def test_sources(self) -> None:
         for source, mirrors, options in (

@@ -29,6 +29,7 @@ from tests.lab import comparison
 from tests.lab import partition
 from tests.lab import progress
 from tests.lab import scenario
+from tests.lab import watching
 
 _MARK = '.ironic-imagedeploy-lab'
 
@@ -70,7 +71,7 @@ def _run(arguments: argparse.Namespace,
 
 def _job(arguments: argparse.Namespace,
          state: pathlib.Path) -> comparison.Comparison | scenario.MainJob | (
-             partition.PartitionJob):
+             partition.PartitionJob | watching.WatchJob):
     checkout = pathlib.Path(__file__).resolve().parents[2]
     if arguments.compare is not None:
         return comparison.Comparison(
@@ -80,6 +81,9 @@ def _job(arguments: argparse.Namespace,
         return partition.PartitionJob(
             checkout, state, arguments.partition_image, arguments.builder,
             arguments.rebuild, arguments.force_raw_images)
+    if arguments.watch is not None:
+        return watching.WatchJob(checkout, state, arguments.force_raw_images,
+                                 arguments.watch)
     return scenario.MainJob(checkout, state, arguments.deploy_interface,
                             arguments.force_raw_images)
 
@@ -104,6 +108,11 @@ def _parse() -> argparse.Namespace:
              'a config drive, onto each of these machines: uefi, bios, nvme '
              '(UEFI, an NVMe disk), 4kn (UEFI, a disk with sectors of 4096 '
              'bytes, from which SeaBIOS does not boot) (default: uefi bios)')
+    job.add_argument(
+        '--watch', nargs='?', const='', metavar='FILE',
+        help='deploy the image over a slow network, look at the progress '
+             'every second, and write what ironic-imagedeploy watch shows of '
+             'it into FILE')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
         help='of the partition image: debian, from packages, or dib, by '

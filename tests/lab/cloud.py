@@ -48,11 +48,11 @@ class Cloud:
         return image.get_image(created.id)
 
     def enrol(self, hardware: machine.Machine,
-              deploy_interface: str) -> _node.Node:
+              deploy_interface: str, driver: str = 'redfish') -> _node.Node:
         """Make a node of a machine and bring it to ``available``."""
         baremetal = self._connection.baremetal
         node = baremetal.create_node(
-            name=hardware.name, driver='redfish',
+            name=hardware.name, driver=driver,
             deploy_interface=deploy_interface,
             driver_info={
                 'redfish_address': services.BMC_URL,

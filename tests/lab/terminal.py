@@ -13,6 +13,7 @@
 """A program on a terminal, and what is to be seen there."""
 
 import codecs
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
@@ -167,6 +168,12 @@ class Terminal:
     def _keep(self, screen: Screen) -> None:
         self.frames.append(Frame(
             time.monotonic() - self._started, screen.text))
+
+
+def story(frames: Iterable[Frame]) -> str:
+    """Some frames, as text that tells when each of them was to be seen."""
+    return '\n'.join(f'after {each.seconds:.0f} s:\n\n{each.text}\n'
+                     for each in frames)
 
 
 def watch(ironic: str, *nodes: str) -> Terminal:

@@ -32,7 +32,8 @@ from tests.simulation import site
 
 INTERFACES = ('direct', 'imagedeploy')
 _MIB = 1 << 20
-_ENROL_ATTEMPTS = 16
+#: Nodes that are made until one is of a given conductor.
+_ATTEMPTS = 64
 
 
 class Cloud:
@@ -84,11 +85,18 @@ class Subject:
     """A node and its machine."""
 
     def __init__(self, interface: str, behaviour: agent.Behaviour,
-                 fields: dict[str, object]) -> None:
+                 identifier: str) -> None:
         self.interface = interface
         self.api = cloud().api
-        self.uuid = self.api.enrol(deploy_interface=interface, **fields)
+        self.uuid = identifier
         self.machine = cloud().fleet.add(self.uuid, behaviour)
+
+    @classmethod
+    def enrol(cls, interface: str, behaviour: agent.Behaviour,
+              **fields: object) -> 'Subject':
+        """A new one, available."""
+        return cls(interface, behaviour, cloud().api.enrol(
+            deploy_interface=interface, **fields))
 
     def node(self) -> dict[str, Any]:
         """As Ironic shows it."""
@@ -191,8 +199,8 @@ class LifeCycleTest(unittest.TestCase):
         """A new node for each of the interfaces."""
         with concurrent.futures.ThreadPoolExecutor() as pool:
             made = Pair(*pool.map(
-                lambda interface: Subject(
-                    interface, behaviour or agent.Behaviour(), fields),
+                lambda interface: Subject.enrol(
+                    interface, behaviour or agent.Behaviour(), **fields),
                 INTERFACES))
         self.addCleanup(made.each, remove)
         return made
@@ -200,17 +208,22 @@ class LifeCycleTest(unittest.TestCase):
     def together(self, conductor: str,
                  behaviour: agent.Behaviour | None = None) -> Pair:
         """A pair that this conductor looks after."""
-        found: dict[str, Subject] = {}
-        for attempt in range(_ENROL_ATTEMPTS):
-            interface = INTERFACES[attempt % 2]
-            if interface in found:
-                continue
-            subject = Subject(interface, behaviour or agent.Behaviour(), {})
-            self.addCleanup(remove, subject)
-            if subject.conductor() == conductor:
-                found[interface] = subject
-            if len(found) == len(INTERFACES):
-                return Pair(*(found[name] for name in INTERFACES))
+        return Pair(*(self._at(conductor, interface,
+                               behaviour or agent.Behaviour())
+                      for interface in INTERFACES))
+
+    def _at(self, conductor: str, interface: str,
+            behaviour: agent.Behaviour) -> Subject:
+        """A node of that conductor, which is up to its UUID."""
+        api = cloud().api
+        for _ in range(_ATTEMPTS):
+            identifier = api.create(deploy_interface=interface)
+            if api.node(identifier)['conductor'] == conductor:
+                api.make_available(identifier)
+                subject = Subject(interface, behaviour, identifier)
+                self.addCleanup(remove, subject)
+                return subject
+            api.ironic('DELETE', f'nodes/{identifier}')
         raise AssertionError(f'{conductor} gets no nodes')
 
     def assert_alike(self, pair: Pair) -> None:

@@ -24,10 +24,10 @@ class WatchTest(base.LifeCycleTest):
     def test_until_the_last_one_has_ended(self) -> None:
         subjects = {}
         for name in ('fast', 'slow', 'stuck', 'stock'):
-            subjects[name] = base.Subject(
+            subjects[name] = base.Subject.enrol(
                 'direct' if name == 'stock' else 'imagedeploy',
                 agent.Behaviour(write_seconds=8 if name == 'fast' else 20),
-                {'name': f'node-{name}'})
+                name=f'node-{name}')
             self.addCleanup(base.remove, subjects[name])
         stuck = subjects['stuck']
         stuck.write()
@@ -54,21 +54,26 @@ class WatchTest(base.LifeCycleTest):
         wait('fast', 'active, 16 MiB written in ')
         stuck.machine.held = False
         self.assertEqual(0, shown.wait(60))
-        self.assertTrue(any(
-            _tells(each.text, 'fast', 'active')
-            and _tells(each.text, 'slow', 'writing')
-            for each in shown.frames), shown.text)
+        both = [each for each in shown.frames
+                if _tells(each.text, 'fast', 'active')
+                and _tells(each.text, 'slow', 'writing')]
+        self.assertTrue(both, shown.text)
         for name in ('fast', 'slow', 'stuck'):
             self.assertTrue(_tells(shown.text, name,
                                    'active, 16 MiB written in '), shown.text)
         self.assertTrue(_tells(shown.text, 'stock', 'active'), shown.text)
+        chosen = [max(shown.frames, key=lambda each: each.text.count('▕')),
+                  next(each for each in shown.frames
+                       if 'STALLED' in each.text), shown.frames[-1]]
+        (base.cloud().site.state / 'watch.txt').write_text(
+            terminal.story(chosen))
 
     def test_failure(self) -> None:
-        subject = base.Subject('imagedeploy', agent.Behaviour(ours=False),
-                               {'name': 'node-old'})
+        subject = base.Subject.enrol(
+            'imagedeploy', agent.Behaviour(ours=False), name='node-old')
         self.addCleanup(base.remove, subject)
         subject.order()
-        shown = terminal.watch(base.cloud().site.url)
+        shown = terminal.watch(base.cloud().site.url, 'node-old')
         self.addCleanup(shown.end)
         self.assertEqual(0, shown.wait(60))
         self.assertIn('node-old: deploy failed, ', shown.text)

@@ -93,11 +93,15 @@ class Api:
     def enrol(self, **fields: object) -> str:
         """A node that is ``available``; its UUID."""
         identifier = self.create(**fields)
+        self.make_available(identifier)
+        return identifier
+
+    def make_available(self, identifier: str) -> None:
+        """Bring a new node there."""
         for target, reached in (('manage', 'manageable'),
                                 ('provide', 'available')):
             self.provision(identifier, target)
             self.wait(identifier, (reached,), timeout=60)
-        return identifier
 
     def set(self, identifier: str, **fields: object) -> None:
         """Replace fields of a node."""

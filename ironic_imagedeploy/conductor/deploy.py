@@ -131,6 +131,21 @@ class ImageDeploy(agent.AgentDeploy):
         else:
             super().configure_local_boot(task, **partitions)
 
+    @METRICS.timer('ImageDeploy.clean_up')
+    def clean_up(self, task: task_manager.TaskManager) -> None:
+        """Called after a failure and before an undeploy: remove its files.
+
+        With Redfish virtual media that switches the power off, which clears
+        last_error: the reason of a failure would be lost there.
+        """
+        node = task.node
+        reason = node.last_error
+        super().clean_up(task)
+        if reason and not node.last_error and node.provision_state in (
+                states.DEPLOYING, states.DEPLOYWAIT):
+            node.last_error = reason
+            node.save()
+
     def process_next_step(self, task: task_manager.TaskManager,
                           step_type: str, **kwargs: typing.Any) -> None:
         """Called at each heartbeat: keep what the agent tells, go on."""

@@ -16,6 +16,7 @@ from unittest import mock
 from ironic.common import exception
 from ironic.common import states
 from ironic.conductor import deployments
+from ironic.conductor import utils as conductor_utils
 from ironic.drivers.modules import agent
 from ironic.drivers.modules import agent_client
 from ironic.drivers.modules import fake
@@ -175,6 +176,41 @@ class TestDeployment(base.ConductorTestCase):
         self.node.save()
         node = self.deploy()
         self.assertIsNone(node.last_error)
+
+
+class TestCleanUp(base.ConductorTestCase):
+
+    def fail(self, **state):
+        """Fail, with a boot interface like redfish-virtual-media."""
+        self.use()
+        self.node.update({'power_state': states.POWER_ON, **state})
+        self.node.save()
+        with (self.task(shared=False) as task,
+              mock.patch.object(
+                  task.driver.boot, 'clean_up_ramdisk', autospec=True,
+                  side_effect=lambda task: conductor_utils.node_power_action(
+                      task, states.POWER_OFF))):
+            conductor_utils.deploying_error_handler(
+                task, 'for the log', 'the reason')
+        return self.refreshed()
+
+    def test_the_reason_outlives_the_power(self):
+        for state in (states.DEPLOYING, states.DEPLOYWAIT):
+            node = self.fail(provision_state=state,
+                             target_provision_state=states.ACTIVE)
+            self.assertEqual(states.DEPLOYFAIL, node.provision_state)
+            self.assertEqual(states.POWER_OFF, node.power_state)
+            self.assertEqual('the reason', node.last_error)
+
+    def test_an_undeploy_forgets_it(self):
+        self.use()
+        self.node.update({'provision_state': states.DELETING,
+                          'last_error': 'of an earlier deployment'})
+        self.node.save()
+        with self.task(shared=False) as task:
+            conductor_utils.node_power_action(task, states.POWER_OFF)
+            task.driver.deploy.clean_up(task)
+        self.assertIsNone(self.refreshed().last_error)
 
 
 class TestCheckAgent(base.ConductorTestCase):

@@ -110,6 +110,7 @@ class _Watch:
     def __init__(self, read: Callable[[], _node.Node]) -> None:
         self._read = read
         self._said = ''
+        self._failed = 0
         self.node = read()
 
     def ended(self) -> bool:
@@ -120,8 +121,9 @@ class _Watch:
             progress.say(f'    {self.node.name}: {text}')
             self._said = text
         if self.node.provision_state == 'deploy failed':
-            # Ironic tells the reason a moment later.
-            return bool(self.node.last_error)
+            # Ironic tells the reason a moment later, or not at all.
+            self._failed += 1
+            return bool(self.node.last_error) or self._failed > 30
         return self.node.provision_state in ('active', 'error', 'available')
 
     def _describe(self) -> str:

@@ -98,7 +98,7 @@ class PartitionJob(job.Job):
                                   job.DEPLOY_TIMEOUT)
         progress.say(f'    last_error: {node.last_error}')
         if (node.provision_state != 'deploy failed'
-                or 'sector' not in node.last_error):
+                or 'sector-size' not in (node.last_error or '')):
             raise AssertionError(f'the node is {node.provision_state}')
         with hardware.disk.open('rb') as target:
             if target.read(_MIB) != before:

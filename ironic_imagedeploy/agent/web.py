@@ -16,7 +16,6 @@ import base64
 from collections.abc import Iterator
 import contextlib
 import typing
-import urllib.parse
 
 from oslo_config import cfg
 import requests
@@ -63,7 +62,7 @@ def open_beside(image_info: dict[str, typing.Any], url: str
     :raises SourceError: when it cannot be opened.
     """
     told = {**image_info, 'urls': [url]}
-    if _origin(url) != _origin(image_info['urls'][0]):
+    if engine.origin(url) != engine.origin(image_info['urls'][0]):
         # Logins for the image are not told to another server.
         for name in ('image_request_authorization',
                      'image_server_auth_strategy'):
@@ -106,8 +105,3 @@ def _proxies(url: str, image_info: dict[str, typing.Any]) -> dict[str, str]:
         return {}
     proxies: dict[str, str] = image_info.get('proxies') or {}
     return proxies
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urllib.parse.urlsplit(url)
-    return parts.scheme.lower(), parts.netloc.rpartition('@')[2].lower()

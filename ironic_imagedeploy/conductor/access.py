@@ -12,8 +12,6 @@
 
 """Images opened by Ironic's own ways to get at them."""
 
-import urllib.parse
-
 from oslo_utils import strutils
 import requests
 
@@ -82,7 +80,7 @@ def _open_web(node: objects.Node, url: str) -> engine.Source:
     login = service.gen_auth_from_conf_user_pass(url)
     supplied = None
     # A secret for the image is not told to another server.
-    if _origin(url) == _origin(node.instance_info['image_source']):
+    if engine.origin(url) == engine.origin(node.instance_info['image_source']):
         supplied = node.instance_info.get('image_request_authorization_secret')
     try:
         verify = strutils.bool_from_string(CONF.webserver_verify_ca,
@@ -100,8 +98,3 @@ def _open_web(node: objects.Node, url: str) -> engine.Source:
 
     return engine.open_source(url, request=request,
                               timeout=CONF.webserver_connection_timeout)
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urllib.parse.urlsplit(url)
-    return parts.scheme.lower(), parts.netloc.rpartition('@')[2].lower()

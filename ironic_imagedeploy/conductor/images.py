@@ -160,6 +160,14 @@ def boot_file(task: task_manager.TaskManager, image: Stated, role: str,
         checksum is none.
     """
     node, glance = task.node, None
+    try:
+        engine.redact(href)
+    except engine.exceptions.SourceError as error:
+        raise refused(
+            'image-unreadable', role, message='The address is none.',
+            expected=error.expected, found=error.found,
+            fix=f'openstack baremetal node set --instance-info {role}=URL '
+                + node.uuid) from None
     record: dict[str, typing.Any] = {
         'os_hash_algo': None, 'os_hash_value': None, 'properties': {},
         'checksum': node.instance_info.get(f'{role}_checksum')}

@@ -32,6 +32,7 @@ from ironic_imagedeploy.engine.inspection import Inspection
 from ironic_imagedeploy.engine.meter import Progress
 from ironic_imagedeploy.engine.partitions import Partition
 from ironic_imagedeploy.engine.report import Report
+from ironic_imagedeploy.engine.sources.base import origin
 from ironic_imagedeploy.engine.sources.base import redact
 from ironic_imagedeploy.engine.sources.base import Source
 from ironic_imagedeploy.engine.sources.glance import glance_request
@@ -46,5 +47,5 @@ __all__ = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
     'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
     'Target', 'compare', 'exceptions', 'glance_request', 'inspect',
-    'open_source', 'open_target', 'redact', 'transfer',
+    'open_source', 'open_target', 'origin', 'redact', 'transfer',
 ]

@@ -86,11 +86,24 @@ def redact(url: str) -> str:
 
     :raises SourceError: when it is none.
     """
+    parts = _split(url)
+    host = parts.netloc.rpartition('@')[2]
+    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, '', ''))
+
+
+def origin(url: str) -> tuple[str, str]:
+    """Scheme, and host with port: who may be told the same secrets.
+
+    :raises SourceError: when it is no URL.
+    """
+    parts = _split(url)
+    return parts.scheme.lower(), parts.netloc.rpartition('@')[2].lower()
+
+
+def _split(url: str) -> urllib.parse.SplitResult:
     try:
-        parts = urllib.parse.urlsplit(url)
+        return urllib.parse.urlsplit(url)
     except ValueError as error:
         raise exceptions.SourceError(
             'the location of the image', expected='a URL', found=str(error),
             fix='Check the address.') from None
-    host = parts.netloc.rpartition('@')[2]
-    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, '', ''))

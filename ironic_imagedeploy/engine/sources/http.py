@@ -16,7 +16,6 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import time
 import typing
-import urllib.parse
 
 import requests
 
@@ -95,7 +94,7 @@ class HttpSource(base.Source):
         self._retries = retries
         self._verify = verify
         self._auth = auth
-        self._origin = _origin(location)
+        self._origin = base.origin(location)
         self._session = requests.Session()
         self._request = request or self._send
         self._held = b''
@@ -236,7 +235,7 @@ class HttpSource(base.Source):
         return self._session.get(
             url, headers=headers, stream=True, timeout=self._timeout,
             verify=self._verify,
-            auth=self._auth if _origin(url) == self._origin else None)
+            auth=self._auth if base.origin(url) == self._origin else None)
 
 
 class _HttpStream:
@@ -277,11 +276,6 @@ class _HttpStream:
         except connection.TransientError:
             self.close()
             raise
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urllib.parse.urlsplit(url)
-    return parts.scheme, parts.netloc
 
 
 def _read_all(body: connection.Body) -> bytes:

@@ -20,7 +20,7 @@ NAMES = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
     'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
     'Target', 'compare', 'exceptions', 'glance_request', 'inspect',
-    'open_source', 'open_target', 'redact', 'transfer',
+    'open_source', 'open_target', 'origin', 'redact', 'transfer',
 ]
 
 

@@ -41,6 +41,27 @@ class RedactTestCase(base.EngineTestCase):
             self.assertNotIn('secret', str(caught.exception))
 
 
+class OriginTestCase(base.EngineTestCase):
+
+    def test_the_same(self) -> None:
+        for one, other in (
+                ('http://example.com/a', 'HTTP://Example.COM/b?c#d'),
+                ('https://user:word@example.com:8443/',
+                 'https://example.com:8443/')):
+            self.assertEqual(_base.origin(one), _base.origin(other))
+
+    def test_others(self) -> None:
+        origin = _base.origin('https://example.com/a')
+        for url in ('http://example.com/a', 'https://example.org/a',
+                    'https://example.com:8443/a', 'glance:1234', '/a',
+                    'https://example.com@example.org/a'):
+            self.assertNotEqual(origin, _base.origin(url))
+
+    def test_what_is_no_url(self) -> None:
+        with self.assertRaises(exceptions.SourceError):
+            _base.origin('http://[::1')
+
+
 class OpenTestCase(base.EngineTestCase):
 
     def test_paths_and_urls_of_files(self) -> None:

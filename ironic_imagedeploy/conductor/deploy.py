@@ -100,9 +100,19 @@ class ImageDeploy(agent.AgentDeploy):
 
     @METRICS.timer('ImageDeploy.clean_up')
     def clean_up(self, task: task_manager.TaskManager) -> None:
-        """Called when the ramdisk is done: serve nothing any longer."""
+        """Called when the ramdisk is done: serve nothing any longer.
+
+        With Redfish virtual media that switches the power off, which clears
+        last_error: the reason of a failure would be lost there.
+        """
+        node = task.node
+        reason = node.last_error
         super().clean_up(task)
-        serving.withdraw(task.node)
+        serving.withdraw(node)
+        if reason and not node.last_error and node.provision_state in (
+                states.DEPLOYING, states.DEPLOYWAIT):
+            node.last_error = reason
+            node.save()
 
     @METRICS.timer('ImageDeploy.check_agent')
     @base.deploy_step(priority=85)
@@ -130,21 +140,6 @@ class ImageDeploy(agent.AgentDeploy):
                 task, boot_mode_utils.get_boot_mode(task.node))
         else:
             super().configure_local_boot(task, **partitions)
-
-    @METRICS.timer('ImageDeploy.clean_up')
-    def clean_up(self, task: task_manager.TaskManager) -> None:
-        """Called after a failure and before an undeploy: remove its files.
-
-        With Redfish virtual media that switches the power off, which clears
-        last_error: the reason of a failure would be lost there.
-        """
-        node = task.node
-        reason = node.last_error
-        super().clean_up(task)
-        if reason and not node.last_error and node.provision_state in (
-                states.DEPLOYING, states.DEPLOYWAIT):
-            node.last_error = reason
-            node.save()
 
     def process_next_step(self, task: task_manager.TaskManager,
                           step_type: str, **kwargs: typing.Any) -> None:

@@ -58,6 +58,8 @@ ZSTD_WINDOW = 32 << 20
 #: The same for a single cluster: that of ``zstd -19``.
 CLUSTER_WINDOW = 8 << 20
 _GZIP = b'\x1f\x8b'
+#: isal does not mind them.
+_RESERVED_FLAGS = 0xe0
 #: Bytes of a gzip header that are waited for.
 _MOST_HEADER = 1 << 20
 #: What an xz decoder takes beside its dictionary.
@@ -216,6 +218,8 @@ def _has_header(stored: bytes) -> bool:
     if len(stored) < 12:
         return False
     flags, end = stored[3], 10
+    if flags & _RESERVED_FLAGS:
+        raise DecodeError(f'unknown flags {flags:#04x} in a gzip header')
     if flags & 4:
         end += 2 + int.from_bytes(stored[10:12], 'little')
     for _ in range((flags & 24).bit_count()):

@@ -61,15 +61,15 @@ class VdiImage(base.Image):
         self._check('the block size', block_size, _BLOCK_SIZE)
         self._check('the extra bytes of a block', block_extra, 0)
         needed = -(-self.virtual_size // _BLOCK_SIZE)
-        if not 0 < needed <= min(blocks, _MOST_BLOCKS):
+        if not 0 < needed <= blocks <= _MOST_BLOCKS:
             raise self.corrupt(
                 f'{blocks} blocks for a disk of {self.virtual_size} bytes',
                 f'1 to {_MOST_BLOCKS} blocks, enough for the disk')
         if map_at % 512 or data_at % 512 or map_at < _HEADER.size or (
-                data_at < map_at + 4 * needed):
+                data_at < map_at + 4 * blocks):
             raise self.corrupt(f'a map at {map_at} and data at {data_at}',
                                'the header, the map, and then the data')
-        self.check_inside('the block map', map_at, 4 * needed)
+        self.check_inside('the block map', map_at, 4 * blocks)
         self._map_blocks(source.read_at(map_at, 4 * needed), data_at,
                          allocated)
 

@@ -40,8 +40,11 @@ _MAGIC = b'KDMV'
 #: They show a transfer as text.
 _LINE_ENDS = (b'\n', b' ', b'\r', b'\n')
 _AT_END = 0xffffffffffffffff
-#: From the end of the file to the copy of the header in a footer.
+#: From the end of the file to the copy of the header in a footer, which is
+#: between two markers: the footer's own, and that of the end of the stream.
 _FOOTER = 2 * _SECTOR
+_METADATA_MARKER = struct.Struct('<QII')
+_FOOTER_TYPE = 3
 _REDUNDANT = 1 << 1
 _ZEROED_GRAINS = 1 << 2
 _COMPRESSED = 1 << 16
@@ -141,11 +144,21 @@ class VmdkImage(base.Image):
         if header.gd_offset != _AT_END:
             return header
         self.check_inside('the footer', 0, 2 * _FOOTER)
+        self._check_marker(_FOOTER + _SECTOR, _FOOTER_TYPE)
+        self._check_marker(_SECTOR, 0)
         footer = self._read_header(self.source.size - _FOOTER)
         if footer.gd_offset == _AT_END:
             raise self.corrupt('a footer without a grain directory',
                                'its offset')
         return footer
+
+    def _check_marker(self, before_end: int, kind: int) -> None:
+        offset = self.source.size - before_end
+        _, size, found = _METADATA_MARKER.unpack(
+            self.source.read_at(offset, _METADATA_MARKER.size))
+        if (size, found) != (0, kind):
+            raise self.corrupt(f'a marker of type {found} at byte {offset}',
+                               f'one of type {kind}')
 
     def _read_header(self, offset: int) -> _Header:
         self.check_inside('a header', offset, _HEADER.size)

@@ -124,6 +124,12 @@ class CompressedTestCase(base.EngineTestCase):
     def test_none(self) -> None:
         self.assertIsNone(signatures.compressed(bytes(512)))
 
+    def test_a_skippable_frame_that_hides_the_rest(self) -> None:
+        skippable = b'\x50\x2a\x4d\x18'
+        for length in (HEAD, 0xffffffff):
+            self.assertEqual('zstd', signatures.compressed(
+                skippable + length.to_bytes(4, 'little') + bytes(HEAD - 8)))
+
 
 class OtherTestCase(base.EngineTestCase):
 

@@ -217,6 +217,12 @@ class BadTestCase(DecoderTestCase):
                         self.assertRaises(unpacking.Damaged):
                     list(feed(name, bytes(changed)))
 
+    def test_flags_of_gzip_that_nobody_knows(self) -> None:
+        for flag in (0x20, 0x40, 0x80):
+            stored = bytearray(gzip.compress(b'x' * 5000))
+            stored[3] |= flag
+            self.assert_damaged('gz', stored)
+
     def test_wrong_checks_at_the_end_of_gzip(self) -> None:
         stored = bytearray(gzip.compress(self.content))
         for place in range(-8, 0):

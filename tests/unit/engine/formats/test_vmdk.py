@@ -216,6 +216,14 @@ class FooterTestCase(VmdkTestCase):
     def test_a_footer_that_points_to_another(self) -> None:
         self.assert_refused('corrupt', self.footer(gd_offset=AT_END))
 
+    def test_a_footer_without_its_markers(self) -> None:
+        file = self.footer()
+        for at, kind in ((-1536, 0), (-1536, 2), (-512, 3), (-512, 1)):
+            changed = bytearray(file)
+            struct.pack_into('<I', changed, len(changed) + at + 12, kind)
+            with self.subTest(at=at, kind=kind):
+                self.assert_refused('corrupt', changed, 'marker')
+
     def test_a_footer_counts_alone(self) -> None:
         self.assert_refused('corrupt', self.footer(capacity=7))
         self.assert_refused('corrupt', self.footer(grain_size=3))

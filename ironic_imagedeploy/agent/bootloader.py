@@ -27,6 +27,7 @@ from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import bios_boot
+from ironic_imagedeploy.agent import boot_files
 from ironic_imagedeploy.agent import boot_menu
 from ironic_imagedeploy.agent import grub
 from ironic_imagedeploy.agent import mounts
@@ -63,10 +64,11 @@ class Disk:
 
 def install(disk: Disk, platform: grub.Platform, arch: str,
             place: Callable[[beneath.Tree], boot_menu.Entry]
-            ) -> dict[str, typing.Any]:
+            = boot_files.no_kernel) -> dict[str, typing.Any]:
     """Install grub2 with a menu for the kernels of the system.
 
-    :param place: puts a kernel into a root file system that has none.
+    :param place: puts a kernel into a root file system that has none; that
+        is an error by default.
     :returns: what was installed, for the report.
     :raises DeploymentError: when the disk would not boot.
     """

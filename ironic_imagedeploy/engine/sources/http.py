@@ -171,7 +171,8 @@ class HttpSource(base.Source):
         if mirror.size != self.size or not mirror.random_access:
             raise exceptions.SourceChanged(
                 mirror.name, expected=f'the file of {self.size} bytes',
-                found=f'{mirror.size} bytes',
+                found=f'{mirror.size} bytes' if mirror.random_access
+                else 'a server that gives the whole file only',
                 fix='List only mirrors of the same image, which answer range '
                     'requests.') from problem.error
         self._connection = mirror

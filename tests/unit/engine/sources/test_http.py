@@ -424,7 +424,8 @@ class MirrorTestCase(served.ServedTestCase):
         self.server.answer = web.since(
             1, lambda exchange: exchange.refuse(500))
         self.mirror.answer = lambda exchange: exchange.serve(ranges=False)
-        self.assert_fails(exceptions.SourceChanged, **self.options)
+        error = self.assert_fails(exceptions.SourceChanged, **self.options)
+        self.assertIn('whole file only', error.found)
 
     def test_all_are_dead(self) -> None:
         for server in (self.server, self.mirror):

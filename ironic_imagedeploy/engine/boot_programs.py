@@ -36,19 +36,18 @@ _BLOCK = 64 << 10
 Read = Callable[[int, int], bytes]
 
 
-def architectures(read: Read, esp: partitions.Partition) -> set[str]:
+def architectures(read: Read, esp: partitions.Partition) -> set[str] | None:
     """Processors that the programs in an ESP are for.
 
     :param read: gives bytes of the disk.
-    :returns: names as of ``uname -m``; none when firmware finds no program,
-        also for want of a FAT file system, the only one that it must know.
+    :returns: names as of ``uname -m``; None when it cannot be told.
     """
     try:
         volume = fat.FatVolume(_cached(read, esp))
         machines = {_machine(volume.front(program, _FRONT))
                     for program in _programs(volume)}
     except fat.BadVolume:
-        return set()
+        return None
     return {_MACHINES.get(machine, 'unknown') for machine in machines
             if machine is not None}
 

@@ -137,9 +137,17 @@ def _check_distinct(args: argparse.Namespace) -> None:
     path = args.source
     if path.startswith('file:'):
         path = urllib.parse.unquote(urllib.parse.urlsplit(path).path)
-    with contextlib.suppress(OSError, ValueError):
-        if os.path.samefile(path, args.target):
-            args.parser.error('SOURCE and TARGET are the same file')
+    # A loop device is the file behind it.
+    backing = os.path.join(
+        '/sys/block', os.path.basename(os.path.realpath(args.target)),
+        'loop/backing_file')
+    targets = [args.target]
+    with contextlib.suppress(OSError), open(backing) as file:
+        targets.append(file.read().rstrip('\n'))
+    for target in targets:
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samefile(path, target):
+                args.parser.error('SOURCE and TARGET are the same file')
 
 
 def _check_device(path: str) -> None:

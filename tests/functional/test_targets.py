@@ -221,3 +221,13 @@ class FileTest(TargetTestCase):
             self.assert_status(2, outcome)
             self.assertIn('same file', outcome.stderr)
         self.assertEqual(before, image.read_bytes())
+
+    def test_a_loop_device_of_the_image_itself(self) -> None:
+        image = self.directory / 'image'
+        shutil.copy(self.raw, image)
+        before = image.read_bytes()
+        with self.attached(image) as device:
+            outcome = self.invoke('write', image, device)
+        self.assert_status(2, outcome)
+        self.assertIn('same file', outcome.stderr)
+        self.assertEqual(before, image.read_bytes())

@@ -315,7 +315,7 @@ class ExpectationTest(RefusalTestCase):
                 self.assert_status(4, outcome)
                 finding, = outcome.json['findings']
                 self.assertEqual('no-bootloader', finding['code'])
-                self.assertIn('beside', finding['fix'])
+                self.assertIn('ramdisk_id', finding['fix'])
                 self.assert_status(0, self.invoke('check', self.image))
 
     def test_file_system_of_no_system(self) -> None:

@@ -279,7 +279,7 @@ class TestStall(FollowTestCase):
         with mock.patch.object(follow, '_TIMEOUT', 0.3):
             began = time.monotonic()
             self.assertIsNone(self.follow())
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.monotonic() - began, 30)
 
     def test_a_timeout_is_that_of_a_request(self):
         client = follow._Client()

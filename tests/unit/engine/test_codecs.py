@@ -210,7 +210,7 @@ class ZstdTestCase(unittest.TestCase):
         frame = qcow2.zstd.compress(b'')
         began = time.monotonic()
         self.assert_not_decoded(frame * ((1 << 20) // len(frame)))
-        self.assertLess(time.monotonic() - began, 2)
+        self.assertLess(time.monotonic() - began, 30)
 
 
     def test_a_large_window_is_refused(self) -> None:

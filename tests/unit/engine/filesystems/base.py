@@ -141,7 +141,7 @@ class FileSystemTestCase(base.EngineTestCase):
             except (filesystems.BadFileSystem, filesystems.Unreadable
                     ) as error:
                 outcomes[type(error).__name__] += 1
-            self.assertLess(time.monotonic() - start, 20)
+            self.assertLess(time.monotonic() - start, 60)
             self.assertLessEqual(read.total, 9 * MIB)
         self.assertGreater(outcomes['read'], rounds // 20, outcomes)
         self.assertGreater(outcomes['Unreadable'], rounds // 20, outcomes)

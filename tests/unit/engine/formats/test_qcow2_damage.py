@@ -33,7 +33,7 @@ MIB = base.MIB
 #: Images with a larger disk are refused, so none is written here.
 DISK = 8 * MIB
 #: Seconds that one file may take at most.
-SOON = 2.0
+SOON = 30.0
 _WORDS = (0, 1, 511, 512, 4096, 65536, 1 << 16 | 1, 1 << 32, 1 << 47,
           (1 << 56) - 512, 1 << 56, 1 << 61, 1 << 62, 1 << 63,
           (1 << 63) | 65536, (1 << 63) - 1, (1 << 64) - 1)

@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import sys
-import time
 from unittest import mock
 import uuid
 import warnings
@@ -196,9 +195,7 @@ class GlanceTestCase(served.ServedTestCase):
             self.server.requests.clear()
             self.server.answer = lambda exchange, status=status: (
                 exchange.refuse(status))
-            began = time.monotonic()
             self.assert_fails_to_open(exceptions.SourceError)
-            self.assertLess(time.monotonic() - began, 3)
             self.assertEqual(3, len(self.server.requests))
 
     def test_a_glance_that_is_not_there(self) -> None:

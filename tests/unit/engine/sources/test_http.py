@@ -241,14 +241,14 @@ class ResumeTestCase(served.ServedTestCase):
             with mock.patch.object(http, '_PAUSE_LIMIT', 0.01):
                 began = time.monotonic()
                 self.opened()
-                self.assertLess(time.monotonic() - began, 1)
+                self.assertLess(time.monotonic() - began, 20)
 
     def test_silence(self) -> None:
         self.server.answer = web.since(
             1, lambda exchange: exchange.serve(stop_after=1000, how='stall'))
         began = time.monotonic()
         self.assert_fails(exceptions.SourceTimeout, timeout=0.2, retries=1)
-        self.assertLess(time.monotonic() - began, 3)
+        self.assertLess(time.monotonic() - began, 20)
 
     def test_silence_from_the_start(self) -> None:
         self.server.answer = lambda exchange: exchange.hang_up('stall')

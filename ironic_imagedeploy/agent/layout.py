@@ -22,6 +22,7 @@ from oslo_concurrency import processutils
 from oslo_config import cfg
 
 from ironic_python_agent import config  # noqa: F401 (first)
+from ironic_python_agent import disk_utils
 from ironic_python_agent import errors
 from ironic_python_agent import partition_utils
 from ironic_python_agent import utils
@@ -29,6 +30,8 @@ from ironic_python_agent import utils
 from ironic_imagedeploy.agent import programs
 
 _MIB = 1 << 20
+#: Bytes of the largest sectors that ISO 9660 is mounted from.
+_ISO_BLOCK = 2048
 #: Seconds until a new partition has a device, also on a busy machine.
 _APPEARS = 30.0
 
@@ -80,22 +83,39 @@ def make(node: dict[str, typing.Any], image_info: dict[str, typing.Any],
         agent's names; that of the root is not known yet.
     :raises DeploymentError: when the disk cannot be partitioned like this.
     """
+    node_uuid = image_info.get('node_uuid', 'local')
     try:
         made: dict[str, typing.Any] = partition_utils.work_on_disk(
             device, root_size(image_info) // _MIB,
             int(image_info.get('swap_mb') or 0),
             int(image_info.get('ephemeral_mb') or 0),
-            image_info.get('ephemeral_format'), None,
-            image_info.get('node_uuid', 'local'),
+            image_info.get('ephemeral_format'), None, node_uuid,
             preserve_ephemeral=bool(image_info.get('preserve_ephemeral')),
             configdrive=configdrive, boot_mode=boot_mode,
             disk_label=utils.get_partition_table_type_from_specs(node),
             cpu_arch=arch)
+        if configdrive and disk_utils.get_dev_sector_size(
+                device) > _ISO_BLOCK:
+            _make_mountable(made['partitions']['configdrive'], configdrive,
+                            node_uuid)
     except processutils.ProcessExecutionError as error:
         raise errors.DeploymentError(
             f'{device} cannot be partitioned: {str(error.stderr).strip()}'
         ) from error
     return made
+
+
+def _make_mountable(partition: str, configdrive: str, node_uuid: str) -> None:
+    """Put the files of a config drive into a FAT instead of an ISO 9660.
+
+    As the agent does it for whole-disk images. Its public function may take
+    a partition that udev has no label of yet for none, and make another.
+    """
+    _, path = partition_utils.get_configdrive(configdrive, node_uuid)
+    try:
+        partition_utils._try_build_fat32_config_drive(partition, path)
+    finally:
+        utils.unlink_without_raise(path)
 
 
 @contextlib.contextmanager

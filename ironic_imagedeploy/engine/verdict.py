@@ -236,6 +236,11 @@ def _check_type(inspection: Inspection) -> Iterator[Finding]:
             severity=_severity(wanted))
 
 
+#: How each kind is made for disks with sectors of 4096 bytes.
+_LARGER = {'ext4': 'mkfs.ext4 -b 4096', 'xfs': 'mkfs.xfs -s size=4096',
+           'btrfs': 'mkfs.btrfs --sectorsize 4096'}
+
+
 def _check_root(inspection: Inspection) -> Iterator[Finding]:
     """The file system of a partition image, and how it could boot."""
     image, name = inspection.image, inspection.file_system or ''
@@ -265,7 +270,22 @@ def _check_root(inspection: Inspection) -> Iterator[Finding]:
     except (filesystems.Unreadable, exceptions.SourceNotSeekable) as reason:
         yield _unknown_bootloader(name, str(reason))
     else:
+        yield from _check_unit(inspection, files)
         yield from _check_boot_files(inspection, files)
+
+
+def _check_unit(inspection: Inspection, files: filesystems.FileSystem
+                ) -> Iterator[Finding]:
+    sectors = inspection.expectation.sector_size
+    if sectors and files.unit < sectors:
+        yield Finding(
+            code='sector-size',
+            message='No kernel would mount the file system from this disk.',
+            expected=f'blocks of {sectors} bytes or more, as the sectors of '
+                     'the disk are',
+            found=f'{_article(files.kind)} file system that counts in '
+                  f'{files.unit} bytes',
+            fix=f'Build the image with larger ones: {_LARGER[files.kind]}')
 
 
 def _check_boot_files(inspection: Inspection, files: filesystems.FileSystem

@@ -129,9 +129,12 @@ class FileSystem(abc.ABC):
     :ivar kind: its name.
     :ivar is_dirty: changes that are not in place yet wait in a journal, so
         that files may be missing.
+    :ivar unit: bytes that its driver reads at least; it is mounted from no
+        disk with larger sectors.
     """
 
     kind: typing.ClassVar[str]
+    unit: int
     is_dirty: bool = False
 
     def __init__(self, blocks: Blocks, size: int | None) -> None:

@@ -94,7 +94,7 @@ class Btrfs(base.FileSystem):
         super().__init__(blocks, size)
         stored = blocks.at(_SUPERBLOCK, _SUPERBLOCK_SIZE)
         root, chunks, log = _TREES.unpack_from(stored, _TREES_AT)
-        self._node_size, = struct.unpack_from('<I', stored, 148)
+        self.unit, self._node_size = struct.unpack_from('<II', stored, 144)
         self._device, device_size = _DEVICE.unpack_from(stored, _DEVICE_AT)
         self._check(stored, device_size)
         self._root_tree = _Tree(root, stored[198])

@@ -84,6 +84,7 @@ class Ext4(base.FileSystem):
         self._wide = bool(self._incompatible & _64BIT)
         self._descriptor_size = self._short(0xfe) if self._wide else 32
         self._check(stored)
+        self.unit = self._block_size
         self.is_dirty = bool(self._incompatible & _RECOVER)
 
     def _check(self, stored: bytes) -> None:

@@ -109,6 +109,7 @@ class Xfs(base.FileSystem):
             raise base.BadFileSystem(
                 'corrupt', 'an XFS superblock', 'impossible sizes in it')
         self._check(blocks.at(0, sector), total)
+        self.unit = sector
         features, = struct.unpack_from('>I', stored, _INCOMPATIBLE)
         features2, = struct.unpack_from('>I', stored, _FEATURES2)
         if self._version == 5 and features & ~_KNOWN:

@@ -426,6 +426,26 @@ class RefusalTestCase(VerdictTestCase):
         self.assert_packed_accepted(content, 'bootloader-unknown',
                                     image_type='partition')
 
+    def test_file_system_that_larger_sectors_do_not_take(self) -> None:
+        for make, small, large, fix in (
+                (volumes.ext4, ('-b', '2048'), ('-b', '4096'), '-b 4096'),
+                (volumes.xfs, ('-s', 'size=512'), ('-s', 'size=4096'),
+                 '-s size=4096')):
+            content = make(self.directory / 'root', volumes.BOOTABLE, *small
+                           ).read_bytes()
+            self.assert_refused('sector-size', content, '4096', fix,
+                                image_type='partition', sector_size=4096)
+            self.assert_accepted(content, image_type='partition',
+                                 sector_size=512)
+            self.assert_accepted(
+                make(self.directory / 'root', volumes.BOOTABLE, *large
+                     ).read_bytes(), image_type='partition',
+                sector_size=4096)
+        self.assert_accepted(
+            volumes.btrfs(self.directory / 'root', volumes.BOOTABLE
+                          ).read_bytes(), image_type='partition',
+            sector_size=4096)
+
     def test_file_system_unsupported(self) -> None:
         path = self.directory / 'root'
         path.touch()

@@ -144,7 +144,7 @@ class FileSystemTestCase(base.EngineTestCase):
             self.assertLess(time.monotonic() - start, 60)
             self.assertLessEqual(read.total, 9 * MIB)
         self.assertGreater(outcomes['read'], rounds // 20, outcomes)
-        self.assertGreater(outcomes['Unreadable'], rounds // 20, outcomes)
+        self.assertGreater(outcomes['Unreadable'], 0, outcomes)
 
     def use(self, files: filesystems.FileSystem) -> None:
         """Ask for all kinds of things."""

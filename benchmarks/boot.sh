@@ -20,15 +20,7 @@ set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/../tools/environment.sh"
 
-if [ "$(id -u)" -ne 0 ]; then
-    echo "benchmarks/boot.sh needs root: it makes loop devices" >&2
-    exit 2
-fi
-
-PATH=$PATH:/usr/sbin:/sbin
-install_packages benchmark lab test
-python_environment
+for_root benchmarks/boot.sh 'it makes loop devices' benchmark lab test
 
 cd "$CHECKOUT"
-export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 exec python -m benchmarks.boot "$@"

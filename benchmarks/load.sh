@@ -19,23 +19,10 @@ set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/../tools/environment.sh"
 
-if [ "$(id -u)" -ne 0 ]; then
-    echo "benchmarks/load.sh needs root: it makes a namespace" >&2
-    exit 2
-fi
-
-PATH=$PATH:/usr/sbin:/sbin
-install_packages lifecycle
-python_environment
-
-TMPDIR=$(mktemp -d -t ironic-imagedeploy-lifecycle.XXXXXX)
-trap 'rm -rf "$TMPDIR"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-export TMPDIR
+for_root benchmarks/load.sh 'it makes a namespace' lifecycle
+scratch_folder
 
 cd "$CHECKOUT"
-export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # All services are in the namespace of the first process, and end with it.
 setpriv --pdeathsig KILL \
     unshare --mount --pid --mount-proc --fork --kill-child \

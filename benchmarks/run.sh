@@ -26,14 +26,7 @@ fi
 
 source "$(dirname "${BASH_SOURCE[0]}")/../tools/environment.sh"
 
-if [ "$(id -u)" -ne 0 ]; then
-    echo "benchmarks/run.sh needs root: it makes a loop device" >&2
-    exit 2
-fi
-
-PATH=$PATH:/usr/sbin:/sbin
-install_packages benchmark
-python_environment
+for_root benchmarks/run.sh 'it makes a loop device' benchmark
 
 state=$(mktemp -d -t ironic-imagedeploy-benchmark.XXXXXX)
 benchmark=
@@ -92,7 +85,6 @@ trap 'echo "terminated" >&2; exit 143' TERM
 
 modprobe --quiet zram || true
 mount -t tmpfs -o size=90%,mode=700 benchmark "$state"
-export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 python -m benchmarks --state-dir "$state" \
     --cache-dir "$CACHE/benchmark" "$@" <&0 &

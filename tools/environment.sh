@@ -14,6 +14,10 @@
 #   install_packages PROFILE...  Debian packages of those bindep.txt profiles
 #   python_environment           a virtual environment with the checkout in
 #                                it; sets VENV and PATH
+#   for_root NAME WHY PROFILE... both of these for a script of that name, and
+#                                what Python needs to run from the checkout;
+#                                exits when root is missing, which it needs
+#   scratch_folder               a folder, in TMPDIR, that goes with the script
 #   previous_environment         the same for the tests with the previous
 #                                series of Ironic; sets PREVIOUS only
 
@@ -131,4 +135,23 @@ previous_environment() {
     environment previous requirements.txt tests/previous/requirements.txt \
         || return
     PREVIOUS=$ENVIRONMENT
+}
+
+for_root() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "$1 needs root: $2" >&2
+        exit 2
+    fi
+    PATH=$PATH:/usr/sbin:/sbin
+    install_packages "${@:3}"
+    python_environment
+    export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+}
+
+scratch_folder() {
+    TMPDIR=$(mktemp -d -t ironic-imagedeploy-lifecycle.XXXXXX)
+    trap 'rm -rf "$TMPDIR"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    export TMPDIR
 }

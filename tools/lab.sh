@@ -24,14 +24,7 @@ fi
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-if [ "$(id -u)" -ne 0 ]; then
-    echo "tools/lab.sh needs root: it makes namespaces and a bridge" >&2
-    exit 2
-fi
-
-PATH=$PATH:/usr/sbin:/sbin
-install_packages lab
-python_environment
+for_root tools/lab.sh 'it makes namespaces and a bridge' lab
 
 state=$(mktemp -d -t ironic-imagedeploy-lab.XXXXXX)
 lab=
@@ -57,7 +50,6 @@ trap 'echo "interrupted" >&2; exit 130' INT
 trap 'echo "terminated" >&2; exit 143' TERM
 
 cd "$CHECKOUT"
-export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 (
     export LAB_PID=$BASHPID
     exec setpriv --pdeathsig KILL \

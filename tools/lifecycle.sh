@@ -21,23 +21,10 @@ tools=$(dirname "${BASH_SOURCE[0]}")
 source "$tools/environment.sh"
 source "$tools/counts.sh"
 
-if [ "$(id -u)" -ne 0 ]; then
-    echo "tools/lifecycle.sh needs root: it makes a namespace" >&2
-    exit 2
-fi
-
-PATH=$PATH:/usr/sbin:/sbin
-install_packages lifecycle
-python_environment
-
-TMPDIR=$(mktemp -d -t ironic-imagedeploy-lifecycle.XXXXXX)
-trap 'rm -rf "$TMPDIR"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-export TMPDIR
+for_root tools/lifecycle.sh 'it makes a namespace' lifecycle
+scratch_folder
 
 cd "$CHECKOUT"
-export PYTHONPATH=$CHECKOUT PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 exec 3> >(exec tee "$TMPDIR/log")
 tee=$!
 # All services are in the namespace of the first process, and end with it.

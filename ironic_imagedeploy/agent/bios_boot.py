@@ -39,7 +39,6 @@ _NO_OPERATIONS = b'\x90\x90'
 _TABLE = slice(0x1b8, 0x1fe)
 #: Where the first sector of the core has the sector that comes next.
 _NEXT = _SECTOR - 12
-_BIOS_BOOT = '21686148-6449-6e6f-744e-656564454649'
 
 
 def check(device: str, sector_size: int) -> None:
@@ -66,7 +65,7 @@ def install(device: str, core: bytes) -> None:
                      .read_bytes())
     disk = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     try:
-        start, most = _place(_table(disk, device), device)
+        start, most = _place(read_table(device), device)
         if len(core) > most:
             raise errors.DeploymentError(
                 f'grub2 does not fit on {device}: expected at least '
@@ -92,11 +91,28 @@ def install(device: str, core: bytes) -> None:
 
 def table_name(device: str) -> str:
     """What grub2 calls the kind of partition table that a disk has."""
-    disk = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return 'gpt' if _table(disk, device).kind == 'gpt' else 'msdos'
-    finally:
-        os.close(disk)
+    return 'gpt' if read_table(device).kind == 'gpt' else 'msdos'
+
+
+def read_table(device: str) -> partitions.PartitionTable:
+    """The partition table of a disk.
+
+    :raises DeploymentError: when there is none that can be used.
+    """
+    with open(device, 'rb') as disk:
+        def read(offset: int, length: int) -> bytes:
+            disk.seek(offset)
+            return disk.read(length)
+
+        try:
+            table = partitions.read_table(read, disk.seek(0, os.SEEK_END))
+        except partitions.BadTable as error:
+            raise errors.DeploymentError(
+                f'The partition table of {device} cannot be used: {error}'
+            ) from error
+    if table is None:
+        raise errors.DeploymentError(f'{device} has no partition table')
+    return table
 
 
 def _linked(core: bytes, sector: int) -> bytes:
@@ -106,15 +122,6 @@ def _linked(core: bytes, sector: int) -> bytes:
     return bytes(linked) + bytes(-len(linked) % _SECTOR)
 
 
-def _table(disk: int, device: str) -> partitions.PartitionTable:
-    table = partitions.read_table(
-        lambda offset, length: os.pread(disk, length, offset),
-        os.lseek(disk, 0, os.SEEK_END))
-    if table is None:
-        raise errors.DeploymentError(f'{device} has no partition table')
-    return table
-
-
 def _place(table: partitions.PartitionTable, device: str) -> tuple[int, int]:
     """Where the core goes, and how many bytes there are."""
     if table.kind == 'mbr':
@@ -122,7 +129,7 @@ def _place(table: partitions.PartitionTable, device: str) -> tuple[int, int]:
         return _SECTOR, first - _SECTOR
     found: engine.Partition | None = next(
         (partition for partition in table.partitions
-         if partition.type == _BIOS_BOOT), None)
+         if partition.type == partitions.BIOS_BOOT), None)
     if found is None:
         raise errors.DeploymentError(
             f'grub2 for BIOS has no place on {device}: expected a BIOS boot '

@@ -31,6 +31,8 @@ from ironic_imagedeploy.agent import boot_files
 from ironic_imagedeploy.agent import boot_menu
 from ironic_imagedeploy.agent import grub
 from ironic_imagedeploy.agent import mounts
+from ironic_imagedeploy.agent import software_raid
+from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy.agent import uefi_boot
 
 _GRUB2_FOLDER = 'boot/grub2'
@@ -39,6 +41,9 @@ _GRUB_FOLDER = 'boot/grub'
 _GRUB2_PROGRAMS = ('usr/sbin/grub2-install', 'usr/bin/grub2-install')
 _FSTAB = 'etc/fstab'
 _ESP_MOUNT = 'boot/efi'
+#: Whose initramfs assembles no array but those in its kernel options.
+_DRACUT = 'usr/lib/dracut'
+_DEFAULTS = 'etc/default/grub'
 _FAT_ID = re.compile(r'[0-9A-F]{4}-[0-9A-F]{4}')
 
 
@@ -46,12 +51,13 @@ _FAT_ID = re.compile(r'[0-9A-F]{4}-[0-9A-F]{4}')
 class Disk:
     """A disk with a system on it that does not boot yet.
 
-    :ivar device: the whole disk.
+    :ivar device: the whole disk, or the array.
     :ivar root: the partition with the root file system.
     :ivar kind: the type of that.
     :ivar uuid: of that file system.
     :ivar esp: the EFI system partition, if any.
     :ivar esp_uuid: of its file system.
+    :ivar array: what the device is when it is a software RAID.
     """
 
     device: str
@@ -60,6 +66,12 @@ class Disk:
     uuid: str
     esp: str | None = None
     esp_uuid: str | None = None
+    array: software_raid.Array | None = None
+
+    @property
+    def kernel_options(self) -> tuple[str, ...]:
+        """What each kernel needs to find the root."""
+        return self.array.kernel_options if self.array else ()
 
 
 def install(disk: Disk, platform: grub.Platform, arch: str,
@@ -82,12 +94,15 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
         with root.writable():
             if not entries:
                 entries, kernel_origin = [place(root)], 'beside'
-            menu = boot_menu.write(entries, uuid=disk.uuid,
-                                   prefix=root.prefix, options=root.options)
+            menu = boot_menu.write(
+                entries, uuid=disk.uuid, prefix=root.prefix,
+                options=root.options + disk.kernel_options)
             root.make_directory(folder)
             root.write(f'{folder}/grub.cfg', menu.encode('ascii'))
             if platform is not grub.BIOS:
                 _mention_esp(root, disk)
+            if root.is_directory(_DRACUT):
+                _mention_options(root, disk)
         menu_folder = f'{root.prefix}/{folder}'
     if platform is grub.BIOS:
         _install_bios(disk, menu_folder)
@@ -109,20 +124,24 @@ def _menu_folder(root: beneath.Tree) -> str:
 
 
 def _install_bios(disk: Disk, folder: str) -> None:
-    number = _number(disk.root)
+    table = f'{bios_boot.table_name(disk.device)}{_place(disk.root).number}'
     # The disk that the BIOS booted comes before others with the same UUID.
+    name = disk.array.grub_name if disk.array else ''
     core = grub.make_image(
         grub.BIOS, disk.kind,
         grub.early_configuration(disk.uuid, folder, '$root'),
-        f'(,{bios_boot.table_name(disk.device)}{number}){folder}')
-    bios_boot.install(disk.device, core)
+        f'({name},{table}){folder}', raid=bool(disk.array))
+    if disk.array:
+        disk.array.make_bios_boot_partitions()
+    for device in disk.array.disks if disk.array else [disk.device]:
+        bios_boot.install(device, core)
 
 
 def _own_efi(disk: Disk, folder: str, platform: grub.Platform
              ) -> uefi_boot.Programs:
     return uefi_boot.own(platform, grub.make_image(
         platform, disk.kind, grub.early_configuration(disk.uuid, folder),
-        folder))
+        folder, raid=bool(disk.array)))
 
 
 def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
@@ -133,8 +152,10 @@ def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
     configuration = (grub.early_configuration(disk.uuid, folder)
                      + 'configfile $prefix/grub.cfg\n')
     uefi_boot.fill(disk.esp, found, configuration, vendors)
+    esps = (disk.array.mirror_esp(disk.esp) if disk.array
+            else [_place(disk.esp)])
     if os.path.exists('/sys/firmware/efi'):
-        uefi_boot.add_boot_entry(disk.device, _number(disk.esp), platform)
+        uefi_boot.add_boot_entries(esps, platform)
 
 
 def _mention_esp(root: beneath.Tree, disk: Disk) -> None:
@@ -149,12 +170,24 @@ def _mention_esp(root: beneath.Tree, disk: Disk) -> None:
     root.make_directory(_ESP_MOUNT)
     line = (f'UUID={disk.esp_uuid}\t/{_ESP_MOUNT}\tvfat\t'
             'umask=0077,nofail\t0\t1\n')
-    newline = b'' if not table or table.endswith(b'\n') else b'\n'
-    root.write(_FSTAB, table + newline + line.encode('ascii'))
+    root.write(_FSTAB, _whole_lines(table) + line.encode('ascii'))
 
 
-def _number(partition: str) -> int:
-    """Which partition of its disk it is, also for NVMe and md names."""
-    name = os.path.basename(os.path.realpath(partition))
-    with open(f'/sys/class/block/{name}/partition', encoding='ascii') as file:
-        return int(file.read())
+def _mention_options(root: beneath.Tree, disk: Disk) -> None:
+    """Add them to what a later update of the menu reads."""
+    defaults = root.read(_DEFAULTS)
+    if defaults is None or not disk.kernel_options:
+        return
+    line = ('GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX '
+            f'{" ".join(disk.kernel_options)}"\n')
+    root.write(_DEFAULTS, _whole_lines(defaults) + line.encode('ascii'))
+
+
+def _whole_lines(text: bytes) -> bytes:
+    return text if not text or text.endswith(b'\n') else text + b'\n'
+
+
+def _place(partition: str) -> sysfs.Partition:
+    if found := sysfs.partition(partition):
+        return found
+    raise errors.DeploymentError(f'{partition} is not a partition of a disk')

@@ -35,6 +35,8 @@ _HELPFUL = ('all_video', 'boot', 'cat', 'chain', 'font', 'gettext',
             'search_label', 'serial', 'sleep', 'terminal', 'true')
 #: Modules by the file system that they read.
 _FILE_SYSTEMS = {'ext4': 'ext2', 'xfs': 'xfs', 'btrfs': 'btrfs'}
+#: To read a software RAID, also while a disk of it is missing.
+_RAID = ('diskfilter', 'mdraid1x', 'raid5rec', 'raid6rec')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +76,14 @@ def platform(boot_mode: str, arch: str) -> Platform:
         f'found {arch} with {boot_mode}. Deploy a whole-disk image.')
 
 
-def check(wanted: Platform) -> None:
+def check(wanted: Platform, raid: bool = False) -> None:
     """See that the ramdisk has all that it takes, before a disk is erased.
 
+    :param raid: the root file system will be in a software RAID.
     :raises DeploymentError: naming what is missing.
     """
     needed = [f'{wanted.directory}/{name}.mod' for name in (
-        *_MODULES, *_FILE_SYSTEMS.values())]
+        *_MODULES, *_FILE_SYSTEMS.values(), *(_RAID if raid else ()))]
     if wanted is BIOS:
         needed += [f'{wanted.directory}/boot.img']
     missing = [path for path in needed if not os.path.exists(path)]
@@ -109,10 +112,11 @@ def early_configuration(uuid: str, folder: str, hint: str = '') -> str:
 
 
 def make_image(wanted: Platform, kind: str, configuration: str,
-               prefix: str) -> bytes:
+               prefix: str, raid: bool = False) -> bytes:
     """A program of grub2 with the modules that it needs.
 
     :param kind: of the root file system.
+    :param raid: that is in a software RAID.
     :param configuration: of :func:`early_configuration`.
     :param prefix: where it looks for its menu.
     :raises DeploymentError: when the ramdisk cannot make it.
@@ -121,6 +125,7 @@ def make_image(wanted: Platform, kind: str, configuration: str,
                *(name for name in _HELPFUL if os.path.exists(
                    f'{wanted.directory}/{name}.mod'))]
     modules += ['biosdisk'] if wanted is BIOS else ['fat']
+    modules += _RAID if raid else ()
     program = next(filter(shutil.which, _MKIMAGE), _MKIMAGE[0])
     with tempfile.TemporaryDirectory(prefix='imagedeploy-') as name:
         early = pathlib.Path(name, 'early.cfg')

@@ -20,7 +20,6 @@ from oslo_log import log
 
 from ironic_python_agent import config  # noqa: F401 (before hardware)
 from ironic_python_agent import errors
-from ironic_python_agent import hardware
 
 from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import bios_boot
@@ -33,6 +32,7 @@ from ironic_imagedeploy.agent import layout
 from ironic_imagedeploy.agent import mounts
 from ironic_imagedeploy.agent import order
 from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.agent import software_raid
 from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
@@ -54,11 +54,10 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
     :raises DeploymentError: when the agent fails; nothing boots then.
     """
     platform = grub.platform(wanted.boot_mode, wanted.arch)
-    grub.check(platform)
-    if hardware.is_md_device(device):
-        raise errors.DeploymentError(
-            'Partition images are not written to a software RAID: expected '
-            f'one disk, found {device}. Deploy a whole-disk image.')
+    array = software_raid.find(device)
+    grub.check(platform, raid=array is not None)
+    if array:
+        array.check(platform)
     with engine.open_target(device) as disk:
         if platform is grub.BIOS:
             bios_boot.check(device, disk.sector_size)
@@ -92,7 +91,8 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
                     device=device, root=root, kind=kind,
                     uuid=made['root uuid'],
                     esp=made['partitions'].get('efi system partition'),
-                    esp_uuid=made.get('efi system partition uuid')),
+                    esp_uuid=made.get('efi system partition uuid'),
+                    array=array),
                 platform, wanted.arch, place)
             result = handover.finish(image_info, configdrive, made)
     return {**result, 'imagedeploy': {**report.to_dict(),

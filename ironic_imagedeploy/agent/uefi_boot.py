@@ -17,6 +17,7 @@ with them the machine may boot securely.
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import os
 import pathlib
@@ -34,12 +35,15 @@ from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import grub
 from ironic_imagedeploy.agent import programs
 from ironic_imagedeploy.agent import shell_words
+from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy.engine import boot_programs
 
 LOG = log.getLogger(__name__)
 
 #: The boot entry that the agent itself makes; a second one would be left.
 LABEL = 'ironic1'
+#: And those that it makes for a software RAID.
+_LABELS = re.compile(LABEL + r'(?: \(RAID, part\d+\))?')
 #: What firmware starts when no boot entry says otherwise.
 _REMOVABLE = 'BOOT'
 _MOST_BYTES = 16 << 20
@@ -131,18 +135,25 @@ def vendors(root: beneath.Tree) -> list[str]:
     return list(known.values())[:_MOST_VENDORS]
 
 
-def add_boot_entry(device: str, number: int, wanted: grub.Platform) -> None:
-    """Let the firmware start the disk; of the same label is only one.
+def add_boot_entries(esps: Sequence[sysfs.Partition],
+                     wanted: grub.Platform) -> None:
+    """Let the firmware start the system; there are no other such entries.
 
-    :param number: of the ESP on the disk.
+    :param esps: the EFI system partition, or all halves of its mirror; the
+        firmware tries them in this order.
     """
+    loader = f'\\EFI\\{_REMOVABLE}\\BOOT{wanted.suffix.upper()}.EFI'
+    labels = [LABEL]
+    if len(esps) > 1:
+        labels = [f'{LABEL} (RAID, part{number})'
+                  for number in range(len(esps))]
     try:
         for entry, label, *_ in list(efi_utils.get_boot_records()):
-            if label == LABEL:
+            if _LABELS.fullmatch(label):
                 efi_utils.remove_boot_record(entry)
-        efi_utils.add_boot_record(
-            device, number,
-            f'\\EFI\\{_REMOVABLE}\\BOOT{wanted.suffix.upper()}.EFI', LABEL)
+        # The last one that was made comes first.
+        for esp, label in reversed(list(zip(esps, labels, strict=True))):
+            efi_utils.add_boot_record(esp.disk, esp.number, loader, label)
     except (OSError, processutils.ProcessExecutionError) as error:
         raise errors.DeploymentError(
             f'No boot entry could be made: {error}') from error

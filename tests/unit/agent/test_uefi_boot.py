@@ -19,6 +19,7 @@ from ironic_python_agent import efi_utils
 from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent import grub
+from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy.agent import uefi_boot
 from tests.functional.partition_images import efi_program
 from tests.unit.agent import trees
@@ -119,15 +120,34 @@ class TestBootEntry(trees.TreeTestCase):
             ('0000', 'ironic1', 'HD', 'HD(1,GPT,old)'),
             ('0001', 'UEFI PXEv4', 'PciRoot', 'PciRoot(0x0)'),
             ('0002', 'ironic1', 'HD', 'HD(2,GPT,older)')])
-        uefi_boot.add_boot_entry('/dev/nvme0n1', 1, PLATFORM)
+        uefi_boot.add_boot_entries([sysfs.Partition('/dev/nvme0n1', 1)],
+                                   PLATFORM)
         self.assertEqual([mock.call('0000'), mock.call('0002')],
                          self.remove_boot_record.mock_calls)
         self.add_boot_record.assert_called_once_with(
             '/dev/nvme0n1', 1, r'\EFI\BOOT\BOOTX64.EFI', 'ironic1')
+
+    def test_each_half_of_a_mirror(self):
+        self.get_boot_records.return_value = iter([
+            ('0000', 'ironic1', 'HD', 'HD(1,GPT,old)'),
+            ('0001', 'ironic1 (RAID, part0)', 'HD', 'HD(2,GPT,old)'),
+            ('0002', 'ironic10', 'HD', 'HD(2,GPT,other)')])
+        uefi_boot.add_boot_entries([
+            sysfs.Partition('/dev/sda', 2), sysfs.Partition('/dev/sdb', 3)],
+            PLATFORM)
+        self.assertEqual([mock.call('0000'), mock.call('0001')],
+                         self.remove_boot_record.mock_calls)
+        self.assertEqual(
+            [mock.call('/dev/sdb', 3, r'\EFI\BOOT\BOOTX64.EFI',
+                       'ironic1 (RAID, part1)'),
+             mock.call('/dev/sda', 2, r'\EFI\BOOT\BOOTX64.EFI',
+                       'ironic1 (RAID, part0)')],
+            self.add_boot_record.mock_calls)
 
     def test_firmware_that_takes_none(self):
         self.get_boot_records.return_value = []
         self.add_boot_record.side_effect = (
             processutils.ProcessExecutionError(stderr='no space'))
         with self.assertRaisesRegex(errors.DeploymentError, 'no space'):
-            uefi_boot.add_boot_entry('/dev/sda', 1, PLATFORM)
+            uefi_boot.add_boot_entries([sysfs.Partition('/dev/sda', 1)],
+                                       PLATFORM)

@@ -1,0 +1,56 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Block devices as the kernel shows them in sysfs."""
+
+import os
+import typing
+
+_BLOCK = '/sys/class/block'
+
+
+class Partition(typing.NamedTuple):
+    """A partition by its place, whatever it is called.
+
+    :ivar disk: the device that it is a part of.
+    :ivar number: in the partition table of that.
+    """
+
+    disk: str
+    number: int
+
+
+def partition(device: str) -> Partition | None:
+    """Which partition a device is; none when it is a whole disk."""
+    place = _place(device)
+    try:
+        with open(f'{place}/partition', encoding='ascii') as file:
+            number = int(file.read())
+    except FileNotFoundError:
+        return None
+    disk = os.path.basename(os.path.dirname(os.path.realpath(place)))
+    return Partition(f'/dev/{disk}', number)
+
+
+def is_array(device: str) -> bool:
+    """Whether a device is a software RAID (md)."""
+    return os.path.isdir(f'{_place(device)}/md')
+
+
+def members(device: str) -> list[str]:
+    """The devices that an array consists of."""
+    return sorted(f'/dev/{name}' for name in os.listdir(
+        f'{_place(device)}/slaves'))
+
+
+def _place(device: str) -> str:
+    return f'{_BLOCK}/{os.path.basename(os.path.realpath(device))}'

@@ -1,0 +1,69 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import os
+import pathlib
+import tempfile
+import unittest
+from unittest import mock
+
+from ironic_imagedeploy.agent import sysfs
+
+TREE = ('pci0/block/vda/vda1', 'pci0/block/nvme0n1/nvme0n1p2',
+        'virtual/block/md127/md127p3')
+
+
+class SysfsTestCase(unittest.TestCase):
+    """Two disks and an array on them, as the kernel shows such ones."""
+
+    def setUp(self):
+        super().setUp()
+        top = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        links = top / 'class/block'
+        links.mkdir(parents=True)
+        for number, path in enumerate(TREE, 1):
+            partition = top / 'devices' / path
+            partition.mkdir(parents=True)
+            (partition / 'partition').write_text(f'{number}\n')
+            for device in (partition, partition.parent):
+                (links / device.name).symlink_to(device)
+        (links / 'md127/md').mkdir()
+        (links / 'md127/slaves').mkdir()
+        for name in ('vda1', 'nvme0n1p2'):
+            (links / 'md127/slaves' / name).symlink_to(
+                os.path.realpath(links / name))
+        self.links = links
+        self.enterContext(mock.patch.object(sysfs, '_BLOCK', str(links)))
+
+
+class TestDevices(SysfsTestCase):
+
+    def test_partitions(self):
+        for device, expected in (
+                ('/dev/vda1', ('/dev/vda', 1)),
+                ('/dev/nvme0n1p2', ('/dev/nvme0n1', 2)),
+                ('/dev/md127p3', ('/dev/md127', 3))):
+            self.assertEqual(expected, sysfs.partition(device))
+        for device in ('/dev/vda', '/dev/nvme0n1', '/dev/md127', '/dev/x'):
+            self.assertIsNone(sysfs.partition(device))
+
+    def test_arrays(self):
+        self.assertTrue(sysfs.is_array('/dev/md127'))
+        self.assertFalse(sysfs.is_array('/dev/vda'))
+        self.assertEqual(['/dev/nvme0n1p2', '/dev/vda1'],
+                         sysfs.members('/dev/md127'))
+
+    def test_another_name(self):
+        name = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory()), 'root')
+        name.symlink_to('/dev/md127')
+        self.assertTrue(sysfs.is_array(str(name)))

@@ -107,7 +107,8 @@ def _parse() -> argparse.Namespace:
         help='deploy a partition image, with swap, an ephemeral partition and '
              'a config drive, onto each of these machines: uefi, bios, nvme '
              '(UEFI, an NVMe disk), 4kn (UEFI, a disk with sectors of 4096 '
-             'bytes, from which SeaBIOS does not boot) (default: uefi bios)')
+             'bytes, from which SeaBIOS does not boot), raid and raid-bios (a '
+             'mirror of two disks, made by Linux) (default: uefi bios)')
     job.add_argument(
         '--watch', nargs='?', const='', metavar='FILE',
         help='deploy the image over a slow network, look at the progress '
@@ -115,8 +116,10 @@ def _parse() -> argparse.Namespace:
              'it into FILE')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
-        help='of the partition image: debian, from packages, or dib, by '
-             'diskimage-builder (default: %(default)s)')
+        help='of the partition image: debian, from packages; '
+             'kernel-beside, the same with the kernel and the initramfs '
+             'beside the image; dib, by diskimage-builder (default: '
+             '%(default)s)')
     parser.add_argument(
         '--rebuild', action='store_true',
         help='of --partition-image: rebuild each machine afterwards, and see '

@@ -13,6 +13,7 @@
 """What a user of the cloud does, through the public APIs."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import pathlib
 from typing import Any
 from typing import cast
@@ -37,23 +38,28 @@ class Cloud:
             baremetal_endpoint_override=services.IRONIC_URL,
             image_endpoint_override=services.GLANCE_URL)
 
-    def upload(self, name: str, path: pathlib.Path, disk_format: str,
-               **properties: str) -> _image.Image:
+    def upload(self, name: str, path: pathlib.Path, disk_format: str, *,
+               container_format: str = 'bare', **properties: str
+               ) -> _image.Image:
         """Put a file into Glance, declared as of this format."""
         image = cast(_proxy.Proxy, self._connection.image)
         created = image.create_image(
             name, filename=str(path), disk_format=disk_format,
-            container_format='bare', visibility='public', wait=True,
-            timeout=120, **properties)
+            container_format=container_format, visibility='public',
+            wait=True, timeout=120, **properties)
         return image.get_image(created.id)
 
     def enrol(self, hardware: machine.Machine,
-              deploy_interface: str, driver: str = 'redfish') -> _node.Node:
-        """Make a node of a machine and bring it to ``available``."""
+              deploy_interface: str, driver: str = 'redfish',
+              **interfaces: str) -> _node.Node:
+        """Make a node of a machine and bring it to ``available``.
+
+        :param interfaces: others of the node, raid_interface and the like
+        """
         baremetal = self._connection.baremetal
         node = baremetal.create_node(
             name=hardware.name, driver=driver,
-            deploy_interface=deploy_interface,
+            deploy_interface=deploy_interface, **interfaces,
             driver_info={
                 'redfish_address': services.BMC_URL,
                 'redfish_system_id':
@@ -77,6 +83,11 @@ class Cloud:
         self._connection.baremetal.set_node_provision_state(
             node, 'deleted', wait=True, timeout=120)
 
+    def switch_on(self, node: _node.Node) -> None:
+        """Let a deployed node boot from its disk."""
+        self._connection.baremetal.set_node_power_state(
+            node, 'power on', wait=True, timeout=120)
+
     def switch_off(self, node: _node.Node) -> None:
         """Cut the power of a node."""
         self._connection.baremetal.set_node_power_state(
@@ -84,12 +95,14 @@ class Cloud:
 
     def deploy(self, node: _node.Node, image: _image.Image, hostname: str,
                timeout: float, *, rebuild: bool = False,
+               steps: Sequence[dict[str, object]] = (),
                **instance_info: int) -> _node.Node:
         """Deploy an image and return the node as it ended.
 
         :param hostname: goes into the config drive
         :param timeout: seconds until it has to be ``active`` or failed
         :param rebuild: the node is ``active`` already
+        :param steps: deploy steps beside those that every deployment has
         :param instance_info: more of it
         """
         baremetal = self._connection.baremetal
@@ -97,7 +110,8 @@ class Cloud:
             node, instance_info={'image_source': image.id, **instance_info})
         baremetal.set_node_provision_state(
             node, 'rebuild' if rebuild else 'active', config_drive={
-                'meta_data': {'uuid': node.id, 'hostname': hostname}})
+                'meta_data': {'uuid': node.id, 'hostname': hostname}},
+            deploy_steps=list(steps) or None)
         watch = _Watch(lambda: baremetal.get_node(node.id))
         commands.wait_for(f'end of the deployment of {node.name}',
                           watch.ended, timeout=timeout, interval=2)

@@ -12,6 +12,7 @@
 
 """User images with a serial console: a whole disk, a root partition."""
 
+from collections.abc import Callable
 import pathlib
 import shutil
 
@@ -20,7 +21,8 @@ from tests.lab import commands
 from tests.lab import debian
 
 _PACKAGES = ('linux-image-cloud-amd64', 'systemd-sysv', 'udev', 'kmod',
-             'initramfs-tools', 'zstd', 'util-linux', 'mount', 'e2fsprogs')
+             'initramfs-tools', 'mdadm', 'zstd', 'util-linux', 'mount',
+             'e2fsprogs')
 
 #: Of the root file system in all images.
 ROOT_LABEL = 'lab-root'
@@ -40,16 +42,20 @@ GRUB_MODULES = ('part_gpt', 'part_msdos', 'fat', 'ext2', 'iso9660', 'normal',
 
 def whole_disk() -> pathlib.Path:
     """Return the path of the qcow2 image."""
-    inputs = [pathlib.Path(__file__), pathlib.Path(debian.__file__),
-              *sorted(_FILES.glob('image-*'))]
-    return cache.get('image', inputs, _build) / 'image.qcow2'
+    return _cached('image', _build)
 
 
 def partition() -> pathlib.Path:
     """Return the path of a qcow2 image of the root file system alone."""
-    inputs = [pathlib.Path(__file__), pathlib.Path(debian.__file__),
-              *sorted(_FILES.glob('image-*'))]
-    return cache.get('partition', inputs, _build_partition) / 'image.qcow2'
+    return _cached('partition', _build_partition)
+
+
+def kernel_beside() -> pathlib.Path:
+    """The same without a kernel and options for it.
+
+    Beside the path are the files vmlinuz and initrd.img.
+    """
+    return _cached('beside', _build_kernel_beside)
 
 
 def grub(output: pathlib.Path, configuration: str) -> None:
@@ -78,6 +84,12 @@ def _fill_esp(file_system: str, bootloader: pathlib.Path) -> None:
     commands.run('mmd', '-i', file_system, '::EFI', '::EFI/BOOT')
     commands.run('mcopy', '-i', file_system, bootloader,
                  '::EFI/BOOT/BOOTX64.EFI')
+
+
+def _cached(kind: str, build: Callable[[pathlib.Path], None]) -> pathlib.Path:
+    inputs = [pathlib.Path(__file__), pathlib.Path(debian.__file__),
+              *sorted(_FILES.glob('image-*'))]
+    return cache.get(kind, inputs, build) / 'image.qcow2'
 
 
 def _build(directory: pathlib.Path) -> None:
@@ -111,11 +123,18 @@ def _build_partition(directory: pathlib.Path) -> None:
         'GRUB_DISTRIBUTOR=`lsb_release -i -s`\n'
         'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n'
         'GRUB_CMDLINE_LINUX="console=ttyS0"\n')
-    raw = directory / 'image.raw'
-    with raw.open('wb') as disk:
-        disk.truncate(root_size)
-    _make_root(tree, raw, root_size, 0)
-    _pack(directory, raw, tree)
+    _pack_root(directory, tree, root_size)
+
+
+def _build_kernel_beside(directory: pathlib.Path) -> None:
+    tree, root_size = _build_tree(directory)
+    for name in ('vmlinuz', 'initrd.img'):
+        link = tree / name
+        link.resolve().rename(directory / name)
+        link.unlink()
+    shutil.rmtree(tree / 'boot')
+    (tree / 'boot').mkdir()
+    _pack_root(directory, tree, root_size)
 
 
 def _build_tree(directory: pathlib.Path) -> tuple[pathlib.Path, int]:
@@ -134,6 +153,15 @@ def _make_root(tree: pathlib.Path, raw: pathlib.Path, size: int,
     commands.run('mke2fs', '-q', '-t', 'ext4', '-b', '4096', '-L', ROOT_LABEL,
                  '-d', tree, '-O', '^metadata_csum_seed,^orphan_file', '-E',
                  f'offset={start}', raw, str(size // 4096))
+
+
+def _pack_root(directory: pathlib.Path, tree: pathlib.Path,
+               size: int) -> None:
+    raw = directory / 'image.raw'
+    with raw.open('wb') as disk:
+        disk.truncate(size)
+    _make_root(tree, raw, size, 0)
+    _pack(directory, raw, tree)
 
 
 def _pack(directory: pathlib.Path, raw: pathlib.Path,

@@ -10,8 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A virtual machine with an empty disk, as its BMC starts it."""
+"""A virtual machine with empty disks, as its BMC starts it."""
 
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -33,14 +35,16 @@ class Machine:
     """A machine, its files in a directory of its own.
 
     :ivar boot_mode: uefi or bios
+    :ivar disk_size: of each disk, bytes
     :ivar disk_bus: virtio or nvme
-    :ivar sector_size: of the disk, bytes
+    :ivar sector_size: of the disks, bytes
     :ivar sampled: it has a second serial port, for the ramdisk's sampler
     """
 
     name: str
     number: int
     directory: pathlib.Path
+    disk_count: int = 1
     disk_size: int = 6 << 30
     memory_mib: int = 3072
     sampled: bool = False
@@ -65,8 +69,14 @@ class Machine:
 
     @property
     def disk(self) -> pathlib.Path:
-        """The raw file that is the machine's only disk."""
-        return self.directory / 'disk.raw'
+        """The raw file that is the machine's first disk."""
+        return self.disks[0]
+
+    @property
+    def disks(self) -> list[pathlib.Path]:
+        """The raw files that are the disks of a complete machine."""
+        return [self.directory / f'disk-{number}.raw'
+                for number in range(1, self.disk_count + 1)]
 
     @property
     def console(self) -> pathlib.Path:
@@ -84,12 +94,27 @@ class Machine:
         self.blank()
 
     def blank(self) -> None:
-        """Make it as new, while it is off: the disk is full of zeroes."""
-        with self.disk.open('wb') as disk:
-            disk.truncate(self.disk_size)
+        """Make it as new, while it is off: the disks are full of zeroes."""
+        for path in self.disks:
+            with path.open('wb') as disk:
+                disk.truncate(self.disk_size)
         shutil.copy(_FIRMWARE_VARIABLES, self.directory / 'variables.fd')
         for port in (self.console, self.samples):
             port.write_bytes(b'')
+
+    @contextlib.contextmanager
+    def without(self, disk: pathlib.Path) -> Iterator[None]:
+        """Take one of several disks away, while the machine is off.
+
+        What it writes meanwhile is lost: two disks that went on without each
+        other would be no mirror any more when both are back.
+        """
+        away = disk.with_suffix('.away')
+        disk.rename(away)
+        try:
+            yield
+        finally:
+            away.rename(disk)
 
     def command(self, boot_device: str, media: str | None,
                 accelerated: bool) -> list[str]:
@@ -99,7 +124,7 @@ class Machine:
         :param media: an ISO image in the virtual CD drive
         :param accelerated: by KVM
         """
-        order = {'Cd': 2, 'Hdd': 2} | {boot_device: 1}
+        order = {'Cd': 9, 'Hdd': 9} | {boot_device: 1}
         command = [
             'qemu-system-x86_64', '-name', self.name, '-uuid', self.uuid,
             '-machine', 'q35', '-smp', '2', '-m', str(self.memory_mib),
@@ -107,16 +132,20 @@ class Machine:
             '-nodefaults', '-display', 'none', '-monitor', 'stdio',
             '-chardev', f'file,id=serial,path={self.console},append=on',
             '-serial', 'chardev:serial',
-            '-drive', 'if=none,id=disk,format=raw,cache=unsafe,discard=unmap,'
-                      f'file={self.disk}',
-            '-device', f'{_DISK_DEVICES[self.disk_bus]},drive=disk,'
-                       f'serial={self.name},bootindex={order["Hdd"]},'
-                       f'logical_block_size={self.sector_size},'
-                       f'physical_block_size={self.sector_size}',
             '-netdev', f'tap,id=net,ifname={self.tap},script=no,'
                        'downscript=no',
             '-device', f'virtio-net-pci,netdev=net,mac={self.mac},romfile=',
             '-device', 'virtio-rng-pci']
+        present = [path for path in self.disks if path.exists()]
+        snapshot = 'on' if len(present) < self.disk_count else 'off'
+        for index, path in enumerate(present, order['Hdd']):
+            command += [
+                '-drive', f'if=none,id={path.stem},format=raw,cache=unsafe,'
+                          f'discard=unmap,snapshot={snapshot},file={path}',
+                '-device', f'{_DISK_DEVICES[self.disk_bus]},drive={path.stem},'
+                           f'serial={self.name}-{path.stem},bootindex={index},'
+                           f'logical_block_size={self.sector_size},'
+                           f'physical_block_size={self.sector_size}']
         if self.boot_mode == 'uefi':
             command += [
                 '-drive', f'if=pflash,format=raw,readonly=on,file={_FIRMWARE}',

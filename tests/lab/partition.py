@@ -31,14 +31,24 @@ from tests.lab import progress
 
 #: Of diskimage-builder the kernel is bigger, and grub2 with its signed
 #: programs is in the image.
-BUILDERS = {'debian': image.partition, 'dib': diskimage.partition}
+BUILDERS = {'debian': image.partition, 'dib': diskimage.partition,
+            'kernel-beside': image.kernel_beside}
 
-#: SeaBIOS boots from no disk with sectors of 4096 bytes.
+#: SeaBIOS boots from no disk with sectors of 4096 bytes. Several disks become
+#: one mirror.
 KINDS: dict[str, dict[str, Any]] = {
     'uefi': {},
     'bios': {'boot_mode': 'bios'},
     'nvme': {'disk_bus': 'nvme'},
-    '4kn': {'sector_size': 4096}}
+    '4kn': {'sector_size': 4096},
+    'raid': {'disk_count': 2},
+    'raid-bios': {'disk_count': 2, 'boot_mode': 'bios'}}
+
+#: After our check_agent (85), before write_image (80).
+_MIRROR = {
+    'interface': 'raid', 'step': 'apply_configuration', 'priority': 83,
+    'args': {'raid_config': {'logical_disks': [
+        {'size_gb': 'MAX', 'raid_level': '1', 'controller': 'software'}]}}}
 
 _LAYOUT = {'root_gb': 3, 'swap_mb': 128, 'ephemeral_gb': 1}
 
@@ -55,6 +65,8 @@ class PartitionJob(job.Job):
                  force_raw_images: bool) -> None:
         super().__init__(checkout, state, ['imagedeploy'], force_raw_images)
         self.make_image = BUILDERS[builder]
+        self._kernel_origin = ('beside' if builder == 'kernel-beside'
+                               else 'image')
         self._rebuild = rebuild
         self._kinds = {kind: self._new_machine(**KINDS[kind])
                        for kind in dict.fromkeys(kinds)}
@@ -73,6 +85,9 @@ class PartitionJob(job.Job):
                 steps.insert(0, (
                     f'{kind} machine refuses an image for other sectors',
                     self.refuse))
+            if hardware.disk_count > 1:
+                steps.append((f'{kind} machine boots from each disk alone',
+                              self.lose_disks))
             if self._rebuild:
                 steps.append((f'{kind} machine keeps its ephemeral partition '
                               'when it is rebuilt', self.rebuild))
@@ -83,8 +98,16 @@ class PartitionJob(job.Job):
 
     def upload(self) -> None:
         self._cloud = cloud.Cloud()
+        beside = {}
+        if self._kernel_origin == 'beside':
+            for name, role, kind in (('vmlinuz', 'kernel_id', 'aki'),
+                                     ('initrd.img', 'ramdisk_id', 'ari')):
+                beside[role] = self._cloud.upload(
+                    f'debian-{name}', self._image_path.with_name(name), kind,
+                    container_format=kind).id
         self._image = self._cloud.upload(
-            'debian-root', self._image_path, 'qcow2', img_type='partition')
+            'debian-root', self._image_path, 'qcow2', img_type='partition',
+            **beside)
 
     def refuse(self, kind: str) -> None:
         """A table that counts sectors of 512 bytes does not fit the disk."""
@@ -107,6 +130,18 @@ class PartitionJob(job.Job):
     def deploy(self, kind: str) -> None:
         self._deploy(kind)
 
+    def lose_disks(self, kind: str) -> None:
+        """It boots whichever of its disks is missing."""
+        hardware = self._kinds[kind]
+        for path in hardware.disks:
+            self._cloud.switch_off(self._node(kind))
+            with hardware.without(path):
+                begin = hardware.console.stat().st_size
+                self._cloud.switch_on(self._node(kind))
+                progress.say(f'    without {path.stem}:')
+                job.wait_for_login(hardware, begin)
+                self._cloud.switch_off(self._node(kind))
+
     def rebuild(self, kind: str) -> None:
         """Only the ephemeral partition stays as it was."""
         hardware = self._kinds[kind]
@@ -128,8 +163,10 @@ class PartitionJob(job.Job):
 
     def _node(self, kind: str) -> _node.Node:
         if kind not in self._nodes:
-            self._nodes[kind] = self._cloud.enrol(self._kinds[kind],
-                                                  'imagedeploy')
+            hardware = self._kinds[kind]
+            self._nodes[kind] = self._cloud.enrol(
+                hardware, 'imagedeploy', raid_interface=(
+                    'agent' if hardware.disk_count > 1 else 'no-raid'))
         return self._nodes[kind]
 
     def _deploy(self, kind: str, rebuild: bool = False, **more: int) -> None:
@@ -137,11 +174,15 @@ class PartitionJob(job.Job):
         begin = hardware.console.stat().st_size
         node = self._cloud.deploy(
             self._node(kind), self._image, job.HOSTNAME, job.DEPLOY_TIMEOUT,
-            rebuild=rebuild, **_LAYOUT, **more)
+            rebuild=rebuild, steps=(
+                [_MIRROR] if hardware.disk_count > 1 and not rebuild else ()),
+            **_LAYOUT, **more)
         if node.provision_state != 'active':
             raise AssertionError(f'{node.provision_state}: {node.last_error}')
         report = node.driver_internal_info['imagedeploy']['report']
         print(json.dumps(report['bootloader'], indent=4), flush=True)
+        if report['bootloader']['kernel_origin'] != self._kernel_origin:
+            raise AssertionError(f'the kernel is not {self._kernel_origin}')
         job.wait_for_login(hardware, begin)
         self._check_layout(hardware)
 

@@ -40,6 +40,9 @@ class InterruptionTest(base.FunctionalTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        # Whoever started the tests under nohup ignores it for all programs.
+        self.addCleanup(signal.signal, signal.SIGHUP,
+                        signal.signal(signal.SIGHUP, signal.SIG_DFL))
         self.server = web.Server(self.shared)
         self.addCleanup(self.server.stop)
         self.target = self.disk(SIZE + 2 * MIB)

@@ -13,7 +13,8 @@
 
 # Boot what the agent side deploys in virtual machines: Debian's signed kernel,
 # shim and grub2 with secure boot, and Debian with BIOS; each also with the
-# menu and the boot loader that the deployed system makes for itself.
+# menu and the boot loader that the deployed system makes for itself. A system
+# for arm64 as well, with and without secure boot.
 #
 #   tools/boot.sh [REGEX]   only the tests that match
 
@@ -22,7 +23,7 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 source tools/environment.sh
-install_packages lab test
+install_packages boot lab test
 python_environment
 
 export IMAGEDEPLOY_BOOT=1 PYTHONDONTWRITEBYTECODE=1

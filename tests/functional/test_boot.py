@@ -20,6 +20,8 @@ import os
 import pathlib
 import shutil
 
+from ironic_imagedeploy.agent import grub
+from tests.functional import arm_system
 from tests.functional import base
 from tests.functional import debian_system
 from tests.functional import partition_images
@@ -38,19 +40,25 @@ class BootTestCase(partition_images.PartitionImageTestCase):
     """A disk with Debian, and a computer that it is the disk of."""
 
     SIZE = 2048 * MIB
+    #: What boots it.
+    MACHINE: type[virtual_machine.Machine]
+    BOOT_MODE = 'uefi'
 
     def setUp(self) -> None:
         if not os.environ.get('IMAGEDEPLOY_BOOT'):
             self.skipTest('takes minutes: set IMAGEDEPLOY_BOOT=1')
-        if lacking := virtual_machine.missing():
+        if lacking := self.MACHINE.missing():
             self.skipTest(f'no {lacking}')
         # The home directory, and the cache in it, is another one below.
-        self.system = debian_system.image()
+        self.system = self.make_system()
         super().setUp()
 
-    def deploy(self, boot_mode: str, *, without: str = '',
-               **capabilities: str) -> str:
-        """Write the image, for a machine with that firmware.
+    def make_system(self) -> pathlib.Path:
+        """The image that is deployed."""
+        return debian_system.image()
+
+    def deploy(self, *, without: str = '', **capabilities: str) -> str:
+        """Write the image, for that machine.
 
         :param without: a file that is taken out of the image.
         :returns: whose EFI programs, or grub2, boot it.
@@ -66,11 +74,11 @@ class BootTestCase(partition_images.PartitionImageTestCase):
             shutil.copy(self.system, self.image)
         self.node['properties'] = {'capabilities': ','.join(
             f'{name}:{value}' for name, value in {
-                'boot_mode': boot_mode, **capabilities}.items())}
+                'boot_mode': self.BOOT_MODE, **capabilities}.items())}
         report = self.written(root_mb=1800)['imagedeploy']['bootloader']
         os.sync()
-        self.computer = virtual_machine.Machine(
-            self.directory, pathlib.Path(self.backing), boot_mode)
+        self.computer = self.MACHINE(self.directory,
+                                     pathlib.Path(self.backing))
         return report['origin']
 
     def assert_updates_its_menu(self) -> str:
@@ -90,8 +98,10 @@ class BootTestCase(partition_images.PartitionImageTestCase):
 class SecureBootTest(BootTestCase):
     """Firmware that starts only what is signed."""
 
+    MACHINE = virtual_machine.SecureMachine
+
     def test_debian(self):
-        self.assertEqual('image', self.deploy('uefi'))
+        self.assertEqual('image', self.deploy())
         said = self.assert_updates_its_menu()
         self.assertIn('SecureBoot enabled', said)
         said = self.computer.run(
@@ -107,14 +117,17 @@ class SecureBootTest(BootTestCase):
     def test_programs_that_nobody_signed(self):
         """The proof that it is the signatures which count."""
         self.assertEqual('ramdisk', self.deploy(
-            'uefi', without='/usr/lib/shim/shimx64.efi.signed'))
+            without='/usr/lib/shim/shimx64.efi.signed'))
         self.computer.wait_for('Access Denied')
 
 
 class BiosBootTest(BootTestCase):
 
+    MACHINE = virtual_machine.BiosMachine
+    BOOT_MODE = 'bios'
+
     def test_msdos(self):
-        self.assertEqual('ramdisk', self.deploy('bios'))
+        self.assertEqual('ramdisk', self.deploy())
         self.assert_updates_its_menu()
         before = base.first_bytes(self.backing, MIB)
         said = self.computer.run(
@@ -124,5 +137,39 @@ class BiosBootTest(BootTestCase):
         self.assertIn(OWN_MENU, self.computer.run(LOOK))
 
     def test_gpt(self):
-        self.deploy('bios', disk_label='gpt')
+        self.deploy(disk_label='gpt')
         self.assert_updates_its_menu()
+
+
+class ArmBootTest(BootTestCase):
+    """A server of aarch64."""
+
+    MACHINE = virtual_machine.ArmMachine
+
+    def make_system(self) -> pathlib.Path:
+        self.arm = arm_system.system()
+        return self.arm.image
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.machine.architecture = 'aarch64'
+        self.patched(grub, '_LIBRARY', str(self.arm.modules.parent))
+
+    def test_grub2_of_the_ramdisk(self):
+        self.assertEqual('ramdisk', self.deploy(
+            without='/usr/lib/shim/shimaa64.efi.signed'))
+        self.assertIn('console=ttyAMA0', self.computer.run(LOOK))
+
+
+class SecureArmBootTest(ArmBootTest):
+    """Its firmware starts only what is signed."""
+
+    MACHINE = virtual_machine.SecureArmMachine
+
+    def test_grub2_of_the_ramdisk(self):
+        self.deploy(without='/usr/lib/shim/shimaa64.efi.signed')
+        self.computer.wait_for('Access Denied')
+
+    def test_debian(self):
+        self.assertEqual('image', self.deploy())
+        self.assertIn('Secure boot enabled', self.computer.run(LOOK))

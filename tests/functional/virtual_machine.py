@@ -19,19 +19,13 @@ import shutil
 import subprocess
 import time
 
-_OVMF = pathlib.Path('/usr/share/OVMF')
-#: Firmware that keeps its variables from the system, for secure boot.
-_SECURE = _OVMF / 'OVMF_CODE_4M.secboot.fd'
-#: Variables with the keys that machines are sold with.
-_VARIABLES = _OVMF / 'OVMF_VARS_4M.ms.fd'
-_PROGRAM = 'qemu-system-x86_64'
 _SECTOR = 512
 #: Seconds of a run; emulated, on a machine that others use as well.
 _LONGEST = 900
 _BEGIN, _END = '-- begin --', '-- end --'
 #: The line of the console is hung up when the login prompt comes.
 _ORDERS = '''export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-exec >/dev/ttyS1 2>&1
+exec >/dev/{port} 2>&1
 echo; echo '{begin}'
 {orders}
 echo '{end}'
@@ -41,16 +35,6 @@ poweroff -f
 '''
 
 
-def missing() -> str:
-    """What this computer lacks for such machines; nothing, mostly."""
-    if not shutil.which(_PROGRAM):
-        return _PROGRAM
-    for path in (_SECURE, _VARIABLES):
-        if not path.exists():
-            return str(path)
-    return ''
-
-
 class Machine:
     """A machine with one disk, and another with a script for the system.
 
@@ -58,22 +42,38 @@ class Machine:
     :param disk: a file.
     """
 
-    def __init__(self, directory: pathlib.Path, disk: pathlib.Path,
-                 boot_mode: str) -> None:
+    PROGRAM = ''
+    #: The firmware, and its variables as they come.
+    FIRMWARE = pathlib.Path()
+    VARIABLES = pathlib.Path()
+    #: The serial port that the script talks to.
+    PORT = ''
+
+    def __init__(self, directory: pathlib.Path, disk: pathlib.Path) -> None:
         self._disk = disk
-        self._is_uefi = boot_mode == 'uefi'
         self._variables = directory / 'variables.fd'
         self._script = directory / 'orders'
-        self._console = directory / 'console'
+        self.console = directory / 'console'
         self._answers = directory / 'answers'
-        shutil.copy(_VARIABLES, self._variables)
+        shutil.copy(self.VARIABLES, self._variables)
+
+    @classmethod
+    def missing(cls) -> str:
+        """What this computer lacks for such a machine; nothing, mostly."""
+        if not shutil.which(cls.PROGRAM):
+            return cls.PROGRAM
+        for path in (cls.FIRMWARE, cls.VARIABLES):
+            if not path.exists():
+                return str(path)
+        return ''
 
     def run(self, orders: str) -> str:
         """Switch it on; the system executes a script, and switches it off.
 
         :param orders: for a shell; what they print is the result.
         """
-        text = _ORDERS.format(orders=orders, begin=_BEGIN, end=_END).encode()
+        text = _ORDERS.format(orders=orders, port=self.PORT, begin=_BEGIN,
+                              end=_END).encode()
         self._script.write_bytes(text + b'\n' * (-len(text) % _SECTOR))
         with self._switched_on() as process:
             try:
@@ -84,7 +84,7 @@ class Machine:
         _, _, said = _text(self._answers).partition(_BEGIN)
         said, ended, _ = said.partition(_END)
         if not ended:
-            raise AssertionError(said + _text(self._console)[-3000:])
+            raise AssertionError(said + _text(self.console)[-3000:])
         return said
 
     def wait_for(self, text: str) -> None:
@@ -92,14 +92,14 @@ class Machine:
         self._script.write_bytes(bytes(_SECTOR))
         end = time.monotonic() + _LONGEST
         with self._switched_on():
-            while text not in (said := _text(self._console)):
+            while text not in (said := _text(self.console)):
                 if time.monotonic() > end:
                     raise AssertionError(said[-3000:])
                 time.sleep(0.5)
 
     @contextlib.contextmanager
     def _switched_on(self) -> Iterator[subprocess.Popen[bytes]]:
-        for port in (self._console, self._answers):
+        for port in (self.console, self._answers):
             port.write_bytes(b'')
         process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL)
         try:
@@ -110,10 +110,9 @@ class Machine:
 
     def _command(self) -> list[str]:
         command = [
-            _PROGRAM, '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp',
-            '2', '-m', '2048', '-nodefaults', '-display', 'none',
-            '-no-reboot', '-serial', f'file:{self._console}',
-            '-serial', f'file:{self._answers}']
+            self.PROGRAM, '-accel', 'tcg,thread=multi', *self._board(),
+            '-smp', '2', '-m', '2048', '-nodefaults', '-display', 'none',
+            '-no-reboot', '-serial', f'file:{self.console}']
         for name, file, index in (('system', self._disk, 1),
                                   ('orders', self._script, 2)):
             command += [
@@ -121,14 +120,63 @@ class Machine:
                           f'file={file}',
                 '-device', f'virtio-blk-pci,drive={name},serial={name},'
                            f'bootindex={index}']
-        if not self._is_uefi:
-            return [*command, '-machine', 'q35']
-        return [
-            *command, '-machine', 'q35,smm=on', '-global',
-            'driver=cfi.pflash01,property=secure,value=on',
-            '-drive', f'if=pflash,format=raw,readonly=on,file={_SECURE}',
-            '-drive', f'if=pflash,format=raw,file={self._variables}']
+        return command
 
+    def _board(self) -> list[str]:
+        """Options for the processor, the firmware and the port."""
+        raise NotImplementedError
+
+    def _uefi(self) -> list[str]:
+        return ['-drive', 'if=pflash,format=raw,readonly=on,'
+                          f'file={self.FIRMWARE}',
+                '-drive', f'if=pflash,format=raw,file={self._variables}']
+
+
+class BiosMachine(Machine):
+    """One of x86_64, with SeaBIOS."""
+
+    PROGRAM = 'qemu-system-x86_64'
+    FIRMWARE = pathlib.Path('/usr/share/OVMF/OVMF_CODE_4M.secboot.fd')
+    #: With the keys that sign what distributions boot.
+    VARIABLES = pathlib.Path('/usr/share/OVMF/OVMF_VARS_4M.ms.fd')
+    PORT = 'ttyS1'
+
+    def _board(self) -> list[str]:
+        return ['-machine', 'q35', '-cpu', 'max',
+                '-chardev', f'file,id=answers,path={self._answers}',
+                '-device', 'isa-serial,index=1,chardev=answers']
+
+
+class SecureMachine(BiosMachine):
+    """One of x86_64, with UEFI that starts only what is signed."""
+
+    def _board(self) -> list[str]:
+        return [*super()._board(), '-machine', 'q35,smm=on', '-global',
+                'driver=cfi.pflash01,property=secure,value=on',
+                *self._uefi()]
+
+
+class ArmMachine(Machine):
+    """One of aarch64, with UEFI that starts anything."""
+
+    PROGRAM = 'qemu-system-aarch64'
+    FIRMWARE = pathlib.Path('/usr/share/AAVMF/AAVMF_CODE.fd')
+    VARIABLES = pathlib.Path('/usr/share/AAVMF/AAVMF_VARS.fd')
+    PORT = 'ttyAMA0'
+
+    def __init__(self, directory: pathlib.Path, disk: pathlib.Path) -> None:
+        super().__init__(directory, disk)
+        self._answers = self.console
+
+    def _board(self) -> list[str]:
+        return ['-machine', 'virt', '-cpu', 'cortex-a57', *self._uefi()]
+
+
+class SecureArmMachine(ArmMachine):
+    """The same, but it starts only what is signed."""
+
+    FIRMWARE = pathlib.Path('/usr/share/AAVMF/AAVMF_CODE.ms.fd')
+    VARIABLES = pathlib.Path('/usr/share/AAVMF/AAVMF_VARS.ms.fd')
 
 
 def _text(port: pathlib.Path) -> str:

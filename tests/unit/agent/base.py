@@ -53,6 +53,7 @@ class Machine(hardware.GenericHardwareManager):
 
     def __init__(self, disk: str | pathlib.Path) -> None:
         super().__init__()
+        self.architecture = 'x86_64'
         self.waited_for_disks = 0
         self.written: list[dict[str, typing.Any]] = []
         self._disk = disk
@@ -65,7 +66,7 @@ class Machine(hardware.GenericHardwareManager):
         return str(self._disk)
 
     def get_cpus(self) -> hardware.CPU:
-        return hardware.CPU('test', 1, 1, 'x86_64')
+        return hardware.CPU('test', 1, 1, self.architecture)
 
     def wait_for_disks(self) -> None:
         self.waited_for_disks += 1

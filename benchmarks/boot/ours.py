@@ -41,6 +41,7 @@ def main() -> None:
             bootloader.Disk(
                 device=run.device, root=root,
                 kind=inspection.file_system or '', uuid=made['root uuid'],
+                partition_uuid=layout.partition_uuid(root),
                 esp=made['partitions'].get('efi system partition'),
                 esp_uuid=made.get('efi system partition uuid')),
             platform, step.ARCH)

@@ -28,8 +28,9 @@ LOG = log.getLogger(__name__)
 
 _BOOT = 'boot'
 _ENTRIES = 'boot/loader/entries'
-#: Of Debian, of Fedora, of SUSE.
-_INITRAMFS = ('initrd.img{}', 'initramfs{}.img', 'initrd{}')
+#: Of Debian; of Fedora, Arch and Gentoo; of SUSE; of Alpine and genkernel.
+_INITRAMFS = ('initrd.img{}', 'initramfs{}.img', 'initrd{}', 'initramfs{}',
+              'initrd{}.img', 'initrd{}.gz')
 _NAME = re.compile(r'[A-Za-z0-9._+~@%:,=-]{1,255}')
 _PATH = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)+')
 _UUID = re.compile(r'[0-9A-Za-z]{1,16}(?:-[0-9A-Za-z]{1,16})*')
@@ -40,6 +41,7 @@ _MOST_TEXT = 16 << 10
 _MOST_INITRAMFS = 16
 _TIMEOUT = 5
 #: Parts of a version, a later one sorts behind: 6.1~rc1, 6.1, 6.1a, 6.1.2.
+#: What "make install" found in its place is 6.1.old.
 _PRE_RELEASE, _END, _LETTERS, _NUMBER = range(4)
 
 
@@ -58,9 +60,14 @@ class Entry:
     initramfs: tuple[str, ...]
     options: tuple[str, ...]
 
-    def sort_key(self) -> tuple[bool, list[tuple[int, int, str]]]:
-        """Greater is newer; a rescue system is never the newest."""
-        return 'rescue' not in self.version, _version_key(self.version)
+    def sort_key(self) -> tuple[bool, bool, list[tuple[int, int, str]]]:
+        """Greater is newer, and boots.
+
+        A rescue system is never the newest, and where other kernels have an
+        initramfs, one without is half installed, or no kernel at all.
+        """
+        return ('rescue' not in self.version, bool(self.initramfs),
+                _version_key(self.version))
 
 
 def find_entries(root: beneath.Tree) -> list[Entry]:
@@ -82,26 +89,31 @@ def printable(version: str) -> str:
     return version if _NAME.fullmatch(version) else 'of unknown version'
 
 
-def write(entries: list[Entry], *, uuid: str, prefix: str = '',
-          options: tuple[str, ...] = ()) -> str:
+def write(entries: list[Entry], *, uuid: str, partition_uuid: str,
+          prefix: str = '', options: tuple[str, ...] = ()) -> str:
     """The text of grub.cfg.
 
     :param uuid: of the root file system.
+    :param partition_uuid: of the partition that it is in; a kernel alone
+        finds it by this one only.
     :param prefix: of all paths, as grub2 sees the file system.
     :param options: of all kernels; those of an entry come later, and win.
     """
-    if not _UUID.fullmatch(uuid):
-        raise errors.DeploymentError(
-            'The root file system has no usable UUID: expected letters, '
-            f'digits and hyphens, found {ascii(uuid)}')
+    for each in (uuid, partition_uuid):
+        if not _UUID.fullmatch(each):
+            raise errors.DeploymentError(
+                'The root file system or its partition has no usable UUID: '
+                f'expected letters, digits and hyphens, found {ascii(each)}')
     lines = ['# Written by ironic-imagedeploy; update-grub replaces it.',
              'set default=0', f'set timeout={_TIMEOUT}',
              f'search --no-floppy --fs-uuid --set=root {uuid}', '']
     for entry in entries:
+        place = (f'UUID={uuid}' if entry.initramfs
+                 else f'PARTUUID={partition_uuid}')
         lines += [f'menuentry {_quoted("Linux " + entry.version)} {{',
                   '  ' + ' '.join(
                       ['linux', _quoted(prefix + entry.kernel),
-                       f'root=UUID={uuid}', 'ro',
+                       f'root={place}', 'ro',
                        *map(_quoted, options + entry.options)])]
         if entry.initramfs:
             lines.append('  ' + ' '.join(['initrd', *(
@@ -215,7 +227,7 @@ def _version_key(version: str) -> list[tuple[int, int, str]]:
     for part in re.findall(r'\d+|[A-Za-z]+|~', version):
         if part.isdigit():
             key.append((_NUMBER, int(part), ''))
-        elif part in ('rc', '~'):
+        elif part in ('rc', '~', 'old'):
             key.append((_PRE_RELEASE, 0, part))
         else:
             key.append((_LETTERS, 0, part))

@@ -55,6 +55,7 @@ class Disk:
     :ivar root: the partition with the root file system.
     :ivar kind: the type of that.
     :ivar uuid: of that file system.
+    :ivar partition_uuid: of that partition.
     :ivar esp: the EFI system partition, if any.
     :ivar esp_uuid: of its file system.
     :ivar array: what the device is when it is a software RAID.
@@ -64,6 +65,7 @@ class Disk:
     root: str
     kind: str
     uuid: str
+    partition_uuid: str
     esp: str | None = None
     esp_uuid: str | None = None
     array: software_raid.Array | None = None
@@ -95,7 +97,8 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
             if not entries:
                 entries, kernel_origin = [place(root)], 'beside'
             menu = boot_menu.write(
-                entries, uuid=disk.uuid, prefix=root.prefix,
+                entries, uuid=disk.uuid,
+                partition_uuid=disk.partition_uuid, prefix=root.prefix,
                 options=root.options + disk.kernel_options)
             root.make_directory(folder)
             root.write(f'{folder}/grub.cfg', menu.encode('ascii'))

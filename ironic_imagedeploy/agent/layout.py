@@ -158,6 +158,11 @@ def with_uuids(made: dict[str, typing.Any]) -> dict[str, typing.Any]:
     return found
 
 
-def _uuid(partition: str) -> str:
-    return programs.run('blkid', '-p', '-s', 'UUID', '-o', 'value',
+def partition_uuid(partition: str) -> str:
+    """The UUID that the partition table has for it."""
+    return _uuid(partition, 'PART_ENTRY_UUID')
+
+
+def _uuid(partition: str, of_what: str = 'UUID') -> str:
+    return programs.run('blkid', '-p', '-s', of_what, '-o', 'value',
                         partition).strip()

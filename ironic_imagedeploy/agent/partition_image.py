@@ -90,6 +90,7 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
                 bootloader.Disk(
                     device=device, root=root, kind=kind,
                     uuid=made['root uuid'],
+                    partition_uuid=layout.partition_uuid(root),
                     esp=made['partitions'].get('efi system partition'),
                     esp_uuid=made.get('efi system partition uuid'),
                     array=array),

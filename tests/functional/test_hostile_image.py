@@ -105,7 +105,7 @@ class KernelsTest(HostileTestCase):
         self.use(partition_images.debian, change)
         # Digits are no harm.
         result = self.written()['imagedeploy']['bootloader']
-        self.assertEqual(['/boot/vmlinuz-' + '1' * 200, *GOOD],
+        self.assertEqual([*GOOD, '/boot/vmlinuz-' + '1' * 200],
                          result['kernels'])
 
     def test_what_is_no_file(self):

@@ -24,10 +24,11 @@ _GRUB_PROGRAMS = tuple(
 #: Directories of it, when they have anything in them.
 _GRUB_FOLDERS = ('usr/lib/grub', 'usr/lib/grub2', 'usr/share/grub2',
                  'boot/grub', 'boot/grub2')
-_KERNEL_NAMES = ('vmlinuz', 'vmlinux', 'Image', 'zImage', 'bzImage', 'uImage',
+_KERNEL_NAMES = ('vmlinuz', 'Image', 'zImage', 'bzImage', 'uImage',
                  'kernel')
-#: A kernel in /boot, and its version: what a boot menu is made of.
-KERNEL = re.compile(r'(?:vmlinuz|vmlinux|Image|kernel)(?:-(.+))?')
+#: A kernel in /boot, and its version: what a boot menu is made of. vmlinux is
+#: for debuggers (SUSE), grub2 boots none on x86 and ARM.
+KERNEL = re.compile(r'(?:vmlinuz|Image|kernel)(?:-(.+))?')
 _ENTRIES = 'boot/loader/entries'
 _MODULES = ('usr/lib/modules', 'lib/modules')
 _MOST_KERNELS = 32

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
+
 from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent import beneath
@@ -17,6 +19,7 @@ from ironic_imagedeploy.agent import boot_menu
 from tests.unit.agent import trees
 
 UUID = 'e5354339-96af-4ba7-92c7-3cb3985f6ecd'
+PARTITION = '601a114d-01'
 
 
 class TestFindEntries(trees.TreeTestCase):
@@ -43,15 +46,31 @@ class TestFindEntries(trees.TreeTestCase):
         for kernel, initramfs in (
                 ('vmlinuz-6.1', 'initrd.img-6.1'),
                 ('vmlinuz-6.2', 'initramfs-6.2.img'),
-                ('Image-6.3', 'initrd-6.3')):
+                ('Image-6.3', 'initrd-6.3'),
+                ('vmlinuz-6.5-lts', 'initramfs-6.5-lts'),
+                ('kernel-6.6', 'initrd-6.6.img'),
+                ('vmlinuz-6.7', 'initrd-6.7.gz')):
             self.put(f'boot/{kernel}')
             self.put(f'boot/{initramfs}')
-        self.put('boot/vmlinuz-6.4')
-        self.put('boot/initrd.img-6.4.old')
+        self.put('boot/vmlinuz-6.8')
+        self.put('boot/initrd.img-6.8.old')
         self.assertEqual(
-            [(), ('/boot/initrd-6.3',), ('/boot/initramfs-6.2.img',),
-             ('/boot/initrd.img-6.1',)],
+            [('/boot/initrd-6.7.gz',), ('/boot/initrd-6.6.img',),
+             ('/boot/initramfs-6.5-lts',), ('/boot/initrd-6.3',),
+             ('/boot/initramfs-6.2.img',), ('/boot/initrd.img-6.1',), ()],
             [entry.initramfs for entry in self.entries()])
+
+    def test_what_does_not_boot_comes_last(self):
+        """Kernels that were replaced, half installed, or for a debugger."""
+        for kernel in ('vmlinuz-6.4.0-default', 'vmlinux-6.4.0-default.xz',
+                       'vmlinuz-6.4.0-default.old',
+                       'vmlinuz-6.12.0.dpkg-new'):
+            self.put(f'boot/{kernel}')
+        self.assertEqual(
+            ['/boot/vmlinuz-6.12.0.dpkg-new', '/boot/vmlinuz-6.4.0-default',
+             '/boot/vmlinuz-6.4.0-default.old'], self.kernels())
+        self.put('boot/initrd-6.4.0-default')
+        self.assertEqual('/boot/vmlinuz-6.4.0-default', self.kernels()[0])
 
     def test_kernel_without_a_version(self):
         self.put('boot/vmlinuz')
@@ -155,19 +174,32 @@ menuentry 'Linux 6.1' {{
   linux '/boot/vmlinuz-6.1' root=UUID={UUID} ro 'a=b;c' 'd e'
   initrd '/boot/early' '/boot/initrd.img-6.1'
 }}
-''', boot_menu.write([self.ENTRY], uuid=UUID))
+''', boot_menu.write([self.ENTRY], uuid=UUID, partition_uuid=PARTITION))
+
+    def test_kernel_without_an_initramfs(self):
+        """It does not look for file systems by their UUID."""
+        alone = dataclasses.replace(self.ENTRY, initramfs=())
+        menu = boot_menu.write([alone], uuid=UUID, partition_uuid=PARTITION)
+        self.assertIn(f"  linux '/boot/vmlinuz-6.1' root=PARTUUID={PARTITION}"
+                      " ro 'a=b;c' 'd e'\n}\n", menu)
+        self.assertIn(f'--set=root {UUID}\n', menu)
 
     def test_subvolume(self):
-        menu = boot_menu.write([self.ENTRY], uuid=UUID, prefix='/@')
+        menu = boot_menu.write([self.ENTRY], uuid=UUID,
+                               partition_uuid=PARTITION, prefix='/@')
         self.assertIn("linux '/@/boot/vmlinuz-6.1' root=", menu)
         self.assertIn("initrd '/@/boot/early' '/@/boot/initrd", menu)
 
     def test_uuid_that_is_none(self):
         for uuid in ('', 'x; reboot', '$(x)', "a'b", 'a\nb'):
-            with self.assertRaisesRegex(errors.DeploymentError, 'no usable'):
-                boot_menu.write([self.ENTRY], uuid=uuid)
+            for uuids in ((uuid, PARTITION), (UUID, uuid)):
+                with self.assertRaisesRegex(errors.DeploymentError,
+                                            'no usable'):
+                    boot_menu.write([self.ENTRY], uuid=uuids[0],
+                                    partition_uuid=uuids[1])
 
     def test_words_that_cannot_be_quoted(self):
         for prefix in ("/'", '/\n', '/\x1b'):
             with self.assertRaisesRegex(errors.DeploymentError, 'cannot be'):
-                boot_menu.write([self.ENTRY], uuid=UUID, prefix=prefix)
+                boot_menu.write([self.ENTRY], uuid=UUID,
+                                partition_uuid=PARTITION, prefix=prefix)

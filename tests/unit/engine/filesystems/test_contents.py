@@ -41,7 +41,7 @@ class BootFilesTestCase(base.EngineTestCase):
     def test_kernels(self) -> None:
         for tree in (
                 {'boot/vmlinuz-6.1.0-1-amd64': b''}, {'boot/vmlinuz': b''},
-                {'boot/vmlinux-5.14.ppc64le': b''}, {'boot/Image-5.3': b''},
+                {'boot/kernel-6.6-gentoo': b''}, {'boot/Image-5.3': b''},
                 {'usr/vmlinuz-1': b'', 'vmlinuz': '/usr/vmlinuz-1'},
                 {'boot/loader/entries/abc-6.8.conf': b''},
                 {'usr/lib/modules/6.8.0/vmlinuz': b'', 'lib': 'usr/lib'},
@@ -56,6 +56,7 @@ class BootFilesTestCase(base.EngineTestCase):
                 {'vmlinuz': 'boot/vmlinuz-gone'},
                 {'boot/vmlinuz': 'vmlinuz-gone'},
                 {'boot/initrd.img-6.1': b'', 'boot/config-6.1': b''},
+                {'boot/vmlinux-6.4.0-default.xz': b''},
                 {'usr/lib/modules/6.8.0/modules.dep': b''},
                 {'usr/lib/grub': b'a file'}):
             with self.subTest(tree=tree):

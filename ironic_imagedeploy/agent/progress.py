@@ -12,7 +12,6 @@
 
 """How far a transfer is, for whoever asks the agent's API."""
 
-import collections
 import os
 import time
 import typing
@@ -22,8 +21,6 @@ from ironic_python_agent.extensions import base
 from ironic_imagedeploy import engine
 
 COMMAND = 'execute_deploy_step'
-#: Seconds over which the rate is taken.
-_WINDOW = 15.0
 #: Seconds without a byte after which the bottleneck is what is waited for.
 _IDLE = 5.0
 
@@ -39,38 +36,22 @@ class Publisher:
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._phase = ''
-        self._seen: collections.deque[tuple[float, int]] = (
-            collections.deque())
+        self._seen: tuple[str, int] | None = None
         self._moved = 0.0
 
     def __call__(self, progress: engine.Progress) -> None:
-        """Show it, with the rate and the bottleneck of this moment."""
-        self._note(progress, time.monotonic())
-        shown = progress._asdict()
-        if len(self._seen) > 1:
-            shown['bytes_per_second'] = self._rate()
-        if time.monotonic() - self._moved > _IDLE:
-            shown['bottleneck'] = self._waiting_for(progress)
-        publish(shown)
+        """Show it, with the bottleneck of this moment."""
+        now, seen = time.monotonic(), (progress.phase, progress.done)
+        if seen != self._seen:
+            self._seen, self._moved = seen, now
+        if now - self._moved > _IDLE:
+            progress = progress._replace(
+                bottleneck=self._waiting_for(progress))
+        publish(progress._asdict())
 
     def show(self, phase: str, bottleneck: str) -> None:
         """Show a phase that is not the engine's and counts no bytes."""
         publish(engine.Progress(phase, 0, 0, 0.0, bottleneck)._asdict())
-
-    def _note(self, progress: engine.Progress, now: float) -> None:
-        if progress.phase != self._phase:
-            self._phase = progress.phase
-            self._seen.clear()
-        if not self._seen or progress.done != self._seen[-1][1]:
-            self._moved = now
-        self._seen.append((now, progress.done))
-        while len(self._seen) > 2 and now - self._seen[1][0] >= _WINDOW:
-            self._seen.popleft()
-
-    def _rate(self) -> float:
-        first, last = self._seen[0], self._seen[-1]
-        return (last[1] - first[1]) / max(last[0] - first[0], 1e-9)
 
     def _waiting_for(self, progress: engine.Progress) -> str:
         """What has to answer before the next byte can be on the disk."""

@@ -12,6 +12,7 @@
 
 """Where the bytes and the seconds of a transfer go."""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
@@ -23,6 +24,9 @@ import typing
 
 #: Seconds between two calls.
 TICK = 0.5
+#: Seconds that a speed is measured over. Zeroes come first and fast: from the
+#: beginning on, they would promise an early end for long.
+_WINDOW = 15.0
 
 
 class Stage(enum.StrEnum):
@@ -42,7 +46,7 @@ class Progress(typing.NamedTuple):
     :ivar total: bytes that the phase takes: those of the disk for
         ``write`` and ``compare``; 0 while nobody knows how many a file that
         is compressed as a whole will give.
-    :ivar bytes_per_second: over the whole phase.
+    :ivar bytes_per_second: over the last 15 seconds of this phase.
     :ivar bottleneck: ``network``, ``decode`` or ``disk``.
     """
 
@@ -71,8 +75,9 @@ class Meter:
         self._call = call
         self._phase = ''
         self._phase_total = total
-        self._phase_done = self._phase_first = 0
-        self._phase_began = self._told = time.monotonic()
+        self._phase_done = 0
+        self._told = time.monotonic()
+        self._marks = collections.deque([(self._told, 0)])
         self.read = 0
         self.written = 0
         self.zeroed = 0
@@ -126,8 +131,8 @@ class Meter:
         """
         self._phase = phase
         self._phase_total = total
-        self._phase_done = self._phase_first = done
-        self._phase_began = time.monotonic()
+        self._phase_done = done
+        self._marks = collections.deque([(time.monotonic(), done)])
         self.tick()
 
     def advance(self, count: int) -> None:
@@ -144,7 +149,12 @@ class Meter:
             done = self._phase_done
             if self._phase_total:
                 done = min(done, self._phase_total)
-            seconds = max(self._told - self._phase_began, 1e-9)
-            rate = max(done - self._phase_first, 0) / seconds
-            self._call(Progress(self._phase, done, self._phase_total, rate,
-                                self.bottleneck))
+            self._call(Progress(self._phase, done, self._phase_total,
+                                self._speed(done), self.bottleneck))
+
+    def _speed(self, done: int) -> float:
+        self._marks.append((self._told, done))
+        while self._told - self._marks[1][0] >= _WINDOW:
+            self._marks.popleft()
+        since, before = self._marks[0]
+        return (done - before) / max(self._told - since, 1e-9)

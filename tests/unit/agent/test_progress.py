@@ -25,26 +25,11 @@ class TestPublisher(base.AgentTestCase):
         self.now = self.patched(progress.time, 'monotonic')
         self.publisher = progress.Publisher(str(self.disk))
 
-    def shown(self, now, done, phase='write'):
+    def shown(self, now, done):
         """What is shown at a time when so many bytes are done."""
         self.now.return_value = now
-        self.publisher(engine.Progress(phase, done, 1000, 7.0, 'decode'))
+        self.publisher(engine.Progress('write', done, 1000, 7.0, 'decode'))
         return self.publish.call_args.args[0]
-
-    def test_rate_is_that_of_the_last_seconds(self):
-        self.assertEqual(7.0, self.shown(0.0, 0)['bytes_per_second'])
-        for second in range(1, 11):
-            self.shown(float(second), 50 * second)
-        self.assertEqual(50, self.shown(10.0, 500)['bytes_per_second'])
-        for second in range(11, 40):
-            told = self.shown(float(second), 500 + second - 10)
-        self.assertEqual(1, told['bytes_per_second'])
-
-    def test_a_phase_has_its_own_rate(self):
-        self.shown(0.0, 0)
-        self.shown(5.0, 900)
-        self.assertEqual(7.0, self.shown(6.0, 0, 'read-back')[
-            'bytes_per_second'])
 
     def test_bottleneck_of_a_pause(self):
         flight = self.patched(progress, '_in_flight')

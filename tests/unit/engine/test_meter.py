@@ -13,6 +13,7 @@
 import threading
 import time
 import unittest
+from unittest import mock
 
 from ironic_imagedeploy.engine import meter
 
@@ -80,6 +81,22 @@ class MeterTestCase(unittest.TestCase):
                          [progress[:4] for progress in self.told])
         self.meter.enter('finish', 1000, done=1000)
         self.assertEqual(('finish', 1000, 1000, 0.0), self.told[-1][:4])
+
+    def test_speed_forgets_what_was_fast_at_first(self) -> None:
+        clock = self.enterContext(mock.patch.object(
+            meter.time, 'monotonic', autospec=True, return_value=0.0))
+        self.meter.enter('write', 1000)
+        self.meter.count(zeroed=800)
+        found = []
+        for second in range(1, 21):
+            clock.return_value = float(second)
+            self.meter.count(written=5)
+            self.meter.tick()
+            found.append(self.told[-1].bytes_per_second)
+        self.assertEqual([805, 405, 5, 5], [
+            found[second - 1] for second in (1, 2, 16, 20)])
+        self.meter.enter('read-back', 1000)
+        self.assertEqual(0, self.told[-1].bytes_per_second)
 
     def test_nobody_need_listen(self) -> None:
         quiet = meter.Meter(1000)

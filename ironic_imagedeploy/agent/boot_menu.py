@@ -177,32 +177,33 @@ def _described(root: beneath.Tree, options: tuple[str, ...]
         path = f'{_ENTRIES}/{name}'
         keys = _keys(root.read(path, _MOST_TEXT) or b'')
         kernel = _path(root, keys.get('linux', []))
-        initramfs = [_path(root, [value])
-                     for value in keys.get('initrd', [])[:_MOST_INITRAMFS]
-                     if not value.startswith('$')]
+        # Variables of Red Hat's grub2, as $tuned_initrd, are in grubenv.
+        initramfs = [_path(root, [value]) for value in [
+            word for word in ' '.join(keys.get('initrd', [])).split()
+            if not word.startswith('$')][:_MOST_INITRAMFS]]
         if not kernel or None in initramfs:
             LOG.warning('/%s of the image is not in the boot menu: it names '
                         'no kernel, or files that the image does not have',
                         path)
             continue
-        text = ' '.join(keys.get('options', []))
-        # Red Hat's grub2 fills in $kernelopts, which stand in grubenv.
+        words = ' '.join(keys.get('options', [])).split()
         own = kernel_options.safe(' '.join(
-            word for word in text.split() if not word.startswith('$')),
-            f'/{path}')
+            word for word in words if not word.startswith('$')), f'/{path}')
+        if not own or '$kernelopts' in words:
+            own = options + own
         version = ' '.join(keys.get('version', [])) or kernel
         if not _NAME.fullmatch(version):
             version = kernel
-        yield Entry(version=version, kernel=kernel, options=own or options,
+        yield Entry(version=version, kernel=kernel, options=own,
                     initramfs=tuple(filter(None, initramfs)))
 
 
 def _keys(content: bytes) -> dict[str, list[str]]:
     keys: dict[str, list[str]] = {}
     for line in content.decode('utf-8', 'replace').split('\n'):
-        key, _, value = line.strip().partition(' ')
+        key, *value = line.split(None, 1) or ['']
         if value and not key.startswith('#'):
-            keys.setdefault(key, []).append(value.strip())
+            keys.setdefault(key, []).append(value[0].strip())
     return keys
 
 

@@ -102,6 +102,21 @@ class TestFindEntries(trees.TreeTestCase):
         entry, = self.entries()
         self.assertEqual(('console=ttyS0',), entry.options)
 
+    def test_entries_with_variables(self):
+        """As tuned and grubby leave them on Red Hat."""
+        for path in ('boot/vmlinuz-5.14', 'boot/initramfs-5.14.img'):
+            self.put(path)
+        self.put('etc/default/grub', 'GRUB_CMDLINE_LINUX=console=ttyS0')
+        self.put('boot/loader/entries/a.conf',
+                 'version\t5.14\nlinux \t /vmlinuz-5.14\n'
+                 'initrd /initramfs-5.14.img $tuned_initrd\n'
+                 'options $kernelopts $tuned_params crashkernel=256M\n')
+        self.assertEqual(
+            [boot_menu.Entry(version='5.14', kernel='/boot/vmlinuz-5.14',
+                             initramfs=('/boot/initramfs-5.14.img',),
+                             options=('console=ttyS0', 'crashkernel=256M'))],
+            self.entries())
+
     def test_absurd_entries(self):
         self.put('boot/vmlinuz-6.1')
         for number, text in enumerate((

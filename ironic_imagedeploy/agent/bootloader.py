@@ -41,6 +41,7 @@ _GRUB_FOLDER = 'boot/grub'
 _GRUB2_PROGRAMS = ('usr/sbin/grub2-install', 'usr/bin/grub2-install')
 _FSTAB = 'etc/fstab'
 _ESP_MOUNT = 'boot/efi'
+_OTHER_ESP = re.compile(rb'\s*[^#\s]\S*\s+/boot/efi/*\s')
 #: Whose initramfs assembles no array but those in its kernel options.
 _DRACUT = 'usr/lib/dracut'
 _DEFAULTS = 'etc/default/grub'
@@ -166,14 +167,14 @@ def _mention_esp(root: beneath.Tree, disk: Disk) -> None:
     table = root.read(_FSTAB)
     if table is None or not _FAT_ID.fullmatch(disk.esp_uuid or ''):
         return
-    lines = table.decode('utf-8', 'surrogateescape').split('\n')
-    if any(line.split()[1:2] == [f'/{_ESP_MOUNT}'] for line in lines
-           if not line.lstrip().startswith('#')):
-        return
+    # The ESP of the disk that the image was made of is not here: a system
+    # waits for it, and then does not start.
+    kept = b''.join(line for line in table.splitlines(keepends=True)
+                    if not _OTHER_ESP.match(line))
     root.make_directory(_ESP_MOUNT)
     line = (f'UUID={disk.esp_uuid}\t/{_ESP_MOUNT}\tvfat\t'
             'umask=0077,nofail\t0\t1\n')
-    root.write(_FSTAB, _whole_lines(table) + line.encode('ascii'))
+    root.write(_FSTAB, _whole_lines(kept) + line.encode('ascii'))
 
 
 def _mention_options(root: beneath.Tree, disk: Disk) -> None:

@@ -303,15 +303,14 @@ def _check_boot_files(inspection: Inspection, files: filesystems.FileSystem
     yield Finding(
         code='no-bootloader',
         message='A disk with this partition image could not boot.',
-        expected='grub2 and a kernel in it',
-        found='grub2, but no kernel' if boot.grub else 'none of them',
+        expected='grub2 in it, and a kernel as /boot/vmlinuz-VERSION or in '
+                 '/boot/loader/entries',
+        found='grub2, but no such kernel' if boot.grub else 'none of them',
         fix='Install them in the image (diskimage-builder: the elements '
             'baremetal and grub2), or give it a kernel and an initramfs: '
             'kernel and ramdisk of the node, or kernel_id and ramdisk_id of '
             'the image.',
-        # Where grub2 is the kernel may have a name that nobody here knows.
-        severity=(_findings.Severity.WARNING if boot.grub
-                  else _severity(inspection.expectation.image_type)))
+        severity=_severity(inspection.expectation.image_type))
 
 
 def _unknown_bootloader(name: str, reason: str) -> Finding:
@@ -322,8 +321,8 @@ def _unknown_bootloader(name: str, reason: str) -> Finding:
         expected=f'{_article(name)} file system that can be looked into',
         found=reason,
         fix='Unmount or check the file system before it becomes an image, '
-            'and upload it without compression; if grub2 is in it, ignore '
-            'this.')
+            'and upload it without compression; if a kernel is in its /boot, '
+            'ignore this.')
 
 
 def _article(name: str) -> str:

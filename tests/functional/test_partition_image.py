@@ -350,7 +350,7 @@ class HostileTest(partition_images.PartitionImageTestCase):
 
     def test_boot_is_a_link_to_proc(self):
         def change(tree: pathlib.Path) -> None:
-            put(tree, 'usr/lib/modules/6.1/vmlinuz', b'a kernel')
+            put(tree, 'proc/vmlinuz-6.1', b'a kernel')
             (tree / 'boot').symlink_to('/proc')
 
         self.use(change)

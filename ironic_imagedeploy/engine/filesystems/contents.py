@@ -24,14 +24,10 @@ _GRUB_PROGRAMS = tuple(
 #: Directories of it, when they have anything in them.
 _GRUB_FOLDERS = ('usr/lib/grub', 'usr/lib/grub2', 'usr/share/grub2',
                  'boot/grub', 'boot/grub2')
-_KERNEL_NAMES = ('vmlinuz', 'Image', 'zImage', 'bzImage', 'uImage',
-                 'kernel')
 #: A kernel in /boot, and its version: what a boot menu is made of. vmlinux is
 #: for debuggers (SUSE), grub2 boots none on x86 and ARM.
 KERNEL = re.compile(r'(?:vmlinuz|Image|kernel)(?:-(.+))?')
 _ENTRIES = 'boot/loader/entries'
-_MODULES = ('usr/lib/modules', 'lib/modules')
-_MOST_KERNELS = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +35,8 @@ class BootFiles:
     """What a file system brings along to boot by itself.
 
     :ivar grub: grub2 is installed in it.
-    :ivar kernel: a kernel is.
+    :ivar kernel: a kernel is, which a boot menu can name: one in /boot, or in
+        an entry of the boot loader.
     :ivar in_boot: a kernel is in /boot, by a name that they have there.
     """
 
@@ -53,10 +50,12 @@ def boot_files(files: base.FileSystem) -> BootFiles:
 
     :raises Unreadable: when it cannot be told.
     """
+    in_boot = any(KERNEL.fullmatch(name) and files.exists(f'boot/{name}')
+                  for name in files.list('boot'))
     return BootFiles(
-        grub=any(_grub(files)), kernel=any(_kernel(files)),
-        in_boot=any(KERNEL.fullmatch(name) and files.exists(f'boot/{name}')
-                    for name in files.list('boot')))
+        grub=any(_grub(files)), in_boot=in_boot,
+        kernel=in_boot or any(name.endswith('.conf')
+                              for name in files.list(_ENTRIES)))
 
 
 def _grub(files: base.FileSystem) -> Iterator[bool]:
@@ -64,15 +63,3 @@ def _grub(files: base.FileSystem) -> Iterator[bool]:
         yield files.exists(path)
     for path in _GRUB_FOLDERS:
         yield bool(files.list(path))
-
-
-def _kernel(files: base.FileSystem) -> Iterator[bool]:
-    for folder in ('boot', ''):
-        for name in files.list(folder):
-            if name.startswith(_KERNEL_NAMES):
-                yield files.exists(f'{folder}/{name}')
-    for name in files.list(_ENTRIES):
-        yield name.endswith('.conf')
-    for folder in _MODULES:
-        for version in files.list(folder)[:_MOST_KERNELS]:
-            yield files.exists(f'{folder}/{version}/vmlinuz')

@@ -199,10 +199,10 @@ class AcceptTestCase(VerdictTestCase):
                 (volumes.BOOTABLE, True), ({}, False),
                 ({'usr/sbin/grub-install': b'#!'}, False),
                 ({'boot/vmlinuz': b'MZ'}, True),
-                ({'vmlinuz': b'MZ'}, None),
-                ({'boot/vmlinuz.old': b'MZ'}, None),
+                ({'vmlinuz': b'MZ'}, False),
+                ({'boot/vmlinuz.old': b'MZ'}, False),
                 ({'boot/loader/entries/a.conf': b'linux /nowhere'}, None),
-                ({'usr/lib/modules/6.1.0/vmlinuz': b'MZ'}, None)):
+                ({'usr/lib/modules/6.1.0/vmlinuz': b'MZ'}, False)):
             content = volumes.ext4(self.directory / 'root',
                                    tree).read_bytes()
             inspection = self.assert_accepted(content, has_kernel=True,
@@ -394,14 +394,18 @@ class RefusalTestCase(VerdictTestCase):
                                 'kernel_id', image_type='partition')
             self.assert_accepted(content, 'no-bootloader')
 
-    def test_either_of_grub_and_a_kernel_is_enough(self) -> None:
-        """The ramdisk has grub2 as well, and kernels have many names."""
-        for tree, warnings in (({'boot/vmlinuz-6.1': b'MZ'}, ()),
-                               ({'usr/sbin/grub2-install': b'#!'},
-                                ('no-bootloader',))):
-            content = volumes.ext4(self.directory / 'root',
-                                   tree).read_bytes()
-            self.assert_accepted(content, *warnings, image_type='partition')
+    def test_a_kernel_is_enough_and_needed(self) -> None:
+        """The ramdisk has grub2, and makes a menu of what it finds."""
+        content = volumes.ext4(self.directory / 'root', {
+            'boot/vmlinuz-6.1': b'MZ'}).read_bytes()
+        self.assert_accepted(content, image_type='partition')
+        for more in ({}, {'boot/bzImage': b'MZ'}, {'vmlinuz-6.1': b'MZ'},
+                     {'usr/lib/modules/6.1/vmlinuz': b'MZ'}):
+            content = volumes.ext4(self.directory / 'root', {
+                'usr/sbin/grub2-install': b'#!', **more}).read_bytes()
+            self.assert_refused(
+                'no-bootloader', content, 'grub2, but no such kernel',
+                '/boot/vmlinuz-VERSION', image_type='partition')
 
     def test_bootloader_unknown(self) -> None:
         content = bytearray(volumes.ext4(

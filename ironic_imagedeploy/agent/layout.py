@@ -15,6 +15,7 @@
 from collections.abc import Iterator
 import contextlib
 import os
+import shutil
 import time
 import typing
 
@@ -74,6 +75,25 @@ def check_fit(image_info: dict[str, typing.Any], disk_size: int,
             'instance_info.')
 
 
+def check_formats(image_info: dict[str, typing.Any], boot_mode: str) -> None:
+    """See that all partitions can be formatted, before the disk is touched.
+
+    :raises DeploymentError: naming what is missing.
+    """
+    formats = ['vfat'] if boot_mode == 'uefi' else []
+    if int(image_info.get('ephemeral_mb') or 0) and not image_info.get(
+            'preserve_ephemeral'):
+        formats.append(str(image_info.get('ephemeral_format')))
+    for name in formats:
+        program = f'mkfs.{name}'
+        if not shutil.which(program):
+            raise errors.DeploymentError(
+                f'The deploy ramdisk cannot make a file system {name}: '
+                f'expected a program {program}, found none. Add it to the '
+                'ramdisk, or choose another ephemeral_format in '
+                'instance_info.')
+
+
 def make(node: dict[str, typing.Any], image_info: dict[str, typing.Any],
          device: str, configdrive: str | None, *, boot_mode: str, arch: str
          ) -> dict[str, typing.Any]:
@@ -84,6 +104,8 @@ def make(node: dict[str, typing.Any], image_info: dict[str, typing.Any],
     :raises DeploymentError: when the disk cannot be partitioned like this.
     """
     node_uuid = image_info.get('node_uuid', 'local')
+    if not image_info.get('preserve_ephemeral'):
+        _wipe_partitions(device)
     try:
         made: dict[str, typing.Any] = partition_utils.work_on_disk(
             device, root_size(image_info) // _MIB,
@@ -102,7 +124,21 @@ def make(node: dict[str, typing.Any], image_info: dict[str, typing.Any],
         raise errors.DeploymentError(
             f'{device} cannot be partitioned: {str(error.stderr).strip()}'
         ) from error
+    except errors.FileSystemNotSupported as error:
+        # Sent as it is, the conductor would see no answer of the agent.
+        raise errors.DeploymentError(
+            f'{device} cannot be partitioned: {error.message}') from error
     return made
+
+
+def _wipe_partitions(device: str) -> None:
+    """Forget the file systems on a disk that is going to be erased.
+
+    New partitions begin where old ones did, and mkfs for XFS and btrfs
+    refuses what has a file system.
+    """
+    for name in programs.run('lsblk', '-nlpo', 'NAME', device).split()[1:]:
+        utils.try_execute('wipefs', '--force', '--all', name)
 
 
 def _make_mountable(partition: str, configdrive: str, node_uuid: str) -> None:

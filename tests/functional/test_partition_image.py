@@ -18,6 +18,11 @@ import re
 import shlex
 import subprocess
 import sys
+from unittest import mock
+
+from ironic_python_agent import config  # noqa: F401 (before the others)
+from ironic_python_agent import errors
+from ironic_python_agent import partition_utils
 
 from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import mounts
@@ -151,6 +156,26 @@ class BiosTest(partition_images.PartitionImageTestCase):
                         'value', self.partition())
         self.assertIn("menuentry 'Linux 6.2' {\n  linux '/boot/vmlinuz-6.2' "
                       f'root=PARTUUID={uuid} ro ', self.menu())
+
+
+    def test_rebuild_with_a_new_ephemeral_partition(self):
+        self.use(partition_images.debian)
+        for form in ('xfs', 'btrfs', 'xfs'):
+            self.written(root_mb=100, ephemeral_mb=310, ephemeral_format=form)
+            self.assertEqual(form, base.run(
+                'blkid', '-p', '-s', 'TYPE', '-o', 'value',
+                self.partition('ephemeral')))
+
+    def test_formats_that_cannot_be_made(self):
+        self.use(partition_images.debian)
+        self.assertIn('expected a program mkfs.hfs, found none', self.failed(
+            ephemeral_mb=32, ephemeral_format='hfs'))
+        self.assertEqual(bytes(MIB), base.first_bytes(self.device, MIB))
+        # The agent's own error has no fields that could be sent.
+        with mock.patch.object(partition_utils, 'work_on_disk', autospec=True,
+                               side_effect=errors.FileSystemNotSupported(
+                                   'ext4')):
+            self.assertIn('File system ext4 is not supported', self.failed())
 
 
 class UefiTest(partition_images.PartitionImageTestCase):

@@ -39,7 +39,8 @@ class Expectation:
         ``ramdisk`` for one that comes beside a partition image.
     :ivar checksum: of the file as stored.
     :ivar permitted: formats that the operator permits.
-    :ivar disk_size: bytes of the node's disk.
+    :ivar disk_size: bytes of the node's disk, or of the partition for a
+        partition image.
     :ivar sector_size: bytes in its sectors.
     :ivar boot_mode: ``bios`` or ``uefi``.
     :ivar arch: processor of the node, as ``x86_64``.
@@ -175,10 +176,15 @@ class Inspection:
         limit = self.expectation.disk_size
         if limit is None or size <= limit:
             return None
+        is_partition = self.expectation.image_type == PARTITION
         return Finding(
-            code='too-large', message='The image is larger than the disk.',
+            code='too-large',
+            message='The image is larger than the '
+                    f'{"root partition" if is_partition else "disk"}.',
             expected=f'{limit} bytes at most', found=f'{size} bytes',
-            fix='Use a smaller image, or a node with a larger disk.')
+            fix='Use a smaller image, or '
+                + ('a larger root_gb in instance_info.' if is_partition
+                   else 'a node with a larger disk.'))
 
     def accepted(self) -> base.Image:
         """The image, when it may be deployed.

@@ -513,6 +513,10 @@ class RefusalTestCase(VerdictTestCase):
                                 str(20 * MIB - 512),
                                 disk_size=20 * MIB - 512)
             self.assert_accepted(content, disk_size=20 * MIB)
+        root = volumes.ext4(self.directory / 'root',
+                            volumes.BOOTABLE).read_bytes()
+        self.assert_refused('too-large', root, 'root partition', 'root_gb',
+                            image_type='partition', disk_size=10 * MIB)
 
     def test_sector_size(self) -> None:
         for ours, theirs in ((512, 4096), (4096, 512)):

@@ -41,7 +41,9 @@ def of_image(root: beneath.Tree) -> tuple[str, ...]:
 
     :raises UnsafePath: when these are not plain files.
     """
-    values = dict(_grub_defaults(root))
+    values: dict[str, str] = {}
+    for name, value, appends in _grub_defaults(root):
+        values[name] = values.get(name, '') * appends + value
     if values:
         return safe(' '.join(values[name] for name in _NAMES
                              if name in values), '/' + _DEFAULTS)
@@ -75,8 +77,8 @@ def _safe_words(text: str, origin: str) -> Iterator[str]:
                         {'word': ascii(word), 'origin': origin})
 
 
-def _grub_defaults(root: beneath.Tree) -> Iterator[tuple[str, str]]:
-    """Assignments of the names that matter; a later one replaces it."""
+def _grub_defaults(root: beneath.Tree) -> Iterator[tuple[str, str, bool]]:
+    """Names that matter, their values, and whether these are appended."""
     names = root.names(_MORE_DEFAULTS, _MOST_FILES)
     paths = [_DEFAULTS] + [f'{_MORE_DEFAULTS}/{name}' for name in names
                            if name.endswith('.cfg')]
@@ -87,18 +89,18 @@ def _grub_defaults(root: beneath.Tree) -> Iterator[tuple[str, str]]:
 
 
 def _assignments(lines: Iterable[str], origin: str
-                 ) -> Iterator[tuple[str, str]]:
+                 ) -> Iterator[tuple[str, str, bool]]:
     for number, line in enumerate(lines, 1):
         found = shell_words.assignment(line)
-        if not found or found[0] not in _NAMES:
+        if not found or found.name not in _NAMES:
             continue
         try:
-            yield found[0], shell_words.value(found[1])
+            yield found.name, shell_words.value(found.written), found.appends
         except shell_words.NotData as reason:
             LOG.warning('%(name)s in line %(number)d of %(origin)s of the '
                         'image is not used, as nothing of it is evaluated: '
                         '%(reason)s',
-                        {'name': found[0], 'number': number,
+                        {'name': found.name, 'number': number,
                          'origin': origin, 'reason': reason})
 
 

@@ -17,8 +17,10 @@ one line is an error of that line.
 """
 
 import re
+import typing
 
-_ASSIGNMENT = re.compile(r'\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)')
+_ASSIGNMENT = re.compile(
+    r'\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)(\+?)=(.*)')
 #: What a backslash protects in double quotes (POSIX, "Double-Quotes").
 _ESCAPED = frozenset('$`"\\')
 #: What ends a command or redirects it, outside of quotes.
@@ -31,10 +33,22 @@ class NotData(Exception):
     """A value that only a shell could tell."""
 
 
-def assignment(line: str) -> tuple[str, str] | None:
-    """Name and value, both as written; None when the line is none."""
+class Assignment(typing.NamedTuple):
+    """A line that gives a variable its value.
+
+    :ivar written: all that is behind the equals sign.
+    :ivar appends: to the value that it had (of bash).
+    """
+
+    name: str
+    written: str
+    appends: bool = False
+
+
+def assignment(line: str) -> Assignment | None:
+    """What a line assigns; None when it is something else."""
     match = _ASSIGNMENT.fullmatch(line)
-    return (match[1], match[2]) if match else None
+    return Assignment(match[1], match[3], bool(match[2])) if match else None
 
 
 def value(written: str) -> str:

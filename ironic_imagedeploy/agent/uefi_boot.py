@@ -123,9 +123,9 @@ def vendors(root: beneath.Tree) -> list[str]:
     names = _installed_vendors(root)
     for line in _release(root).decode('utf-8', 'replace').split('\n'):
         found = shell_words.assignment(line)
-        if found and found[0] in ('ID', 'ID_LIKE'):
+        if found and found.name in ('ID', 'ID_LIKE'):
             try:
-                names += shell_words.value(found[1]).split()
+                names += shell_words.value(found.written).split()
             except shell_words.NotData:
                 continue
     # Names on a FAT differ by more than by case.

@@ -40,6 +40,11 @@ class TestOfImage(trees.TreeTestCase):
         self.assertEqual(('a', 'console=tty1'), self.options(
             'GRUB_CMDLINE_LINUX=a\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"'))
 
+    def test_what_is_appended(self):
+        self.put('etc/default/grub.d/a.cfg', 'GRUB_CMDLINE_LINUX+=" b=1"')
+        self.assertEqual(('a', 'b=1', 'quiet'), self.options(
+            'GRUB_CMDLINE_LINUX=a\nGRUB_CMDLINE_LINUX_DEFAULT+=quiet'))
+
     def test_nothing_is_evaluated(self):
         for text, reason in (
                 ('GRUB_CMDLINE_LINUX="$(touch /pwned)"', 'to be expanded'),

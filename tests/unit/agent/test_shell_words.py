@@ -19,13 +19,15 @@ class TestAssignment(unittest.TestCase):
 
     def test_name_and_value(self):
         for line, found in (
-                ('A=b', ('A', 'b')),
-                ('  export GRUB_X="a b" # why', ('GRUB_X', '"a b" # why')),
-                ('A=', ('A', ''))):
+                ('A=b', ('A', 'b', False)), ('A+=b', ('A', 'b', True)),
+                ('  export GRUB_X="a b" # why',
+                 ('GRUB_X', '"a b" # why', False)),
+                ('A=', ('A', '', False))):
             self.assertEqual(found, shell_words.assignment(line), line)
 
     def test_others(self):
-        for line in ('', '# A=b', 'A = b', 'echo A=b', '1A=b', 'if A=b'):
+        for line in ('', '# A=b', 'A = b', 'echo A=b', '1A=b', 'if A=b',
+                     'A +=b'):
             self.assertIsNone(shell_words.assignment(line), line)
 
 

@@ -271,6 +271,7 @@ def _check_root(inspection: Inspection) -> Iterator[Finding]:
         yield _unknown_bootloader(name, str(reason))
     else:
         yield from _check_unit(inspection, files)
+        yield from _check_features(inspection, files)
         yield from _check_boot_files(inspection, files)
 
 
@@ -286,6 +287,18 @@ def _check_unit(inspection: Inspection, files: filesystems.FileSystem
             found=f'{_article(files.kind)} file system that counts in '
                   f'{files.unit} bytes',
             fix=f'Build the image with larger ones: {_LARGER[files.kind]}')
+
+
+def _check_features(inspection: Inspection, files: filesystems.FileSystem
+                    ) -> Iterator[Finding]:
+    if name := files.beyond_grub:
+        yield Finding(
+            code='file-system-unsupported',
+            severity=_severity(inspection.expectation.image_type),
+            message='grub2 does not read the file system.',
+            expected=f'{files.kind} without {name}', found=f'with {name}',
+            fix='Build the partition image without this feature: '
+                f'mkfs.{files.kind} -O ^{name}')
 
 
 def _check_boot_files(inspection: Inspection, files: filesystems.FileSystem

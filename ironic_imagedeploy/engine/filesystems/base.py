@@ -131,11 +131,13 @@ class FileSystem(abc.ABC):
         that files may be missing.
     :ivar unit: bytes that its driver reads at least; it is mounted from no
         disk with larger sectors.
+    :ivar beyond_grub: the name of a feature with which no grub2 reads it.
     """
 
     kind: typing.ClassVar[str]
     unit: int
     is_dirty: bool = False
+    beyond_grub: str | None = None
 
     def __init__(self, blocks: Blocks, size: int | None) -> None:
         self._blocks = blocks

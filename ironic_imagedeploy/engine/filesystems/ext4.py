@@ -35,6 +35,8 @@ _64BIT = 0x80
 #: ea_inode, csum_seed, largedir, inline_data, encrypt, casefold.
 _KNOWN = (_RECOVER | _META_BG | _64BIT | 0x2 | 0x40 | 0x100 | 0x200 | 0x400
           | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000)
+#: Those that grub2 gives up at, up to 2.12 (fs/ext2.c).
+_BEYOND_GRUB = {0x400: 'ea_inode', 0x8000: 'inline_data', 0x20000: 'casefold'}
 _SPARSE_SUPER = 0x1
 _METADATA_CSUM = 0x400
 # Flags of inodes.
@@ -86,6 +88,9 @@ class Ext4(base.FileSystem):
         self._check(stored)
         self.unit = self._block_size
         self.is_dirty = bool(self._incompatible & _RECOVER)
+        self.beyond_grub = next(
+            (name for feature, name in _BEYOND_GRUB.items()
+             if self._incompatible & feature), None)
 
     def _check(self, stored: bytes) -> None:
         if self._word(0x64) & _METADATA_CSUM and (

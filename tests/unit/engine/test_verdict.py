@@ -407,6 +407,15 @@ class RefusalTestCase(VerdictTestCase):
                 'no-bootloader', content, 'grub2, but no such kernel',
                 '/boot/vmlinuz-VERSION', image_type='partition')
 
+    def test_features_that_grub_does_not_read(self) -> None:
+        for name in ('inline_data', 'ea_inode', 'casefold'):
+            content = volumes.ext4(self.directory / 'root', volumes.BOOTABLE,
+                                   '-O', name).read_bytes()
+            self.assert_refused('file-system-unsupported', content,
+                                f'ext4 without {name}', f'-O ^{name}',
+                                image_type='partition')
+            self.assert_accepted(content, 'file-system-unsupported')
+
     def test_bootloader_unknown(self) -> None:
         content = bytearray(volumes.ext4(
             self.directory / 'root', {}, '-O', '^metadata_csum',

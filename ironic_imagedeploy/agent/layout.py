@@ -16,8 +16,10 @@ from collections.abc import Iterator
 import contextlib
 import os
 import shutil
+import tempfile
 import time
 import typing
+import zlib
 
 from oslo_concurrency import processutils
 from oslo_config import cfg
@@ -52,10 +54,11 @@ def root_size(image_info: dict[str, typing.Any]) -> int:
 
 
 def check_fit(image_info: dict[str, typing.Any], disk_size: int,
-              boot_mode: str) -> None:
+              boot_mode: str, configdrive: str | None = None) -> None:
     """See that all partitions fit, before the disk is touched.
 
     :param disk_size: bytes.
+    :param configdrive: the config drive, or its URL.
     :raises DeploymentError: when they do not.
     """
     options = cfg.CONF.disk_utils
@@ -64,6 +67,8 @@ def check_fit(image_info: dict[str, typing.Any], disk_size: int,
              'ephemeral': int(image_info.get('ephemeral_mb') or 0),
              'boot': (options.efi_system_partition_size if boot_mode == 'uefi'
                       else options.bios_boot_partition_size),
+             'config drive': _config_drive_size(
+                 configdrive, image_info.get('node_uuid', 'local')),
              # before the first one and behind the last one
              'tables': 2}
     if sum(parts.values()) > disk_size // _MIB:
@@ -73,6 +78,23 @@ def check_fit(image_info: dict[str, typing.Any], disk_size: int,
             + ', '.join(f'{name} {size}' for name, size in parts.items())
             + '). Choose smaller root_gb, swap_mb or ephemeral_gb in '
             'instance_info.')
+
+
+def _config_drive_size(configdrive: str | None, node_uuid: str) -> int:
+    """MiB of a config drive, which is unpacked for that.
+
+    :raises DeploymentError: when it is none.
+    """
+    if not configdrive:
+        return 0
+    with tempfile.TemporaryDirectory(prefix='imagedeploy-') as name:
+        try:
+            return int(partition_utils.get_configdrive(
+                configdrive, node_uuid, tempdir=name)[0])
+        except (EOFError, zlib.error) as error:
+            raise errors.DeploymentError(
+                f'The config drive cannot be unpacked: {error}. Make it '
+                'again.') from error
 
 
 def check_formats(image_info: dict[str, typing.Any], boot_mode: str) -> None:

@@ -61,7 +61,8 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
     with engine.open_target(device) as disk:
         if platform is grub.BIOS:
             bios_boot.check(device, disk.sector_size)
-        layout.check_fit(image_info, disk.size, wanted.boot_mode)
+        layout.check_fit(image_info, disk.size, wanted.boot_mode,
+                         configdrive)
         layout.check_formats(image_info, wanted.boot_mode)
         inspection = engine.inspect(source, wanted.expectation(
             disk, layout.root_size(image_info)))

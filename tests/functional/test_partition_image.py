@@ -12,6 +12,8 @@
 
 """The agent deploys partition images to loop devices."""
 
+import base64
+import gzip
 import os
 import pathlib
 import re
@@ -166,11 +168,33 @@ class BiosTest(partition_images.PartitionImageTestCase):
                 'blkid', '-p', '-s', 'TYPE', '-o', 'value',
                 self.partition('ephemeral')))
 
-    def test_formats_that_cannot_be_made(self):
+    def use_on_old_disk(self) -> bytes:
+        """How a disk begins that must not be touched."""
         self.use(partition_images.debian)
+        old = bytes([base.OLD]) * MIB
+        pathlib.Path(self.device).write_bytes(old)
+        return old
+
+    def test_config_drive_that_is_none_or_does_not_fit(self):
+        old = self.use_on_old_disk()
+        good = gzip.compress(bytes(60 * MIB), 1)
+        for content, root_mb, said in (
+                (good, 720, 'config drive 60'),
+                (good[:-9], 400, 'config drive cannot be unpacked: Compr'),
+                (good[:99] + b'\xff' * 99, 400, 'config drive cannot be un'),
+                (b'#cloud-config', 400, 'Not a gzipped file')):
+            self.assertIn(said, self.failed(
+                configdrive=base64.b64encode(content).decode(),
+                root_mb=root_mb))
+        self.assertIn('status code 404', self.failed(
+            configdrive=self.server.url('gone')))
+        self.assertEqual(old, base.first_bytes(self.device, MIB))
+
+    def test_formats_that_cannot_be_made(self):
+        old = self.use_on_old_disk()
         self.assertIn('expected a program mkfs.hfs, found none', self.failed(
             ephemeral_mb=32, ephemeral_format='hfs'))
-        self.assertEqual(bytes(MIB), base.first_bytes(self.device, MIB))
+        self.assertEqual(old, base.first_bytes(self.device, MIB))
         # The agent's own error has no fields that could be sent.
         with mock.patch.object(partition_utils, 'work_on_disk', autospec=True,
                                side_effect=errors.FileSystemNotSupported(

@@ -52,7 +52,7 @@ def _build(directory: pathlib.Path) -> None:
         pathlib.Path(sys.executable).parent / 'disk-image-create',
         '-a', 'amd64', '-t', 'qcow2', '-o', work / 'image',
         '--image-cache', work / 'cache', '--root-label', image.ROOT_LABEL,
-        *_ELEMENTS, _LOGIN, timeout=1500, env={
+        '-p', 'mdadm', *_ELEMENTS, _LOGIN, timeout=1500, env={
             'DIB_RELEASE': debian.RELEASE,
             'DIB_DISTRIBUTION_MIRROR': sources[debian.RELEASE],
             'DIB_APT_SOURCES_CONF': '\n'.join(

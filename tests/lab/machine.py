@@ -28,6 +28,8 @@ _EMULATED = ('-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max')
 _VIRTUALIZED = ('-accel', 'kvm', '-cpu', 'host')
 
 _DISK_DEVICES = {'virtio': 'virtio-blk-pci', 'nvme': 'nvme'}
+#: On the PCI bus, of the first disk
+_DISK_SLOT = 16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,14 +138,18 @@ class Machine:
                        'downscript=no',
             '-device', f'virtio-net-pci,netdev=net,mac={self.mac},romfile=',
             '-device', 'virtio-rng-pci']
-        present = [path for path in self.disks if path.exists()]
-        snapshot = 'on' if len(present) < self.disk_count else 'off'
-        for index, path in enumerate(present, order['Hdd']):
+        for index, path in enumerate(self.disks):
+            if not path.exists():
+                command.append('-snapshot')
+                continue
             command += [
                 '-drive', f'if=none,id={path.stem},format=raw,cache=unsafe,'
-                          f'discard=unmap,snapshot={snapshot},file={path}',
+                          f'discard=unmap,file={path}',
+                # Firmware knows disks by their place.
                 '-device', f'{_DISK_DEVICES[self.disk_bus]},drive={path.stem},'
-                           f'serial={self.name}-{path.stem},bootindex={index},'
+                           f'addr={_DISK_SLOT + index:#x},'
+                           f'bootindex={order["Hdd"] + index},'
+                           f'serial={self.name}-{path.stem},'
                            f'logical_block_size={self.sector_size},'
                            f'physical_block_size={self.sector_size}']
         if self.boot_mode == 'uefi':

@@ -177,7 +177,8 @@ class TestFailures(base.AgentTestCase):
     def test_partitions_that_do_not_fit(self):
         details = self.failed(image_type='partition', root_mb=9, swap_mb=5)
         self.assertIn('expected at most 16 MiB, found 17 MiB (root 9, '
-                      'swap 5, ephemeral 0, boot 1, tables 2)', details)
+                      'swap 5, ephemeral 0, boot 1, config drive 0, '
+                      'tables 2)', details)
         self.assert_untouched()
 
     def test_partition_image_in_a_ramdisk_without_grub2(self):

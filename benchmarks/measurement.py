@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import json
 import os
@@ -107,15 +108,14 @@ def _last_line(output: str) -> dict[str, typing.Any]:
 
 
 def _family(pid: int) -> Iterator[int]:
-    """A process and all below it."""
+    """A process and all below it, as long as they are there."""
     yield pid
-    for children in pathlib.Path(f'/proc/{pid}/task').glob('*/children'):
-        try:
-            below = children.read_text().split()
-        except OSError:
-            continue
-        for child in below:
-            yield from _family(int(child))
+    below = []
+    with contextlib.suppress(OSError):
+        for children in pathlib.Path(f'/proc/{pid}/task').glob('*/children'):
+            below += children.read_text().split()
+    for child in below:
+        yield from _family(int(child))
 
 
 def _peak(pid: int) -> int:

@@ -125,25 +125,27 @@ class FileSystemsTest(base.FunctionalTestCase):
 
     def test_subvolumes(self) -> None:
         """Distributions put the root in one, and some make it the default."""
-        for name, is_default in (('@', False), ('root', False),
-                                 ('system', True), ('system', False)):
-            with self.subTest(name=name, is_default=is_default):
+        for name, default in (('@', ''), ('root', ''), ('system', 'system'),
+                              ('system', ''), ('@', 'other')):
+            with self.subTest(name=name, default=default):
                 self.make('mkfs.btrfs', '-q', names=0)
                 with self.mounted('rw'):
-                    self.move_into_subvolume(name, is_default)
-                found = name != 'system' or is_default
+                    self.move_into_subvolume(name, default)
+                found = default == name or (name, default) in (
+                    ('@', ''), ('root', ''))
                 self.assert_status(0 if found else 4, self.invoke(
                     'check', self.image, '--image-type', 'partition'))
 
-    def move_into_subvolume(self, name: str, is_default: bool) -> None:
+    def move_into_subvolume(self, name: str, default: str) -> None:
         """Leave nothing of the system outside of a new subvolume."""
         for entry in self.mountpoint.iterdir():
             base.run('rm', '-r', entry)
-        path = self.mountpoint / name
-        base.run('btrfs', 'subvolume', 'create', path)
+        for each in {name, default} - {''}:
+            base.run('btrfs', 'subvolume', 'create', self.mountpoint / each)
         self.fill(0, name)
-        if is_default:
-            base.run('btrfs', 'subvolume', 'set-default', path)
+        if default:
+            base.run('btrfs', 'subvolume', 'set-default',
+                     self.mountpoint / default)
 
     def test_over_http(self) -> None:
         """Little is read, and only once."""

@@ -126,16 +126,15 @@ class Btrfs(base.FileSystem):
                 'in it says', f'{self._size} bytes')
 
     def find_roots(self) -> Iterator[base.Node]:
-        """The default subvolume, and those that are named like a root."""
-        default = self._default()
-        yield self._subvolume_root(default)
-        top = self._subvolume_root(_TOP)
-        if default != _TOP:
-            yield top
-        for name in _SUBVOLUMES:
-            found = self.lookup(top, name)
-            if found and found.is_directory and found.volume != default:
-                yield found
+        """The default subvolume, or in it one that is named like a root."""
+        default = self._subvolume_root(self._default())
+        names = () if self._is_root(default) else _SUBVOLUMES
+        found = (self.lookup(default, name) for name in names)
+        yield next(filter(self._is_root, found), None) or default
+
+    def _is_root(self, node: base.Node | None) -> bool:
+        etc = node and self._resolve(node, 'etc')
+        return etc is not None and etc.is_directory
 
     def lookup(self, directory: base.Node, name: bytes) -> base.Node | None:
         key = (directory.number, _DIR_ITEM, _name_hash(name))

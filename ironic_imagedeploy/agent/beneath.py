@@ -146,6 +146,20 @@ class Tree:
                              'bytes')
         return content
 
+    def front(self, path: str, length: int) -> bytes | None:
+        """The first bytes of a file; None when it does not exist.
+
+        :raises UnsafePath: when the path leads out of the tree, or to
+            anything but a file.
+        """
+        with self._found(path, stat.S_IFREG) as found:
+            if found is None:
+                return None
+            with _reopened(path, found) as file:
+                content: bytes = _unless_refused(
+                    path, _first_bytes, file, length)
+        return content
+
     def make_directory(self, path: str) -> None:
         """Make a directory where there is none, and its parents.
 

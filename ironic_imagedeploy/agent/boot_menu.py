@@ -23,6 +23,7 @@ from ironic_python_agent import errors
 from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import kernel_options
 from ironic_imagedeploy.engine.filesystems import contents
+from ironic_imagedeploy.engine import kernels
 
 LOG = log.getLogger(__name__)
 
@@ -35,6 +36,8 @@ _NAME = re.compile(r'[A-Za-z0-9._+~@%:,=-]{1,255}')
 _PATH = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)+')
 _UUID = re.compile(r'[0-9A-Za-z]{1,16}(?:-[0-9A-Za-z]{1,16})*')
 _MOST_ENTRIES = 32
+#: Bytes that tell what a kernel is.
+_HEADER = 4096
 #: Files that describe entries, bytes in each, and initramfs of each.
 _MOST_FILES = 256
 _MOST_TEXT = 16 << 10
@@ -82,6 +85,22 @@ def find_entries(root: beneath.Tree) -> list[Entry]:
     entries += [entry for entry in kernels if entry.kernel not in known]
     return sorted(entries, key=Entry.sort_key,
                   reverse=True)[:_MOST_ENTRIES]
+
+
+def check_processor(root: beneath.Tree, entries: list[Entry], arch: str
+                    ) -> None:
+    """See that the processor runs the kernel that comes first.
+
+    :param arch: of the processor.
+    :raises DeploymentError: when it is for another one.
+    """
+    for entry in entries[:1]:
+        found = kernels.kernel(root.front(entry.kernel[1:], _HEADER) or b'')
+        if found and found.arch not in (None, arch):
+            raise errors.DeploymentError(
+                f'The kernel {entry.kernel} of the image is for another '
+                f'processor: expected {arch}, found {found.arch}. Deploy an '
+                'image for the processor of the node.')
 
 
 def printable(version: str) -> str:

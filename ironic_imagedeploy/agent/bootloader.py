@@ -89,6 +89,7 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
     """
     with mounts.mounted(disk.root, disk.kind) as root:
         entries, kernel_origin = boot_menu.find_entries(root), 'image'
+        boot_menu.check_processor(root, entries, arch)
         folder = _menu_folder(root)
         found = None
         if platform is not grub.BIOS:

@@ -32,6 +32,7 @@ from tests.functional import base
 from tests.functional import partition_images
 from tests.functional.partition_images import efi_program
 from tests.functional.partition_images import put
+from tests.unit.engine import boot_files
 
 MIB = partition_images.MIB
 SECTOR = 512
@@ -419,6 +420,12 @@ class HostileTest(partition_images.PartitionImageTestCase):
         self.assertIn('/boot/grub of the image leads to the outside',
                       self.failed())
         self.assertEqual([], list(outside.iterdir()))
+        self.assert_root_is_wiped()
+
+    def test_kernel_for_another_processor(self):
+        self.use(partition_images.debian, lambda tree: put(
+            tree, 'boot/vmlinuz-6.1.0-10-amd64', boot_files.arm64()))
+        self.assertIn('expected x86_64, found aarch64', self.failed())
         self.assert_root_is_wiped()
 
     def test_no_kernel(self):

@@ -17,6 +17,7 @@ from ironic_python_agent import errors
 from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import boot_menu
 from tests.unit.agent import trees
+from tests.unit.engine import boot_files
 
 UUID = 'e5354339-96af-4ba7-92c7-3cb3985f6ecd'
 PARTITION = '601a114d-01'
@@ -170,6 +171,24 @@ class TestFindEntries(trees.TreeTestCase):
             self.put(f'boot/vmlinuz-{number}')
         kernels = self.kernels()
         self.assertEqual((32, '/boot/vmlinuz-99'), (len(kernels), kernels[0]))
+
+
+class TestProcessor(trees.TreeTestCase):
+
+    def test_processors(self):
+        self.put('boot/vmlinuz-6.1')
+        for content, arch in ((boot_files.arm64(), 'aarch64'),
+                              (boot_files.bzimage(), 'x86_64')):
+            self.put('boot/vmlinuz-6.2', content)
+            entries = boot_menu.find_entries(self.tree)
+            boot_menu.check_processor(self.tree, entries, arch)
+            other = {'aarch64': 'x86_64', 'x86_64': 'aarch64'}[arch]
+            with self.assertRaisesRegex(
+                    errors.DeploymentError, f'/boot/vmlinuz-6.2 .*expected '
+                    f'{other}, found {arch}'):
+                boot_menu.check_processor(self.tree, entries, other)
+            # One that is not the first is left to whoever chooses it.
+            boot_menu.check_processor(self.tree, entries[::-1], other)
 
 
 class TestWrite(trees.TreeTestCase):

@@ -96,6 +96,12 @@ class PartitionJob(job.Job):
                       for name, step in steps]
         return found
 
+    def build_image(self) -> None:
+        super().build_image()
+        # Later there is no network to build it with.
+        if any(each.sector_size != 512 for each in self.machines):
+            self._whole_disk = image.whole_disk()
+
     def upload(self) -> None:
         self._cloud = cloud.Cloud()
         beside = {}
@@ -115,7 +121,7 @@ class PartitionJob(job.Job):
         before = _MIB * b'\xa5'
         with hardware.disk.open('r+b') as target:
             target.write(before)
-        whole = self._cloud.upload(f'debian-for-{kind}', image.whole_disk(),
+        whole = self._cloud.upload(f'debian-for-{kind}', self._whole_disk,
                                    'qcow2')
         node = self._cloud.deploy(self._node(kind), whole, job.HOSTNAME,
                                   job.DEPLOY_TIMEOUT)

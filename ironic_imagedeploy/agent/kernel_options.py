@@ -12,7 +12,6 @@
 
 """Kernel options that an image names, reduced to what is safe in a menu."""
 
-from collections.abc import Iterable
 from collections.abc import Iterator
 import re
 
@@ -41,10 +40,7 @@ def of_image(root: beneath.Tree) -> tuple[str, ...]:
 
     :raises UnsafePath: when these are not plain files.
     """
-    values: dict[str, str] = {}
-    for name, value, appends in _grub_defaults(root):
-        values[name] = values.get(name, '') * appends + value
-    if values:
+    if values := _grub_defaults(root):
         return safe(' '.join(values[name] for name in _NAMES
                              if name in values), '/' + _DEFAULTS)
     content = root.read(_COMMAND_LINE) or b''
@@ -77,31 +73,35 @@ def _safe_words(text: str, origin: str) -> Iterator[str]:
                         {'word': ascii(word), 'origin': origin})
 
 
-def _grub_defaults(root: beneath.Tree) -> Iterator[tuple[str, str, bool]]:
-    """Names that matter, their values, and whether these are appended."""
+def _grub_defaults(root: beneath.Tree) -> dict[str, str]:
+    """The names that matter, with the values that they have in the end."""
     names = root.names(_MORE_DEFAULTS, _MOST_FILES)
     paths = [_DEFAULTS] + [f'{_MORE_DEFAULTS}/{name}' for name in names
                            if name.endswith('.cfg')]
+    values: dict[str, str] = {}
     for path in paths:
-        yield from _assignments(
-            _text(root.read(path, _MOST_TEXT) or b'').split('\n'),
-            '/' + path)
+        for number, line in enumerate(
+                _text(root.read(path, _MOST_TEXT) or b'').split('\n'), 1):
+            try:
+                _assign(line, values)
+            except shell_words.NotData as reason:
+                LOG.warning('Line %(number)d of /%(path)s of the image is '
+                            'not used, as nothing of it is evaluated: '
+                            '%(reason)s', {'number': number, 'path': path,
+                                           'reason': reason})
+    return values
 
 
-def _assignments(lines: Iterable[str], origin: str
-                 ) -> Iterator[tuple[str, str, bool]]:
-    for number, line in enumerate(lines, 1):
-        found = shell_words.assignment(line)
-        if not found or found.name not in _NAMES:
-            continue
-        try:
-            yield found.name, shell_words.value(found.written), found.appends
-        except shell_words.NotData as reason:
-            LOG.warning('%(name)s in line %(number)d of %(origin)s of the '
-                        'image is not used, as nothing of it is evaluated: '
-                        '%(reason)s',
-                        {'name': found.name, 'number': number,
-                         'origin': origin, 'reason': reason})
+def _assign(line: str, values: dict[str, str]) -> None:
+    """Do what a line says, when it is about a name that matters."""
+    found = shell_words.assignment(line)
+    if not found or found.name not in _NAMES:
+        return
+    known = dict.fromkeys(_NAMES, '') | values
+    written = found.written
+    if found.appends:
+        written = f'${{{found.name}}}{written}'
+    values[found.name] = shell_words.value(written, known)
 
 
 def _text(content: bytes) -> str:

@@ -13,16 +13,20 @@
 """Assignments of a shell file, read as data: nothing is evaluated.
 
 What would have to be evaluated (``$``, backquotes, commands) or goes beyond
-one line is an error of that line.
+one line is an error of that line; but a value may have that of a variable in
+it which is known, and which is data as well.
 """
 
+from collections.abc import Mapping
 import re
 import typing
 
-_ASSIGNMENT = re.compile(
-    r'\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)(\+?)=(.*)')
+_NAME = '[A-Za-z_][A-Za-z0-9_]*'
+_ASSIGNMENT = re.compile(rf'\s*(?:export\s+)?({_NAME})(\+?)=(.*)')
+_REFERENCE = re.compile(rf'({_NAME})|\{{({_NAME})\}}')
 #: What a backslash protects in double quotes (POSIX, "Double-Quotes").
 _ESCAPED = frozenset('$`"\\')
+_NOTHING: Mapping[str, str] = {}
 #: What ends a command or redirects it, outside of quotes.
 _OPERATORS = frozenset(';&|<>()')
 #: Characters of a value; kernel options are shorter.
@@ -51,14 +55,14 @@ def assignment(line: str) -> Assignment | None:
     return Assignment(match[1], match[3], bool(match[2])) if match else None
 
 
-def value(written: str) -> str:
+def value(written: str, known: Mapping[str, str] = _NOTHING) -> str:
     """The value of an assignment, without its quotes.
 
     :param written: all that is behind the equals sign.
+    :param known: values of variables.
     :raises NotData: with the reason.
     """
-    if len(written) > _MOST:
-        raise NotData(f'a value of more than {_MOST} characters')
+    _check_length(written)
     taken: list[str] = []
     rest = written
     while rest and not rest[0].isspace():
@@ -67,45 +71,54 @@ def value(written: str) -> str:
             inside, closed, rest = rest.partition("'")
             if not closed:
                 raise NotData('a quote that is not closed in its line')
-            taken.append(inside)
         elif first == '"':
-            inside, rest = _double_quoted(rest)
-            taken.append(inside)
+            inside, rest = _double_quoted(rest, known)
         elif first == '\\':
             if not rest:
                 raise NotData('a line that is continued')
-            taken.append(rest[0])
-            rest = rest[1:]
+            inside, rest = rest[0], rest[1:]
+        elif first in _OPERATORS:
+            raise NotData(f'the shell operator {first}')
         else:
-            taken.append(_plain(first, _OPERATORS))
+            inside, rest = _plain(first, rest, known)
+        taken.append(inside)
     if rest.strip() and not rest.strip().startswith('#'):
         raise NotData('a command behind the value')
-    return ''.join(taken)
+    whole = ''.join(taken)
+    # One that is made of itself twice grows with each line.
+    _check_length(whole)
+    return whole
 
 
-def _double_quoted(rest: str) -> tuple[str, str]:
+def _check_length(text: str) -> None:
+    if len(text) > _MOST:
+        raise NotData(f'a value of more than {_MOST} characters')
+
+
+def _double_quoted(rest: str, known: Mapping[str, str]) -> tuple[str, str]:
     """What is in double quotes, and what is behind them."""
     taken: list[str] = []
-    position = 0
-    while position < len(rest):
-        character = rest[position]
-        position += 1
-        if character == '"':
-            return ''.join(taken), rest[position:]
-        if character == '\\' and rest[position:position + 1] in _ESCAPED:
-            character = rest[position]
-            position += 1
-            taken.append(character)
+    while rest:
+        first, rest = rest[0], rest[1:]
+        if first == '"':
+            return ''.join(taken), rest
+        if first == '\\' and rest[:1] in _ESCAPED:
+            inside, rest = rest[:1], rest[1:]
         else:
-            taken.append(_plain(character, frozenset()))
+            inside, rest = _plain(first, rest, known)
+        taken.append(inside)
     raise NotData('a quote that is not closed in its line')
 
 
-def _plain(character: str, refused: frozenset[str]) -> str:
-    if character == '$':
-        raise NotData('a $ to be expanded')
-    if character == '`':
+def _plain(first: str, rest: str, known: Mapping[str, str]
+           ) -> tuple[str, str]:
+    """What a character stands for, and what is behind it."""
+    if first == '`':
         raise NotData('a backquote to be executed')
-    if character in refused:
-        raise NotData(f'the shell operator {character}')
-    return character
+    if first != '$':
+        return first, rest
+    match = _REFERENCE.match(rest)
+    found = known.get(match[1] or match[2]) if match else None
+    if not match or found is None:
+        raise NotData('a $ to be expanded')
+    return found, rest[match.end():]

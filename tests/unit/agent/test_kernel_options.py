@@ -45,18 +45,32 @@ class TestOfImage(trees.TreeTestCase):
         self.assertEqual(('a', 'b=1', 'quiet'), self.options(
             'GRUB_CMDLINE_LINUX=a\nGRUB_CMDLINE_LINUX_DEFAULT+=quiet'))
 
+    def test_what_has_the_value_before_in_it(self):
+        self.put('etc/default/grub.d/kdump-tools.cfg',
+                 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT '
+                 'crashkernel=192M"\n')
+        self.assertEqual(('b', 'a', 'quiet', 'crashkernel=192M'),
+                         self.options(
+            'GRUB_CMDLINE_LINUX=a\nGRUB_CMDLINE_LINUX_DEFAULT=quiet\n'
+            'GRUB_CMDLINE_LINUX="b ${GRUB_CMDLINE_LINUX}"'))
+
+    def test_what_doubles_at_each_line(self):
+        line = 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX$GRUB_CMDLINE_LINUX"\n'
+        self.assertEqual((), self.options(
+            'GRUB_CMDLINE_LINUX=aaaaaaaa\n' + 100 * line))
+        self.assertIn('a value of more than 4096', self.log.output)
+
     def test_nothing_is_evaluated(self):
         for text, reason in (
                 ('GRUB_CMDLINE_LINUX="$(touch /pwned)"', 'to be expanded'),
                 ('GRUB_CMDLINE_LINUX="`touch /pwned`"', 'backquote'),
                 ('GRUB_CMDLINE_LINUX="a\nreboot"', 'not closed'),
                 ('GRUB_CMDLINE_LINUX=a; reboot', 'operator ;'),
-                ('GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX b"', 'expanded')):
+                ('GRUB_CMDLINE_LINUX="$GRUB_CMDLINE b"', 'expanded')):
             self.assertEqual(('quiet',), self.options(
                 f'{text}\nGRUB_CMDLINE_LINUX_DEFAULT=quiet'), text)
             self.assertIn(reason, self.log.output)
-            self.assertIn('GRUB_CMDLINE_LINUX in line 1 of '
-                          '/etc/default/grub', self.log.output)
+            self.assertIn('Line 1 of /etc/default/grub', self.log.output)
 
     def test_unsafe_characters(self):
         self.assertEqual(('a', 'z'), self.options(

@@ -55,3 +55,13 @@ class TestValue(unittest.TestCase):
             with self.assertRaisesRegex(shell_words.NotData, reason.replace(
                     '|', r'\|'), msg=written):
                 shell_words.value(written)
+
+    def test_known_variables(self):
+        known = {'A': 'x "$B" `y`', 'B': ''}
+        for written, value in (
+                ('$A', 'x "$B" `y`'), ('"${A}b $B"', 'x "$B" `y`b '),
+                ("'$A'", '$A'), (r'"\$A"', '$A')):
+            self.assertEqual(value, shell_words.value(written, known))
+        for written in ('$AB', '"$"', '${A', '"${A:-b}"', '$1', '$(A)'):
+            with self.assertRaisesRegex(shell_words.NotData, 'expanded'):
+                shell_words.value(written, known)

@@ -31,7 +31,7 @@ _OPTIONS = 'nosuid,nodev,noexec,noatime'
 #: twin of an XFS is no error, a btrfs does not go on with a balance.
 _MORE_OPTIONS = {'ext4': 'errors=remount-ro', 'xfs': 'nouuid',
                  'btrfs': 'skip_balance'}
-PERMITTED = tuple(_MORE_OPTIONS)
+_PERMITTED = tuple(_MORE_OPTIONS)
 _SUBVOLUMES = ('@', 'root', '@rootfs')
 #: A path that grub2's script language takes as it is.
 _PREFIX = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)*')
@@ -89,6 +89,19 @@ class Root(beneath.Tree):
                      self._path)
 
 
+def permitted(kind: str | None) -> str:
+    """The type of a file system, when it may be mounted.
+
+    :raises DeploymentError: when not.
+    """
+    if kind in _PERMITTED:
+        return kind
+    raise errors.DeploymentError(
+        'The file system of the image is not one that is mounted: expected '
+        f'{", ".join(_PERMITTED)}, found {kind or "none of them"}. Build the '
+        'image with one of these.')
+
+
 @contextlib.contextmanager
 def mounted(device: str, kind: str | None) -> Iterator[Root]:
     """Mount a root file system of a known type, read-only.
@@ -100,11 +113,7 @@ def mounted(device: str, kind: str | None) -> Iterator[Root]:
     :param kind: what the inspection of the image recognised; never guessed.
     :raises DeploymentError: when it is not permitted or cannot be mounted.
     """
-    if kind not in PERMITTED:
-        raise errors.DeploymentError(
-            f'The file system of the image is not one that is mounted: '
-            f'expected {", ".join(PERMITTED)}, found {kind or "none"}. Build '
-            'the image with one of these.')
+    kind = permitted(kind)
     _refuse_other_devices(device, kind)
     # Nothing beneath it may ever be deleted, whatever fails.
     path = tempfile.mkdtemp(prefix='imagedeploy-')

@@ -19,7 +19,6 @@ import typing
 from oslo_log import log
 
 from ironic_python_agent import config  # noqa: F401 (before hardware)
-from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import bios_boot
@@ -58,22 +57,10 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
     grub.check(platform, raid=array is not None)
     if array:
         array.check(platform)
-    with engine.open_target(device) as disk:
-        if platform is grub.BIOS:
-            bios_boot.check(device, disk.sector_size)
-        layout.check_fit(image_info, disk.size, wanted.boot_mode,
-                         configdrive)
-        layout.check_formats(image_info, wanted.boot_mode)
-        inspection = engine.inspect(source, wanted.expectation(
-            disk, layout.root_size(image_info)))
-    inspection.raise_if_refused()
+    inspection = _inspect(wanted, image_info, source, device, configdrive,
+                          platform)
+    kind = mounts.permitted(inspection.file_system)
     place = _kernel_beside(wanted, inspection, image_info, publisher)
-    kind = inspection.file_system
-    if kind not in mounts.PERMITTED:
-        raise errors.DeploymentError(
-            f'The partition image cannot be mounted: expected '
-            f'{", ".join(mounts.PERMITTED)}, found {kind or "none of them"}. '
-            'Build it with one of these file systems.')
     made = layout.make(node, image_info, device, configdrive,
                        boot_mode=wanted.boot_mode, arch=wanted.arch)
     root = made['partitions']['root']
@@ -100,6 +87,22 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
             result = handover.finish(image_info, configdrive, made)
     return {**result, 'imagedeploy': {**report.to_dict(),
                                       'bootloader': installed}}
+
+
+def _inspect(wanted: order.Order, image_info: dict[str, typing.Any],
+             source: engine.Source, device: str, configdrive: str | None,
+             platform: grub.Platform) -> engine.Inspection:
+    """See that image, disk and partitions go together."""
+    with engine.open_target(device) as disk:
+        if platform is grub.BIOS:
+            bios_boot.check(device, disk.sector_size)
+        layout.check_fit(image_info, disk.size, wanted.boot_mode,
+                         configdrive)
+        layout.check_formats(image_info, wanted.boot_mode)
+        inspection = engine.inspect(source, wanted.expectation(
+            disk, layout.root_size(image_info)))
+    inspection.raise_if_refused()
+    return inspection
 
 
 def _kernel_beside(wanted: order.Order, inspection: engine.Inspection,

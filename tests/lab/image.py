@@ -34,10 +34,12 @@ _ROOT_START = 33 * _MIB
 
 _FILES = pathlib.Path(__file__).parent / 'files'
 
-#: What the grub of the ESP needs to find its configuration and to boot.
+#: What the grub of the ESP needs to find its configuration and to boot, also
+#: from a mirror.
 GRUB_MODULES = ('part_gpt', 'part_msdos', 'fat', 'ext2', 'iso9660', 'normal',
                 'search', 'search_fs_file', 'search_label', 'configfile',
-                'linux', 'serial', 'terminal', 'echo', 'test', 'gzio')
+                'linux', 'serial', 'terminal', 'echo', 'test', 'gzio',
+                'mdraid1x')
 
 
 def whole_disk() -> pathlib.Path:

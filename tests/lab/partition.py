@@ -57,6 +57,11 @@ _SWAP, _EPHEMERAL, _CONFIG_DRIVE = 'swap1', 'ephemeral0', 'config-2'
 _MIB = 1 << 20
 
 
+def _takes_whole_disks(hardware: machine.Machine) -> bool:
+    """An array does; nobody would install what a BIOS boots from."""
+    return hardware.disk_count > 1 and hardware.boot_mode == 'uefi'
+
+
 class PartitionJob(job.Job):
     """Each machine is deployed, with all partitions, and boots."""
 
@@ -91,6 +96,9 @@ class PartitionJob(job.Job):
             if self._rebuild:
                 steps.append((f'{kind} machine keeps its ephemeral partition '
                               'when it is rebuilt', self.rebuild))
+            if _takes_whole_disks(hardware):
+                steps.append((f'{kind} machine boots a whole-disk image',
+                              self.deploy_whole_disk))
             steps.append((f'{kind} machine is given back', self.undeploy))
             found += [(name, functools.partial(step, kind))
                       for name, step in steps]
@@ -99,7 +107,8 @@ class PartitionJob(job.Job):
     def build_image(self) -> None:
         super().build_image()
         # Later there is no network to build it with.
-        if any(each.sector_size != 512 for each in self.machines):
+        if any(each.sector_size != 512 or _takes_whole_disks(each)
+               for each in self.machines):
             self._whole_disk = image.whole_disk()
 
     def upload(self) -> None:
@@ -163,6 +172,20 @@ class PartitionJob(job.Job):
         with disk.mounted(hardware, image.ROOT_LABEL) as place:
             if (place / 'written-before').exists():
                 raise AssertionError('the root partition was not written')
+
+    def deploy_whole_disk(self, kind: str) -> None:
+        """It takes the place of all partitions in the array."""
+        hardware = self._kinds[kind]
+        begin = hardware.console.stat().st_size
+        whole = self._cloud.upload('debian-for-mirror', self._whole_disk,
+                                   'qcow2')
+        node = self._cloud.deploy(self._node(kind), whole, job.HOSTNAME,
+                                  job.DEPLOY_TIMEOUT, rebuild=True)
+        if node.provision_state != 'active':
+            raise AssertionError(f'{node.provision_state}: {node.last_error}')
+        if 'bootloader' in node.driver_internal_info['imagedeploy']['report']:
+            raise AssertionError('it was taken for a partition image')
+        job.wait_for_login(hardware, begin)
 
     def undeploy(self, kind: str) -> None:
         self._cloud.undeploy(self._node(kind))

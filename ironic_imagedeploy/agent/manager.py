@@ -26,6 +26,7 @@ from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent import order
 from ironic_imagedeploy.agent import partition_image
 from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.agent import software_raid
 from ironic_imagedeploy.agent import web
 from ironic_imagedeploy import engine
 
@@ -72,6 +73,7 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
                 return partition_image.write(
                     wanted, node, image_info, source, device, configdrive,
                     publisher)
+        software_raid.check_whole_disk(device, wanted.boot_mode)
         with (_agent_errors(),
               web.open_image(image_info) as source,
               engine.open_target(device) as target):

@@ -21,6 +21,7 @@ import dataclasses
 import re
 
 from oslo_concurrency import processutils
+from oslo_config import cfg
 
 from ironic_python_agent import config  # noqa: F401 (before raid_utils)
 from ironic_python_agent import errors
@@ -132,6 +133,23 @@ def find(device: str) -> Array | None:
             'target_raid_config of the node.')
     return Array(device=device, uuid=uuid, disks=tuple(dict.fromkeys(
         partition.disk for partition in members.values() if partition)))
+
+
+def check_whole_disk(device: str, boot_mode: str) -> None:
+    """See that something would boot an image of a whole disk from a device.
+
+    :raises DeploymentError: when it is an array, which a BIOS does not read.
+    """
+    if boot_mode != 'bios' or not sysfs.is_array(device):
+        return
+    # The agent does, by grub-install of the image, when it is permitted to.
+    if getattr(cfg.CONF, 'enable_bios_bootloader_install', True):
+        return
+    raise errors.DeploymentError(
+        f'No BIOS boots a whole-disk image from the software RAID {device}: '
+        'expected a node with UEFI, or a partition image, found neither. '
+        'Boot the node with UEFI (its capability boot_mode:uefi), or deploy '
+        'a partition image: grub2 is then installed on each disk.')
 
 
 def _check_disk(disk: str, table: partitions.PartitionTable,

@@ -14,6 +14,9 @@ import pathlib
 import subprocess
 from unittest import mock
 
+from oslo_config import cfg
+from oslo_config import fixture
+
 from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent import bios_boot
@@ -70,6 +73,26 @@ class TestFind(test_sysfs.SysfsTestCase):
         for member in (self.links / 'md127/slaves').iterdir():
             member.unlink()
         self.assert_refused('found none')
+
+
+class TestWholeDisk(test_sysfs.SysfsTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.conf = fixture.Config(cfg.CONF)
+        self.conf.setUp()
+        self.addCleanup(self.conf.cleanUp)
+
+    def test_bios_does_not_read_an_array(self):
+        with self.assertRaisesRegex(errors.DeploymentError,
+                                    'from the software RAID /dev/md127'):
+            software_raid.check_whole_disk('/dev/md127', 'bios')
+
+    def test_what_boots(self):
+        software_raid.check_whole_disk('/dev/md127', 'uefi')
+        software_raid.check_whole_disk('/dev/vda', 'bios')
+        self.conf.config(enable_bios_bootloader_install=True)
+        software_raid.check_whole_disk('/dev/md127', 'bios')
 
 
 class TestDisks(test_sysfs.SysfsTestCase):

@@ -48,6 +48,9 @@ _LABELS = re.compile(LABEL + r'(?: \(RAID, part\d+\))?')
 _REMOVABLE = 'BOOT'
 _MOST_BYTES = 16 << 20
 _VENDOR = re.compile(r'[A-Za-z0-9._-]{1,32}')
+#: What no directory on a FAT is called.
+_DOS_DEVICE = re.compile(r'(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?',
+                         re.IGNORECASE)
 _INSTALLED = 'boot/efi/EFI'
 #: Vendors in it; one is usual.
 _MOST_VENDORS = 16
@@ -131,6 +134,7 @@ def vendors(root: beneath.Tree) -> list[str]:
     # Names on a FAT differ by more than by case.
     known = {name.lower(): name for name in names
              if _VENDOR.fullmatch(name) and name.strip('.')
+             and not _DOS_DEVICE.fullmatch(name)
              and name.upper() != _REMOVABLE}
     return list(known.values())[:_MOST_VENDORS]
 

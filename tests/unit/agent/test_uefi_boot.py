@@ -86,7 +86,7 @@ class TestVendors(trees.TreeTestCase):
 
     def test_hostile_names(self):
         self.put('etc/os-release', 'ID="../../etc .. . a/b BOOT $(x)"\n'
-                 "ID_LIKE='\\x; Debian debian'\n")
+                 "ID_LIKE='\\x; Debian debian con NUL.x'\n")
         self.assertEqual(['debian'], uefi_boot.vendors(self.tree))
 
     def test_a_crowd(self):

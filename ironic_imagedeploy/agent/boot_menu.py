@@ -127,12 +127,13 @@ def write(entries: list[Entry], *, uuid: str, partition_uuid: str,
              'set default=0', f'set timeout={_TIMEOUT}',
              f'search --no-floppy --fs-uuid --set=root {uuid}', '']
     for entry in entries:
-        place = (f'UUID={uuid}' if entry.initramfs
-                 else f'PARTUUID={partition_uuid}')
+        root = [f'root=UUID={uuid}']
+        if not entry.initramfs:
+            # The last one wins, and is all that a kernel alone understands.
+            root.append(f'root=PARTUUID={partition_uuid}')
         lines += [f'menuentry {_quoted("Linux " + entry.version)} {{',
                   '  ' + ' '.join(
-                      ['linux', _quoted(prefix + entry.kernel),
-                       f'root={place}', 'ro',
+                      ['linux', _quoted(prefix + entry.kernel), *root, 'ro',
                        *map(_quoted, options + entry.options)])]
         if entry.initramfs:
             lines.append('  ' + ' '.join(['initrd', *(

@@ -155,11 +155,11 @@ class BiosTest(partition_images.PartitionImageTestCase):
         with mounts.mounted(self.partition('ephemeral'), 'ext4') as root:
             self.assertEqual(b'mine', root.read('precious'))
         # Without an initramfs it comes last, and finds its root like this.
-        uuid = base.run('blkid', '-p', '-s', 'PART_ENTRY_UUID', '-o',
+        partition = base.run('blkid', '-p', '-s', 'PART_ENTRY_UUID', '-o',
                         'value', self.partition())
-        self.assertIn("menuentry 'Linux 6.2' {\n  linux '/boot/vmlinuz-6.2' "
-                      f'root=PARTUUID={uuid} ro ', self.menu())
-
+        self.assertRegex(
+            self.menu(), r"menuentry 'Linux 6.2' {\n  linux '/boot/vmlinuz-6.2'"
+            rf' root=UUID=\S+ root=PARTUUID={partition} ro ')
 
     def test_rebuild_with_a_new_ephemeral_partition(self):
         self.use(partition_images.debian)

@@ -214,8 +214,9 @@ menuentry 'Linux 6.1' {{
         """It does not look for file systems by their UUID."""
         alone = dataclasses.replace(self.ENTRY, initramfs=())
         menu = boot_menu.write([alone], uuid=UUID, partition_uuid=PARTITION)
-        self.assertIn(f"  linux '/boot/vmlinuz-6.1' root=PARTUUID={PARTITION}"
-                      " ro 'a=b;c' 'd e'\n}\n", menu)
+        self.assertIn(f"  linux '/boot/vmlinuz-6.1' root=UUID={UUID} "
+                      f"root=PARTUUID={PARTITION} ro 'a=b;c' 'd e'\n}}\n",
+                      menu)
         self.assertIn(f'--set=root {UUID}\n', menu)
 
     def test_subvolume(self):

@@ -158,8 +158,8 @@ class BiosTest(partition_images.PartitionImageTestCase):
         partition = base.run('blkid', '-p', '-s', 'PART_ENTRY_UUID', '-o',
                         'value', self.partition())
         self.assertRegex(
-            self.menu(), r"menuentry 'Linux 6.2' {\n  linux '/boot/vmlinuz-6.2'"
-            rf' root=UUID=\S+ root=PARTUUID={partition} ro ')
+            self.menu(), r"menuentry 'Linux 6.2' {\n  linux "
+            rf"'/boot/vmlinuz-6.2' root=UUID=\S+ root=PARTUUID={partition} ")
 
     def test_rebuild_with_a_new_ephemeral_partition(self):
         self.use(partition_images.debian)

@@ -363,8 +363,8 @@ class HostileTest(partition_images.PartitionImageTestCase):
             # Outside of quotes is only what we write ourselves.
             self.assertRegex(re.sub(r"'[^']*'", '@', line), (
                 r'^(menuentry @ \{|  initrd @|\}|'
-                r'  linux @ root=UUID=[0-9a-f-]+( root=PARTUUID=[0-9a-f-]+)? ro'
-                r'( @)*|)$'))
+                r'  linux @ root=UUID=[0-9a-f-]+'
+                r'( root=PARTUUID=[0-9a-f-]+)? ro( @)*|)$'))
             self.assertNotRegex(line, r'[;&|<>()$`"\\]')
         path = self.directory / 'grub.cfg'
         path.write_text(menu)

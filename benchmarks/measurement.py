@@ -14,8 +14,8 @@
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-import contextlib
 import dataclasses
+import glob
 import json
 import os
 import pathlib
@@ -110,12 +110,13 @@ def _last_line(output: str) -> dict[str, typing.Any]:
 def _family(pid: int) -> Iterator[int]:
     """A process and all below it, as long as they are there."""
     yield pid
-    below = []
-    with contextlib.suppress(OSError):
-        for children in pathlib.Path(f'/proc/{pid}/task').glob('*/children'):
-            below += children.read_text().split()
-    for child in below:
-        yield from _family(int(child))
+    for children in glob.glob(f'/proc/{pid}/task/*/children'):
+        try:
+            below = pathlib.Path(children).read_text().split()
+        except OSError:
+            continue
+        for child in below:
+            yield from _family(int(child))
 
 
 def _peak(pid: int) -> int:

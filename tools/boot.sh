@@ -20,13 +20,12 @@
 
 set -euo pipefail
 
-cd "$(dirname "$(readlink -f "$0")")/.."
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-source tools/environment.sh
-install_packages boot lab test
-python_environment
+for_root tools/boot.sh 'it makes loop devices' boot lab test
 
-export IMAGEDEPLOY_BOOT=1 PYTHONDONTWRITEBYTECODE=1
+cd "$CHECKOUT"
+export IMAGEDEPLOY_BOOT=1
 # Disks in memory, unless somebody says where.
 export TMPDIR=${TMPDIR:-/dev/shm}
 exec stestr --test-path ./tests/functional run --serial \

@@ -135,13 +135,8 @@ class Tree:
         :raises UnsafePath: when the path leads out of the tree, or to
             anything but a file, or that is too large.
         """
-        with self._found(path, stat.S_IFREG) as found:
-            if found is None:
-                return None
-            with _reopened(path, found) as file:
-                content: bytes = _unless_refused(
-                    path, _first_bytes, file, most + 1)
-        if len(content) > most:
+        content = self.front(path, most + 1)
+        if content is not None and len(content) > most:
             raise UnsafePath(f'/{path} of the image has more than {most} '
                              'bytes')
         return content

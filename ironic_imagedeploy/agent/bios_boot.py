@@ -23,7 +23,6 @@ import struct
 from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent import grub
-from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import partitions
 
 _SECTOR = 512
@@ -127,9 +126,7 @@ def _place(table: partitions.PartitionTable, device: str) -> tuple[int, int]:
     if table.kind == 'mbr':
         first = min(partition.start for partition in table.partitions)
         return _SECTOR, first - _SECTOR
-    found: engine.Partition | None = next(
-        (partition for partition in table.partitions
-         if partition.type == partitions.BIOS_BOOT), None)
+    found = table.first(partitions.BIOS_BOOT)
     if found is None:
         raise errors.DeploymentError(
             f'grub2 for BIOS has no place on {device}: expected a BIOS boot '

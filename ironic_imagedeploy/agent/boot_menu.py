@@ -36,8 +36,6 @@ _NAME = re.compile(r'[A-Za-z0-9._+~@%:,=-]{1,255}')
 _PATH = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)+')
 _UUID = re.compile(r'[0-9A-Za-z]{1,16}(?:-[0-9A-Za-z]{1,16})*')
 _MOST_ENTRIES = 32
-#: Bytes that tell what a kernel is.
-_HEADER = 4096
 #: Files that describe entries, bytes in each, and initramfs of each.
 _MOST_FILES = 256
 _MOST_TEXT = 16 << 10
@@ -95,7 +93,8 @@ def check_processor(root: beneath.Tree, entries: list[Entry], arch: str
     :raises DeploymentError: when it is for another one.
     """
     for entry in entries[:1]:
-        found = kernels.kernel(root.front(entry.kernel[1:], _HEADER) or b'')
+        found = kernels.kernel(
+            root.front(entry.kernel[1:], kernels.HEADER) or b'')
         if found and found.arch not in (None, arch):
             raise errors.DeploymentError(
                 f'The kernel {entry.kernel} of the image is for another '
@@ -197,19 +196,16 @@ def _described(root: beneath.Tree, options: tuple[str, ...]
         path = f'{_ENTRIES}/{name}'
         keys = _keys(root.read(path, _MOST_TEXT) or b'')
         kernel = _path(root, keys.get('linux', []))
-        # Variables of Red Hat's grub2, as $tuned_initrd, are in grubenv.
-        initramfs = [_path(root, [value]) for value in [
-            word for word in ' '.join(keys.get('initrd', [])).split()
-            if not word.startswith('$')][:_MOST_INITRAMFS]]
+        initramfs = [_path(root, [word]) for word in _words(
+            keys.get('initrd', []))[:_MOST_INITRAMFS]]
         if not kernel or None in initramfs:
             LOG.warning('/%s of the image is not in the boot menu: it names '
                         'no kernel, or files that the image does not have',
                         path)
             continue
-        words = ' '.join(keys.get('options', [])).split()
-        own = kernel_options.safe(' '.join(
-            word for word in words if not word.startswith('$')), f'/{path}')
-        if not own or '$kernelopts' in words:
+        text = ' '.join(keys.get('options', []))
+        own = kernel_options.safe(' '.join(_words([text])), f'/{path}')
+        if not own or '$kernelopts' in text.split():
             own = options + own
         version = ' '.join(keys.get('version', [])) or kernel
         if not _NAME.fullmatch(version):
@@ -225,6 +221,12 @@ def _keys(content: bytes) -> dict[str, list[str]]:
         if value and not key.startswith('#'):
             keys.setdefault(key, []).append(value[0].strip())
     return keys
+
+
+def _words(values: list[str]) -> list[str]:
+    """All but variables of Red Hat's grub2, whose values are in grubenv."""
+    return [word for word in ' '.join(values).split()
+            if not word.startswith('$')]
 
 
 def _path(root: beneath.Tree, values: list[str]) -> str | None:

@@ -30,6 +30,7 @@ from ironic_imagedeploy.agent import bios_boot
 from ironic_imagedeploy.agent import boot_files
 from ironic_imagedeploy.agent import boot_menu
 from ironic_imagedeploy.agent import grub
+from ironic_imagedeploy.agent import kernel_options
 from ironic_imagedeploy.agent import mounts
 from ironic_imagedeploy.agent import software_raid
 from ironic_imagedeploy.agent import sysfs
@@ -41,10 +42,9 @@ _GRUB_FOLDER = 'boot/grub'
 _GRUB2_PROGRAMS = ('usr/sbin/grub2-install', 'usr/bin/grub2-install')
 _FSTAB = 'etc/fstab'
 _ESP_MOUNT = 'boot/efi'
-_OTHER_ESP = re.compile(rb'\s*[^#\s]\S*\s+/boot/efi/*\s')
+_OTHER_ESP = re.compile(rf'\s*[^#\s]\S*\s+/{_ESP_MOUNT}/*\s'.encode())
 #: Whose initramfs assembles no array but those in its kernel options.
 _DRACUT = 'usr/lib/dracut'
-_DEFAULTS = 'etc/default/grub'
 _FAT_ID = re.compile(r'[0-9A-F]{4}-[0-9A-F]{4}')
 
 
@@ -106,8 +106,7 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
             root.write(f'{folder}/grub.cfg', menu.encode('ascii'))
             if platform is not grub.BIOS:
                 _mention_esp(root, disk)
-            if root.is_directory(_DRACUT):
-                _mention_options(root, disk)
+            _mention_options(root, disk)
         menu_folder = f'{root.prefix}/{folder}'
     if platform is grub.BIOS:
         _install_bios(disk, menu_folder)
@@ -179,13 +178,16 @@ def _mention_esp(root: beneath.Tree, disk: Disk) -> None:
 
 
 def _mention_options(root: beneath.Tree, disk: Disk) -> None:
-    """Add them to what a later update of the menu reads."""
-    defaults = root.read(_DEFAULTS)
-    if defaults is None or not disk.kernel_options:
+    """Add what dracut needs to what a later update of the menu reads."""
+    if not disk.kernel_options or not root.is_directory(_DRACUT):
+        return
+    defaults = root.read(kernel_options.DEFAULTS)
+    if defaults is None:
         return
     line = ('GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX '
             f'{" ".join(disk.kernel_options)}"\n')
-    root.write(_DEFAULTS, _whole_lines(defaults) + line.encode('ascii'))
+    root.write(kernel_options.DEFAULTS,
+               _whole_lines(defaults) + line.encode('ascii'))
 
 
 def _whole_lines(text: bytes) -> bytes:

@@ -23,7 +23,8 @@ from ironic_imagedeploy.engine import kernel_options
 
 LOG = log.getLogger(__name__)
 
-_DEFAULTS = 'etc/default/grub'
+#: What the system's own update of the menu reads.
+DEFAULTS = 'etc/default/grub'
 _MORE_DEFAULTS = 'etc/default/grub.d'
 _COMMAND_LINE = 'etc/kernel/cmdline'
 #: Files in the directory, and bytes in each: lines are looked at one by one.
@@ -42,7 +43,7 @@ def of_image(root: beneath.Tree) -> tuple[str, ...]:
     """
     if values := _grub_defaults(root):
         return safe(' '.join(values[name] for name in _NAMES
-                             if name in values), '/' + _DEFAULTS)
+                             if name in values), '/' + DEFAULTS)
     content = root.read(_COMMAND_LINE) or b''
     return safe(_text(content), '/' + _COMMAND_LINE)
 
@@ -76,7 +77,7 @@ def _safe_words(text: str, origin: str) -> Iterator[str]:
 def _grub_defaults(root: beneath.Tree) -> dict[str, str]:
     """The names that matter, with the values that they have in the end."""
     names = root.names(_MORE_DEFAULTS, _MOST_FILES)
-    paths = [_DEFAULTS] + [f'{_MORE_DEFAULTS}/{name}' for name in names
+    paths = [DEFAULTS] + [f'{_MORE_DEFAULTS}/{name}' for name in names
                            if name.endswith('.cfg')]
     values: dict[str, str] = {}
     for path in paths:
@@ -100,6 +101,7 @@ def _assign(line: str, values: dict[str, str]) -> None:
     known = dict.fromkeys(_NAMES, '') | values
     written = found.written
     if found.appends:
+        # a+=b is a=${a}b
         written = f'${{{found.name}}}{written}'
     values[found.name] = shell_words.value(written, known)
 

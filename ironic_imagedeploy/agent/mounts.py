@@ -23,6 +23,7 @@ from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent import beneath
 from ironic_imagedeploy.agent import programs
+from ironic_imagedeploy.engine.filesystems import btrfs
 
 #: Nothing on it runs, nothing on it opens a device.
 _OPTIONS = 'nosuid,nodev,noexec,noatime'
@@ -32,7 +33,6 @@ _OPTIONS = 'nosuid,nodev,noexec,noatime'
 _MORE_OPTIONS = {'ext4': 'errors=remount-ro', 'xfs': 'nouuid',
                  'btrfs': 'skip_balance'}
 _PERMITTED = tuple(_MORE_OPTIONS)
-_SUBVOLUMES = ('@', 'root', '@rootfs')
 #: A path that grub2's script language takes as it is.
 _PREFIX = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)*')
 # "ext4 Data Structures and Algorithms", "The Super Block"
@@ -67,7 +67,7 @@ class Root(beneath.Tree):
 
     def _enter_subvolume(self) -> None:
         """Some distributions have their root in one that is no default."""
-        for name in _SUBVOLUMES:
+        for name in btrfs.SUBVOLUMES:
             if self.is_directory(f'{name}/etc'):
                 self.enter(name)
                 self.prefix += f'/{name}'

@@ -76,8 +76,10 @@ class Array:
 
         :raises DeploymentError: when one cannot be made.
         """
-        self._prepare([disk for disk in self.disks if not _has(
-            bios_boot.read_table(disk), partitions.BIOS_BOOT)], None, 'bios')
+        self._prepare([
+            disk for disk in self.disks
+            if not bios_boot.read_table(disk).first(partitions.BIOS_BOOT)],
+            None, 'bios')
 
     def mirror_esp(self, esp: str) -> list[sysfs.Partition]:
         """Move an EFI system partition out of the array onto its disks.
@@ -90,7 +92,8 @@ class Array:
         :raises DeploymentError: when it cannot be made.
         """
         mirror = self._prepare(list(self.disks), esp, 'uefi')
-        halves = map(sysfs.partition, sysfs.members(mirror or ''))
+        assert mirror is not None
+        halves = map(sysfs.partition, sysfs.members(mirror))
         return [half for half in halves if half]
 
     def _prepare(self, disks: list[str], esp: str | None, boot_mode: str
@@ -160,17 +163,13 @@ def _check_disk(disk: str, table: partitions.PartitionTable,
     kind, needed = ((partitions.BIOS_BOOT, _BIOS_BOOT_MIB) if is_bios
                     else (partitions.ESP, _ESP_MIB))
     room = _largest_gap(table) // _MIB
-    if room < needed and not _has(table, kind):
+    if room < needed and not table.first(kind):
         raise errors.DeploymentError(
             f'{disk} of a software RAID has no place for the boot loader '
             f'{platform.name}: expected {needed} MiB without a partition in '
             f'a GPT, found {room} MiB in a table of kind {table.kind}. Create '
             'the RAID anew by target_raid_config of the node, with its boot '
             'mode as it is now.')
-
-
-def _has(table: partitions.PartitionTable, kind: str) -> bool:
-    return any(partition.type == kind for partition in table.partitions)
 
 
 def _largest_gap(table: partitions.PartitionTable) -> int:

@@ -33,7 +33,8 @@ RAMDISK = 'ramdisk'
 #: machine has the memory for while it boots.
 LARGEST = {KERNEL: 256 << 20, RAMDISK: 1 << 30}
 _CALLED = {KERNEL: 'kernel', RAMDISK: 'initramfs'}
-_HEADER = 4096
+#: Bytes at the front that tell what a kernel is.
+HEADER = 4096
 _SECTOR = 512
 #: The size counts paragraphs, and not what rounds it up.
 _PARAGRAPH = 16
@@ -194,7 +195,7 @@ def _runs(arch: str, processor: str) -> bool:
 def _unpacked(head: bytes) -> bytes:
     """The front of what is in a gzip file; empty when it is damaged."""
     try:
-        return zlib.decompressobj(31).decompress(head, _HEADER)
+        return zlib.decompressobj(31).decompress(head, HEADER)
     except zlib.error:
         return b''
 

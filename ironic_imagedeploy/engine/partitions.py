@@ -139,8 +139,12 @@ class PartitionTable:
     @property
     def esp(self) -> Partition | None:
         """The first EFI system partition."""
+        return self.first(ESP, _MBR_ESP)
+
+    def first(self, *types: str) -> Partition | None:
+        """The first partition of one of these types."""
         return next((partition for partition in self.partitions
-                     if partition.type in (ESP, _MBR_ESP)), None)
+                     if partition.type in types), None)
 
 
 def has_gpt(head: bytes) -> bool:

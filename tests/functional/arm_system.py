@@ -22,22 +22,25 @@ import dataclasses
 import pathlib
 import shutil
 
+from tests.functional import debian_system
 from tests.lab import cache
 from tests.lab import commands
 
 _KERNEL = 'linux-image-cloud-arm64'
 _PACKAGES = ('busybox-static', 'grub-efi-arm64-bin', 'grub-efi-arm64-signed',
              'shim-signed')
-_MODULES = 'virtio_pci virtio_blk'
-_SIZE = '256M'
+_MODULES = ('virtio_pci', 'virtio_blk')
+_SIZE = 256 << 20
 _GRUB = 'usr/lib/grub/arm64-efi'
 
-_FIRST = '''#!/bin/busybox sh
+_BEGIN = '''#!/bin/busybox sh
 bb=/bin/busybox
 $bb mount -t devtmpfs dev /dev
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sys /sys
-for module in $($bb cat /modules); do $bb insmod $module; done
+'''
+#: Of the initramfs, and of the root file system.
+_FIRST = '''for module in $($bb cat /modules); do $bb insmod $module; done
 for option in $($bb cat /proc/cmdline); do
     case $option in root=*) root=${option#root=};; esac
 done
@@ -45,12 +48,7 @@ until device=$($bb findfs $root); do $bb sleep 1; done
 $bb mount -o ro $device /root
 exec $bb switch_root /root /sbin/init
 '''
-_INIT = '''#!/bin/busybox sh
-bb=/bin/busybox
-$bb mount -t devtmpfs dev /dev
-$bb mount -t proc proc /proc
-$bb mount -t sysfs sys /sys
-$bb mount -t tmpfs tmp /bin-of-busybox
+_INIT = '''$bb mount -t tmpfs tmp /bin-of-busybox
 $bb --install -s /bin-of-busybox
 export PATH=/bin-of-busybox
 for disk in /sys/block/vd*; do
@@ -73,7 +71,8 @@ class System:
 
 def system() -> System:
     """The same one at each call."""
-    found = cache.get('bootable-arm64', [pathlib.Path(__file__)], _build)
+    inputs = [pathlib.Path(__file__), pathlib.Path(debian_system.__file__)]
+    found = cache.get('bootable-arm64', inputs, _build)
     return System(found / 'image.qcow2', found / 'arm64-efi')
 
 
@@ -89,13 +88,7 @@ def _build(directory: pathlib.Path) -> None:
     (tree / 'etc/os-release').write_text('ID=debian\n')
     (tree / 'etc/default/grub').write_text(
         'GRUB_CMDLINE_LINUX="console=ttyAMA0"\n')
-    raw = directory / 'image.raw'
-    commands.run('mke2fs', '-q', '-t', 'ext4', '-d', tree, '-O',
-                 '^metadata_csum_seed,^orphan_file', raw, _SIZE)
-    commands.run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-c', raw,
-                 directory / 'image.qcow2')
-    raw.unlink()
-    shutil.rmtree(tree)
+    debian_system.pack(directory, tree, 'arm-root', _SIZE)
 
 
 def _unpack(tree: pathlib.Path, work: pathlib.Path) -> None:
@@ -142,12 +135,12 @@ def _in_order(tree: pathlib.Path, version: str) -> Sequence[pathlib.Path]:
     """Files of the modules, each behind those that it needs."""
     said = ''.join(commands.run('modprobe', '-d', tree, '-S', version,
                                 '--show-depends', name)
-                   for name in _MODULES.split())
+                   for name in _MODULES)
     paths = [pathlib.Path(line.split()[1]) for line in said.splitlines()
              if line.startswith('insmod')]
     return list(dict.fromkeys(paths))
 
 
 def _script(path: pathlib.Path, text: str) -> None:
-    path.write_text(text)
+    path.write_text(_BEGIN + text)
     path.chmod(0o755)

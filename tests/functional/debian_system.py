@@ -59,11 +59,19 @@ def _build(directory: pathlib.Path) -> None:
     debian.bootstrap(tree, _PACKAGES)
     _configure(tree)
     used = int(commands.run('du', '-sk', tree).split()[0]) * 1024
+    pack(directory, tree, _LABEL, used * 5 // 4 + _SPARE)
+
+
+def pack(directory: pathlib.Path, tree: pathlib.Path, label: str, size: int
+         ) -> None:
+    """Turn a tree into a file system in image.qcow2.
+
+    :param size: of the file system, bytes
+    """
     raw = directory / 'image.raw'
     # grub 2.06 does not read the newer features.
-    commands.run('mke2fs', '-q', '-t', 'ext4', '-L', _LABEL, '-d', tree, '-O',
-                 '^metadata_csum_seed,^orphan_file', raw,
-                 f'{(used * 5 // 4 + _SPARE) // 1024}k')
+    commands.run('mke2fs', '-q', '-t', 'ext4', '-L', label, '-d', tree, '-O',
+                 '^metadata_csum_seed,^orphan_file', raw, f'{size // 1024}k')
     commands.run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-c', raw,
                  directory / 'image.qcow2')
     raw.unlink()

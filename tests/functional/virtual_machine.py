@@ -132,8 +132,8 @@ class Machine:
                 '-drive', f'if=pflash,format=raw,file={self._variables}']
 
 
-class BiosMachine(Machine):
-    """One of x86_64, with SeaBIOS."""
+class PcMachine(Machine):
+    """One of x86_64."""
 
     PROGRAM = 'qemu-system-x86_64'
     FIRMWARE = pathlib.Path('/usr/share/OVMF/OVMF_CODE_4M.secboot.fd')
@@ -142,16 +142,23 @@ class BiosMachine(Machine):
     PORT = 'ttyS1'
 
     def _board(self) -> list[str]:
-        return ['-machine', 'q35', '-cpu', 'max',
+        return ['-cpu', 'max',
                 '-chardev', f'file,id=answers,path={self._answers}',
                 '-device', 'isa-serial,index=1,chardev=answers']
 
 
-class SecureMachine(BiosMachine):
-    """One of x86_64, with UEFI that starts only what is signed."""
+class BiosMachine(PcMachine):
+    """With SeaBIOS."""
 
     def _board(self) -> list[str]:
-        return [*super()._board(), '-machine', 'q35,smm=on', '-global',
+        return ['-machine', 'q35', *super()._board()]
+
+
+class SecureMachine(PcMachine):
+    """With UEFI that starts only what is signed."""
+
+    def _board(self) -> list[str]:
+        return ['-machine', 'q35,smm=on', *super()._board(), '-global',
                 'driver=cfi.pflash01,property=secure,value=on',
                 *self._uefi()]
 

@@ -20,6 +20,7 @@ import pathlib
 from typing import Any
 
 from openstack.baremetal.v1 import node as _node
+from openstack.image.v2 import image as _image
 
 from tests.lab import cloud
 from tests.lab import disk
@@ -175,17 +176,10 @@ class PartitionJob(job.Job):
 
     def deploy_whole_disk(self, kind: str) -> None:
         """It takes the place of all partitions in the array."""
-        hardware = self._kinds[kind]
-        begin = hardware.console.stat().st_size
         whole = self._cloud.upload('debian-for-mirror', self._whole_disk,
                                    'qcow2')
-        node = self._cloud.deploy(self._node(kind), whole, job.HOSTNAME,
-                                  job.DEPLOY_TIMEOUT, rebuild=True)
-        if node.provision_state != 'active':
-            raise AssertionError(f'{node.provision_state}: {node.last_error}')
-        if 'bootloader' in node.driver_internal_info['imagedeploy']['report']:
+        if 'bootloader' in self._boot(kind, whole, rebuild=True):
             raise AssertionError('it was taken for a partition image')
-        job.wait_for_login(hardware, begin)
 
     def undeploy(self, kind: str) -> None:
         self._cloud.undeploy(self._node(kind))
@@ -200,20 +194,31 @@ class PartitionJob(job.Job):
 
     def _deploy(self, kind: str, rebuild: bool = False, **more: int) -> None:
         hardware = self._kinds[kind]
-        begin = hardware.console.stat().st_size
-        node = self._cloud.deploy(
-            self._node(kind), self._image, job.HOSTNAME, job.DEPLOY_TIMEOUT,
-            rebuild=rebuild, steps=(
+        report = self._boot(
+            kind, self._image, rebuild=rebuild, steps=(
                 [_MIRROR] if hardware.disk_count > 1 and not rebuild else ()),
             **_LAYOUT, **more)
-        if node.provision_state != 'active':
-            raise AssertionError(f'{node.provision_state}: {node.last_error}')
-        report = node.driver_internal_info['imagedeploy']['report']
-        print(json.dumps(report['bootloader'], indent=4), flush=True)
         if report['bootloader']['kernel_origin'] != self._kernel_origin:
             raise AssertionError(f'the kernel is not {self._kernel_origin}')
-        job.wait_for_login(hardware, begin)
         self._check_layout(hardware)
+
+    def _boot(self, kind: str, what: _image.Image, **order: Any
+              ) -> dict[str, Any]:
+        """Deploy an image, until the login prompt.
+
+        :returns: the report of the transfer
+        """
+        hardware = self._kinds[kind]
+        begin = hardware.console.stat().st_size
+        node = self._cloud.deploy(self._node(kind), what, job.HOSTNAME,
+                                  job.DEPLOY_TIMEOUT, **order)
+        if node.provision_state != 'active':
+            raise AssertionError(f'{node.provision_state}: {node.last_error}')
+        report: dict[str, Any] = node.driver_internal_info[
+            'imagedeploy']['report']
+        print(json.dumps(report.get('bootloader'), indent=4), flush=True)
+        job.wait_for_login(hardware, begin)
+        return report
 
     @staticmethod
     def _check_layout(hardware: machine.Machine) -> None:

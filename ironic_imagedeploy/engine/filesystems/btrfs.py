@@ -64,7 +64,7 @@ _ROOT_LEVEL_AT = 238
 #: Of an extent of a file whose content follows.
 _INLINE_HEADER = 21
 #: What distributions call the subvolume that is their root.
-_SUBVOLUMES = (b'@', b'root', b'@rootfs')
+SUBVOLUMES = ('@', 'root', '@rootfs')
 
 _Key = tuple[int, int, int]
 _ANY = (1 << 64) - 1
@@ -128,8 +128,8 @@ class Btrfs(base.FileSystem):
     def find_roots(self) -> Iterator[base.Node]:
         """The default subvolume, or in it one that is named like a root."""
         default = self._subvolume_root(self._default())
-        names = () if self._is_root(default) else _SUBVOLUMES
-        found = (self.lookup(default, name) for name in names)
+        names = () if self._is_root(default) else SUBVOLUMES
+        found = (self.lookup(default, name.encode()) for name in names)
         yield next(filter(self._is_root, found), None) or default
 
     def _is_root(self, node: base.Node | None) -> bool:

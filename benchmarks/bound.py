@@ -32,8 +32,8 @@ import typing
 import urllib.parse
 
 from ironic_imagedeploy import engine
-from ironic_imagedeploy.engine import codecs
-from ironic_imagedeploy.engine import memory
+from ironic_imagedeploy.engine.codecs import decoders
+from ironic_imagedeploy.engine.transfer import memory
 
 MIB = 1 << 20
 _CHUNK = 4 * MIB
@@ -164,12 +164,12 @@ def _hash(full: 'queue.SimpleQueue[memoryview | None]',
 
 def _decode_stream(path: str) -> None:
     with open(path, 'rb', buffering=0) as file:
-        frame = codecs.zstd_frame()
+        frame = decoders.zstd_frame()
         tail = b''
         while data := tail or file.read(MIB):
             tail = b''
             if frame.eof:
-                frame = codecs.zstd_frame()
+                frame = decoders.zstd_frame()
             frame.decompress(data, MIB)
             while not (frame.eof or frame.needs_input):
                 frame.decompress(b'', MIB)

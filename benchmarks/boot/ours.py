@@ -16,9 +16,9 @@
 """
 
 from benchmarks.boot import step
-from ironic_imagedeploy.agent import bootloader
-from ironic_imagedeploy.agent import grub
-from ironic_imagedeploy.agent import layout
+from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent.boot import install
+from ironic_imagedeploy.agent import partitioning
 from ironic_imagedeploy import engine
 
 
@@ -26,22 +26,22 @@ def main() -> None:
     run = step.Run.start()
     platform = grub.platform(run.boot_mode, step.ARCH)
     with run.timed('layout'):
-        made = layout.make(run.node, run.image_info, run.device, None,
-                           boot_mode=run.boot_mode, arch=step.ARCH)
+        made = partitioning.make(run.node, run.image_info, run.device, None,
+                                 boot_mode=run.boot_mode, arch=step.ARCH)
     root = made['partitions']['root']
-    with run.timed('image'), layout.held_open(root), \
+    with run.timed('image'), partitioning.held_open(root), \
             engine.open_source(run.image) as source, \
             engine.open_target(root) as target:
         inspection = engine.inspect(source, engine.Expectation(
             disk_format='qcow2', image_type='partition'))
         engine.transfer(inspection, target)
     with run.timed('bootloader'):
-        made = layout.with_uuids(made)
-        bootloader.install(
-            bootloader.Disk(
+        made = partitioning.with_uuids(made)
+        install.install(
+            install.Disk(
                 device=run.device, root=root,
                 kind=inspection.file_system or '', uuid=made['root uuid'],
-                partition_uuid=layout.partition_uuid(root),
+                partition_uuid=partitioning.partition_uuid(root),
                 esp=made['partitions'].get('efi system partition'),
                 esp_uuid=made.get('efi system partition uuid')),
             platform, step.ARCH)

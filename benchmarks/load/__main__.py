@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks.load import measurement
 from benchmarks.load import table
-from tests.simulation import image
+from tests.support.simulation import image
 
 _MIB = 1 << 20
 _JSON = 'load.json'

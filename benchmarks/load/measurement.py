@@ -28,11 +28,11 @@ from typing import Any
 
 from benchmarks.load import conductor
 from benchmarks.load import metrics
-from tests.lab import commands
-from tests.simulation import agent
-from tests.simulation import api
-from tests.simulation import fleet
-from tests.simulation import site
+from tests.support import commands
+from tests.support.simulation import agent
+from tests.support.simulation import api
+from tests.support.simulation import fleet
+from tests.support.simulation import site
 
 _CLIENTS = 8
 _GLANCE_FILE = re.compile(

@@ -22,12 +22,12 @@ from ironic_python_agent import config  # noqa: F401 (before hardware)
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
 
+from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy.agent import image_source
 from ironic_imagedeploy.agent import order
 from ironic_imagedeploy.agent import partition_image
 from ironic_imagedeploy.agent import progress
-from ironic_imagedeploy.agent import software_raid
-from ironic_imagedeploy.agent import web
 from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
@@ -69,13 +69,14 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
         publisher = progress.Publisher(device)
         publisher.show('inspect', 'network')
         if wanted.is_partition:
-            with _agent_errors(), web.open_image(image_info) as source:
+            with (_agent_errors(),
+                  image_source.open_image(image_info) as source):
                 return partition_image.write(
                     wanted, node, image_info, source, device, configdrive,
                     publisher)
         software_raid.check_whole_disk(device, wanted.boot_mode)
         with (_agent_errors(),
-              web.open_image(image_info) as source,
+              image_source.open_image(image_info) as source,
               engine.open_target(device) as target):
             inspection = engine.inspect(source, wanted.expectation(target))
             inspection.raise_if_refused()

@@ -22,7 +22,7 @@ from ironic_python_agent import errors
 from ironic_python_agent import hardware
 from ironic_python_agent import utils
 
-from ironic_imagedeploy.agent import boot_files
+from ironic_imagedeploy.agent.boot import separate_kernel
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy import engine
 
@@ -56,7 +56,7 @@ class Order:
     checksum: engine.Checksum | None
     boot_mode: str
     arch: str
-    beside: boot_files.BootFiles | None = None
+    beside: separate_kernel.BootFiles | None = None
 
     @classmethod
     def read(cls, node: dict[str, typing.Any],
@@ -77,7 +77,7 @@ class Order:
             checksum=_checksum(image_info, sent),
             boot_mode=utils.get_node_boot_mode(node),
             arch=arch,
-            beside=boot_files.BootFiles.read(
+            beside=separate_kernel.BootFiles.read(
                 sent['boot_files'], arch,
                 options.insecure_checksums_permitted)
             if sent.get('boot_files') else None)

@@ -20,18 +20,18 @@ from oslo_log import log
 
 from ironic_python_agent import config  # noqa: F401 (before hardware)
 
-from ironic_imagedeploy.agent import beneath
-from ironic_imagedeploy.agent import bios_boot
-from ironic_imagedeploy.agent import boot_files
-from ironic_imagedeploy.agent import boot_menu
-from ironic_imagedeploy.agent import bootloader
-from ironic_imagedeploy.agent import grub
+from ironic_imagedeploy.agent.boot import bios
+from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent.boot import image_tree
+from ironic_imagedeploy.agent.boot import install
+from ironic_imagedeploy.agent.boot import menu
+from ironic_imagedeploy.agent.boot import mounts
+from ironic_imagedeploy.agent.boot import separate_kernel
+from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
-from ironic_imagedeploy.agent import layout
-from ironic_imagedeploy.agent import mounts
 from ironic_imagedeploy.agent import order
+from ironic_imagedeploy.agent import partitioning
 from ironic_imagedeploy.agent import progress
-from ironic_imagedeploy.agent import software_raid
 from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
@@ -61,25 +61,25 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
                           platform)
     kind = mounts.permitted(inspection.file_system)
     place = _kernel_beside(wanted, inspection, image_info, publisher)
-    made = layout.make(node, image_info, device, configdrive,
-                       boot_mode=wanted.boot_mode, arch=wanted.arch)
+    made = partitioning.make(node, image_info, device, configdrive,
+                             boot_mode=wanted.boot_mode, arch=wanted.arch)
     root = made['partitions']['root']
     LOG.info('Writing %(format)s partition image %(image)s to %(device)s',
              {'format': inspection.format, 'image': source.name,
               'device': root})
-    with layout.held_open(root):
+    with partitioning.held_open(root):
         with engine.open_target(root) as target:
             report = engine.transfer(
                 inspection, target, read_back=wanted.policy.read_back,
                 workers=wanted.policy.workers or None, progress=publisher)
         publisher.show('boot', 'disk')
         with handover.bootable_or_wiped(root):
-            made = {**layout.with_uuids(made), BOOTLOADER: platform.name}
-            installed = bootloader.install(
-                bootloader.Disk(
+            made = {**partitioning.with_uuids(made), BOOTLOADER: platform.name}
+            installed = install.install(
+                install.Disk(
                     device=device, root=root, kind=kind,
                     uuid=made['root uuid'],
-                    partition_uuid=layout.partition_uuid(root),
+                    partition_uuid=partitioning.partition_uuid(root),
                     esp=made['partitions'].get('efi system partition'),
                     esp_uuid=made.get('efi system partition uuid'),
                     array=array),
@@ -95,12 +95,12 @@ def _inspect(wanted: order.Order, image_info: dict[str, typing.Any],
     """See that image, disk and partitions go together."""
     with engine.open_target(device) as disk:
         if platform is grub.BIOS:
-            bios_boot.check(device, disk.sector_size)
-        layout.check_fit(image_info, disk.size, wanted.boot_mode,
-                         configdrive)
-        layout.check_formats(image_info, wanted.boot_mode)
+            bios.check(device, disk.sector_size)
+        partitioning.check_fit(image_info, disk.size, wanted.boot_mode,
+                               configdrive)
+        partitioning.check_formats(image_info, wanted.boot_mode)
         inspection = engine.inspect(source, wanted.expectation(
-            disk, layout.root_size(image_info)))
+            disk, partitioning.root_size(image_info)))
     inspection.raise_if_refused()
     return inspection
 
@@ -108,10 +108,10 @@ def _inspect(wanted: order.Order, image_info: dict[str, typing.Any],
 def _kernel_beside(wanted: order.Order, inspection: engine.Inspection,
                    image_info: dict[str, typing.Any],
                    publisher: progress.Publisher
-                   ) -> Callable[[beneath.Tree], boot_menu.Entry]:
+                   ) -> Callable[[image_tree.Tree], menu.Entry]:
     """What puts a kernel into a root file system that has none."""
     if wanted.beside is None or inspection.has_kernel:
-        return boot_files.no_kernel
+        return separate_kernel.no_kernel
     wanted.beside.check(image_info)
     return functools.partial(wanted.beside.place, image_info=image_info,
                              publisher=publisher)

@@ -23,9 +23,9 @@ import typing
 import urllib.parse
 
 from ironic_imagedeploy.cmd import console
-from ironic_imagedeploy.cmd import layout
+from ironic_imagedeploy.cmd import disk_map
 from ironic_imagedeploy.cmd import options
-from ironic_imagedeploy.cmd import progress
+from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import summary
 from ironic_imagedeploy.cmd import svg
 from ironic_imagedeploy.cmd import watch
@@ -49,13 +49,13 @@ def map_(args: argparse.Namespace) -> int:
         inspection = engine.inspect(source, _expectation(args))
         inspection.raise_if_refused()
         if args.json:
-            console.show(layout.json_pieces(inspection))
+            console.show(disk_map.json_pieces(inspection))
         elif args.svg:
             console.save(args.svg, svg.draw(inspection, source.name))
         else:
-            console.show(f'{line}\n' for line in layout.lines(
+            console.show(f'{line}\n' for line in disk_map.lines(
                 inspection, source.name, ascii_only=not
-                progress.can_encode(sys.stdout, layout.CHARACTERS)))
+                progress_bar.can_encode(sys.stdout, disk_map.CHARACTERS)))
     return 0
 
 
@@ -67,7 +67,7 @@ def write(args: argparse.Namespace) -> int:
         inspection.raise_if_refused()
         _warn(inspection)
         with (_open_target(args, inspection.largest) as target,
-              progress.display(args.progress, sys.stderr) as display):
+              progress_bar.display(args.progress, sys.stderr) as display):
             report = engine.transfer(
                 inspection, target, read_back=args.verify,
                 progress=display).to_dict()
@@ -83,7 +83,7 @@ def verify(args: argparse.Namespace) -> int:
         inspection = engine.inspect(source, _expectation(args))
         inspection.raise_if_refused()
         with (engine.open_target(args.target) as target,
-              progress.display(args.progress, sys.stderr) as display):
+              progress_bar.display(args.progress, sys.stderr) as display):
             report = engine.compare(
                 inspection, target, progress=display).to_dict()
     _show(args, report, summary.verify(report, args.target))

@@ -18,7 +18,7 @@ from importlib import metadata
 import os
 import pathlib
 
-from ironic_imagedeploy.cmd import progress
+from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy import engine
 
 #: Types of files that are only checked by themselves.
@@ -186,9 +186,9 @@ def _target(sub: argparse.ArgumentParser) -> None:
 
 def _progress(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        '--progress', choices=progress.CHOICES, default='auto',
+        '--progress', choices=progress_bar.CHOICES, default='auto',
         help='on standard error: a bar on a terminal and else a line every '
-        f'{progress.INTERVAL:.0f} seconds, always lines, or nothing '
+        f'{progress_bar.INTERVAL:.0f} seconds, always lines, or nothing '
         '(default: %(default)s)')
 
 

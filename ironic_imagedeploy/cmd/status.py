@@ -26,7 +26,7 @@ def main() -> int:
     """
     try:
         # Only here: the package is also installed where Ironic is not.
-        from ironic_imagedeploy.conductor import upgrade_checks
+        from ironic_imagedeploy.conductor.status import upgrade_checks
     except ImportError as error:
         print(f'Ironic cannot be loaded: {error}. Install '
               "'ironic-imagedeploy[conductor]' into the Python environment "

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import html
 import itertools
 
-from ironic_imagedeploy.cmd import layout as layouts
+from ironic_imagedeploy.cmd import disk_map as layouts
 from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
 

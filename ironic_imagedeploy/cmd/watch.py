@@ -22,7 +22,7 @@ import typing
 
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import nodes
-from ironic_imagedeploy.cmd import progress
+from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
 
@@ -117,7 +117,7 @@ class _Live(_Lines):
 
     def __init__(self, stream: typing.TextIO) -> None:
         super().__init__(stream)
-        self._ascii = not progress.can_encode(stream, progress.BLOCKS)
+        self._ascii = not progress_bar.can_encode(stream, progress_bar.BLOCKS)
         self._drawn = 0
 
     def show(self, ended: Sequence[nodes.Deployment],
@@ -150,7 +150,7 @@ def words(node: nodes.Deployment) -> str:
         return ', '.join(filter(None, (node.state, node.step)))
     if node.waiting_for:
         return f'{_stall(node)}, {_how_far(node.progress)}'
-    return progress.line(node.progress)
+    return progress_bar.line(node.progress)
 
 
 def row(node: nodes.Deployment, width: int, columns: int,
@@ -163,7 +163,7 @@ def row(node: nodes.Deployment, width: int, columns: int,
     name = f'{node.name[:width]:{width}}  '
     if node.progress is None or node.waiting_for:
         return (name + words(node))[:max(columns - 1, 0)]
-    return name[:max(columns - 1, 0)] + progress.bar(
+    return name[:max(columns - 1, 0)] + progress_bar.bar(
         node.progress, columns=columns - len(name), ascii_only=ascii_only)
 
 
@@ -173,7 +173,8 @@ def _stall(node: nodes.Deployment) -> str:
 
 
 def _how_far(told: engine.Progress) -> str:
-    return progress.line(told._replace(bytes_per_second=0.0, bottleneck=''))
+    return progress_bar.line(
+        told._replace(bytes_per_second=0.0, bottleneck=''))
 
 
 def _end(node: nodes.Deployment) -> str:

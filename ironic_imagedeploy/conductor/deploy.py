@@ -22,12 +22,12 @@ from ironic.drivers import base
 from ironic.drivers.modules import agent
 from ironic.drivers.modules import boot_mode_utils
 
-from ironic_imagedeploy.conductor import agent_report
-from ironic_imagedeploy.conductor import checks
-from ironic_imagedeploy.conductor import follow
+from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor import hardware
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import order
+from ironic_imagedeploy.conductor.progress import answers
+from ironic_imagedeploy.conductor.progress import poll
 from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy.conf import opts
 
@@ -47,7 +47,7 @@ class ImageDeploy(agent.AgentDeploy):
         if CONF.imagedeploy.extend_hardware_types:
             hardware.support_everywhere(type(self))
         # The conductor collects the periodic tasks of each interface.
-        self.follow_writes = follow.periodic_task()
+        self.follow_writes = poll.periodic_task()
 
     def supports_deploy(self, task: task_manager.TaskManager) -> bool:
         """Whether autodetect may choose this interface for the node.
@@ -73,7 +73,7 @@ class ImageDeploy(agent.AgentDeploy):
         images.check_checksum_stated(task.node)
         super().validate(task)
         if task.shared and task.driver.storage.should_write_image(task):
-            checks.check_image(task)
+            acceptance.check_image(task)
 
     @METRICS.timer('ImageDeploy.prepare')
     @task_manager.require_exclusive_lock
@@ -145,5 +145,5 @@ class ImageDeploy(agent.AgentDeploy):
                           step_type: str, **kwargs: typing.Any) -> None:
         """Called at each heartbeat: keep what the agent tells, go on."""
         if step_type == 'deploy':
-            agent_report.keep(task)
+            answers.keep(task)
         super().process_next_step(task, step_type, **kwargs)

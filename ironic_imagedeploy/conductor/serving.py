@@ -25,11 +25,11 @@ from ironic.conf import CONF
 from ironic.drivers.modules import deploy_utils
 from ironic import objects
 
-from ironic_imagedeploy.conductor import cache
-from ironic_imagedeploy.conductor import checks
+from ironic_imagedeploy.conductor.cache import delivery
+from ironic_imagedeploy.conductor.cache import entry
+from ironic_imagedeploy.conductor.checks import acceptance
+from ironic_imagedeploy.conductor.checks import separate_kernel
 from ironic_imagedeploy.conductor import images
-from ironic_imagedeploy.conductor import kernels
-from ironic_imagedeploy.conductor import slots
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Served:
         that may have none, and kernel parameters.
     """
 
-    image: cache.Provided
+    image: delivery.Provided
     boot_files: dict[str, typing.Any] | None = None
 
 
@@ -57,7 +57,7 @@ def provide(task: task_manager.TaskManager) -> Served:
     :raises IronicException: when it cannot be kept or served.
     """
     node, image = task.node, images.stated(task)
-    provided = checks.accept(task, image)
+    provided = acceptance.accept(task, image)
     boot_files = _provide_boot_files(task, image, provided)
     info = dict(node.instance_info)
     if image.glance:
@@ -85,14 +85,14 @@ def withdraw(node: objects.Node) -> None:
 
 
 def _provide_boot_files(task: task_manager.TaskManager, image: images.Stated,
-                        provided: cache.Provided
+                        provided: delivery.Provided
                         ) -> dict[str, typing.Any] | None:
-    needed = kernels.needed(task, image, provided.verdict)
+    needed = separate_kernel.needed(task, image, provided.verdict)
     if not needed:
         return None
-    order: dict[str, typing.Any] = {'options': kernels.options(task)}
+    order: dict[str, typing.Any] = {'options': separate_kernel.options(task)}
     for each in needed:
-        checksum = checks.accept(task, each).checksum
+        checksum = acceptance.accept(task, each).checksum
         assert checksum is not None
         order[each.role] = {
             'url': _url(task.node, each),
@@ -125,7 +125,7 @@ def _publish(node: objects.Node, role: str) -> str:
     link = _link(node, role)
     fileutils.ensure_tree(os.path.dirname(link))
     fileutils.delete_if_exists(link)
-    os.symlink(slots.instance_file(node, role), link)
+    os.symlink(entry.instance_file(node, role), link)
     url = '/'.join([CONF.deploy.http_url.rstrip('/'),
                     CONF.deploy.http_image_subdir, os.path.basename(link)])
     image_service.HttpImageService().validate_href(url)

@@ -22,16 +22,15 @@
 """
 
 from ironic_imagedeploy.engine.checksum import Checksum
+from ironic_imagedeploy.engine.contents.partitions import Partition
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.extent import Extent
 from ironic_imagedeploy.engine.extent import ExtentKind
 from ironic_imagedeploy.engine.findings import Finding
 from ironic_imagedeploy.engine.findings import Severity
-from ironic_imagedeploy.engine.inspection import Expectation
-from ironic_imagedeploy.engine.inspection import Inspection
-from ironic_imagedeploy.engine.meter import Progress
-from ironic_imagedeploy.engine.partitions import Partition
-from ironic_imagedeploy.engine.report import Report
+from ironic_imagedeploy.engine.inspection.inspect import inspect
+from ironic_imagedeploy.engine.inspection.result import Expectation
+from ironic_imagedeploy.engine.inspection.result import Inspection
 from ironic_imagedeploy.engine.sources.base import origin
 from ironic_imagedeploy.engine.sources.base import redact
 from ironic_imagedeploy.engine.sources.base import Source
@@ -39,9 +38,10 @@ from ironic_imagedeploy.engine.sources.glance import glance_request
 from ironic_imagedeploy.engine.sources import open_source
 from ironic_imagedeploy.engine.targets.base import Target
 from ironic_imagedeploy.engine.targets import open_target
-from ironic_imagedeploy.engine.transfer import compare
-from ironic_imagedeploy.engine.transfer import transfer
-from ironic_imagedeploy.engine.verdict import inspect
+from ironic_imagedeploy.engine.transfer.meter import Progress
+from ironic_imagedeploy.engine.transfer.report import Report
+from ironic_imagedeploy.engine.transfer.transfer import compare
+from ironic_imagedeploy.engine.transfer.transfer import transfer
 
 __all__ = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',

@@ -23,8 +23,8 @@ import pathlib
 import shutil
 
 from tests.functional import debian_system
-from tests.lab import cache
-from tests.lab import commands
+from tests.support import cache
+from tests.support import commands
 
 _KERNEL = 'linux-image-cloud-arm64'
 _PACKAGES = ('busybox-static', 'grub-efi-arm64-bin', 'grub-efi-arm64-signed',

@@ -18,9 +18,9 @@ Booted, it executes what the disk with the serial ``orders`` says.
 import pathlib
 import shutil
 
-from tests.lab import cache
-from tests.lab import commands
-from tests.lab import debian
+from tests.support import cache
+from tests.support import commands
+from tests.support import debian
 
 #: Both kinds of grub2, as their packages for one of them exclude the other.
 _PACKAGES = ('linux-image-cloud-amd64', 'systemd-sysv', 'udev', 'kmod',

@@ -22,8 +22,8 @@ from unittest import mock
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.sources import http
 from tests.functional import base
-from tests.functional import images
-from tests.functional import web
+from tests.support import images
+from tests.support import web
 
 MIB = base.MIB
 serve = web.Exchange.serve

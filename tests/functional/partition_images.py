@@ -24,9 +24,9 @@ import typing
 from ironic_python_agent import config  # noqa: F401 (before disk_utils)
 from ironic_python_agent import disk_utils
 
-from ironic_imagedeploy.agent import mounts
+from ironic_imagedeploy.agent.boot import mounts
 from tests.functional import base
-from tests.functional import images
+from tests.support import images
 from tests.unit.agent import base as agent_base
 
 MIB = base.MIB

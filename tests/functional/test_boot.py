@@ -20,7 +20,7 @@ import os
 import pathlib
 import shutil
 
-from ironic_imagedeploy.agent import grub
+from ironic_imagedeploy.agent.boot import grub
 from tests.functional import arm_system
 from tests.functional import base
 from tests.functional import debian_system

@@ -18,7 +18,7 @@ from unittest import mock
 
 from tests.functional import base
 from tests.functional import faults
-from tests.functional import web
+from tests.support import web
 
 MIB = base.MIB
 KIB = 1024

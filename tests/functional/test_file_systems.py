@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import contextlib
 import os
 
-from ironic_imagedeploy.engine import filesystems
+from ironic_imagedeploy.engine.contents import filesystems
 from tests.functional import base
-from tests.functional import web
+from tests.support import web
 
 MIB = base.MIB
 _GONE = 3

@@ -21,13 +21,13 @@ import shutil
 import socket
 import time
 
-from ironic_imagedeploy.agent import beneath
-from ironic_imagedeploy.agent import mounts
+from ironic_imagedeploy.agent.boot import image_tree
+from ironic_imagedeploy.agent.boot import mounts
 from tests.functional import base
-from tests.functional import images
 from tests.functional import partition_images
 from tests.functional.partition_images import efi_program
 from tests.functional.partition_images import put
+from tests.support import images
 
 MIB = partition_images.MIB
 #: Seconds in which a deployment of such an image ends, busy machines too.
@@ -178,7 +178,8 @@ class TextsTest(HostileTestCase):
                                ('disk', 'found a block device'),
                                ('fixed', 'Operation not permitted')):
                 with self.assertRaisesRegex(
-                        beneath.UnsafePath, f'/{name} of the image: .*{said}'):
+                        image_tree.UnsafePath,
+                        f'/{name} of the image: .*{said}'):
                     root.write(name, b'menu')
 
     def test_menu_that_is_a_pipe(self):
@@ -250,7 +251,7 @@ class Ext4Test(HostileTestCase):
             file.seek(int(block.split()[-1]) * 4096 + 64)
             file.write(b'\xff' * 512)
         with self.mounted(self.guest, 'ext4') as root, \
-                self.assertRaisesRegex(beneath.UnsafePath,
+                self.assertRaisesRegex(image_tree.UnsafePath,
                                        '/boot of the image: Bad message'):
             root.names('boot')
 

@@ -19,8 +19,8 @@ import subprocess
 import time
 
 from tests.functional import base
-from tests.functional import images
-from tests.functional import web
+from tests.support import images
+from tests.support import web
 
 MIB = base.MIB
 SIZE = 32 * MIB

@@ -26,8 +26,8 @@ import tempfile
 import time
 
 from tests.functional import base
-from tests.functional import images
-from tests.functional import web
+from tests.support import images
+from tests.support import web
 
 MIB = base.MIB
 GIB = 1 << 30

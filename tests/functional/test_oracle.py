@@ -18,7 +18,7 @@ import random
 import shutil
 
 from tests.functional import base
-from tests.functional import images
+from tests.support import images
 
 KIB, MIB = images.KIB, images.MIB
 #: Ends within a sector of every cluster size.

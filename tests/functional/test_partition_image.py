@@ -26,13 +26,13 @@ from ironic_python_agent import config  # noqa: F401 (before the others)
 from ironic_python_agent import errors
 from ironic_python_agent import partition_utils
 
-from ironic_imagedeploy.agent import beneath
-from ironic_imagedeploy.agent import mounts
+from ironic_imagedeploy.agent.boot import image_tree
+from ironic_imagedeploy.agent.boot import mounts
 from tests.functional import base
 from tests.functional import partition_images
 from tests.functional.partition_images import efi_program
 from tests.functional.partition_images import put
-from tests.unit.engine import boot_files
+from tests.support import boot_files
 
 MIB = partition_images.MIB
 SECTOR = 512
@@ -460,7 +460,7 @@ class MountTest(partition_images.PartitionImageTestCase):
                 subprocess.run([f'{place}/program'], check=False)
             with self.assertRaises(PermissionError):
                 pathlib.Path(place, 'null').read_bytes()
-            with self.assertRaisesRegex(beneath.UnsafePath, 'Read-only'):
+            with self.assertRaisesRegex(image_tree.UnsafePath, 'Read-only'):
                 root.write('program', b'')
             with root.writable():
                 options = base.run('findmnt', '-n', '-o', 'OPTIONS', device)

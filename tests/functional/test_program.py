@@ -22,8 +22,8 @@ import subprocess
 from xml.etree import ElementTree
 
 from tests.functional import base
-from tests.functional import images
-from tests.functional import web
+from tests.support import images
+from tests.support import web
 
 MIB = base.MIB
 SIZE = 16 * MIB

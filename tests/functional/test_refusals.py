@@ -20,7 +20,7 @@ import tarfile
 import zipfile
 
 from tests.functional import base
-from tests.functional import images
+from tests.support import images
 
 MIB = base.MIB
 SIZE = 16 * MIB

@@ -20,7 +20,7 @@ seen when the lab deploys to one.
 import subprocess
 from unittest import mock
 
-from ironic_imagedeploy.agent import software_raid
+from ironic_imagedeploy.agent.boot import software_raid
 from tests.functional import base
 from tests.functional import partition_images
 from tests.functional.partition_images import put

@@ -18,7 +18,7 @@ import shutil
 import stat
 
 from tests.functional import base
-from tests.functional import images
+from tests.support import images
 
 MIB = base.MIB
 SIZE = 16 * MIB

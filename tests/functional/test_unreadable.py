@@ -17,8 +17,8 @@ import pathlib
 
 from tests.functional import base
 from tests.functional import faults
-from tests.functional import images
-from tests.functional import web
+from tests.support import images
+from tests.support import web
 
 MIB = base.MIB
 redirecting = faults.redirecting

@@ -27,9 +27,9 @@ from typing import TextIO
 from tests.lab import checks
 from tests.lab import comparison
 from tests.lab import partition
-from tests.lab import progress
 from tests.lab import scenario
 from tests.lab import watching
+from tests.support import progress
 
 _MARK = '.ironic-imagedeploy-lab'
 

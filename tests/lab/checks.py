@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import dataclasses
 import traceback
 
-from tests.lab import progress
+from tests.support import progress
 
 
 class Skip(Exception):

@@ -23,10 +23,10 @@ from openstack.baremetal.v1 import node as _node
 from openstack.image.v2 import _proxy
 from openstack.image.v2 import image as _image
 
-from tests.lab import commands
 from tests.lab import machine
-from tests.lab import progress
 from tests.lab import services
+from tests.support import commands
+from tests.support import progress
 
 
 class Cloud:

@@ -22,10 +22,10 @@ import time
 from openstack.baremetal.v1 import node as _node
 
 from tests.lab import cloud
-from tests.lab import commands
 from tests.lab import figures
 from tests.lab import job
-from tests.lab import progress
+from tests.support import commands
+from tests.support import progress
 
 
 class Comparison(job.Job):

@@ -20,8 +20,8 @@ import pathlib
 import struct
 import tempfile
 
-from tests.lab import commands
 from tests.lab import machine
+from tests.support import commands
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

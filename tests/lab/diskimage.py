@@ -17,10 +17,10 @@ import pathlib
 import shutil
 import sys
 
-from tests.lab import cache
-from tests.lab import commands
-from tests.lab import debian
 from tests.lab import image
+from tests.support import cache
+from tests.support import commands
+from tests.support import debian
 
 _ELEMENTS = ('debian-minimal', 'baremetal', 'grub2')
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 import pathlib
 import shutil
 
-from tests.lab import cache
-from tests.lab import commands
-from tests.lab import debian
+from tests.support import cache
+from tests.support import commands
+from tests.support import debian
 
 _PACKAGES = ('linux-image-cloud-amd64', 'systemd-sysv', 'udev', 'kmod',
              'initramfs-tools', 'mdadm', 'zstd', 'util-linux', 'mount',

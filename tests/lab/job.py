@@ -18,13 +18,13 @@ import pathlib
 import sys
 from typing import Any
 
-from tests.lab import commands
 from tests.lab import image
 from tests.lab import machine
 from tests.lab import network
-from tests.lab import progress
 from tests.lab import ramdisk
 from tests.lab import services
+from tests.support import commands
+from tests.support import progress
 
 #: Name and function of a check
 Check = tuple[str, Callable[[], None]]

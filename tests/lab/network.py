@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import ctypes
 import os
 
-from tests.lab import commands
+from tests.support import commands
 
 ADDRESS = '172.24.42.1'
 

@@ -28,7 +28,7 @@ from tests.lab import diskimage
 from tests.lab import image
 from tests.lab import job
 from tests.lab import machine
-from tests.lab import progress
+from tests.support import progress
 
 #: Of diskimage-builder the kernel is bigger, and grub2 with its signed
 #: programs is in the image.

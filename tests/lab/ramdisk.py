@@ -25,9 +25,9 @@ import pathlib
 import shutil
 import sys
 
-from tests.lab import cache
-from tests.lab import commands
-from tests.lab import debian
+from tests.support import cache
+from tests.support import commands
+from tests.support import debian
 
 _PACKAGES = (
     'busybox-static', 'ca-certificates', 'dmidecode', 'dmsetup', 'dosfstools',

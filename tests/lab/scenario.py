@@ -23,7 +23,7 @@ import time
 from tests.lab import checks
 from tests.lab import cloud
 from tests.lab import job
-from tests.lab import progress
+from tests.support import progress
 
 _MIB = 1 << 20
 

@@ -22,10 +22,10 @@ import sys
 import requests
 
 from tests.lab import bmc
-from tests.lab import commands
 from tests.lab import machine
 from tests.lab import network
 from tests.lab import ramdisk
+from tests.support import commands
 
 GLANCE_URL = f'http://{network.ADDRESS}:9292'
 IRONIC_URL = f'http://{network.ADDRESS}:6385'

@@ -23,11 +23,11 @@ from typing import Any
 import requests
 
 from tests.lab import cloud
-from tests.lab import commands
 from tests.lab import job
-from tests.lab import progress
 from tests.lab import services
-from tests.lab import terminal
+from tests.support import commands
+from tests.support import progress
+from tests.support import terminal
 
 #: Of the network to the machine, bits a second.
 _RATE = 8_000_000

@@ -24,11 +24,11 @@ import tempfile
 from typing import Any
 import unittest
 
-from tests.lab import commands
-from tests.simulation import agent
-from tests.simulation import fleet
-from tests.simulation import image
-from tests.simulation import site
+from tests.support import commands
+from tests.support.simulation import agent
+from tests.support.simulation import fleet
+from tests.support.simulation import image
+from tests.support.simulation import site
 
 INTERFACES = ('direct', 'imagedeploy')
 _MIB = 1 << 20

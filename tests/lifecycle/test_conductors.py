@@ -12,10 +12,10 @@
 
 """What may happen to the conductor while a node is being deployed."""
 
-from tests.lab import commands
 from tests.lifecycle import base
-from tests.simulation import agent
-from tests.simulation import site
+from tests.support import commands
+from tests.support.simulation import agent
+from tests.support.simulation import site
 
 
 class ConductorTest(base.LifeCycleTest):

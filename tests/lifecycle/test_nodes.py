@@ -12,9 +12,9 @@
 
 """What may happen to a node, by its user or by itself."""
 
-from tests.lab import commands
 from tests.lifecycle import base
-from tests.simulation import agent
+from tests.support import commands
+from tests.support.simulation import agent
 
 _TIMEOUT = 'Timeout reached while waiting for callback'
 

@@ -12,10 +12,10 @@
 
 """What an operator sees of several deployments."""
 
-from tests.lab import commands
-from tests.lab import terminal
 from tests.lifecycle import base
-from tests.simulation import agent
+from tests.support import commands
+from tests.support.simulation import agent
+from tests.support import terminal
 
 
 class WatchTest(base.LifeCycleTest):

@@ -31,42 +31,61 @@ RULES = {
         ['ironic.drivers.modules.agent', 'ironic_imagedeploy.engine',
          'ironic_imagedeploy.conf', 'ironic_imagedeploy.conductor.images'],
         ['ironic_python_agent', 'ironic_imagedeploy.agent',
-         'ironic_imagedeploy.cmd']),
+         'ironic_imagedeploy.cmd', 'ironic_imagedeploy.engine.sources',
+         'ironic_imagedeploy.engine.inspection']),
     'agent/manager.py': (
         ['ironic_python_agent.hardware', 'ironic_imagedeploy.engine',
-         'ironic_imagedeploy.conf', 'ironic_imagedeploy.agent.bootloader'],
-        ['ironic', 'ironic_imagedeploy.conductor', 'ironic_imagedeploy.cmd']),
+         'ironic_imagedeploy.conf', 'ironic_imagedeploy.agent.boot.install'],
+        ['ironic', 'ironic_imagedeploy.conductor', 'ironic_imagedeploy.cmd',
+         'ironic_imagedeploy.engine.targets']),
     'cmd/imagedeploy.py': (
-        ['ironic_imagedeploy.engine', 'ironic_imagedeploy.cmd.progress'],
+        ['ironic_imagedeploy.engine', 'ironic_imagedeploy.cmd.progress_bar'],
         ['ironic', 'ironic_python_agent', 'ironic_imagedeploy.conductor',
-         'ironic_imagedeploy.agent']),
+         'ironic_imagedeploy.agent', 'ironic_imagedeploy.engine.formats']),
     'cmd/status.py': (
-        ['ironic_imagedeploy.conductor.upgrade_checks'],
+        ['ironic_imagedeploy.conductor.status.upgrade_checks'],
         ['ironic_python_agent', 'ironic_imagedeploy.agent']),
-    'engine/transfer.py': (
+    'engine/transfer/transfer.py': (
         ['ironic_imagedeploy.engine.sources',
+         'ironic_imagedeploy.engine.codecs',
          'ironic_imagedeploy.engine.formats',
+         'ironic_imagedeploy.engine.inspection',
          'ironic_imagedeploy.engine.targets',
          'ironic_imagedeploy.engine.extent', 'oslo_utils'],
         ['ironic', 'ironic_python_agent', 'oslo_config',
          'ironic_imagedeploy.conf', 'ironic_imagedeploy.cmd',
-         'ironic_imagedeploy.conductor', 'ironic_imagedeploy.agent']),
-    'engine/verdict.py': (
-        ['ironic_imagedeploy.engine.formats',
+         'ironic_imagedeploy.conductor', 'ironic_imagedeploy.agent',
+         'ironic_imagedeploy.engine.contents']),
+    'engine/inspection/inspect.py': (
+        ['ironic_imagedeploy.engine.contents',
+         'ironic_imagedeploy.engine.formats',
          'ironic_imagedeploy.engine.sources'],
-        ['ironic_imagedeploy.engine.targets',
+        ['ironic_imagedeploy.engine.codecs',
+         'ironic_imagedeploy.engine.targets',
+         'ironic_imagedeploy.engine.transfer']),
+    'engine/contents/partitions.py': (
+        ['ironic_imagedeploy.engine.exceptions'],
+        ['ironic_imagedeploy.engine.formats',
+         'ironic_imagedeploy.engine.inspection',
+         'ironic_imagedeploy.engine.sources',
+         'ironic_imagedeploy.engine.targets',
          'ironic_imagedeploy.engine.transfer']),
     'engine/formats/qcow2.py': (
         ['ironic_imagedeploy.engine.sources',
          'ironic_imagedeploy.engine.codecs',
          'ironic_imagedeploy.engine.extent'],
-        ['ironic_imagedeploy.engine.inspection',
+        ['ironic_imagedeploy.engine.contents',
+         'ironic_imagedeploy.engine.inspection',
          'ironic_imagedeploy.engine.targets',
-         'ironic_imagedeploy.engine.transfer',
-         'ironic_imagedeploy.engine.verdict']),
+         'ironic_imagedeploy.engine.transfer']),
+    'engine/codecs/decoders.py': (
+        ['ironic_imagedeploy.engine.exceptions'],
+        ['ironic_imagedeploy.engine.sources',
+         'ironic_imagedeploy.engine.formats']),
     'engine/sources/http.py': (
         ['requests', 'ironic_imagedeploy.engine.exceptions'],
-        ['ironic_imagedeploy.engine.formats',
+        ['ironic_imagedeploy.engine.codecs',
+         'ironic_imagedeploy.engine.formats',
          'ironic_imagedeploy.engine.targets']),
     'engine/targets/block.py': (
         ['ironic_imagedeploy.engine.exceptions'],
@@ -78,6 +97,7 @@ RULES = {
         ['ironic_imagedeploy.engine.sources',
          'ironic_imagedeploy.engine.codecs',
          'ironic_imagedeploy.engine.formats',
+         'ironic_imagedeploy.engine.contents',
          'ironic_imagedeploy.engine.inspection']),
 }
 
@@ -127,7 +147,7 @@ class TestImports(unittest.TestCase):
         self.assertEqual(expected, reported)
 
     def test_a_name_from_a_package_is_reported(self):
-        path = self.tree / 'ironic_imagedeploy' / 'engine' / 'transfer.py'
+        path = self.tree / 'ironic_imagedeploy' / 'engine' / 'extent.py'
         path.parent.mkdir(parents=True)
         path.write_text('def late():\n'
                         '    from ironic_imagedeploy import conductor\n'

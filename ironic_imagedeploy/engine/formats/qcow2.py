@@ -23,10 +23,10 @@ import itertools
 import operator
 import sys
 
-from ironic_imagedeploy.engine import codecs
+from ironic_imagedeploy.engine.codecs import decoders
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine import extent_map
 from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine.formats import extent_map
 from ironic_imagedeploy.engine.formats import qcow2_header
 from ironic_imagedeploy.engine.sources import base as sources
 
@@ -64,17 +64,17 @@ class Qcow2Image(base.Image):
         self._take('the level 1 table', header.l1_table_offset,
                    header.l1_size * 8)
         self._take_refcounts()
-        self._decoder = (codecs.unzstd if header.compression_type
-                         else codecs.inflate)
+        self._decoder = (decoders.unzstd if header.compression_type
+                         else decoders.inflate)
         self._map_clusters()
         self._taken.clear()
 
-    def decode(self, extent: Extent, stored: codecs.Stored
-               ) -> codecs.Decoded:
+    def decode(self, extent: Extent, stored: decoders.Stored
+               ) -> decoders.Decoded:
         try:
             # A compressed cluster is whole even where the disk ends in it.
             cluster = self._decoder(stored, self._header.cluster_size)
-        except codecs.DecodeError as error:
+        except decoders.DecodeError as error:
             raise self.corrupt(
                 f'the cluster at byte {extent.source_offset} of the file, '
                 f'which gives none: {error}',
@@ -82,10 +82,10 @@ class Qcow2Image(base.Image):
         return _clip(cluster, extent)
 
     def decode_all(self, extents: Sequence[Extent],
-                   stored: Sequence[codecs.Stored]
-                   ) -> Iterator[codecs.Decoded]:
+                   stored: Sequence[decoders.Stored]
+                   ) -> Iterator[decoders.Decoded]:
         if self._header.compression_type and (
-                clusters := codecs.unzstd_frames(
+                clusters := decoders.unzstd_frames(
                     stored, self._header.cluster_size)):
             return map(_clip, clusters, extents)
         return super().decode_all(extents, stored)
@@ -267,7 +267,7 @@ def _kind(entry: int) -> ExtentKind:
     return ExtentKind.DATA
 
 
-def _clip(cluster: codecs.Decoded, extent: Extent) -> codecs.Decoded:
+def _clip(cluster: decoders.Decoded, extent: Extent) -> decoders.Decoded:
     """As much of a cluster as is on the disk."""
     if len(cluster) == extent.length:
         return cluster

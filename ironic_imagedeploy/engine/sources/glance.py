@@ -18,8 +18,8 @@ import requests
 
 from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine.sources import connection
 from ironic_imagedeploy.engine.sources import http
+from ironic_imagedeploy.engine.sources import ranges
 
 SCHEME = 'glance:'
 
@@ -48,7 +48,7 @@ class GlanceSource(http.HttpSource):
 
 
 def glance_request(service: typing.Any, identifier: str, timeout: float
-                 ) -> connection.Request:
+                 ) -> ranges.Request:
     """How to ask Glance for ranges of an image's file.
 
     :param service: the image service of openstacksdk.

@@ -21,7 +21,7 @@ import requests
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import base
-from ironic_imagedeploy.engine.sources import connection
+from ironic_imagedeploy.engine.sources import ranges
 
 MIB = 1 << 20
 #: Bytes of the front that come with the first request.
@@ -58,7 +58,7 @@ class Patience:
         """Forget the failures."""
         self._failures = 0
 
-    def wait(self, problem: connection.TransientError) -> bool:
+    def wait(self, problem: ranges.TransientError) -> bool:
         """Pause before the next attempt; False when there is none."""
         self._failures += 1
         self._bytes = 0
@@ -87,7 +87,7 @@ class HttpSource(base.Source):
     def __init__(self, location: str, *, mirrors: Sequence[str] = (),
                  verify: bool | str = True, timeout: float = 60.0,
                  retries: int = 5, auth: Credentials = None,
-                 request: connection.Request | None = None) -> None:
+                 request: ranges.Request | None = None) -> None:
         self.name = base.redact(location)
         self._urls = [location, *mirrors]
         self._timeout = timeout
@@ -98,7 +98,7 @@ class HttpSource(base.Source):
         self._session = requests.Session()
         self._request = request or self._send
         self._held = b''
-        self._rest: connection.Body | None = None
+        self._rest: ranges.Body | None = None
         try:
             self._connection = self._next_connection()
         except BaseException:
@@ -129,7 +129,7 @@ class HttpSource(base.Source):
             self._rest.close()
         self._session.close()
 
-    def body_from(self, position: int) -> connection.Body:
+    def body_from(self, position: int) -> ranges.Body:
         """The rest of the file.
 
         :raises TransientError: when the server does not answer.
@@ -150,17 +150,17 @@ class HttpSource(base.Source):
         """What is in memory from that byte on."""
         return memoryview(self._held)[position:]
 
-    def persist(self, action: Callable[[connection.Connection], _T],
+    def persist(self, action: Callable[[ranges.Connection], _T],
                 patience: Patience | None = None) -> _T:
         """Do it until it succeeds, here or on a mirror, within reason."""
         patience = patience or Patience(self._retries)
         while True:
             try:
                 return action(self._connection)
-            except connection.TransientError as problem:
+            except ranges.TransientError as problem:
                 self.recover(problem, patience)
 
-    def recover(self, problem: connection.TransientError,
+    def recover(self, problem: ranges.TransientError,
                 patience: Patience) -> None:
         """Wait, or go to the next mirror; raises when neither helps."""
         if patience.wait(problem):
@@ -183,10 +183,10 @@ class HttpSource(base.Source):
         """A fresh count of failures."""
         return Patience(self._retries)
 
-    def _next_connection(self) -> connection.Connection:
+    def _next_connection(self) -> ranges.Connection:
         """The first of the remaining servers that has the file."""
         while True:
-            server = connection.Connection(
+            server = ranges.Connection(
                 self._urls.pop(0), self._request, self._timeout)
             try:
                 self._open(server)
@@ -196,7 +196,7 @@ class HttpSource(base.Source):
             else:
                 return server
 
-    def _open(self, server: connection.Connection) -> None:
+    def _open(self, server: ranges.Connection) -> None:
         patience = self.patience()
         while True:
             try:
@@ -208,7 +208,7 @@ class HttpSource(base.Source):
                 else:
                     body.close()
                 return
-            except connection.TransientError as problem:
+            except ranges.TransientError as problem:
                 if not patience.wait(problem):
                     raise problem.error from problem
 
@@ -227,7 +227,7 @@ class HttpSource(base.Source):
         try:
             while done < end:
                 done += self._rest.readinto(view[done:])
-        except connection.TransientError as problem:
+        except ranges.TransientError as problem:
             raise problem.error from problem
         self._held = bytes(held)
 
@@ -245,7 +245,7 @@ class _HttpStream:
     def __init__(self, source: HttpSource) -> None:
         self._source = source
         self._position = 0
-        self._body: connection.Body | None = None
+        self._body: ranges.Body | None = None
         self._patience = source.patience()
 
     def readinto(self, buffer: memoryview) -> int:
@@ -274,12 +274,12 @@ class _HttpStream:
                 self._source.resumes += 1
         try:
             return self._body.readinto(buffer)
-        except connection.TransientError:
+        except ranges.TransientError:
             self.close()
             raise
 
 
-def _read_all(body: connection.Body) -> bytes:
+def _read_all(body: ranges.Body) -> bytes:
     try:
         return body.read()
     finally:

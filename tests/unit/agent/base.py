@@ -30,8 +30,8 @@ from ironic_python_agent.extensions import standby
 from ironic_python_agent import hardware
 
 from ironic_imagedeploy.agent import manager
-from tests.functional import images
-from tests.functional import web
+from tests.support import images
+from tests.support import web
 
 MIB = 1 << 20
 DISK_SIZE = 16 * MIB

@@ -20,9 +20,9 @@ from ironic_python_agent import hardware
 from ironic_python_agent import partition_utils
 from ironic_python_agent import tls_utils
 
-from ironic_imagedeploy.agent import grub
+from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent import progress
-from tests.functional import web
+from tests.support import web
 from tests.unit.agent import base
 
 

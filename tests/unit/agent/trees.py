@@ -19,7 +19,7 @@ import tempfile
 import fixtures
 from oslotest import base as oslotest_base
 
-from ironic_imagedeploy.agent import beneath
+from ironic_imagedeploy.agent.boot import image_tree
 
 
 class TreeTestCase(oslotest_base.BaseTestCase):
@@ -34,7 +34,7 @@ class TreeTestCase(oslotest_base.BaseTestCase):
         self.top.mkdir()
         self.secret = self.directory / 'secret'
         self.secret.write_text('root:secret')
-        self.tree = beneath.Tree(str(self.top))
+        self.tree = image_tree.Tree(str(self.top))
         self.addCleanup(self.tree.close)
 
     def put(self, path: str, content: str | bytes = 'x') -> pathlib.Path:

@@ -18,10 +18,10 @@ import tempfile
 import unittest
 
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.formats import base
-from ironic_imagedeploy.engine import inspection
-from ironic_imagedeploy.engine import partitions
-from ironic_imagedeploy.engine.sources import witness
+from ironic_imagedeploy.engine.inspection import result
+from ironic_imagedeploy.engine.sources import recorded
 
 MIB = 1 << 20
 DATA = engine.ExtentKind.DATA
@@ -60,8 +60,8 @@ class LayoutTestCase(unittest.TestCase):
         table = partitions.PartitionTable(
             kind='gpt', sector_size=512, partitions=tuple(parts),
             boot_code=False)
-        return inspection.Inspection(
-            source=witness.Witness(self.source), image=image, format='qcow2',
+        return result.Inspection(
+            source=recorded.Witness(self.source), image=image, format='qcow2',
             expectation=engine.Expectation(), table=table)
 
 

@@ -27,7 +27,7 @@ from unittest import mock
 
 from ironic_imagedeploy.cmd import imagedeploy
 from ironic_imagedeploy import engine
-from tests.unit.engine import boot_files
+from tests.support import boot_files
 
 MIB = 1 << 20
 

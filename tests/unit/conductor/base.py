@@ -37,8 +37,8 @@ from ironic.tests.unit.db import base
 from ironic.tests.unit.objects import utils as objects_utils
 
 from ironic_imagedeploy.conf import opts
-from tests.functional import images
-from tests.functional import web
+from tests.support import images
+from tests.support import web
 
 MIB = 1 << 20
 IMAGE_ID = '1be26c0b-03f2-4d2e-ae87-c02d7f33c781'

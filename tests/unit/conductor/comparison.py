@@ -20,7 +20,7 @@ import shutil
 import typing
 
 from tests.functional import base as program
-from tests.functional import images
+from tests.support import images
 from tests.unit.conductor import base
 
 MIB = 1 << 20

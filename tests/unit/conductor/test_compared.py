@@ -25,7 +25,7 @@ from ironic.drivers.modules import fake
 from ironic.tests.unit.objects import utils as objects_utils
 from ironic import version
 
-from tests.functional import web
+from tests.support import web
 from tests.unit.conductor import base
 from tests.unit.conductor import comparison
 

@@ -21,7 +21,7 @@ from ironic.drivers.modules import agent
 from ironic.drivers.modules import agent_client
 from ironic.drivers.modules import fake
 
-from tests.functional import images
+from tests.support import images
 from tests.unit.conductor import base
 
 UUIDS = {'root uuid': 'e5354339', 'efi system partition uuid': None}

@@ -19,7 +19,7 @@ from unittest import mock
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import base as sources
 from ironic_imagedeploy.engine.sources import http
-from tests.functional import web
+from tests.support import web
 from tests.unit.engine import base
 
 MIB = base.MIB

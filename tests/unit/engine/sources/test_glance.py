@@ -22,7 +22,7 @@ import warnings
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import glance
-from tests.functional import web
+from tests.support import web
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine import recording

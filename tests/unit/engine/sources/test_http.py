@@ -16,7 +16,7 @@ from unittest import mock
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import http
-from tests.functional import web
+from tests.support import web
 from tests.unit.engine import base
 from tests.unit.engine import qcow2_builder as qcow2
 from tests.unit.engine import recording
@@ -455,7 +455,7 @@ class MirrorTestCase(served.ServedTestCase):
 class PatienceTestCase(served.ServedTestCase):
 
     def test_pauses_grow_up_to_a_limit(self) -> None:
-        problem = http.connection.TransientError(exceptions.SourceError(
+        problem = http.ranges.TransientError(exceptions.SourceError(
             'x', expected='x', found='x', fix='x'))
         with mock.patch.object(http, '_PAUSE', 0.5), mock.patch.object(
                 http.time, 'sleep', autospec=True) as sleep:
@@ -467,7 +467,7 @@ class PatienceTestCase(served.ServedTestCase):
                          [call.args[0] for call in sleep.call_args_list])
 
     def test_only_enough_progress_counts(self) -> None:
-        problem = http.connection.TransientError(exceptions.SourceError(
+        problem = http.ranges.TransientError(exceptions.SourceError(
             'x', expected='x', found='x', fix='x'))
         patience = http.Patience(1)
         self.assertTrue(patience.wait(problem))

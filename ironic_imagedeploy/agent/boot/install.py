@@ -1,0 +1,200 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Makes the disk with a partition image boot.
+
+No file of the image is executed, loaded or trusted as a path: its kernels
+are named in a menu that we write, its options are read as text, its signed
+EFI programs are copied as bytes. The rest is the ramdisk's own grub2.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import os
+import re
+import typing
+
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent.boot import bios
+from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent.boot import image_tree
+from ironic_imagedeploy.agent.boot import kernel_options
+from ironic_imagedeploy.agent.boot import menu
+from ironic_imagedeploy.agent.boot import mounts
+from ironic_imagedeploy.agent.boot import separate_kernel
+from ironic_imagedeploy.agent.boot import software_raid
+from ironic_imagedeploy.agent.boot import uefi
+from ironic_imagedeploy.agent import sysfs
+
+_GRUB2_FOLDER = 'boot/grub2'
+_GRUB_FOLDER = 'boot/grub'
+#: Programs of distributions that have their menu in /boot/grub2.
+_GRUB2_PROGRAMS = ('usr/sbin/grub2-install', 'usr/bin/grub2-install')
+_FSTAB = 'etc/fstab'
+_ESP_MOUNT = 'boot/efi'
+_OTHER_ESP = re.compile(rf'\s*[^#\s]\S*\s+/{_ESP_MOUNT}/*\s'.encode())
+#: Whose initramfs assembles no array but those in its kernel options.
+_DRACUT = 'usr/lib/dracut'
+_FAT_ID = re.compile(r'[0-9A-F]{4}-[0-9A-F]{4}')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A disk with a system on it that does not boot yet.
+
+    :ivar device: the whole disk, or the array.
+    :ivar root: the partition with the root file system.
+    :ivar kind: the type of that.
+    :ivar uuid: of that file system.
+    :ivar partition_uuid: of that partition.
+    :ivar esp: the EFI system partition, if any.
+    :ivar esp_uuid: of its file system.
+    :ivar array: what the device is when it is a software RAID.
+    """
+
+    device: str
+    root: str
+    kind: str
+    uuid: str
+    partition_uuid: str
+    esp: str | None = None
+    esp_uuid: str | None = None
+    array: software_raid.Array | None = None
+
+    @property
+    def kernel_options(self) -> tuple[str, ...]:
+        """What each kernel needs to find the root."""
+        return self.array.kernel_options if self.array else ()
+
+
+def install(disk: Disk, platform: grub.Platform, arch: str,
+            place: Callable[[image_tree.Tree], menu.Entry]
+            = separate_kernel.no_kernel) -> dict[str, typing.Any]:
+    """Install grub2 with a menu for the kernels of the system.
+
+    :param place: puts a kernel into a root file system that has none; that
+        is an error by default.
+    :returns: what was installed, for the report.
+    :raises DeploymentError: when the disk would not boot.
+    """
+    with mounts.mounted(disk.root, disk.kind) as root:
+        entries, kernel_origin = menu.find_entries(root), 'image'
+        menu.check_processor(root, entries, arch)
+        folder = _menu_folder(root)
+        found = None
+        if platform is not grub.BIOS:
+            found = uefi.signed(root, platform, arch)
+        vendors = uefi.vendors(root) if found else []
+        with root.writable():
+            if not entries:
+                entries, kernel_origin = [place(root)], 'beside'
+            grub_cfg = menu.write(
+                entries, uuid=disk.uuid,
+                partition_uuid=disk.partition_uuid, prefix=root.prefix,
+                options=root.options + disk.kernel_options)
+            root.make_directory(folder)
+            root.write(f'{folder}/grub.cfg', grub_cfg.encode('ascii'))
+            if platform is not grub.BIOS:
+                _mention_esp(root, disk)
+            _mention_options(root, disk)
+        menu_folder = f'{root.prefix}/{folder}'
+    if platform is grub.BIOS:
+        _install_bios(disk, menu_folder)
+    else:
+        found = found or _own_efi(disk, menu_folder, platform)
+        _install_uefi(disk, menu_folder, platform, found, vendors)
+    return {'platform': platform.name, 'menu': f'/{folder}/grub.cfg',
+            'origin': found.origin if found else 'ramdisk',
+            'kernels': [entry.kernel for entry in entries],
+            'kernel_origin': kernel_origin}
+
+
+def _menu_folder(root: image_tree.Tree) -> str:
+    """Where the system's own update of the menu writes it."""
+    if root.is_directory(_GRUB2_FOLDER) or any(
+            root.size(path) for path in _GRUB2_PROGRAMS):
+        return _GRUB2_FOLDER
+    return _GRUB_FOLDER
+
+
+def _install_bios(disk: Disk, folder: str) -> None:
+    table = f'{bios.table_name(disk.device)}{_place(disk.root).number}'
+    # The disk that the BIOS booted comes before others with the same UUID.
+    name = disk.array.grub_name if disk.array else ''
+    core = grub.make_image(
+        grub.BIOS, disk.kind,
+        grub.early_configuration(disk.uuid, folder, '$root'),
+        f'({name},{table}){folder}', raid=bool(disk.array))
+    if disk.array:
+        disk.array.make_bios_boot_partitions()
+    for device in disk.array.disks if disk.array else [disk.device]:
+        bios.install(device, core)
+
+
+def _own_efi(disk: Disk, folder: str, platform: grub.Platform
+             ) -> uefi.Programs:
+    return uefi.own(platform, grub.make_image(
+        platform, disk.kind, grub.early_configuration(disk.uuid, folder),
+        folder, raid=bool(disk.array)))
+
+
+def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
+                  found: uefi.Programs, vendors: list[str]) -> None:
+    if disk.esp is None:
+        raise errors.DeploymentError(
+            f'{disk.device} has no EFI system partition')
+    configuration = (grub.early_configuration(disk.uuid, folder)
+                     + 'configfile $prefix/grub.cfg\n')
+    uefi.fill(disk.esp, found, configuration, vendors)
+    esps = (disk.array.mirror_esp(disk.esp) if disk.array
+            else [_place(disk.esp)])
+    if os.path.exists('/sys/firmware/efi'):
+        uefi.add_boot_entries(esps, platform)
+
+
+def _mention_esp(root: image_tree.Tree, disk: Disk) -> None:
+    """Add the ESP to fstab: an update of the boot loader looks for it."""
+    table = root.read(_FSTAB)
+    if table is None or not _FAT_ID.fullmatch(disk.esp_uuid or ''):
+        return
+    # The ESP of the disk that the image was made of is not here: a system
+    # waits for it, and then does not start.
+    kept = b''.join(line for line in table.splitlines(keepends=True)
+                    if not _OTHER_ESP.match(line))
+    root.make_directory(_ESP_MOUNT)
+    line = (f'UUID={disk.esp_uuid}\t/{_ESP_MOUNT}\tvfat\t'
+            'umask=0077,nofail\t0\t1\n')
+    root.write(_FSTAB, _whole_lines(kept) + line.encode('ascii'))
+
+
+def _mention_options(root: image_tree.Tree, disk: Disk) -> None:
+    """Add what dracut needs to what a later update of the menu reads."""
+    if not disk.kernel_options or not root.is_directory(_DRACUT):
+        return
+    defaults = root.read(kernel_options.DEFAULTS)
+    if defaults is None:
+        return
+    line = ('GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX '
+            f'{" ".join(disk.kernel_options)}"\n')
+    root.write(kernel_options.DEFAULTS,
+               _whole_lines(defaults) + line.encode('ascii'))
+
+
+def _whole_lines(text: bytes) -> bytes:
+    return text if not text or text.endswith(b'\n') else text + b'\n'
+
+
+def _place(partition: str) -> sysfs.Partition:
+    if found := sysfs.partition(partition):
+        return found
+    raise errors.DeploymentError(f'{partition} is not a partition of a disk')

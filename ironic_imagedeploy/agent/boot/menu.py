@@ -1,0 +1,257 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What an installed system can boot, and the menu of grub2 for it."""
+
+from collections.abc import Iterator
+import dataclasses
+import re
+
+from oslo_log import log
+
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent.boot import image_tree
+from ironic_imagedeploy.agent.boot import kernel_options
+from ironic_imagedeploy.engine.contents import boot_files
+from ironic_imagedeploy.engine.contents import kernels
+
+LOG = log.getLogger(__name__)
+
+_BOOT = 'boot'
+_ENTRIES = 'boot/loader/entries'
+#: Of Debian; of Fedora, Arch and Gentoo; of SUSE; of Alpine and genkernel.
+_INITRAMFS = ('initrd.img{}', 'initramfs{}.img', 'initrd{}', 'initramfs{}',
+              'initrd{}.img', 'initrd{}.gz')
+_NAME = re.compile(r'[A-Za-z0-9._+~@%:,=-]{1,255}')
+_PATH = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)+')
+_UUID = re.compile(r'[0-9A-Za-z]{1,16}(?:-[0-9A-Za-z]{1,16})*')
+_MOST_ENTRIES = 32
+#: Files that describe entries, bytes in each, and initramfs of each.
+_MOST_FILES = 256
+_MOST_TEXT = 16 << 10
+_MOST_INITRAMFS = 16
+_TIMEOUT = 5
+#: Parts of a version, a later one sorts behind: 6.1~rc1, 6.1, 6.1a, 6.1.2.
+#: What "make install" found in its place is 6.1.old.
+_PRE_RELEASE, _END, _LETTERS, _NUMBER = range(4)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A kernel and what it is started with.
+
+    :ivar version: what the kernel is sorted by.
+    :ivar kernel: its path in the root file system.
+    :ivar initramfs: paths, in the order in which they are loaded.
+    :ivar options: of the kernel, without the root.
+    """
+
+    version: str
+    kernel: str
+    initramfs: tuple[str, ...]
+    options: tuple[str, ...]
+
+    def sort_key(self) -> tuple[bool, bool, list[tuple[int, int, str]]]:
+        """Greater is newer, and boots.
+
+        A rescue system is never the newest, and where other kernels have an
+        initramfs, one without is half installed, or no kernel at all.
+        """
+        return ('rescue' not in self.version, bool(self.initramfs),
+                _version_key(self.version))
+
+
+def find_entries(root: image_tree.Tree) -> list[Entry]:
+    """Kernels of the system, the newest first; none when it has none.
+
+    :raises UnsafePath: when something that is needed is not a plain file.
+    """
+    options = kernel_options.of_image(root)
+    kernels = list(_kernels(root, options))
+    entries = list(_described(root, options))
+    known = {entry.kernel for entry in entries}
+    entries += [entry for entry in kernels if entry.kernel not in known]
+    return sorted(entries, key=Entry.sort_key,
+                  reverse=True)[:_MOST_ENTRIES]
+
+
+def check_processor(root: image_tree.Tree, entries: list[Entry], arch: str
+                    ) -> None:
+    """See that the processor runs the kernel that comes first.
+
+    :param arch: of the processor.
+    :raises DeploymentError: when it is for another one.
+    """
+    for entry in entries[:1]:
+        found = kernels.kernel(
+            root.front(entry.kernel[1:], kernels.HEADER) or b'')
+        if found and found.arch not in (None, arch):
+            raise errors.DeploymentError(
+                f'The kernel {entry.kernel} of the image is for another '
+                f'processor: expected {arch}, found {found.arch}. Deploy an '
+                'image for the processor of the node.')
+
+
+def printable(version: str) -> str:
+    """What a kernel can be called, whatever its header says."""
+    return version if _NAME.fullmatch(version) else 'of unknown version'
+
+
+def write(entries: list[Entry], *, uuid: str, partition_uuid: str,
+          prefix: str = '', options: tuple[str, ...] = ()) -> str:
+    """The text of grub.cfg.
+
+    :param uuid: of the root file system.
+    :param partition_uuid: of the partition that it is in; a kernel alone
+        finds it by this one only.
+    :param prefix: of all paths, as grub2 sees the file system.
+    :param options: of all kernels; those of an entry come later, and win.
+    """
+    for each in (uuid, partition_uuid):
+        if not _UUID.fullmatch(each):
+            raise errors.DeploymentError(
+                'The root file system or its partition has no usable UUID: '
+                f'expected letters, digits and hyphens, found {ascii(each)}')
+    lines = ['# Written by ironic-imagedeploy; update-grub replaces it.',
+             'set default=0', f'set timeout={_TIMEOUT}',
+             f'search --no-floppy --fs-uuid --set=root {uuid}', '']
+    for entry in entries:
+        root = [f'root=UUID={uuid}']
+        if not entry.initramfs:
+            # The last one wins, and is all that a kernel alone understands.
+            root.append(f'root=PARTUUID={partition_uuid}')
+        lines += [f'menuentry {_quoted("Linux " + entry.version)} {{',
+                  '  ' + ' '.join(
+                      ['linux', _quoted(prefix + entry.kernel), *root, 'ro',
+                       *map(_quoted, options + entry.options)])]
+        if entry.initramfs:
+            lines.append('  ' + ' '.join(['initrd', *(
+                _quoted(prefix + path) for path in entry.initramfs)]))
+        lines += ['}', '']
+    return '\n'.join(lines)
+
+
+def _quoted(word: str) -> str:
+    """One literal word of grub2's script language."""
+    if "'" in word or not word.isprintable():
+        raise errors.DeploymentError(
+            f'{ascii(word)} cannot be written into a boot menu')
+    return f"'{word}'"
+
+
+def _kernels(root: image_tree.Tree, options: tuple[str, ...]
+             ) -> Iterator[Entry]:
+    """The kernels in /boot, by their names."""
+    names = [name for name in root.names(_BOOT)
+             if boot_files.KERNEL.fullmatch(name)]
+    versions = {name: match[1] for name in names
+                if (match := boot_files.KERNEL.fullmatch(name))}
+    # A name without a version is a link to the kernel of some version.
+    if any(versions.values()):
+        names = [name for name in names if versions[name]]
+    for name in names:
+        if _is_usable(root, name):
+            suffix = f'-{versions[name]}' if versions[name] else ''
+            yield Entry(version=versions[name] or name,
+                        kernel=f'/{_BOOT}/{name}', options=options,
+                        initramfs=tuple(_initramfs(root, suffix)))
+
+
+def _is_usable(root: image_tree.Tree, name: str) -> bool:
+    if not _NAME.fullmatch(name):
+        LOG.warning('The kernel /boot/%s of the image is not in the boot '
+                    'menu: its name has unsafe characters', ascii(name))
+        return False
+    try:
+        return bool(root.size(f'{_BOOT}/{name}'))
+    except image_tree.UnsafePath as reason:
+        LOG.warning('A kernel is not in the boot menu: %s', reason.details)
+        return False
+
+
+def _initramfs(root: image_tree.Tree, suffix: str) -> Iterator[str]:
+    for pattern in _INITRAMFS:
+        path = f'{_BOOT}/{pattern.format(suffix)}'
+        if root.size(path):
+            yield f'/{path}'
+            return
+
+
+def _described(root: image_tree.Tree, options: tuple[str, ...]
+               ) -> Iterator[Entry]:
+    """Entries of the Boot Loader Specification, type 1."""
+    for name in root.names(_ENTRIES, _MOST_FILES):
+        if not name.endswith('.conf'):
+            continue
+        path = f'{_ENTRIES}/{name}'
+        keys = _keys(root.read(path, _MOST_TEXT) or b'')
+        kernel = _path(root, keys.get('linux', []))
+        initramfs = [_path(root, [word]) for word in _words(
+            keys.get('initrd', []))[:_MOST_INITRAMFS]]
+        if not kernel or None in initramfs:
+            LOG.warning('/%s of the image is not in the boot menu: it names '
+                        'no kernel, or files that the image does not have',
+                        path)
+            continue
+        text = ' '.join(keys.get('options', []))
+        own = kernel_options.safe(' '.join(_words([text])), f'/{path}')
+        if not own or '$kernelopts' in text.split():
+            own = options + own
+        version = ' '.join(keys.get('version', [])) or kernel
+        if not _NAME.fullmatch(version):
+            version = kernel
+        yield Entry(version=version, kernel=kernel, options=own,
+                    initramfs=tuple(filter(None, initramfs)))
+
+
+def _keys(content: bytes) -> dict[str, list[str]]:
+    keys: dict[str, list[str]] = {}
+    for line in content.decode('utf-8', 'replace').split('\n'):
+        key, *value = line.split(None, 1) or ['']
+        if value and not key.startswith('#'):
+            keys.setdefault(key, []).append(value[0].strip())
+    return keys
+
+
+def _words(values: list[str]) -> list[str]:
+    """All but variables of Red Hat's grub2, whose values are in grubenv."""
+    return [word for word in ' '.join(values).split()
+            if not word.startswith('$')]
+
+
+def _path(root: image_tree.Tree, values: list[str]) -> str | None:
+    """The file in the root file system that an entry names.
+
+    A path counts from the file system that /boot was on when the system was
+    installed; here all is one.
+    """
+    for value in values[:1]:
+        path = '/' + value.lstrip('/')
+        if not _PATH.fullmatch(path) or '/..' in path:
+            return None
+        for candidate in (path, f'/{_BOOT}{path}'):
+            if root.size(candidate[1:]):
+                return candidate
+    return None
+
+
+def _version_key(version: str) -> list[tuple[int, int, str]]:
+    key = []
+    for part in re.findall(r'\d+|[A-Za-z]+|~', version):
+        if part.isdigit():
+            key.append((_NUMBER, int(part), ''))
+        elif part in ('rc', '~', 'old'):
+            key.append((_PRE_RELEASE, 0, part))
+        else:
+            key.append((_LETTERS, 0, part))
+    return [*key, (_END, 0, '')]

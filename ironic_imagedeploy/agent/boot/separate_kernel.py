@@ -1,0 +1,193 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A kernel and an initramfs that come beside the image."""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import hashlib
+import typing
+
+from oslo_log import log
+
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent.boot import image_tree
+from ironic_imagedeploy.agent.boot import kernel_options
+from ironic_imagedeploy.agent.boot import menu
+from ironic_imagedeploy.agent import image_source
+from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.contents import kernel_options as menu_options
+
+LOG = log.getLogger(__name__)
+
+#: Not in /boot itself, where distributions remove kernels, make an initramfs
+#: for each and put all into their menu.
+_FOLDER = 'boot/ironic-imagedeploy'
+_ROLES = {'kernel': 'kernel', 'ramdisk': 'initramfs'}
+_CHUNK = 1 << 20
+#: Bytes for directories, and for what a file system needs to note files.
+_SLACK = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BootFile:
+    """A kernel or an initramfs.
+
+    :ivar role: ``kernel`` or ``ramdisk``.
+    :ivar url: that it is at.
+    :ivar expectation: what it must be; a checksum among that.
+    """
+
+    role: str
+    url: str
+    expectation: engine.Expectation
+
+    @property
+    def path(self) -> str:
+        """Where it goes to in the root file system."""
+        return f'{_FOLDER}/{_ROLES[self.role]}'
+
+    @contextlib.contextmanager
+    def opened(self, image_info: dict[str, typing.Any]
+               ) -> Iterator[engine.Inspection]:
+        """Open it, and see that it is what it must be.
+
+        :raises ImageRefused: when it is not.
+        :raises SourceError: when it cannot be read.
+        """
+        with image_source.open_beside(image_info, self.url) as source:
+            source.name = f'{self.role} {source.name}'
+            inspection = engine.inspect(source, self.expectation)
+            inspection.raise_if_refused()
+            yield inspection
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BootFiles:
+    """What an image without a kernel is booted with.
+
+    :ivar options: of the kernel, those of the node.
+    """
+
+    kernel: BootFile
+    ramdisk: BootFile
+    options: tuple[str, ...]
+
+    @classmethod
+    def read(cls, sent: dict[str, typing.Any], arch: str, permit_weak: bool
+             ) -> 'BootFiles':
+        """What the conductor ordered.
+
+        :param arch: the processor that it is for.
+        :param permit_weak: accept md5 and sha1.
+        :raises DeploymentError: when it cannot be carried out.
+        """
+        options = sent.get('options') or ''
+        try:
+            files = {role: BootFile(
+                role=role, url=sent[role]['url'],
+                expectation=engine.Expectation(
+                    image_type=role, arch=arch, permit_weak=permit_weak,
+                    checksum=engine.Checksum.parse(sent[role]['checksum'])))
+                for role in _ROLES}
+        except (KeyError, TypeError, ValueError) as error:
+            raise errors.DeploymentError(
+                'The order for the kernel beside the image makes no sense: '
+                'expected a URL and a checksum for kernel and ramdisk, found '
+                f'another: {error}. Use the same release of '
+                'ironic-imagedeploy on both sides.') from error
+        if unsafe := menu_options.unsafe(options):
+            raise errors.DeploymentError(
+                'The kernel parameters of the node cannot be written into a '
+                f'boot menu: {ascii(unsafe)}')
+        return cls(**files, options=kernel_options.safe(
+            options, 'kernel_append_params'))
+
+    def check(self, image_info: dict[str, typing.Any]) -> None:
+        """Look at both, before a disk is erased for them.
+
+        :raises ImageRefused, SourceError: as :meth:`BootFile.opened`.
+        """
+        for file in (self.kernel, self.ramdisk):
+            with file.opened(image_info):
+                LOG.info('Beside the image is %s', file.role)
+
+    def place(self, root: image_tree.Tree, image_info: dict[str, typing.Any],
+              publisher: progress.Publisher) -> menu.Entry:
+        """Copy both into a root file system that has no kernel.
+
+        :param root: writable.
+        :returns: what the boot menu has to have.
+        :raises ImageRefused, SourceError: as :meth:`BootFile.opened`.
+        :raises ChecksumMismatch: when they are not what was ordered.
+        :raises UnsafePath: when they do not fit into the tree.
+        """
+        root.make_directory(_FOLDER)
+        version = None
+        for file in (self.kernel, self.ramdisk):
+            with file.opened(image_info) as inspection:
+                version = version or inspection.kernel_version
+                _check_room(root, file, inspection.stored_size)
+                root.copy(file.path, _proven(inspection, publisher))
+        return menu.Entry(
+            version=menu.printable(version or ''),
+            kernel=f'/{self.kernel.path}',
+            initramfs=(f'/{self.ramdisk.path}',),
+            options=kernel_options.of_image(root) + self.options)
+
+
+def no_kernel(root: image_tree.Tree) -> typing.NoReturn:
+    """Nothing comes beside the image.
+
+    :raises DeploymentError: as it should have.
+    """
+    raise errors.DeploymentError(
+        'The partition image has no kernel: expected /boot/vmlinuz-* or '
+        '/boot/loader/entries/*.conf, found neither. Install a kernel in the '
+        'image, or give one beside it.')
+
+
+def _check_room(root: image_tree.Tree, file: BootFile, size: int) -> None:
+    free = root.free
+    if size + _SLACK > free:
+        raise errors.DeploymentError(
+            f'The {_ROLES[file.role]} beside the image does not fit into its '
+            f'file system: expected {size + _SLACK} bytes of free space, '
+            f'found {free} bytes. Build the image with a larger file system.')
+
+
+def _proven(inspection: engine.Inspection, publisher: progress.Publisher
+            ) -> Iterator[bytes]:
+    """The bytes of a file; the end does not come unless they are right.
+
+    :raises SourceError: when there are fewer.
+    :raises ChecksumMismatch: when they are others.
+    """
+    source, total = inspection.source, inspection.stored_size
+    wanted = inspection.expectation.checksum
+    assert wanted is not None
+    digest = hashlib.new(wanted.algorithm, usedforsecurity=False)
+    buffer, done = memoryview(bytearray(_CHUNK)), 0
+    with contextlib.closing(source.open_stream()) as stream:
+        while count := stream.readinto(buffer):
+            digest.update(buffer[:count])
+            done += count
+            publisher(engine.Progress('boot', done, total, 0.0, 'network'))
+            yield bytes(buffer[:count])
+    if not wanted.matches(digest.hexdigest()):
+        raise engine.exceptions.ChecksumMismatch(
+            source.name, expected=f'{wanted.algorithm} {wanted.value}',
+            found=digest.hexdigest(),
+            fix='Upload it again, or correct its checksum.')

@@ -1,0 +1,189 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A software RAID that gets a system, and what its disks need to boot it.
+
+The array holds all partitions of the system. Its members are partitions of
+disks that the firmware boots from: on each of these is a mirror of the EFI
+system partition, or grub2 for BIOS.
+"""
+
+import dataclasses
+import re
+
+from oslo_concurrency import processutils
+from oslo_config import cfg
+
+from ironic_python_agent import config  # noqa: F401 (before raid_utils)
+from ironic_python_agent import errors
+from ironic_python_agent import raid_utils
+
+from ironic_imagedeploy.agent.boot import bios
+from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent import commands
+from ironic_imagedeploy.agent import sysfs
+from ironic_imagedeploy.engine.contents import partitions
+
+_MIB = 1 << 20
+_UUID = re.compile(r'[0-9a-f]{8}(?::[0-9a-f]{8}){3}')
+#: The agent's ESP and BIOS boot partition on each disk, with its alignment.
+_ESP_MIB = raid_utils.ESP_SIZE_MIB
+_BIOS_BOOT_MIB = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Array:
+    """A software RAID.
+
+    :ivar device: the array itself.
+    :ivar uuid: as mdadm prints it.
+    :ivar disks: that have its members as partitions.
+    """
+
+    device: str
+    uuid: str
+    disks: tuple[str, ...]
+
+    @property
+    def grub_name(self) -> str:
+        """What grub2 calls it."""
+        return 'mduuid/' + self.uuid.replace(':', '')
+
+    @property
+    def kernel_options(self) -> tuple[str, ...]:
+        """What lets an initramfs of dracut assemble it."""
+        return (f'rd.md.uuid={self.uuid}',)
+
+    def check(self, platform: grub.Platform) -> None:
+        """See that a boot loader will fit, before anything is written.
+
+        :raises DeploymentError: when a disk has no place for it.
+        """
+        for disk in self.disks:
+            _check_disk(disk, bios.read_table(disk), platform)
+
+    def make_bios_boot_partitions(self) -> None:
+        """On disks with a GPT that have none yet.
+
+        :raises DeploymentError: when one cannot be made.
+        """
+        self._prepare([
+            disk for disk in self.disks
+            if not bios.read_table(disk).first(partitions.BIOS_BOOT)],
+            None, 'bios')
+
+    def mirror_esp(self, esp: str) -> list[sysfs.Partition]:
+        """Move an EFI system partition out of the array onto its disks.
+
+        Firmware does not read the array, but each half of a mirror of its
+        own. UUID and label stay.
+
+        :param esp: the partition in the array.
+        :returns: the mirror's halves.
+        :raises DeploymentError: when it cannot be made.
+        """
+        mirror = self._prepare(list(self.disks), esp, 'uefi')
+        assert mirror is not None
+        halves = map(sysfs.partition, sysfs.members(mirror))
+        return [half for half in halves if half]
+
+    def _prepare(self, disks: list[str], esp: str | None, boot_mode: str
+                 ) -> str | None:
+        try:
+            made: str | None = raid_utils.prepare_boot_partitions_for_softraid(
+                self.device, disks, esp, boot_mode)
+        except (errors.RESTError, processutils.ProcessExecutionError,
+                OSError, IndexError) as error:
+            raise errors.DeploymentError(
+                f'The disks of {self.device} cannot be made to boot: {error}'
+            ) from error
+        return made
+
+
+def find(device: str) -> Array | None:
+    """The array that a device is; none when it is a disk.
+
+    :raises DeploymentError: when it is one that no boot loader reads.
+    """
+    if not sysfs.is_array(device):
+        return None
+    details = dict(line.split('=', 1) for line in commands.run(
+        'mdadm', '--detail', '--export', device).splitlines() if '=' in line)
+    version = details.get('MD_METADATA', 'none')
+    uuid = details.get('MD_UUID', '')
+    if not version.startswith('1.') or not _UUID.fullmatch(uuid):
+        raise errors.DeploymentError(
+            f'No boot loader reads the software RAID {device}: expected one '
+            f'of mdadm with metadata 1.x, found {ascii(version)}. Create it '
+            'anew by target_raid_config of the node.')
+    members = {name: sysfs.partition(name)
+               for name in sysfs.members(device)}
+    whole = [name for name, partition in members.items() if not partition]
+    if whole or not members:
+        raise errors.DeploymentError(
+            f'The software RAID {device} leaves no place for a boot loader: '
+            'expected partitions as its members, found '
+            f'{", ".join(whole) or "none"}. Create it anew by '
+            'target_raid_config of the node.')
+    return Array(device=device, uuid=uuid, disks=tuple(dict.fromkeys(
+        partition.disk for partition in members.values() if partition)))
+
+
+def check_whole_disk(device: str, boot_mode: str) -> None:
+    """See that something would boot an image of a whole disk from a device.
+
+    :raises DeploymentError: when it is an array, which a BIOS does not read.
+    """
+    if boot_mode != 'bios' or not sysfs.is_array(device):
+        return
+    # The agent does, by grub-install of the image, when it is permitted to.
+    if getattr(cfg.CONF, 'enable_bios_bootloader_install', True):
+        return
+    raise errors.DeploymentError(
+        f'No BIOS boots a whole-disk image from the software RAID {device}: '
+        'expected a node with UEFI, or a partition image, found neither. '
+        'Boot the node with UEFI (its capability boot_mode:uefi), or deploy '
+        'a partition image: grub2 is then installed on each disk.')
+
+
+def _check_disk(disk: str, table: partitions.PartitionTable,
+                platform: grub.Platform) -> None:
+    is_bios = platform is grub.BIOS
+    if is_bios and table.kind == 'mbr':
+        return
+    kind, needed = ((partitions.BIOS_BOOT, _BIOS_BOOT_MIB) if is_bios
+                    else (partitions.ESP, _ESP_MIB))
+    room = _largest_gap(table) // _MIB
+    if room < needed and not table.first(kind):
+        raise errors.DeploymentError(
+            f'{disk} of a software RAID has no place for the boot loader '
+            f'{platform.name}: expected {needed} MiB without a partition in '
+            f'a GPT, found {room} MiB in a table of kind {table.kind}. Create '
+            'the RAID anew by target_raid_config of the node, with its boot '
+            'mode as it is now.')
+
+
+def _largest_gap(table: partitions.PartitionTable) -> int:
+    """Bytes that a GPT has for one more partition, which starts at a MiB."""
+    if table.header is None:
+        return 0
+    unit, largest = table.header.sector_size, 0
+    begin, end = (table.header.first_usable * unit,
+                  (table.header.last_usable + 1) * unit)
+    for partition in sorted(table.partitions, key=lambda each: each.start):
+        largest = max(largest, partition.start - _aligned(begin))
+        begin = partition.start + partition.length
+    return max(largest, end - _aligned(begin))
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // _MIB) * _MIB

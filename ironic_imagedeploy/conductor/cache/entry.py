@@ -1,0 +1,220 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The files of a cache, and what their bytes are proven to be.
+
+Masters and instance files are Ironic's own: a master in
+``[pxe]instance_master_path`` is linked to each node that is deployed from it,
+and Ironic's clean-up removes masters that nobody uses. Beside each master lies
+its record.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import os
+import time
+import uuid
+
+from oslo_concurrency import lockutils
+from oslo_log import log
+from oslo_utils import fileutils
+
+from ironic.common import exception
+from ironic.common.glance_service import service_utils
+from ironic.conf import CONF
+from ironic.drivers.modules import deploy_utils
+from ironic import objects
+
+from ironic_imagedeploy.conductor.cache import record
+from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy import engine
+
+LOG = log.getLogger(__name__)
+
+_CHUNK = 1 << 20
+#: Seconds without a byte after which nobody is writing a file any more.
+_ABANDONED = 3600
+#: Ironic's clean-up lists the files of its directory, but not those below.
+_WORKSHOP = 'imagedeploy'
+
+
+def instance_file(node: objects.Node, role: str = images.DISK) -> str:
+    """Where Ironic keeps the image of a node, and what comes with it."""
+    return os.path.join(CONF.pxe.images_path, node.uuid, role)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Slot:
+    """Where an image is kept.
+
+    :ivar directory: the cache's.
+    :ivar name: of the image in there.
+    :ivar path: the file: in the cache, or the user's own.
+    """
+
+    directory: str
+    name: str
+    path: str
+
+    @classmethod
+    def of(cls, node: objects.Node, image: images.Stated) -> 'Slot':
+        """The slot of an image; one of the node's own without a cache."""
+        directory = (CONF.pxe.instance_master_path
+                     or os.path.dirname(instance_file(node)))
+        # Other names than Ironic's, which may unpack what it fetches.
+        name = (service_utils.parse_image_id(image.href) if image.glance
+                else str(uuid.uuid5(uuid.NAMESPACE_URL, image.href)))
+        name = f'{name}.stored'
+        return cls(directory=directory, name=name,
+                   path=image.path or os.path.join(directory, name))
+
+    @property
+    def _sidecar(self) -> str:
+        return os.path.join(self.directory, f'{self.name}.json')
+
+    @property
+    def _workshop(self) -> str:
+        return os.path.join(self.directory, _WORKSHOP)
+
+    def load(self) -> record.Record | None:
+        """What was known when the file was used last."""
+        return record.Record.load(self._sidecar)
+
+    def save(self, known: record.Record) -> None:
+        """Remember what is known about the file."""
+        known.save(self._sidecar, os.path.join(
+            self._workshop, f'{self.name}.json'))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only one, of threads and processes, to use the slot."""
+        fileutils.ensure_tree(self._workshop)
+        with lockutils.lock(f'{self.name}.lock', external=True,
+                            lock_path=self._workshop):
+            yield
+
+    @contextlib.contextmanager
+    def part(self, size: int) -> Iterator[str]:
+        """The path for a file that may become the one of the slot.
+
+        :param size: bytes to come.
+        :raises InsufficientDiskSpace: when they do not fit.
+        """
+        self._discard_abandoned()
+        self._make_room(size)
+        path = os.path.join(self._workshop, f'{uuid.uuid4()}.part')
+        try:
+            yield path
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise self._no_space(size, _free(self.directory)) from error
+        finally:
+            fileutils.delete_if_exists(path)
+
+    def believed(self, wanted: engine.Checksum | None
+                 ) -> record.Record | None:
+        """The record, when it is sure without reading the file."""
+        known = self.load()
+        if (known is None or not known.is_about(self.path)
+                or time.time() - known.read_at
+                > CONF.imagedeploy.cache_recheck_interval):
+            return None
+        if wanted and not wanted.matches(
+                known.checksums.get(wanted.algorithm, '')):
+            return None
+        return known
+
+    def proven(self, wanted: engine.Checksum) -> record.Record | None:
+        """The record; None when the file does not have the checksum.
+
+        Reads the file when that is not sure.
+        """
+        known = self.believed(wanted) or self._read(wanted.algorithm)
+        if known and wanted.matches(known.checksums[wanted.algorithm]):
+            return known
+        return None
+
+    def _read(self, algorithm: str) -> record.Record | None:
+        before = record.identity(self.path)
+        if not before:
+            return None
+        known = self.load()
+        if known is None or known.identity != before:
+            known = record.Record(identity=before, read_at=0, checksums={})
+        read_at = time.time()
+        found = _checksums(self.path, {algorithm, *known.checksums})
+        if record.identity(self.path) != before:
+            return None
+        if not known.checksums.items() <= found.items():
+            LOG.error('Cached image %s does not hold what was written to it: '
+                      'expected %s, found %s', self.path, known.checksums,
+                      found)
+            known.verdicts.clear()
+        known = dataclasses.replace(known, read_at=read_at, checksums=found)
+        self.save(known)
+        return known
+
+    def _make_room(self, size: int) -> None:
+        free = _free(self.directory)
+        if free < size:
+            tidy(size - free)
+            free = _free(self.directory)
+        if free < size:
+            raise self._no_space(size, free)
+
+    def _no_space(self, size: int, free: int) -> exception.IronicException:
+        return exception.InsufficientDiskSpace(
+            f'The image cache {self.directory} of conductor {CONF.host} is '
+            f'full: expected room for {size} bytes, found {free} bytes. '
+            'Free space there, lower [pxe]image_cache_size, or set '
+            'image_download_source to swift, or for images given by URL to '
+            'http, so that the node fetches the image itself.')
+
+    def _discard_abandoned(self) -> None:
+        """Remove what conductors left that were killed."""
+        for entry in os.scandir(self._workshop):
+            with contextlib.suppress(FileNotFoundError):
+                if (entry.name.endswith('.part') and time.time()
+                        - entry.stat().st_mtime > _ABANDONED):
+                    os.unlink(entry.path)
+
+
+def tidy(amount: int | None = None) -> None:
+    """Ironic's clean-up: of what is too old or too much.
+
+    :param amount: bytes to free at least, where that is possible.
+    """
+    try:
+        deploy_utils.InstanceImageCache().clean_up(amount=amount)
+    except OSError as error:
+        # It trips over files that somebody removes meanwhile.
+        LOG.warning('Clean-up of the image cache failed: %s', error)
+
+
+def _free(directory: str) -> int:
+    status = os.statvfs(directory)
+    return status.f_frsize * status.f_bavail
+
+
+def _checksums(path: str, algorithms: set[str]) -> dict[str, str]:
+    """Read a file once."""
+    digests = {name: hashlib.new(name, usedforsecurity=False)
+               for name in algorithms}
+    with open(path, 'rb', buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            for digest in digests.values():
+                digest.update(chunk)
+    return {name: digest.hexdigest() for name, digest in digests.items()}

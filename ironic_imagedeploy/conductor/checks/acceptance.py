@@ -1,0 +1,181 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether an image may be deployed to a node."""
+
+from collections.abc import Iterator
+import contextlib
+
+from oslo_log import log
+
+from ironic.common import exception
+from ironic.common import metrics_utils
+from ironic.conductor import task_manager
+from ironic.conf import CONF
+from ironic.drivers.modules import boot_mode_utils
+from ironic import objects
+
+from ironic_imagedeploy.conductor.cache import access
+from ironic_imagedeploy.conductor.cache import delivery
+from ironic_imagedeploy.conductor.cache import record
+from ironic_imagedeploy.conductor.checks import metadata
+from ironic_imagedeploy.conductor.checks import remedies
+from ironic_imagedeploy.conductor.checks import separate_kernel
+from ironic_imagedeploy.conductor.checks import size_limits
+from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conf import policy
+from ironic_imagedeploy import engine
+
+LOG = log.getLogger(__name__)
+METRICS = metrics_utils.get_metrics_logger(__name__)
+
+
+def check_image(task: task_manager.TaskManager) -> record.Verdict:
+    """Look at the image and hold it against its metadata and the node.
+
+    Reads its head and its tables only, and not even these of an image that
+    is in the conductor's cache.
+
+    :raises InvalidParameterValue: with the reason, when it cannot be read
+        or must not be deployed to this node.
+    """
+    image = images.stated(task)
+    verdict = _check(task.node, image)
+    if boot_files := separate_kernel.needed(task, image, verdict):
+        separate_kernel.options(task)
+    for each in boot_files:
+        _check(task.node, each)
+    return verdict
+
+
+def _check(node: objects.Node, image: images.Stated) -> record.Verdict:
+    with _refusals(node, image):
+        return _judge(node, image)
+
+
+def accept(task: task_manager.TaskManager, image: images.Stated
+           ) -> delivery.Provided:
+    """The image, checked, and fetched when the conductor serves it.
+
+    :raises InvalidParameterValue: with the reason, as :func:`check_image`.
+    :raises IronicException: when it cannot be kept.
+    """
+    node = task.node
+    with _refusals(node, image):
+        if (not image.served_by_conductor(node)
+                or any(metadata.objections(node, image))):
+            return delivery.Provided(verdict=_judge(node, image),
+                                     checksum=image.checksum)
+        provided = delivery.provide(node, image, _expectation(node, image))
+        _decide(node, image, provided.verdict)
+        return provided
+
+
+def _judge(node: objects.Node, image: images.Stated) -> record.Verdict:
+    expectation = _expectation(node, image)
+    verdict = delivery.known(node, image, expectation) or _inspect(
+        node, image, expectation)
+    _decide(node, image, verdict)
+    return verdict
+
+
+def _expectation(node: objects.Node, image: images.Stated
+                 ) -> engine.Expectation:
+    """What the bytes of the image, or of a file beside it, must be like.
+
+    It is the same for all nodes of a kind, so that one inspection serves
+    them: the sizes of disks are compared afterwards.
+    """
+    options = policy.Policy.from_conf(CONF)
+    return engine.Expectation(
+        disk_format=image.disk_format,
+        image_type=_image_type(image),
+        checksum=image.checksum,
+        # Of a file of its own the conductor computes the checksum.
+        require_checksum=image.scheme != 'file',
+        permit_weak=options.insecure_checksums_permitted,
+        permitted=options.permitted_formats,
+        boot_mode=boot_mode_utils.get_boot_mode(node),
+        arch=node.properties.get('cpu_arch'),
+        has_kernel=image.has_kernel)
+
+
+def _image_type(image: images.Stated) -> str:
+    if image.role != images.DISK:
+        return image.role
+    return 'partition' if image.partition else 'whole-disk'
+
+
+@METRICS.timer('ImageDeploy.inspect')
+def _inspect(node: objects.Node, image: images.Stated,
+             expectation: engine.Expectation) -> record.Verdict:
+    with access.open_image(node, image) as source:
+        if finding := image.wrong_size(source.size):
+            return record.Verdict(name=image.name, findings=(finding,))
+        try:
+            return record.Verdict.of(engine.inspect(source, expectation))
+        except engine.exceptions.SourceNotSeekable:
+            if not image.served_by_conductor(node):
+                raise
+    LOG.warning('The server of image %s gives no ranges: its tables can be '
+                'checked only once it is in the cache', image.name)
+    return record.Verdict(name=image.name)
+
+
+def _decide(node: objects.Node, image: images.Stated,
+            verdict: record.Verdict) -> None:
+    """Refuse the image if there is a reason; log what is only odd."""
+    for finding in verdict.findings:
+        if finding not in verdict.errors:
+            LOG.warning('Image %s for node %s: %s', image.name, node.uuid,
+                        finding)
+    errors = [remedies.mended(finding, node, image)
+              for finding in verdict.errors]
+    errors += metadata.objections(node, image)
+    limit, size = size_limits.of_node(node), verdict.virtual_size
+    if limit and size and size > limit.size:
+        errors.append(limit.exceeded(node, 'an image', size))
+    if errors:
+        raise engine.exceptions.ImageRefused(image.name, errors)
+
+
+@contextlib.contextmanager
+def _refusals(node: objects.Node, image: images.Stated) -> Iterator[None]:
+    """Turn the engine's errors into the one that Ironic's users see."""
+    try:
+        yield
+    except engine.exceptions.ImageDeployError as error:
+        # Not 'from error': what is below may name a URL with its secrets.
+        raise exception.InvalidParameterValue(
+            str(_coded(node, image, error))) from None
+
+
+def _coded(node: objects.Node, image: images.Stated,
+           error: engine.exceptions.ImageDeployError
+           ) -> engine.exceptions.ImageRefused:
+    """Every reason has a code, also the ones that no inspection found."""
+    if isinstance(error, engine.exceptions.ImageRefused):
+        return error
+
+    def refused(code: str) -> engine.exceptions.ImageRefused:
+        finding = engine.Finding(
+            code=code, expected=error.expected, found=error.found,
+            message=f'{error.summary[0].upper()}{error.summary[1:]}.',
+            fix=error.fix)
+        return engine.exceptions.ImageRefused(
+            image.name, [remedies.mended(finding, node, image)])
+
+    if isinstance(error, engine.exceptions.SourceNotFound):
+        return refused('image-not-found')
+    if isinstance(error, engine.exceptions.ChecksumMismatch):
+        return refused('checksum-mismatch')
+    return refused('image-unreadable')

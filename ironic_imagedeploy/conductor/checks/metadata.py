@@ -1,0 +1,103 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the metadata of an image says against a node."""
+
+from collections.abc import Iterator
+
+from oslo_utils import units
+
+from ironic.drivers.modules import boot_mode_utils
+from ironic import objects
+
+from ironic_imagedeploy.conductor.checks import remedies
+from ironic_imagedeploy.conductor.checks import size_limits
+from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy import engine
+
+#: Container formats of Glance whose files are not the image of one disk.
+_NO_DISKS = ('aki', 'ari', 'ami', 'docker', 'ova')
+_ALIASES = {'amd64': 'x86_64', 'arm64': 'aarch64', 'i386': 'i686'}
+
+
+def objections(node: objects.Node, image: images.Stated
+               ) -> Iterator[engine.Finding]:
+    """What the bytes of the image do not show.
+
+    :raises InvalidParameterValue: when a root device hint makes no sense.
+    """
+    if image.role != images.DISK:
+        yield from _architecture(node, image)
+    elif image.glance:
+        yield from _container(node, image)
+        yield from _min_disk(node, image)
+        yield from _architecture(node, image)
+        yield from _firmware(node, image)
+
+
+def _container(node: objects.Node, image: images.Stated
+               ) -> Iterator[engine.Finding]:
+    container = image.record.get('container_format')
+    if container in _NO_DISKS:
+        yield engine.Finding(
+            code='container-format',
+            message='The file is declared to be no image of a disk.',
+            expected='container_format=bare',
+            found=f'container_format={container}',
+            fix='Upload the image of the disk: '
+                + remedies.another(node, image))
+
+
+def _min_disk(node: objects.Node, image: images.Stated
+              ) -> Iterator[engine.Finding]:
+    needed = int(image.record.get('min_disk') or 0)
+    limit = size_limits.of_node(node)
+    if limit and needed * units.Gi > limit.size:
+        yield limit.exceeded(
+            node, f'min_disk={needed},', needed * units.Gi,
+            'or correct it: ' + remedies.image_set(image, '--min-disk 0'))
+
+
+def _architecture(node: objects.Node, image: images.Stated
+                  ) -> Iterator[engine.Finding]:
+    wanted = node.properties.get('cpu_arch')
+    for name in ('hw_architecture', 'architecture'):
+        found = image.record['properties'].get(name)
+        if found and wanted and _canonical(found) != _canonical(wanted):
+            yield engine.Finding(
+                code='arch-mismatch',
+                message=f'The {image.role.replace(images.DISK, "image")} is '
+                        'declared to be for another processor.',
+                expected=f'{name}={wanted}', found=f'{name}={found}',
+                fix='Use an image for the processor of the node, or correct '
+                    'the image: ' + remedies.image_set(
+                        image, f'--property {name}={_canonical(wanted)}'))
+
+
+def _firmware(node: objects.Node, image: images.Stated
+              ) -> Iterator[engine.Finding]:
+    found = image.record['properties'].get('hw_firmware_type')
+    mode = boot_mode_utils.get_boot_mode(node)
+    if found in ('bios', 'uefi') and found != mode:
+        yield engine.Finding(
+            code='firmware-mismatch',
+            message='The image is declared to be for other firmware.',
+            expected=f'hw_firmware_type={mode}, as the node boots',
+            found=f'hw_firmware_type={found}',
+            fix=remedies.boot_mode(node, found) + ', or, when the image '
+                f'boots by {mode} too: ' + remedies.image_set(
+                    image, f'--property hw_firmware_type={mode}'))
+
+
+def _canonical(architecture: str) -> str:
+    name = architecture.lower()
+    return _ALIASES.get(name, name)

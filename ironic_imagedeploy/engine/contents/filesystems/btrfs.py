@@ -1,0 +1,288 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Read-only look into btrfs on one device.
+
+Source: "On-disk Format" of the btrfs documentation. All trees have one form;
+places in them are logical, and the chunk tree says where those are on the
+device.
+"""
+
+import bisect
+from collections.abc import Iterator
+import hashlib
+import itertools
+import struct
+import typing
+
+from ironic_imagedeploy.engine.contents.filesystems import base
+from ironic_imagedeploy.engine.contents.filesystems import crc32c
+
+_SUPERBLOCK = 0x10000
+_SUPERBLOCK_SIZE = 4096
+_TREES = struct.Struct('<QQQ')
+_TREES_AT = 80
+_DEVICE_AT = 201
+_DEVICE = struct.Struct('<QQ')
+_SYSTEM_CHUNKS = 811
+_SYSTEM_CHUNKS_MOST = 2048
+_EXTENT_TREE_V2 = 0x2000
+#: Those up to the simple quota; the others change nothing of what is read.
+_KNOWN = 0x17fff & ~_EXTENT_TREE_V2
+_CHECKSUMS = {0: lambda part: crc32c.checksum(part).to_bytes(4, 'little'),
+              2: lambda part: hashlib.sha256(part).digest(),
+              3: lambda part: hashlib.blake2b(part, digest_size=32).digest()}
+_NODE = struct.Struct('<48xQ40xIB')
+_KEY = struct.Struct('<QBQ')
+_ITEM = struct.Struct('<QBQII')
+_POINTER = struct.Struct('<QBQQQ')
+_DEEPEST = 7
+_CHUNK = struct.Struct('<QQQQIIIHH')
+_STRIPE = struct.Struct('<QQ16x')
+#: Each stripe of them holds all: single, and without RAID0, 10, 5 and 6.
+_STRIPED = 8 | 64 | 128 | 256
+_MOST_CHUNKS = 1 << 14
+_ENTRY = struct.Struct('<QBQQHHB')
+# Types of items.
+_INODE_ITEM, _DIR_ITEM, _DIR_INDEX = 1, 84, 96
+_EXTENT_DATA, _ROOT_ITEM, _CHUNK_ITEM = 108, 132, 228
+# Numbers of trees.
+_CHUNK_TREE, _TOP = 3, 5
+_ROOT_DIRECTORY = 256
+_MODE_AT = 52
+_ROOT_BLOCK_AT = 176
+_ROOT_LEVEL_AT = 238
+#: Of an extent of a file whose content follows.
+_INLINE_HEADER = 21
+#: What distributions call the subvolume that is their root.
+SUBVOLUMES = ('@', 'root', '@rootfs')
+
+_Key = tuple[int, int, int]
+_ANY = (1 << 64) - 1
+
+
+class _Tree(typing.NamedTuple):
+    """Logical place of a tree's root, and how many levels are below."""
+
+    block: int
+    level: int
+
+
+class _Chunk(typing.NamedTuple):
+    """A range of logical places, and where it is on the device; in bytes."""
+
+    start: int
+    length: int
+    place: int
+
+
+class Btrfs(base.FileSystem):
+    """A btrfs file system on one device, without stripes."""
+
+    kind = 'btrfs'
+
+    def __init__(self, blocks: base.Blocks, size: int | None) -> None:
+        super().__init__(blocks, size)
+        stored = blocks.at(_SUPERBLOCK, _SUPERBLOCK_SIZE)
+        root, chunks, log = _TREES.unpack_from(stored, _TREES_AT)
+        self.unit, self._node_size = struct.unpack_from('<II', stored, 144)
+        self._device, device_size = _DEVICE.unpack_from(stored, _DEVICE_AT)
+        self._check(stored, device_size)
+        self._root_tree = _Tree(root, stored[198])
+        self._default_at, = struct.unpack_from('<Q', stored, 128)
+        self._chunks: list[_Chunk] = []
+        self._subvolumes: dict[int, _Tree] = {}
+        self._read_chunks(stored, _Tree(chunks, stored[199]))
+        self.is_dirty = bool(log)
+
+    def _check(self, stored: bytes, device_size: int) -> None:
+        checksum = _CHECKSUMS.get(int.from_bytes(stored[196:198], 'little'))
+        if checksum and not stored.startswith(checksum(stored[32:])):
+            raise base.BadFileSystem(
+                'corrupt', 'a btrfs superblock with a right checksum',
+                'a wrong one')
+        if not (4096 <= self._node_size <= 65536
+                and self._node_size.bit_count() == 1):
+            raise base.BadFileSystem(
+                'corrupt', 'a btrfs superblock', 'impossible sizes in it')
+        features, = struct.unpack_from('<Q', stored, 188)
+        if unknown := features & ~_KNOWN:
+            raise base.Unreadable(f'btrfs features {unknown:#x}')
+        devices, = struct.unpack_from('<Q', stored, 136)
+        if devices != 1:
+            raise base.Unreadable(f'a btrfs file system on {devices} devices')
+        if self._size is not None and device_size > self._size:
+            raise base.BadFileSystem(
+                'truncated', f'{device_size} bytes, as the btrfs file system '
+                'in it says', f'{self._size} bytes')
+
+    def find_roots(self) -> Iterator[base.Node]:
+        """The default subvolume, or in it one that is named like a root."""
+        default = self._subvolume_root(self._default())
+        names = () if self._is_root(default) else SUBVOLUMES
+        found = (self.lookup(default, name.encode()) for name in names)
+        yield next(filter(self._is_root, found), None) or default
+
+    def _is_root(self, node: base.Node | None) -> bool:
+        etc = node and self._resolve(node, 'etc')
+        return etc is not None and etc.is_directory
+
+    def lookup(self, directory: base.Node, name: bytes) -> base.Node | None:
+        key = (directory.number, _DIR_ITEM, _name_hash(name))
+        tree = self._tree(directory.volume)
+        for found, location in self._entries_at(tree, key, key):
+            if found == name:
+                return self._located(directory.volume, location)
+        return None
+
+    def entries(self, directory: base.Node) -> Iterator[tuple[bytes, int]]:
+        for name, location in self._entries_at(
+                self._tree(directory.volume),
+                (directory.number, _DIR_INDEX, 0),
+                (directory.number, _DIR_INDEX, _ANY)):
+            yield name, location[0]
+
+    def read_link(self, link: base.Node) -> bytes:
+        key = (link.number, _EXTENT_DATA, 0)
+        for _, stored in self._search(self._tree(link.volume), key, key):
+            # Neither compressed nor encrypted, and in the item itself.
+            if len(stored) > _INLINE_HEADER and not any(stored[16:21]):
+                # mkfs.btrfs ends it with a zero, the kernel does not.
+                return stored[_INLINE_HEADER:].partition(b'\0')[0]
+        raise base.Unreadable('a damaged btrfs symbolic link')
+
+    def _default(self) -> int:
+        """The subvolume that is mounted when none is named."""
+        key = (self._default_at, _DIR_ITEM, _name_hash(b'default'))
+        for name, location in self._entries_at(self._root_tree, key, key):
+            if name == b'default':
+                return location[0]
+        return _TOP
+
+    def _subvolume_root(self, volume: int) -> base.Node:
+        return self._located(volume, (_ROOT_DIRECTORY, _INODE_ITEM, 0))
+
+    def _located(self, volume: int, location: _Key) -> base.Node:
+        number, kind, _ = location
+        if kind == _ROOT_ITEM:
+            return self._subvolume_root(number)
+        key = (number, _INODE_ITEM, 0)
+        for _, stored in self._search(self._tree(volume), key, key):
+            if len(stored) >= _MODE_AT + 4:
+                mode, = struct.unpack_from('<I', stored, _MODE_AT)
+                return base.Node(number, mode, volume)
+        raise base.Unreadable(f'no inode {number} in the btrfs subvolume '
+                              f'{volume}')
+
+    def _tree(self, volume: int) -> _Tree:
+        if volume not in self._subvolumes:
+            for _, stored in self._search(
+                    self._root_tree, (volume, _ROOT_ITEM, 0),
+                    (volume, _ROOT_ITEM, _ANY)):
+                if len(stored) > _ROOT_LEVEL_AT:
+                    block, = struct.unpack_from('<Q', stored, _ROOT_BLOCK_AT)
+                    self._subvolumes[volume] = _Tree(
+                        block, stored[_ROOT_LEVEL_AT])
+                    break
+            else:
+                raise base.Unreadable(f'no btrfs subvolume {volume}')
+        return self._subvolumes[volume]
+
+    def _entries_at(self, tree: _Tree, low: _Key, high: _Key
+                    ) -> Iterator[tuple[bytes, _Key]]:
+        """Names and what they name; names of one hash share an item."""
+        for _, stored in self._search(tree, low, high):
+            at = 0
+            while at + _ENTRY.size <= len(stored):
+                number, kind, offset, _, data, length, _ = _ENTRY.unpack_from(
+                    stored, at)
+                at += _ENTRY.size
+                yield stored[at:at + length], (number, kind, offset)
+                at += length + data
+
+    def _search(self, tree: _Tree, low: _Key, high: _Key
+                ) -> Iterator[tuple[_Key, bytes]]:
+        """The items of a tree from one key to another."""
+        if tree.level > _DEEPEST:
+            raise base.Unreadable('a btrfs tree that is too deep')
+        node = self._blocks.at(self._place(tree.block), self._node_size)
+        block, count, level = _NODE.unpack_from(node)
+        if block != tree.block or level != tree.level:
+            raise base.Unreadable('a damaged btrfs tree')
+        form = _POINTER if level else _ITEM
+        if _NODE.size + count * form.size > len(node):
+            raise base.Unreadable('a damaged btrfs tree')
+        stored = [form.unpack_from(node, _NODE.size + index * form.size)
+                  for index in range(count)]
+        if not level:
+            if sum(item[-1] for item in stored) > len(node):
+                raise base.Unreadable('a damaged btrfs tree')
+            for *key, offset, size in stored:
+                if low <= tuple(key) <= high:
+                    start = _NODE.size + offset
+                    yield (key[0], key[1], key[2]), node[start:start + size]
+            return
+        # A child holds the keys from its own up to that of the next one.
+        for here, after in itertools.zip_longest(stored, stored[1:]):
+            if here[:3] <= high and (after is None or after[:3] > low):
+                yield from self._search(_Tree(here[3], level - 1), low, high)
+
+    def _read_chunks(self, stored: bytes, tree: _Tree) -> None:
+        """The chunks of the chunk tree are in the superblock itself."""
+        size, = struct.unpack_from('<I', stored, 160)
+        part = stored[_SYSTEM_CHUNKS:][:min(size, _SYSTEM_CHUNKS_MOST)]
+        at = 0
+        while at + _KEY.size + _CHUNK.size <= len(part):
+            _, kind, start = _KEY.unpack_from(part, at)
+            if kind != _CHUNK_ITEM:
+                raise base.Unreadable('a damaged btrfs superblock')
+            at += _KEY.size
+            at += self._add_chunk(start, part[at:])
+        for key, chunk in self._search(
+                tree, (0, _CHUNK_ITEM, 0), (_ANY, _CHUNK_ITEM, _ANY)):
+            if key[1] == _CHUNK_ITEM:
+                self._add_chunk(key[2], chunk)
+                if len(self._chunks) > _MOST_CHUNKS:
+                    raise base.Unreadable('too many btrfs chunks')
+
+    def _add_chunk(self, start: int, stored: bytes) -> int:
+        """Note where a chunk is.
+
+        :returns: bytes of its item.
+        """
+        if len(stored) < _CHUNK.size:
+            raise base.Unreadable('a damaged btrfs chunk')
+        length, _, _, kind, _, _, _, count, _ = _CHUNK.unpack_from(stored)
+        end: int = _CHUNK.size + count * _STRIPE.size
+        if end > len(stored):
+            raise base.Unreadable('a damaged btrfs chunk')
+        for at in range(_CHUNK.size, end, _STRIPE.size):
+            device, place = _STRIPE.unpack_from(stored, at)
+            if device == self._device and not kind & _STRIPED:
+                bisect.insort(self._chunks, _Chunk(start, length, place))
+                break
+        return end
+
+    def _place(self, logical: int) -> int:
+        """Where a logical place is on the device."""
+        after = bisect.bisect(self._chunks, logical,
+                              key=lambda chunk: chunk.start)
+        if after:
+            start, length, place = self._chunks[after - 1]
+            if logical < start + length:
+                return place + logical - start
+        raise base.Unreadable('a btrfs block outside of all chunks')
+
+
+def _name_hash(name: bytes) -> int:
+    """The offset in the key of a directory's entry."""
+    return crc32c.update(name, 0xfffffffe)

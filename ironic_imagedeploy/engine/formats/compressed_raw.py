@@ -1,0 +1,169 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Raw images that are compressed as a whole."""
+
+import bz2
+from collections.abc import Iterator
+import contextlib
+
+from ironic_imagedeploy.engine.codecs import decoders
+from ironic_imagedeploy.engine.codecs import streams
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine.sources import base as sources
+
+#: Bytes of the disk that can be looked at, and bytes of the file for them.
+FRONT = 16 << 20
+#: Bytes of the file that are read at once for the front.
+_STEP = 1 << 20
+#: No honest file unpacks to more times its size, unless to so few bytes;
+#: and no file system takes larger files for sure.
+_RATIO = 4096
+_ALWAYS = 16 << 30
+_NEVER = 8 << 40
+
+_ERRORS = decoders.PART_ERRORS
+_COMPRESSIONS = {
+    'gz': streams.Compression(decoders.GzipMember, _ERRORS, padding=1),
+    'xz': streams.Compression(decoders.xz_stream, _ERRORS, padding=4,
+                              resumes=True),
+    'bz2': streams.Compression(bz2.BZ2Decompressor, _ERRORS),
+    'zstd': streams.Compression(decoders.zstd_frame, _ERRORS),
+}
+
+
+def supported() -> tuple[str, ...]:
+    """Names of the compressions that this Python can unpack."""
+    return tuple(name for name in _COMPRESSIONS
+                 if name != 'zstd' or decoders.zstd_available())
+
+
+class PackedImage(base.Image):
+    """A disk byte for byte in a compressed file.
+
+    Its size shows at its end. Until then :attr:`virtual_size` is the least
+    that it can be.
+
+    :param compression: one of :func:`supported`.
+    """
+
+    format_name = 'raw'
+    compression: str
+
+    def __init__(self, source: sources.Source, compression: str) -> None:
+        super().__init__(source)
+        self.compression = compression
+        self.exact_size = False
+        self._front = bytearray()
+        self._pieces = self._unpack_front()
+
+    @property
+    def largest(self) -> int:
+        return max(_ALWAYS, min(self.source.size * _RATIO, _NEVER))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the front of the disk.
+
+        :raises SourceNotSeekable: when they lie behind it.
+        :raises ImageRefused: when it cannot be unpacked.
+        """
+        end = offset + length
+        while len(self._front) < min(end, FRONT):
+            with self.explained():
+                piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._front += piece
+        if end > len(self._front) and not self.exact_size:
+            raise exceptions.SourceNotSeekable(
+                self.source.name,
+                expected=f'what is needed in the first {FRONT} bytes of a '
+                f'disk in a {self.compression} file',
+                found=f'something up to byte {end}',
+                fix='Upload the image as qcow2, or as raw without '
+                    'compression.')
+        return bytes(self._front[offset:end])
+
+    def forget(self) -> None:
+        """Give the memory back; nothing can be read any more."""
+        self._front = bytearray()
+        self._pieces = iter(())
+
+    def state_size(self, size: int) -> None:
+        """The disk has at least so many bytes, by its partition table."""
+        self.virtual_size = max(size, self.virtual_size)
+
+    def extents(self) -> Iterator[base.Extent]:
+        """One for all that is known: the rest shows while it is unpacked."""
+        if self.virtual_size:
+            yield base.Extent(0, self.virtual_size,
+                              base.ExtentKind.COMPRESSED, 0, self.source.size)
+
+    def decoder(self) -> streams.Decoder:
+        """A decoder for the file from its first byte."""
+        return streams.Decoder(_COMPRESSIONS[self.compression])
+
+    def check_size(self, size: int) -> None:
+        """All was unpacked, to so many bytes.
+
+        :raises ImageRefused: when parts of the disk are missing.
+        """
+        if size < self.virtual_size:
+            raise self.refused(
+                'truncated', 'The disk in the image ends too early.',
+                expected=f'{self.virtual_size} bytes, as its front says',
+                found=f'{size} bytes',
+                fix='Make the image again from its origin and upload the '
+                    'whole of it.')
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Errors of the decoder become findings.
+
+        :raises ImageRefused: with ``truncated``, ``corrupt`` or
+            ``format-unsupported``.
+        """
+        name = self.compression
+        try:
+            yield
+        except streams.Incomplete as error:
+            raise self.refused(
+                'truncated', f'The {name} file ends too early.',
+                expected=f'the end of the {name} file', found=str(error),
+                fix='Upload the whole file again.') from error
+        except streams.WindowTooLarge as error:
+            raise self.refused(
+                'format-unsupported',
+                f'The {name} file takes too much memory to unpack.',
+                expected=f'a dictionary of {decoders.XZ_DICTIONARY} bytes at '
+                f'most for xz, a window of {decoders.ZSTD_WINDOW} for zstd',
+                found=str(error),
+                fix='Compress it again: zstd -19, or xz -9, at most.'
+                ) from error
+        except streams.Damaged as error:
+            raise self.refused(
+                'corrupt', f'The {name} file is damaged.',
+                expected=f'nothing but {name} to its end',
+                found=str(error),
+                fix='Compress the image again and upload that.') from error
+
+    def _unpack_front(self) -> Iterator[bytes]:
+        decoder = self.decoder()
+        for position in range(0, min(self.source.size, FRONT), _STEP):
+            length = min(_STEP, self.source.size - position)
+            yield from decoder.decode(self.source.read_at(position, length))
+        if self.source.size <= FRONT:
+            decoder.finish()
+            self.check_size(len(self._front))
+            self.exact_size = True
+            self.virtual_size = len(self._front)

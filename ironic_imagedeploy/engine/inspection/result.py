@@ -1,0 +1,216 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is expected of an image, and what was found."""
+
+import dataclasses
+import typing
+
+from ironic_imagedeploy.engine import checksum as _checksum
+from ironic_imagedeploy.engine.contents import boot_files as _boot_files
+from ironic_imagedeploy.engine.contents import kernels
+from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import findings as _findings
+from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine.sources import recorded
+
+Finding = _findings.Finding
+
+WHOLE_DISK = 'whole-disk'
+PARTITION = 'partition'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What the image must be, and for which node. None: not known.
+
+    :ivar disk_format: the declared format, as in Glance.
+    :ivar image_type: ``whole-disk`` or ``partition``; ``kernel`` or
+        ``ramdisk`` for one that comes beside a partition image.
+    :ivar checksum: of the file as stored.
+    :ivar permitted: formats that the operator permits.
+    :ivar disk_size: bytes of the node's disk, or of the partition for a
+        partition image.
+    :ivar sector_size: bytes in its sectors.
+    :ivar boot_mode: ``bios`` or ``uefi``.
+    :ivar arch: processor of the node, as ``x86_64``.
+    :ivar has_kernel: a kernel or initramfs is given with the image.
+    :ivar require_checksum: refuse what comes without a checksum.
+    :ivar permit_weak: accept md5 and sha1.
+    """
+
+    disk_format: str | None = None
+    image_type: str | None = None
+    checksum: _checksum.Checksum | None = None
+    permitted: tuple[str, ...] = ('raw', 'qcow2')
+    disk_size: int | None = None
+    sector_size: int | None = None
+    boot_mode: str | None = None
+    arch: str | None = None
+    has_kernel: bool = False
+    require_checksum: bool = False
+    permit_weak: bool = True
+
+
+@dataclasses.dataclass(kw_only=True)
+class Inspection:
+    """What was found. Sizes in bytes.
+
+    :ivar format: by signature; None when it is no image.
+    :ivar compression: of the file as a whole: ``gz``, ``xz``, ``bz2`` or
+        ``zstd``.
+    :ivar image: its reader, when it can be read.
+    :ivar table: its partition table.
+    :ivar file_system: name of the one that it is, without a table.
+    :ivar boot_files: what that brings along; None when it cannot be told.
+    :ivar efi_programs: processors that it has EFI programs for; None when
+        that cannot be told.
+    :ivar has_kernel: a partition image has a kernel of its own, which a boot
+        menu would find; None when that cannot be told.
+    :ivar kernel_version: of a kernel, where that is told.
+    """
+
+    source: recorded.Witness
+    expectation: Expectation
+    format: str | None = None
+    compression: str | None = None
+    image: base.Image | None = None
+    table: partitions.PartitionTable | None = None
+    file_system: str | None = None
+    boot_files: _boot_files.BootFiles | None = None
+    efi_programs: set[str] | None = None
+    has_kernel: bool | None = None
+    kernel_version: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """``accept`` or ``refuse``."""
+        return 'refuse' if self._errors() else 'accept'
+
+    @property
+    def declared_format(self) -> str | None:
+        """The format that the metadata states."""
+        return self.expectation.disk_format
+
+    @property
+    def stored_size(self) -> int:
+        """Size of the file."""
+        return self.source.size
+
+    @property
+    def virtual_size(self) -> int | None:
+        """Size of the disk in it; None when it is not known.
+
+        For a compressed file it is what its GPT says.
+        """
+        if self.image and (self.image.exact_size or self.sector_size):
+            return self.image.virtual_size
+        return None
+
+    @property
+    def largest(self) -> int:
+        """The most bytes that the disk of an accepted image may have."""
+        image = self.accepted()
+        if image.exact_size:
+            return image.virtual_size
+        return self.expectation.disk_size or image.largest
+
+    @property
+    def image_type(self) -> str | None:
+        """``whole-disk``, ``partition``, or None when neither shows.
+
+        ``kernel`` or ``ramdisk`` where that was expected, and is there.
+        """
+        if self.expectation.image_type in kernels.LARGEST:
+            return self.expectation.image_type if self.format else None
+        if self.table:
+            return WHOLE_DISK
+        return PARTITION if self.file_system else None
+
+    @property
+    def partition_table(self) -> str | None:
+        """``gpt``, ``mbr`` or None."""
+        return self.table.kind if self.table else None
+
+    @property
+    def partitions(self) -> tuple[partitions.Partition, ...]:
+        """The partitions of the disk."""
+        return self.table.partitions if self.table else ()
+
+    @property
+    def boot_modes(self) -> tuple[str, ...]:
+        """How firmware could boot the disk: ``bios``, ``uefi``."""
+        modes = []
+        if self.table and self.table.boot_code:
+            modes.append('bios')
+        if self.table and self.table.esp and self.efi_programs != set():
+            modes.append('uefi')
+        return tuple(modes)
+
+    @property
+    def sector_size(self) -> int | None:
+        """Bytes in the sectors that the partition table counts."""
+        return self.table.sector_size if self.table else None
+
+    def raise_if_refused(self) -> None:
+        """Stop here when the image must not be deployed.
+
+        :raises ImageRefused: with every finding that refuses it.
+        """
+        if errors := self._errors():
+            raise exceptions.ImageRefused(self.source.name, errors)
+
+    def too_large(self, size: int) -> Finding | None:
+        """The finding for a disk of that size, when it is too large."""
+        limit = self.expectation.disk_size
+        if limit is None or size <= limit:
+            return None
+        is_partition = self.expectation.image_type == PARTITION
+        return Finding(
+            code='too-large',
+            message='The image is larger than the '
+                    f'{"root partition" if is_partition else "disk"}.',
+            expected=f'{limit} bytes at most', found=f'{size} bytes',
+            fix='Use a smaller image, or '
+                + ('a larger root_gb in instance_info.' if is_partition
+                   else 'a node with a larger disk.'))
+
+    def accepted(self) -> base.Image:
+        """The image, when it may be deployed.
+
+        :raises ImageRefused: when it may not.
+        """
+        self.raise_if_refused()
+        assert self.image is not None
+        return self.image
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """The inspection as JSON values."""
+        return {
+            'verdict': self.verdict, 'format': self.format,
+            'declared_format': self.declared_format,
+            'compression': self.compression,
+            'image_type': self.image_type,
+            'virtual_size': self.virtual_size,
+            'stored_size': self.stored_size,
+            'partition_table': self.partition_table,
+            'file_system': self.file_system,
+            'boot_modes': list(self.boot_modes),
+            'sector_size': self.sector_size,
+            'findings': [finding.to_dict() for finding in self.findings],
+        }
+
+    def _errors(self) -> list[Finding]:
+        return [finding for finding in self.findings
+                if finding.severity is _findings.Severity.ERROR]

@@ -1,0 +1,92 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The ends of an image, held back until it is proven.
+
+Without its first and last MiB neither a boot sector nor a partition table is
+on the disk, so that nothing starts from it.
+"""
+
+from ironic_imagedeploy.engine.targets import base as targets
+from ironic_imagedeploy.engine.transfer import memory
+
+END = targets.END
+#: No sector is larger, so what lies between the ends can be written directly.
+_ALIGNMENT = 4096
+#: What lies further from the end of a disk is never kept.
+FAR = END + _ALIGNMENT
+_UNKNOWN = 1 << 64
+
+
+class HeldEnds:
+    """The first and the last MiB of a disk, in memory.
+
+    :param size: bytes of the disk; None when they show only at its end.
+    :ivar low: first byte after the front.
+    :ivar high: first byte of the back.
+    """
+
+    def __init__(self, size: int | None) -> None:
+        self.low = END
+        self.high = _UNKNOWN
+        self._front = bytearray(END)
+        self._back = bytearray()
+        if size is not None:
+            self.settle(size)
+
+    def settle(self, size: int) -> None:
+        """The disk has that many bytes.
+
+        Before, nothing may have come that lies less than :data:`FAR` before
+        its end.
+        """
+        self.low = min(END, size)
+        high = max(size - END, 0)
+        high = max(high - high % _ALIGNMENT, self.low)
+        del self._front[self.low:]
+        self._back = bytearray(size - high)
+        self.high = high
+
+    def keep(self, start: int, view: memoryview) -> tuple[int, memoryview]:
+        """Keep what belongs to the ends.
+
+        :param start: offset of the bytes on the disk.
+        :returns: what lies between the ends, with its offset.
+        """
+        if start < self.low:
+            front = view[:self.low - start]
+            self._front[start:start + len(front)] = front
+            view = view[len(front):]
+            start += len(front)
+        if start + len(view) > self.high:
+            back = view[max(self.high - start, 0):]
+            at = max(start - self.high, 0)
+            self._back[at:at + len(back)] = back
+            view = view[:len(view) - len(back)]
+        return start, view
+
+    def write(self, target: targets.Target) -> None:
+        """Make the disk whole: the back, then the front."""
+        target.write(self.high, memoryview(self._back))
+        target.flush()
+        target.write(0, memoryview(self._front))
+        target.flush()
+
+    def verify(self, target: targets.Target) -> None:
+        """Read them back.
+
+        :raises ReadBackMismatch: when the target gives other bytes.
+        """
+        target.drop_cache()
+        for start, kept in ((0, self._front), (self.high, self._back)):
+            if not memory.equal(target.read(start, len(kept)), kept):
+                raise target.mismatch(start, len(kept))

@@ -1,0 +1,310 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One pass over the file: read, hash, decode and write at the same time.
+
+A reader fills chunks in the order of the file. Each goes to the hash, in
+order, and to the cutter, which unpacks it when the file is compressed as a
+whole. The cutter's pieces go to the workers that decode and write; another
+thread zeroes what the map declares zero. All work on bytes is in C, without
+the interpreter's lock. The first error stops everything.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import hashlib
+import mmap
+import os
+import queue
+import threading
+import time
+import typing
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine.formats import compressed_raw
+from ironic_imagedeploy.engine.sources import recorded
+from ironic_imagedeploy.engine.transfer import buffers
+from ironic_imagedeploy.engine.transfer import cutter
+from ironic_imagedeploy.engine.transfer import memory
+from ironic_imagedeploy.engine.transfer import meter as _meter
+
+Stage = _meter.Stage
+
+#: Bytes of the disk that a worker gathers for one write.
+_GATHER = 1 << 20
+#: From this size on bytes are written from where they are, or zeroed.
+_LARGE = 256 << 10
+#: Jobs that wait.
+_JOBS = 16
+#: Chunks of a packed file, and of its disk: its decoder needs memory too.
+_PACKED_CHUNKS = 4
+_UNPACKED_CHUNKS = 8
+#: Bytes zeroed by one call, so that a stop is not waited for too long.
+_ZERO_STEP = 256 << 20
+#: While one waits for the disk another decodes.
+_WORKERS_PER_PROCESSOR = 2
+_MOST_WORKERS = 16
+
+
+class Sink(typing.Protocol):
+    """Takes the bytes of the disk, from several threads, in any order."""
+
+    def write(self, start: int, view: memoryview) -> None:
+        """Bytes for that offset."""
+
+    def zero(self, start: int, length: int) -> None:
+        """Zeroes for that range."""
+
+
+class Stream:
+    """One pass of one image into a sink.
+
+    :param image: what is streamed.
+    :param testimony: what was read of the file before.
+    :param sink: where the disk's bytes go.
+    :param algorithm: of the checksum of the stored bytes.
+    :param meter: counts; it also calls back now and then, from the thread
+        that calls :meth:`run`.
+    :param workers: threads that decode and write; None: two a
+        processor.
+    :param growth: learns the size of a disk in a compressed file, which
+        needs one.
+    """
+
+    def __init__(self, image: base.Image, testimony: recorded.Testimony,
+                 sink: Sink, *, algorithm: str, meter: _meter.Meter,
+                 workers: int | None = None,
+                 growth: cutter.Growth | None = None) -> None:
+        self._image = image
+        self._testimony = testimony
+        self._sink = sink
+        self._meter = meter
+        self._workers = workers or min(
+            _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1), _MOST_WORKERS)
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
+        self._cutter: cutter.Cutter | cutter.Unpacker
+        self._prepare(growth)
+        self._to_cut: queue.SimpleQueue[buffers.Chunk | None] = (
+            queue.SimpleQueue())
+        self._to_hash: queue.SimpleQueue[buffers.Chunk | None] = (
+            queue.SimpleQueue())
+        self._jobs: queue.SimpleQueue[cutter.Job | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_JOBS)
+        self._stopped = threading.Event()
+        self._error: BaseException | None = None
+        self._error_lock = threading.Lock()
+
+    def run(self) -> str:
+        """Stream all of it.
+
+        :returns: the checksum of the file in hexadecimal digits.
+        :raises ImageDeployError: the first one of all threads.
+        """
+        reader = self._thread(self._read)
+        others = [self._thread(part) for part in (
+            self._hash_chunks, self._cut, self._zero,
+            *[self._work] * self._workers)]
+        try:
+            for thread in (reader, *others):
+                while thread.is_alive() and not self._stopped.is_set():
+                    thread.join(_meter.TICK)
+                    self._meter.tick()
+        except BaseException as error:
+            self._stop(error)
+        # Nothing may be written after this method has returned. The reader
+        # writes nothing, and may be waiting for a silent server.
+        for thread in others:
+            thread.join()
+        if self._error:
+            reader.join(_meter.TICK)
+            raise self._error
+        self._meter.tick()
+        return self._hash.hexdigest()
+
+    def _prepare(self, growth: cutter.Growth | None) -> None:
+        """The pools, and who cuts."""
+        if not isinstance(self._image, compressed_raw.PackedImage):
+            self._pools = [buffers.BufferPool()]
+            self._cutter = cutter.Cutter(self._image)
+            return
+        assert growth is not None
+        self._pools = [buffers.BufferPool(_PACKED_CHUNKS),
+                       buffers.BufferPool(_UNPACKED_CHUNKS)]
+        self._cutter = cutter.Unpacker(self._image, self._pools[1], growth,
+                                       self._meter)
+
+    def _thread(self, part: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                part()
+            except buffers.Stopped:
+                pass
+            except BaseException as error:
+                self._stop(error)
+        thread = threading.Thread(target=guarded, name=part.__name__,
+                                  daemon=True)
+        thread.start()
+        return thread
+
+    def _stop(self, error: BaseException) -> None:
+        with self._error_lock:
+            self._error = self._error or error
+        self._stopped.set()
+        for pool in self._pools:
+            pool.stop()
+        self._room.release()
+        self._end_of_file()
+        self._end_of_jobs()
+
+    def _end_of_file(self) -> None:
+        self._to_hash.put(None)
+        self._to_cut.put(None)
+
+    def _end_of_jobs(self) -> None:
+        for _ in range(self._workers):
+            self._jobs.put(None)
+
+    def _read(self) -> None:
+        source = self._image.source
+        incoming = source.open_stream()
+        position = 0
+        try:
+            while True:
+                chunk = self._fill(incoming.readinto, position)
+                position = chunk.end
+                if not chunk.length:
+                    break
+                chunk.hold()
+                self._to_hash.put(chunk)
+                self._to_cut.put(chunk)
+        finally:
+            incoming.close()
+        if position != source.size:
+            raise exceptions.SourceTruncated(
+                source.name, expected=f'{source.size} bytes',
+                found=f'the end after {position} bytes',
+                fix='Fetch the image file again.')
+        self._end_of_file()
+
+    def _fill(self, readinto: Callable[[memoryview], int], position: int
+              ) -> buffers.Chunk:
+        """The next chunk; an empty one at the end of the file."""
+        with self._meter.spend(Stage.WAIT):
+            chunk = self._pools[0].take(position)
+        with self._meter.spend(Stage.SOURCE):
+            while chunk.length < buffers.CHUNK_SIZE:
+                if self._stopped.is_set():
+                    raise buffers.Stopped()
+                count = readinto(chunk.memory[chunk.length:])
+                if not count:
+                    break
+                chunk.length += count
+        self._meter.count(read=chunk.length)
+        return chunk
+
+    def _cut(self) -> None:
+        while chunk := self._to_cut.get():
+            self._submit(self._cutter.cut(chunk))
+            chunk.release()
+        if not self._stopped.is_set():
+            self._submit(self._cutter.finish())
+            self._end_of_jobs()
+
+    def _submit(self, ready: Iterator[cutter.Job]) -> None:
+        for job in ready:
+            self._room.acquire()
+            if self._stopped.is_set():
+                raise buffers.Stopped()
+            self._jobs.put(job)
+
+    def _hash_chunks(self) -> None:
+        while chunk := self._to_hash.get():
+            if self._stopped.is_set():
+                return
+            passing = chunk.view(chunk.position, chunk.end)
+            with self._meter.spend(Stage.DECODE):
+                self._hash.update(passing)
+            self._testimony.observe(chunk.position, passing)
+            chunk.release()
+
+    def _zero(self) -> None:
+        for extent in self._image.extents():
+            if extent.kind is not _extent.ExtentKind.ZERO:
+                continue
+            for start in range(extent.start, extent.end, _ZERO_STEP):
+                if self._stopped.is_set():
+                    return
+                self._sink.zero(start, min(_ZERO_STEP, extent.end - start))
+
+    def _work(self) -> None:
+        gather = _Gather(self._sink)
+        while job := self._jobs.get():
+            if self._stopped.is_set():
+                return
+            self._write(job.pieces, gather)
+            job.release()
+            self._room.release()
+
+    def _write(self, job: list[cutter.Piece], gather: '_Gather') -> None:
+        compressed = [piece for piece in job
+                      if piece.extent.kind is _extent.ExtentKind.COMPRESSED]
+        decoded = self._image.decode_all(
+            [piece.extent for piece in compressed],
+            [piece.stored for piece in compressed])
+        seconds = 0.0
+        for piece in job:
+            if piece.extent.kind is _extent.ExtentKind.DATA:
+                gather.put(piece.start, piece.stored)
+                continue
+            began = time.monotonic()
+            cluster = next(decoded)
+            seconds += time.monotonic() - began
+            gather.put(piece.start, memoryview(cluster))
+        gather.flush()
+        self._meter.spent(Stage.DECODE, seconds)
+
+
+class _Gather:
+    """Small neighbours become one write, from aligned memory."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._memory = memoryview(mmap.mmap(-1, _GATHER))
+        self._start = 0
+        self._length = 0
+
+    def put(self, start: int, view: memoryview) -> None:
+        """Bytes for that offset; larger ones than fit go on their own."""
+        if (start != self._start + self._length
+                or self._length + len(view) > _GATHER):
+            self.flush()
+            self._start = start
+        if len(view) >= _LARGE:
+            self.flush()
+            # Zeroing is as sure as writing zeroes, and often faster.
+            if memory.is_zero(view):
+                self._sink.zero(start, len(view))
+            else:
+                self._sink.write(start, view)
+            self._start = start + len(view)
+            return
+        self._memory[self._length:self._length + len(view)] = view
+        self._length += len(view)
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        if self._length:
+            self._sink.write(self._start, self._memory[:self._length])
+            self._start += self._length
+            self._length = 0

@@ -1,0 +1,154 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import contextlib
+import hashlib
+
+from oslo_config import cfg
+
+from ironic_python_agent import config  # noqa: F401 (before errors)
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent.boot import image_tree
+from ironic_imagedeploy.agent.boot import separate_kernel
+from ironic_imagedeploy.agent import image_source as agent_web
+from ironic_imagedeploy import engine
+from tests.support import boot_files as made
+from tests.support import web
+from tests.unit.agent import trees
+
+FOLDER = 'boot/ironic-imagedeploy'
+
+
+class BootFilesTestCase(trees.TreeTestCase):
+
+    def setUp(self):
+        super().setUp()
+        (self.directory / 'web').mkdir()
+        self.server = web.Server(self.directory / 'web')
+        self.addCleanup(self.server.stop)
+        self.content = {'kernel': made.bzimage(), 'ramdisk': made.initramfs()}
+        self.shown = []
+        self.image_info = {'urls': [self.server.url('root.qcow2')]}
+        self.sent = {'options': 'nofb "x=a b" root=/dev/sda'}
+        for role, content in self.content.items():
+            (self.directory / 'web' / role).write_bytes(content)
+            self.sent[role] = {
+                'url': self.server.url(role), 'checksum':
+                f'sha256:{hashlib.sha256(content).hexdigest()}'}
+
+    def read(self, permit_weak=False, **changes):
+        return separate_kernel.BootFiles.read(
+            {**self.sent, **changes}, 'x86_64', permit_weak)
+
+    def place(self, **changes):
+        return self.read(**changes).place(self.tree, self.image_info,
+                                          self.shown.append)
+
+
+class TestPlace(BootFilesTestCase):
+
+    def test_both_are_there(self):
+        self.put('etc/default/grub', 'GRUB_CMDLINE_LINUX="quiet"')
+        entry = self.place()
+        self.assertEqual(
+            (made.KERNEL_VERSION, f'/{FOLDER}/kernel',
+             (f'/{FOLDER}/initramfs',), ('quiet', 'nofb', 'x=a b')),
+            (entry.version, entry.kernel, entry.initramfs, entry.options))
+        for name, role in (('kernel', 'kernel'), ('initramfs', 'ramdisk')):
+            self.assertEqual(self.content[role],
+                             (self.top / FOLDER / name).read_bytes())
+        self.assertEqual(
+            {('boot', len(content), len(content))
+             for content in self.content.values()},
+            {(shown.phase, shown.done, shown.total) for shown in self.shown})
+
+    def test_version_that_a_menu_cannot_have(self):
+        content = made.bzimage(version="6.1';reboot;'")
+        (self.directory / 'web' / 'kernel').write_bytes(content)
+        entry = self.place(kernel={
+            **self.sent['kernel'], 'checksum':
+            f'sha256:{hashlib.sha256(content).hexdigest()}'})
+        self.assertEqual('of unknown version', entry.version)
+
+    def test_no_room(self):
+        class Small(image_tree.Tree):
+            free = 1 << 20
+
+        tree = Small(str(self.top))
+        self.addCleanup(tree.close)
+        with self.assertRaisesRegex(errors.DeploymentError, 'does not fit'):
+            self.read().place(tree, self.image_info, self.shown.append)
+        self.assertEqual([], list((self.top / FOLDER).iterdir()))
+
+    def test_directory_is_outside(self):
+        self.link('boot', '/tmp')
+        with self.assertRaisesRegex(image_tree.UnsafePath, 'outside'):
+            self.place()
+
+    def test_other_bytes(self):
+        with self.assertRaises(engine.exceptions.ChecksumMismatch):
+            self.place(ramdisk={**self.sent['ramdisk'],
+                                'checksum': f'sha256:{"0" * 64}'})
+
+    def test_something_else(self):
+        with self.assertRaisesRegex(engine.exceptions.ImageRefused,
+                                    'kernel http.*not-a-kernel'):
+            self.place(kernel=self.sent['ramdisk'])
+
+
+class TestRead(BootFilesTestCase):
+
+    def test_orders_that_make_no_sense(self):
+        for wrong in ({'kernel': None}, {'ramdisk': {}},
+                      {'kernel': {'url': 'x', 'checksum': 'sha256:0'}},
+                      {'options': 'a;b'}, {'options': 'x' * 3000}):
+            with self.assertRaises(errors.DeploymentError, msg=wrong):
+                self.read(**wrong)
+
+    def test_checksum_that_can_be_forged(self):
+        content = self.content['kernel']
+        weak = {'kernel': {**self.sent['kernel'], 'checksum':
+                           f'md5:{hashlib.md5(content).hexdigest()}'}}
+        with self.assertRaisesRegex(engine.exceptions.ImageRefused,
+                                    'checksum-weak'):
+            self.read(**weak).check(self.image_info)
+        self.read(permit_weak=True, **weak).check(self.image_info)
+
+
+class TestLogin(BootFilesTestCase):
+
+    def logins(self, url):
+        """What the server is told about who asks."""
+        seen = set()
+
+        def answer(exchange):
+            seen.add(exchange.headers.get('Authorization'))
+            exchange.serve()
+
+        self.server.answer = answer
+        with contextlib.suppress(engine.exceptions.ImageRefused), \
+                agent_web.open_beside({
+                    'urls': [url],
+                    'image_request_authorization': 'QmVhcmVyIHNlY3JldA==',
+                    'image_server_auth_strategy': 'http_basic',
+                    'image_server_user': 'user'},
+                    self.server.url('kernel')):
+            return seen
+
+    def test_only_for_the_server_of_the_image(self):
+        self.assertEqual({'Bearer secret'},
+                         self.logins(self.server.url('root.qcow2')))
+        for url in ('http://127.0.0.1:1/root.qcow2',
+                    'https://images.example.com/root.qcow2'):
+            self.assertEqual({None}, self.logins(url))
+        self.assertEqual('noauth', cfg.CONF.image_server_auth_strategy)

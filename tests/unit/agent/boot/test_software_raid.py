@@ -1,0 +1,165 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import pathlib
+import subprocess
+from unittest import mock
+
+from oslo_config import cfg
+from oslo_config import fixture
+
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent.boot import bios
+from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent.boot import software_raid
+from ironic_imagedeploy.agent import commands
+from tests.unit.agent import test_sysfs
+
+MIB = 1 << 20
+UEFI = grub.platform('uefi', 'x86_64')
+UUID = '5e4f7c2a:0a1b2c3d:11223344:aabbccdd'
+RAID = 'A19D880F-05FC-4D3B-A006-743F0F84911E'
+#: What mdadm says of an array that ironic-python-agent made.
+EXPORT = ('MD_LEVEL=raid1\nMD_DEVICES=2\nMD_METADATA=1.2\n'
+          f'MD_UUID={UUID}\nMD_NAME=md0\nMD_DEVICE_dev_vda1_ROLE=0\n'
+          'MD_DEVICE_dev_vda1_DEV=/dev/vda1\n')
+
+
+class TestFind(test_sysfs.SysfsTestCase):
+
+    def find(self, export=EXPORT, device='/dev/md127'):
+        with mock.patch.object(commands, 'run', autospec=True,
+                               return_value=export):
+            return software_raid.find(device)
+
+    def assert_refused(self, reason, export=EXPORT):
+        with self.assertRaisesRegex(errors.DeploymentError, reason):
+            self.find(export)
+
+    def test_an_array(self):
+        found = self.find()
+        self.assertEqual(('/dev/nvme0n1', '/dev/vda'), found.disks)
+        self.assertEqual('mduuid/5e4f7c2a0a1b2c3d11223344aabbccdd',
+                         found.grub_name)
+        self.assertEqual((f'rd.md.uuid={UUID}',), found.kernel_options)
+
+    def test_a_disk(self):
+        self.assertIsNone(self.find(device='/dev/vda'))
+
+    def test_what_grub_does_not_read(self):
+        self.assert_refused("metadata 1.x, found '0.90'",
+                            EXPORT.replace('1.2', '0.90'))
+        self.assert_refused("metadata 1.x, found 'none'",
+                            'MD_LEVEL=raid1\nMD_CONTAINER=/dev/md/imsm0\n')
+        self.assert_refused('No boot loader', EXPORT.replace(UUID, '$(x)'))
+
+    def test_on_whole_disks(self):
+        member = self.links / 'md127/slaves/vda1'
+        member.rename(member.with_name('vda'))
+        self.assert_refused(
+            'expected partitions as its members, found /dev/vda')
+
+    def test_without_members(self):
+        for member in (self.links / 'md127/slaves').iterdir():
+            member.unlink()
+        self.assert_refused('found none')
+
+
+class TestWholeDisk(test_sysfs.SysfsTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.conf = fixture.Config(cfg.CONF)
+        self.conf.setUp()
+        self.addCleanup(self.conf.cleanUp)
+
+    def test_bios_does_not_read_an_array(self):
+        with self.assertRaisesRegex(errors.DeploymentError,
+                                    'from the software RAID /dev/md127'):
+            software_raid.check_whole_disk('/dev/md127', 'bios')
+
+    def test_what_boots(self):
+        software_raid.check_whole_disk('/dev/md127', 'uefi')
+        software_raid.check_whole_disk('/dev/vda', 'bios')
+        self.conf.config(enable_bios_bootloader_install=True)
+        software_raid.check_whole_disk('/dev/md127', 'bios')
+
+
+class TestDisks(test_sysfs.SysfsTestCase):
+    """Two disks with tables as ironic-python-agent makes them."""
+
+    def array(self, *tables):
+        disks = []
+        for number, table in enumerate(tables):
+            disk = pathlib.Path(self.links, f'disk{number}')
+            with disk.open('wb') as file:
+                file.truncate(700 * MIB)
+            if table:
+                subprocess.run(['sfdisk', '-q', disk], input=table, text=True,
+                               check=True)
+            disks.append(str(disk))
+        return software_raid.Array(device='/dev/md0', uuid=UUID,
+                                   disks=tuple(disks))
+
+    def gpt(self, start):
+        return f'label: gpt\nstart={start}MiB, type={RAID}\n'
+
+    def assert_refused(self, platform, array, reason):
+        with self.assertRaisesRegex(errors.DeploymentError, reason):
+            array.check(platform)
+
+    def test_room_for_a_mirror_of_the_esp(self):
+        self.array(self.gpt(551), self.gpt(551)).check(UEFI)
+        self.assert_refused(
+            UEFI, self.array(self.gpt(551), self.gpt(550)),
+            'disk1 .* expected 550 MiB without a partition in a GPT, found '
+            '549 MiB in a table of kind gpt')
+        self.array(f'label: gpt\nsize=64MiB, type=U\ntype={RAID}\n').check(
+            UEFI)
+
+    def test_room_for_grub(self):
+        mbr = 'label: dos\nstart=2048, type=fd\n'
+        self.array(self.gpt(8), mbr).check(grub.BIOS)
+        self.assert_refused(grub.BIOS, self.array(self.gpt(2)),
+                            'expected 2 MiB .* found 1 MiB')
+
+    def test_other_boot_mode(self):
+        self.assert_refused(
+            UEFI, self.array('label: dos\nstart=2048, type=fd\n'),
+            'found 0 MiB in a table of kind mbr')
+
+    def test_no_table(self):
+        self.assert_refused(UEFI, self.array(''), 'has no partition table')
+
+    def test_damaged_table(self):
+        array = self.array(self.gpt(551))
+        with open(array.disks[0], 'r+b') as disk:
+            for place in (512, 700 * MIB - 512):
+                disk.seek(place + 8)
+                disk.write(b'\xff')
+        self.assert_refused(UEFI, array, 'disk0 cannot be used: expected')
+
+    def test_bios_boot_partitions_are_made_once(self):
+        array = self.array(self.gpt(8), 'label: dos\nstart=2048, type=fd\n')
+        array.make_bios_boot_partitions()
+        made = [bios.read_table(disk) for disk in array.disks]
+        self.assertEqual([2, 1], [len(table.partitions) for table in made])
+        array.make_bios_boot_partitions()
+        self.assertEqual(made, [bios.read_table(disk)
+                                for disk in array.disks])
+
+    def test_boot_partition_that_cannot_be_made(self):
+        with self.assertRaisesRegex(errors.DeploymentError,
+                                    'disks of /dev/md0 cannot be made to '
+                                    'boot'):
+            self.array(self.gpt(1)).make_bios_boot_partitions()

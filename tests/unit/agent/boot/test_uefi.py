@@ -1,0 +1,153 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from unittest import mock
+
+from oslo_concurrency import processutils
+
+from ironic_python_agent import config  # noqa: F401 (before efi_utils)
+from ironic_python_agent import efi_utils
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent.boot import uefi
+from ironic_imagedeploy.agent import sysfs
+from tests.functional.partition_images import efi_program
+from tests.unit.agent import trees
+
+PLATFORM = grub.platform('uefi', 'x86_64')
+SHIM = 'usr/lib/shim/shimx64.efi.signed'
+GRUB = 'usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed'
+
+
+class TestSigned(trees.TreeTestCase):
+
+    def signed(self):
+        return uefi.signed(self.tree, PLATFORM, 'x86_64')
+
+    def test_both_or_none(self):
+        self.assertIsNone(self.signed())
+        self.put(SHIM, efi_program('shim'))
+        self.assertIsNone(self.signed())
+        self.put(GRUB, efi_program('grub2'))
+        self.assertEqual(
+            {'BOOTX64.EFI': efi_program('shim'),
+             'grubx64.efi': efi_program('grub2'),
+             'grub.efi': efi_program('grub2')}, self.signed().files)
+
+    def test_ubuntu(self):
+        self.link(SHIM, '/etc/alternatives/shimx64.efi.signed')
+        self.put(f'{SHIM}.latest', efi_program('shim'))
+        self.put(GRUB, efi_program('grub2'))
+        self.assertEqual(efi_program('shim'),
+                         self.signed().files['BOOTX64.EFI'])
+
+    def test_suse(self):
+        self.put('usr/share/efi/x86_64/shim.efi', efi_program('shim'))
+        self.put('usr/share/efi/x86_64/grub.efi', efi_program('grub2'))
+        self.assertEqual('image', self.signed().origin)
+
+    def test_what_is_no_program(self):
+        self.put(GRUB, efi_program('grub2'))
+        for content in (b'', b'#!/bin/sh\n', b'MZ', efi_program('', 0xaa64)):
+            self.put(SHIM, content)
+            self.assertIsNone(self.signed())
+
+    def test_links_to_the_outside_and_huge_files(self):
+        self.put(GRUB, efi_program('grub2'))
+        self.link(SHIM, str(self.secret))
+        self.assertIsNone(self.signed())
+        self.assertIn('leads to the outside', self.log.output)
+        (self.top / SHIM).unlink()
+        with self.put(SHIM, efi_program('shim')).open('r+b') as file:
+            file.truncate(1 << 40)
+        self.assertIsNone(self.signed())
+        self.assertIn('more than 16777216 bytes', self.log.output)
+
+
+class TestVendors(trees.TreeTestCase):
+
+    def test_of_the_release_and_of_what_is_installed(self):
+        self.put('etc/os-release', 'NAME=x\nID=linuxmint\n'
+                 'ID_LIKE="ubuntu debian"\n')
+        self.put('boot/efi/EFI/fedora/shimx64.efi')
+        self.put('boot/efi/EFI/boot/bootx64.efi')
+        self.assertEqual(['fedora', 'linuxmint', 'ubuntu', 'debian'],
+                         uefi.vendors(self.tree))
+
+    def test_hostile_names(self):
+        self.put('etc/os-release', 'ID="../../etc .. . a/b BOOT $(x)"\n'
+                 "ID_LIKE='\\x; Debian debian con NUL.x'\n")
+        self.assertEqual(['debian'], uefi.vendors(self.tree))
+
+    def test_a_crowd(self):
+        for number in range(17):
+            self.put(f'boot/efi/EFI/vendor{number}/shimx64.efi')
+        self.put('etc/os-release', 'ID=' + ' '.join(
+            f'id{number}' for number in range(99)).join('""'))
+        self.assertEqual([f'id{number}' for number in range(16)],
+                         uefi.vendors(self.tree))
+        self.assertIn('more than 16 entries', self.log.output)
+
+    def test_release_that_is_outside(self):
+        self.link('etc/os-release', str(self.secret))
+        self.put('usr/lib/os-release', 'ID=debian')
+        self.assertEqual(['debian'], uefi.vendors(self.tree))
+        self.assertIn('leads to the outside', self.log.output)
+
+
+class TestBootEntry(trees.TreeTestCase):
+
+    def setUp(self):
+        super().setUp()
+        for name in ('get_boot_records', 'remove_boot_record',
+                     'add_boot_record'):
+            patcher = mock.patch.object(efi_utils, name, autospec=True)
+            setattr(self, name, patcher.start())
+            self.addCleanup(patcher.stop)
+
+    def test_only_one_of_the_label(self):
+        self.get_boot_records.return_value = iter([
+            ('0000', 'ironic1', 'HD', 'HD(1,GPT,old)'),
+            ('0001', 'UEFI PXEv4', 'PciRoot', 'PciRoot(0x0)'),
+            ('0002', 'ironic1', 'HD', 'HD(2,GPT,older)')])
+        uefi.add_boot_entries([sysfs.Partition('/dev/nvme0n1', 1)],
+                              PLATFORM)
+        self.assertEqual([mock.call('0000'), mock.call('0002')],
+                         self.remove_boot_record.mock_calls)
+        self.add_boot_record.assert_called_once_with(
+            '/dev/nvme0n1', 1, r'\EFI\BOOT\BOOTX64.EFI', 'ironic1')
+
+    def test_each_half_of_a_mirror(self):
+        self.get_boot_records.return_value = iter([
+            ('0000', 'ironic1', 'HD', 'HD(1,GPT,old)'),
+            ('0001', 'ironic1 (RAID, part0)', 'HD', 'HD(2,GPT,old)'),
+            ('0002', 'ironic10', 'HD', 'HD(2,GPT,other)')])
+        uefi.add_boot_entries([
+            sysfs.Partition('/dev/sda', 2), sysfs.Partition('/dev/sdb', 3)],
+            PLATFORM)
+        self.assertEqual([mock.call('0000'), mock.call('0001')],
+                         self.remove_boot_record.mock_calls)
+        self.assertEqual(
+            [mock.call('/dev/sdb', 3, r'\EFI\BOOT\BOOTX64.EFI',
+                       'ironic1 (RAID, part1)'),
+             mock.call('/dev/sda', 2, r'\EFI\BOOT\BOOTX64.EFI',
+                       'ironic1 (RAID, part0)')],
+            self.add_boot_record.mock_calls)
+
+    def test_firmware_that_takes_none(self):
+        self.get_boot_records.return_value = []
+        self.add_boot_record.side_effect = (
+            processutils.ProcessExecutionError(stderr='no space'))
+        with self.assertRaisesRegex(errors.DeploymentError, 'no space'):
+            uefi.add_boot_entries([sysfs.Partition('/dev/sda', 1)],
+                                  PLATFORM)

@@ -1,0 +1,136 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import pathlib
+import shutil
+import tempfile
+
+from ironic.conf import CONF
+from ironic.tests import base
+from oslo_upgradecheck import upgradecheck
+
+from ironic_imagedeploy.conductor.status import option_checks
+from ironic_imagedeploy.conductor.status import upgrade_checks
+from ironic_imagedeploy.conf import opts
+
+Code = upgradecheck.Code
+
+
+class TestOptionChecks(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        opts.register_opts(CONF)
+        self.config(http_url='http://192.0.2.1', group='deploy',
+                    http_root=str(self.directory))
+
+    def read(self, *lines):
+        path = self.directory / 'ironic.conf'
+        path.write_text('\n'.join(lines))
+        CONF(['--config-file', str(path)], project='ironic')
+        return path
+
+    def assert_problem(self, code, *words):
+        """There is one problem, and it tells those words."""
+        (found, text), = option_checks.problems(CONF)
+        self.assertEqual(code, found, text)
+        for word in words:
+            self.assertIn(word, text)
+
+    def test_defaults(self):
+        self.assertEqual([], [*option_checks.problems(CONF)])
+
+    def test_misspelt(self):
+        path = self.read('[imagedeploy]', 'require-agent = True',
+                         'permited_formats = raw')
+        self.assert_problem(
+            Code.WARNING, f'{path}: [imagedeploy] has no option '
+            'permited_formats', 'is it permitted_formats?')
+
+    def test_misspelt_beyond_recognition(self):
+        self.read('[imagedeploy-redfish]', 'verify_ca = /ca', 'xyz = 1')
+        self.assert_problem(Code.WARNING, '[imagedeploy-redfish] has no '
+                            'option xyz, and it is ignored: Correct')
+
+    def test_files_of_a_folder(self):
+        path = self.directory / 'second.conf'
+        path.write_text('[imagedeploy]\nreed_back = full\n')
+        CONF(['--config-dir', str(self.directory)], project='ironic')
+        self.assert_problem(Code.WARNING, f'{path}: [imagedeploy] has no '
+                            'option reed_back', 'is it read_back?')
+
+    def test_invalid_value(self):
+        self.read('[imagedeploy]', 'permitted_formats = raw,iso')
+        result = upgrade_checks.result(option_checks.problems(CONF))
+        self.assertEqual(Code.FAILURE, result.code)
+        for words in ('permitted_formats', str(self.directory),
+                      "found 'iso'. Correct the value."):
+            self.assertIn(words, result.details)
+
+    def test_no_format(self):
+        self.config(permitted_formats=[], group='imagedeploy')
+        self.assert_problem(Code.FAILURE, 'every image is refused')
+
+    def test_format_that_ironic_does_not_permit(self):
+        self.config(permitted_formats=['raw', 'vmdk', 'vdi'],
+                    group='imagedeploy')
+        self.config(permitted_image_formats=['raw', 'vdi'],
+                    group='conductor')
+        self.assertEqual([], [*option_checks.problems(CONF)])
+        self.config(require_agent=False, group='imagedeploy')
+        (code, text), _ = option_checks.problems(CONF)
+        self.assertEqual(Code.WARNING, code)
+        self.assertIn('permitted_formats has vmdk, but', text)
+        self.assertIn('[conductor]permitted_image_formats', text)
+        self.config(disable_deep_image_inspection=True, group='conductor')
+        self.assert_problem(Code.WARNING, 'require_agent is False')
+
+    def test_insecure_checksums(self):
+        self.config(insecure_checksums_permitted=True, group='imagedeploy')
+        self.assert_problem(Code.WARNING, 'insecure_checksums_permitted',
+                            'sha512')
+
+    def test_insecure_checksums_that_ironic_does_not_permit(self):
+        self.config(insecure_checksums_permitted=True, group='imagedeploy')
+        self.config(allow_md5_checksum=False, group='agent')
+        self.assertIn('[agent]allow_md5_checksum',
+                      [*option_checks.problems(CONF)][1][1])
+        self.config(insecure_checksums_permitted=False, group='imagedeploy')
+        self.assertEqual([], [*option_checks.problems(CONF)])
+
+    def test_ramdisks_without_the_agent_side(self):
+        self.config(require_agent=False, group='imagedeploy')
+        self.assert_problem(Code.WARNING, 'require_agent is False',
+                            'nor resumes')
+        self.config(read_back='full', group='imagedeploy')
+        self.assert_problem(Code.WARNING, 'read_back = full')
+
+    def test_nowhere_to_serve_images(self):
+        self.config(http_url=None, group='deploy')
+        for source, code in (('http', Code.WARNING), ('local', Code.FAILURE)):
+            self.config(image_download_source=source, group='agent')
+            self.assert_problem(code, f'image_download_source is {source}',
+                                '[deploy]http_url is not set')
+        self.config(image_download_source='swift', group='agent')
+        self.assertEqual([], [*option_checks.problems(CONF)])
+
+    def test_no_folder_to_serve(self):
+        self.config(http_root='/nonexistent', group='deploy')
+        self.assert_problem(Code.WARNING, '/nonexistent')
+
+    def test_conversion_that_was_asked_for(self):
+        self.read('[DEFAULT]', 'force_raw_images = True')
+        self.assert_problem(Code.SUCCESS, 'force_raw_images has no effect')
+        self.read('[DEFAULT]', 'force_raw_images = False')
+        self.assertEqual([], [*option_checks.problems(CONF)])

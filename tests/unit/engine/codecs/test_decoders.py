@@ -1,0 +1,268 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import importlib.util
+import random
+import sys
+import time
+import typing
+import unittest
+from unittest import mock
+import zlib
+
+import zstandard
+
+from ironic_imagedeploy.engine.codecs import decoders
+from tests.unit.engine import qcow2_builder as qcow2
+
+SIZE = 64 << 10
+
+
+def without(*packages: str) -> typing.Any:
+    """The codecs of a machine that does not have these packages."""
+    spec = importlib.util.spec_from_file_location('plain', decoders.__file__)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    with mock.patch.dict(sys.modules, dict.fromkeys(packages)):
+        spec.loader.exec_module(module)
+    return module
+
+
+class InflateTestCase(unittest.TestCase):
+    """With libdeflate, and isal for what that refuses."""
+
+    codecs: typing.Any = decoders
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dice = random.Random(7)
+        self.content = qcow2.text(self.dice, SIZE)
+
+    def inflate(self, stored: typing.Any, size: int = SIZE) -> bytes:
+        decoded: bytes = self.codecs.inflate(stored, size)
+        return decoded
+
+    def assert_not_decoded(self, stored: bytes) -> None:
+        with self.assertRaises(self.codecs.DecodeError) as caught:
+            self.inflate(stored)
+        self.assertTrue(str(caught.exception))
+
+    def test_a_stream(self) -> None:
+        self.assertEqual(self.content,
+                         self.inflate(qcow2.deflate(self.content)))
+
+    def test_kinds_of_bytes(self) -> None:
+        stored = qcow2.deflate(self.content)
+        for kind in (bytes, bytearray, memoryview):
+            with self.subTest(kind=kind.__name__):
+                self.assertEqual(self.content, self.inflate(kind(stored)))
+
+    def test_what_follows_the_stream_is_ignored(self) -> None:
+        stored = qcow2.deflate(self.content)
+        for rest in (b'\0' * 511, b'\xff' * 511, stored):
+            self.assertEqual(self.content, self.inflate(stored + rest))
+
+    def test_every_level_and_window(self) -> None:
+        for level in range(10):
+            for window in (9, 12, 15):
+                coder = zlib.compressobj(level, zlib.DEFLATED, -window)
+                stored = coder.compress(self.content) + coder.flush()
+                self.assertEqual(self.content, self.inflate(stored),
+                                 (level, window))
+
+    def test_no_more_than_asked_for_is_decoded(self) -> None:
+        bomb = qcow2.deflate(bytes(64 << 20))
+        self.assertEqual(bytes(SIZE), self.inflate(bomb))
+
+    def test_a_stream_that_gives_less(self) -> None:
+        self.assert_not_decoded(qcow2.deflate(self.content[:-1]))
+        self.assert_not_decoded(qcow2.deflate(b''))
+
+    def test_a_stream_that_is_cut_off(self) -> None:
+        stored = qcow2.deflate(self.content)
+        for length in (0, 1, 2, 100, len(stored) // 2, len(stored) - 100):
+            with self.subTest(length=length):
+                self.assert_not_decoded(stored[:length])
+
+    def test_bytes_that_are_no_stream(self) -> None:
+        self.assert_not_decoded(b'\xff' * 512)
+        self.assert_not_decoded(bytes(512))
+        self.assert_not_decoded(zlib.compress(self.content))
+
+    def test_damage_gives_an_error_or_bytes(self) -> None:
+        stored = qcow2.deflate(self.content)
+        for _ in range(500):
+            damaged = bytearray(stored)
+            damaged[self.dice.randrange(len(stored))] ^= (
+                1 << self.dice.randrange(8))
+            try:
+                self.assertEqual(SIZE, len(self.inflate(damaged)))
+            except self.codecs.DecodeError:
+                pass
+
+    def test_noise_gives_an_error_or_bytes(self) -> None:
+        for _ in range(500):
+            try:
+                decoded = self.inflate(self.dice.randbytes(200), 512)
+                self.assertEqual(512, len(decoded))
+            except self.codecs.DecodeError:
+                pass
+
+
+class IsalTestCase(InflateTestCase):
+    """With isal alone."""
+
+    codecs = without('deflate')
+
+    def test_libdeflate_is_not_used(self) -> None:
+        self.assertIsNone(self.codecs._deflate)
+
+
+class PlainInflateTestCase(InflateTestCase):
+    """With zlib alone."""
+
+    codecs = without('deflate', 'isal', 'backports', 'compression',
+                     'zstandard')
+
+    def test_isal_is_not_used(self) -> None:
+        self.assertIs(zlib, self.codecs._zlib)
+
+
+class ZstdTestCase(unittest.TestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dice = random.Random(8)
+        self.content = qcow2.text(self.dice, SIZE)
+
+    def assert_not_decoded(self, stored: bytes) -> None:
+        with self.assertRaises(decoders.DecodeError) as caught:
+            decoders.unzstd(stored, SIZE)
+        self.assertTrue(str(caught.exception))
+
+    def test_frames(self) -> None:
+        for frames in (1, 2, 5, 100):
+            with self.subTest(frames=frames):
+                self.assertEqual(self.content, decoders.unzstd(
+                    qcow2.zstd_frames(self.content, frames), SIZE))
+
+    def test_kinds_of_bytes(self) -> None:
+        stored = qcow2.zstd_frames(self.content, 3)
+        for kind in (bytes, bytearray, memoryview):
+            with self.subTest(kind=kind.__name__):
+                self.assertEqual(self.content,
+                                 decoders.unzstd(kind(stored), SIZE))
+
+    def test_an_empty_frame_between(self) -> None:
+        half = SIZE // 2
+        stored = b''.join(qcow2.zstd.compress(part) for part in (
+            self.content[:half], b'', self.content[half:]))
+        self.assertEqual(self.content, decoders.unzstd(stored, SIZE))
+
+    def test_what_follows_the_frames_is_ignored(self) -> None:
+        stored = qcow2.zstd_frames(self.content, 2)
+        for rest in (b'\0' * 511, b'\xff' * 511, stored):
+            self.assertEqual(self.content,
+                             decoders.unzstd(stored + rest, SIZE))
+
+    def test_no_more_than_asked_for_is_decoded(self) -> None:
+        bomb = qcow2.zstd.compress(bytes(64 << 20))
+        self.assertEqual(bytes(SIZE), decoders.unzstd(bomb, SIZE))
+
+    def test_frames_that_give_less(self) -> None:
+        self.assert_not_decoded(b'')
+        self.assert_not_decoded(qcow2.zstd.compress(b''))
+        self.assert_not_decoded(qcow2.zstd.compress(self.content[:-1]))
+        self.assert_not_decoded(qcow2.zstd_frames(self.content[:-1], 3))
+
+    def test_a_frame_that_is_cut_off(self) -> None:
+        stored = qcow2.zstd_frames(self.content, 2)
+        for length in (1, 4, 100, len(stored) // 2, len(stored) - 1):
+            with self.subTest(length=length):
+                self.assert_not_decoded(stored[:length])
+
+    def test_bytes_that_are_no_frame(self) -> None:
+        self.assert_not_decoded(b'\xff' * 512)
+        self.assert_not_decoded(bytes(512))
+        self.assert_not_decoded(
+            qcow2.zstd.compress(self.content[:100]) + bytes(512))
+
+    def test_damage_gives_an_error_or_bytes(self) -> None:
+        stored = qcow2.zstd_frames(self.content, 3)
+        for _ in range(500):
+            damaged = bytearray(stored)
+            damaged[self.dice.randrange(len(stored))] ^= (
+                1 << self.dice.randrange(8))
+            try:
+                self.assertEqual(SIZE, len(decoders.unzstd(damaged, SIZE)))
+            except decoders.DecodeError:
+                pass
+
+    def test_many_empty_frames_do_not_take_long(self) -> None:
+        frame = qcow2.zstd.compress(b'')
+        began = time.monotonic()
+        self.assert_not_decoded(frame * ((1 << 20) // len(frame)))
+        self.assertLess(time.monotonic() - began, 30)
+
+
+    def test_a_large_window_is_refused(self) -> None:
+        """It would take that much memory in each thread."""
+        packer = zstandard.ZstdCompressor(
+            compression_params=zstandard.ZstdCompressionParameters.from_level(
+                3, window_log=27)).compressobj()
+        stored = packer.compress(self.content) + packer.flush()
+        self.assert_not_decoded(stored)
+        self.assertIsNone(decoders.unzstd_frames([stored], SIZE))
+
+
+class FramesTestCase(unittest.TestCase):
+    """Clusters that are decoded together."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dice = random.Random(9)
+        self.content = qcow2.text(self.dice, SIZE)
+
+    def together(self, *stored: typing.Any) -> list[bytes] | None:
+        decoded = decoders.unzstd_frames(stored, SIZE)
+        return decoded and list(map(bytes, decoded))
+
+    def test_several(self) -> None:
+        contents = [qcow2.text(self.dice, SIZE) for _ in range(40)]
+        self.assertEqual(contents, self.together(*[
+            memoryview(qcow2.zstd.compress(content) + b'and more')
+            for content in contents]))
+
+    def test_what_only_the_other_decoder_takes(self) -> None:
+        usual = qcow2.zstd.compress(self.content)
+        for name, unusual in (
+                ('two frames', qcow2.zstd_frames(self.content, 2)),
+                ('too much', qcow2.zstd.compress(self.content + b'1')),
+                ('too little', qcow2.zstd.compress(self.content[:-1])),
+                ('damaged', usual[:-1]), ('nothing', b''),
+                ('no frame', b'no frame of zstd')):
+            with self.subTest(name):
+                self.assertIsNone(self.together(usual, unusual))
+        self.assertIsNone(self.together())
+
+    def test_without_the_codec(self) -> None:
+        plain = without('zstandard')
+        self.assertIsNone(plain.unzstd_frames(
+            [qcow2.zstd.compress(self.content)], SIZE))
+
+
+class AvailabilityTestCase(unittest.TestCase):
+
+    def test_zstd_is_missed(self) -> None:
+        self.assertTrue(decoders.zstd_available())
+        plain = without('backports', 'compression')
+        self.assertFalse(plain.zstd_available())

@@ -1,0 +1,117 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import random
+
+from ironic_imagedeploy.engine.contents import efi_programs
+from ironic_imagedeploy.engine.contents import partitions
+from tests.unit.engine import base
+from tests.unit.engine import disks
+
+MIB = base.MIB
+X86_64 = 0x8664
+AARCH64 = 0xaa64
+
+
+class BootProgramsTestCase(base.EngineTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.esp = partitions.Partition(number=1, start=MIB,
+                                        length=16 * MIB, type=partitions.ESP)
+        self.reads: list[tuple[int, int]] = []
+
+    def found(self, files: dict[str, bytes], *, bits: int = 16
+              ) -> set[str] | None:
+        """The processors that an ESP with these files is for."""
+        return self.look(disks.fat(self.directory / 'esp', 16 * MIB, files,
+                                   bits=bits))
+
+    def look(self, volume: bytes | bytearray) -> set[str] | None:
+        def read(offset: int, length: int) -> bytes:
+            self.reads.append((offset, length))
+            offset -= MIB
+            return bytes(volume[offset:offset + length])
+
+        return efi_programs.architectures(read, self.esp)
+
+    def test_the_removable_media_path(self) -> None:
+        for bits in (12, 16):
+            self.assertEqual({'x86_64'}, self.found(
+                {'/EFI/BOOT/BOOTX64.EFI': disks.program(X86_64)},
+                bits=bits))
+
+    def test_the_directory_of_a_vendor(self) -> None:
+        self.assertEqual({'aarch64'}, self.found(
+            {'/EFI/debian/shimaa64.efi': disks.program(AARCH64)}))
+
+    def test_several_processors(self) -> None:
+        self.assertEqual({'x86_64', 'aarch64', 'i686', 'riscv64'}, self.found(
+            {'/EFI/BOOT/BOOTX64.EFI': disks.program(X86_64),
+             '/EFI/BOOT/BOOTAA64.EFI': disks.program(AARCH64),
+             '/EFI/BOOT/BOOTIA32.EFI': disks.program(0x14c),
+             '/EFI/BOOT/BOOTRISCV64.EFI': disks.program(0x5064)}))
+
+    def test_an_unknown_processor(self) -> None:
+        self.assertEqual({'unknown'}, self.found(
+            {'/EFI/BOOT/BOOTX64.EFI': disks.program(0x1234)}))
+
+    def test_no_programs(self) -> None:
+        for files in ({}, {'/EFI/BOOT/grub.cfg': b'x'},
+                      {'/BOOTX64.EFI': disks.program(X86_64)},
+                      {'/boot/BOOT/BOOTX64.EFI': disks.program(X86_64)},
+                      {'/EFI/BOOT/BOOTX64.EFI': b''},
+                      {'/EFI/BOOT/BOOTX64.EFI': b'MZ'},
+                      {'/EFI/BOOT/BOOTX64.EFI': b'no program' * 100}):
+            with self.subTest(files=list(files)):
+                self.assertEqual(set(), self.found(files))
+
+    def test_what_is_no_volume_cannot_be_told(self) -> None:
+        self.assertIsNone(self.look(bytes(16 * MIB)))
+        self.assertIsNone(self.look(random.Random(1).randbytes(16 * MIB)))
+
+    def test_nothing_outside_of_the_partition_is_read(self) -> None:
+        self.found({'/EFI/BOOT/BOOTX64.EFI': disks.program(X86_64)})
+        for offset, length in self.reads:
+            self.assertGreaterEqual(offset, MIB)
+            self.assertLessEqual(offset + length, 17 * MIB)
+
+    def test_few_and_small_reads(self) -> None:
+        """Each may be a request to a web server."""
+        self.found({f'/EFI/vendor{number}/grub.efi': disks.program(X86_64)
+                    for number in range(20)})
+        self.assertLessEqual(len(self.reads), 10)
+        self.assertLessEqual(sum(length for _, length in self.reads), MIB)
+
+    def test_a_damaged_volume_costs_no_more(self) -> None:
+        dice = random.Random(3)
+        volume = bytearray(disks.fat(self.directory / 'esp', 16 * MIB, {
+            '/EFI/BOOT/BOOTX64.EFI': disks.program(X86_64)}))
+        for _ in range(300):
+            at = dice.randrange(11, 90 * 1024)
+            good = volume[at:at + 8]
+            volume[at:at + 8] = dice.randbytes(8)
+            self.reads.clear()
+            self.look(volume)
+            volume[at:at + 8] = good
+            self.assertLessEqual(sum(length for _, length in self.reads),
+                                 8 * MIB)
+
+
+class CanonicalTestCase(base.EngineTestCase):
+
+    def test_other_names(self) -> None:
+        for name, canonical in (
+                ('x86_64', 'x86_64'), ('AMD64', 'x86_64'),
+                ('arm64', 'aarch64'), ('aarch64', 'aarch64'),
+                ('i386', 'i686'), ('ppc64le', 'ppc64le')):
+            self.assertEqual(canonical, efi_programs.canonical(name))

@@ -1,0 +1,153 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import random
+import struct
+import time
+
+from ironic_imagedeploy.engine.contents import fat
+from tests.unit.engine import base
+from tests.unit.engine import disks
+
+KIB = base.KIB
+MIB = base.MIB
+#: Size and parameters of volumes of each kind.
+KINDS = ((4 * MIB, 12, 512), (32 * MIB, 16, 512), (40 * MIB, 32, 512),
+         (64 * MIB, 16, 4096))
+
+
+class FatTestCase(base.EngineTestCase):
+
+    def made(self, size: int, bits: int, sector_size: int,
+             files: dict[str, bytes]) -> bytes:
+        return disks.fat(self.directory / 'volume', size, files, bits=bits,
+                         sector_size=sector_size)
+
+    def opened(self, volume: bytes | bytearray) -> fat.FatVolume:
+        return fat.FatVolume(
+            lambda offset, length: bytes(volume[offset:offset + length]))
+
+
+class ReadTestCase(FatTestCase):
+
+    def test_files_in_directories(self) -> None:
+        content = random.Random(1).randbytes(70 * KIB)
+        files = {'/EFI/BOOT/BOOTX64.EFI': content,
+                 '/EFI/debian/grubx64.efi': b'grub',
+                 '/EFI/debian/a long name of a file.txt': b'long',
+                 '/readme.txt': b'', '/noext': b'x'}
+        for size, bits, sector_size in KINDS:
+            with self.subTest(bits=bits, sector_size=sector_size):
+                volume = self.opened(self.made(size, bits, sector_size,
+                                               files))
+                root = {entry.name: entry for entry in volume.root()}
+                self.assertEqual({'EFI', 'README.TXT', 'NOEXT'}, set(root))
+                self.assertTrue(root['EFI'].directory)
+                self.assertFalse(root['NOEXT'].directory)
+                vendors = {entry.name: entry for entry
+                           in volume.entries(root['EFI'])}
+                self.assertEqual({'BOOT', 'DEBIAN'}, set(vendors))
+                boot, = volume.entries(vendors['BOOT'])
+                self.assertEqual(('BOOTX64.EFI', False, len(content)), (
+                    boot.name, boot.directory, boot.size))
+                for length in (0, 1, 512, 5000, 70 * KIB):
+                    self.assertEqual(content[:length],
+                                     volume.front(boot, length))
+                self.assertEqual(content, volume.front(boot, MIB))
+                self.assertEqual(
+                    {'GRUBX64.EFI', 'ALONGN~1.TXT'},
+                    {entry.name for entry
+                     in volume.entries(vendors['DEBIAN'])})
+
+    def test_a_directory_of_several_clusters(self) -> None:
+        files = {f'/EFI/F{number}': b'' for number in range(300)}
+        for size, bits, sector_size in KINDS[:3]:
+            volume = self.opened(self.made(size, bits, sector_size, files))
+            folder, = volume.root()
+            self.assertEqual(
+                {f'F{number}' for number in range(300)},
+                {entry.name for entry in volume.entries(folder)})
+
+    def test_deleted_files_and_labels_are_not_there(self) -> None:
+        self.made(32 * MIB, 16, 512, {'/GONE': b'x', '/HERE': b'x'})
+        base.run('mdel', '-i', self.directory / 'volume', '::GONE')
+        base.run('mlabel', '-i', self.directory / 'volume', '::LABEL')
+        volume = (self.directory / 'volume').read_bytes()
+        self.assertEqual(['HERE'], [
+            entry.name for entry in self.opened(volume).root()])
+
+
+class DamageTestCase(FatTestCase):
+
+    def test_what_is_no_volume(self) -> None:
+        dice = random.Random(2)
+        for volume in (b'', bytes(511), bytes(512), b'\xff' * 512,
+                       dice.randbytes(510) + b'\x55\xaa',
+                       bytes(510) + b'\x55\xaa'):
+            with self.assertRaises(fat.BadVolume):
+                self.opened(volume)
+
+    def test_impossible_parameters(self) -> None:
+        good = self.made(4 * MIB, 12, 512, {})
+        for form, offset, value in (
+                ('<H', 11, 0), ('<H', 11, 513), ('<H', 11, 8192),
+                ('<B', 13, 0), ('<B', 13, 3), ('<H', 14, 0), ('<B', 16, 0),
+                ('<H', 19, 1), ('<H', 22, 0xffff)):
+            with self.subTest(offset=offset, value=value):
+                volume = bytearray(good)
+                struct.pack_into(form, volume, offset, value)
+                with self.assertRaises(fat.BadVolume):
+                    self.opened(volume)
+
+    def test_clusters_in_a_circle(self) -> None:
+        for size, bits, sector_size in KINDS[:3]:
+            volume = bytearray(self.made(
+                size, bits, sector_size,
+                {f'/EFI/F{number}': b'' for number in range(300)}))
+            opened = self.opened(volume)
+            folder, = opened.root()
+            reserved, = struct.unpack_from('<H', volume, 14)
+            at = reserved * 512 + folder.cluster * bits // 8
+            if bits == 12:
+                word = folder.cluster << 4 * (folder.cluster % 2)
+                mask = 0xf if folder.cluster % 2 else 0xf000
+                old, = struct.unpack_from('<H', volume, at)
+                struct.pack_into('<H', volume, at, old & mask | word)
+            else:
+                struct.pack_into({16: '<H', 32: '<I'}[bits], volume, at,
+                                 folder.cluster)
+            began = time.monotonic()
+            listed = list(self.opened(volume).entries(folder))
+            self.assertLess(len(listed), (MIB + 1) // 32)
+            self.assertLess(time.monotonic() - began, 30)
+
+    def test_damage_gives_an_error_or_entries(self) -> None:
+        dice = random.Random(4)
+        for size, bits, sector_size in KINDS[:3]:
+            good = self.made(size, bits, sector_size,
+                             {'/EFI/BOOT/BOOTX64.EFI': b'x' * 9000})
+            front = bytearray(good[:2 * MIB])
+            for _ in range(300):
+                at = dice.choice((
+                    dice.randrange(11, 90), dice.randrange(len(front)),
+                    dice.randrange(512, 4096)))
+                old = front[at:at + 4]
+                front[at:at + 4] = dice.randbytes(4)
+                try:
+                    volume = self.opened(front)
+                    for entry in volume.root():
+                        volume.front(entry, 1024)
+                        for inner in volume.entries(entry):
+                            volume.front(inner, 1024)
+                except fat.BadVolume:
+                    pass
+                front[at:at + 4] = old

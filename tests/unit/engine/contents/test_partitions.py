@@ -1,0 +1,480 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import os
+import random
+import struct
+
+from ironic_imagedeploy.engine.contents import partitions
+from tests.unit.engine import base
+from tests.unit.engine import disks
+
+KIB = base.KIB
+MIB = base.MIB
+Entry = disks.Entry
+Partition = partitions.Partition
+
+
+def read_table(disk: bytes | bytearray, size: int | None = None
+               ) -> partitions.PartitionTable | None:
+    """The table of a disk in memory."""
+    return partitions.read_table(
+        lambda offset, length: bytes(disk[offset:offset + length]),
+        len(disk) if size is None else size)
+
+
+class PartitionsTestCase(base.EngineTestCase):
+
+    def table(self, disk: bytes | bytearray) -> partitions.PartitionTable:
+        """The table, which there is."""
+        table = read_table(disk)
+        assert table is not None
+        return table
+
+    def made_by(self, *command: str, size: int = 64 * MIB,
+                script: str | None = None) -> bytes:
+        """The front of a disk that a tool has partitioned."""
+        path = self.directory / 'disk'
+        path.touch()
+        os.truncate(path, size)
+        base.run(*command, path, text=script)
+        with path.open('rb') as disk:
+            return disk.read(MIB)
+
+    def assert_bad(self, code: str, disk: bytes | bytearray,
+                   *words: str) -> None:
+        with self.assertRaises(partitions.BadTable) as caught:
+            read_table(disk)
+        self.assertEqual(code, caught.exception.code)
+        self.assertTrue(caught.exception.expected)
+        self.assertTrue(caught.exception.found)
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+
+
+class GptTestCase(PartitionsTestCase):
+
+    def test_made_by_sgdisk(self) -> None:
+        front = self.made_by(
+            'sgdisk', '-o', '-n', '1:2048:+1M', '-t', '1:ef02', '-c',
+            '1:BIOS', '-n', '2:4096:+10M', '-t', '2:ef00', '-c', '2:EFI',
+            '-n', '15:40960:0', '-t', '15:8300', '-c',
+            '15:Wurzel „ä€😀"', '-A', '15:set:2')
+        table = read_table(front, 64 * MIB)
+        assert table is not None
+        self.assertEqual(('gpt', 512, False, table.partitions[1]), (
+            table.kind, table.sector_size, table.boot_code, table.esp))
+        self.assertEqual((
+            Partition(number=1, start=MIB, length=MIB, name='BIOS',
+                      type=partitions.BIOS_BOOT),
+            Partition(number=2, start=2 * MIB, length=10 * MIB, name='EFI',
+                      type=partitions.ESP),
+            # sgdisk ends the last one at a whole MiB.
+            Partition(number=15, start=20 * MIB,
+                      length=table.partitions[2].length,
+                      name='Wurzel „ä€😀"', type=disks.LINUX,
+                      bootable=True)), table.partitions)
+        self.assertGreater(table.partitions[2].length, 42 * MIB)
+
+    def test_made_by_sfdisk(self) -> None:
+        front = self.made_by('sfdisk', '-q', script='label: gpt\n'
+                             'start=2048, size=2048, type=U\n'
+                             'start=8192, type=L, bootable\n')
+        table = read_table(front, 64 * MIB)
+        assert table is not None
+        self.assertEqual(
+            [(1, MIB, MIB, disks.ESP), (2, 4 * MIB, disks.LINUX)],
+            [(1, MIB, MIB, table.partitions[0].type),
+             (2, table.partitions[1].start, table.partitions[1].type)])
+
+    def test_sectors_of_4096_bytes(self) -> None:
+        disk = disks.gpt(8 * MIB, [
+            Entry(256, 511, disks.ESP, 'ESP'.encode('utf-16-le')),
+            Entry(512, 2046)], sector_size=4096)
+        table = self.table(disk)
+        self.assertEqual(('gpt', 4096, table.partitions[0]), (
+            table.kind, table.sector_size, table.esp))
+        self.assertEqual((
+            Partition(number=1, start=MIB, length=MIB, type=disks.ESP,
+                      name='ESP'),
+            Partition(number=2, start=2 * MIB, length=1535 * 4096,
+                      type=disks.LINUX)), table.partitions)
+
+    def test_boot_code(self) -> None:
+        for code, found in ((b'', False), (b'\xeb\x63', True),
+                            (bytes(439) + b'\1', True),
+                            (bytes(440) + b'\1\2\3\4', False)):
+            table = self.table(disks.gpt(MIB, boot_code=code))
+            self.assertEqual(found, table.boot_code)
+
+    def test_the_first_of_several_esps(self) -> None:
+        table = self.table(disks.gpt(MIB, [
+            Entry(100, 200), Entry(300, 400, disks.ESP),
+            Entry(50, 60, disks.ESP)]))
+        self.assertEqual(table.partitions[1], table.esp)
+        self.assertIsNone(self.table(disks.gpt(MIB, [Entry(1, 2)])).esp)
+
+    def test_no_partitions(self) -> None:
+        self.assertEqual((), self.table(disks.gpt(MIB)).partitions)
+        self.assertEqual((), self.table(disks.gpt(MIB, count=0)).partitions)
+
+    def test_entries_that_are_larger_than_usual(self) -> None:
+        for entry_size in (128, 256, 1024, 4096):
+            disk = disks.gpt(MIB, [Entry(900, 910), Entry(920, 930)],
+                             entry_size=entry_size, count=4)
+            self.assertEqual(
+                [900 * 512, 920 * 512],
+                [partition.start for partition
+                 in self.table(disk).partitions])
+
+    def test_a_header_that_is_larger_than_usual(self) -> None:
+        for size in (92, 100, 512):
+            self.table(disks.gpt(MIB, header_size=size))
+        for size in (0, 91, 513, 0xffffffff):
+            with self.subTest(size=size):
+                self.assert_bad('corrupt', disks.gpt(MIB, header_size=size))
+
+    def test_a_disk_that_was_enlarged(self) -> None:
+        """Its backup is not at the end any more, as after a resize."""
+        disk = disks.gpt(MIB, [Entry(100, 200)]) + bytes(MIB)
+        self.assertEqual(1, len(self.table(disk).partitions))
+
+    def test_a_wrong_checksum_of_the_header(self) -> None:
+        self.assert_bad('corrupt', disks.gpt(MIB, header_crc=1))
+        disk = disks.gpt(MIB)
+        disk[512 + 60] ^= 1
+        self.assert_bad('corrupt', disk)
+
+    def test_a_wrong_checksum_of_the_entries(self) -> None:
+        self.assert_bad('corrupt', disks.gpt(MIB, entries_crc=1))
+        disk = disks.gpt(MIB, [Entry(100, 200)])
+        disk[1024 + 127 * 128] ^= 1
+        self.assert_bad('corrupt', disk)
+
+    def test_a_disk_that_was_cut_off(self) -> None:
+        disk = disks.gpt(8 * MIB, [Entry(2048, 4095)])
+        self.assert_bad('truncated', disk[:-512], str(8 * MIB),
+                        str(8 * MIB - 512))
+        self.assert_bad('truncated', disk[:2 * MIB])
+
+    def test_a_disk_that_ends_in_the_header(self) -> None:
+        for sector_size in (512, 4096):
+            disk = disks.gpt(MIB, sector_size=sector_size)
+            for length in (1, 8, 16, 91, 92, 511):
+                with self.subTest(sector_size=sector_size, length=length):
+                    with self.assertRaises(partitions.BadTable):
+                        read_table(disk[:sector_size + length])
+
+    def test_last_sectors_outside_of_the_disk(self) -> None:
+        for field in ('backup', 'last_usable'):
+            for sector in (2048, 1 << 40, (1 << 64) - 1):
+                with self.subTest(field=field, sector=sector):
+                    self.assert_bad('truncated',
+                                    disks.gpt(MIB, **{field: sector}))
+
+    def test_partitions_outside_of_the_disk(self) -> None:
+        for first, last in ((100, 2048), (2048, 2049), (1 << 40, 1 << 41),
+                            (0, (1 << 64) - 1), ((1 << 64) - 1,) * 2):
+            with self.subTest(first=first, last=last):
+                self.assert_bad('corrupt', disks.gpt(
+                    MIB, [Entry(50, 60), Entry(first, last)]),
+                    'partition 2')
+
+    def test_a_partition_that_ends_before_it_starts(self) -> None:
+        self.assert_bad('corrupt', disks.gpt(MIB, [Entry(200, 199)]),
+                        'partition 1')
+        self.assertEqual(512, self.table(disks.gpt(
+            MIB, [Entry(200, 200)])).partitions[0].length)
+
+    def test_a_table_of_entries_that_is_too_large(self) -> None:
+        for count, entry_size in ((1025, 128), (0xffffffff, 128),
+                                  (1, 0xffffffff), (2, 1 << 17)):
+            with self.subTest(count=count, entry_size=entry_size):
+                self.assert_bad('corrupt', disks.gpt(
+                    MIB, count=count, entry_size=entry_size), str(count))
+        self.table(disks.gpt(MIB, count=1024))
+
+    def test_entries_that_are_too_small(self) -> None:
+        for size in (0, 1, 127):
+            self.assert_bad('corrupt', disks.gpt(MIB, entry_size=size))
+
+    def test_entries_outside_of_the_disk(self) -> None:
+        for sector in (2000, 2048, 1 << 40, (1 << 64) - 1):
+            with self.subTest(sector=sector):
+                self.assert_bad('corrupt', disks.gpt(
+                    MIB, [Entry(100, 200)], entries_at=sector))
+
+    def test_hostile_names(self) -> None:
+        for name, seen in (
+                ('\x1b[2J\x07\r\nroot'.encode('utf-16-le'),
+                 '\x1b[2J\x07\r\nroot'),
+                (b'\x00\xd8' * 36, '\ufffd' * 36),
+                (b'A\0\0\0B\0', 'A'), (b'\xff' * 72, '\uffff' * 36),
+                (b'x\0' * 36, 'x' * 36), (b'', '')):
+            disk = disks.gpt(MIB, [Entry(100, 200, name=name)])
+            self.assertEqual(seen, self.table(disk).partitions[0].name)
+
+    def test_without_a_boot_signature_there_is_no_table(self) -> None:
+        disk = disks.gpt(MIB, [Entry(100, 200)])
+        disk[510] = 0
+        self.assertIsNone(read_table(disk))
+        self.assertFalse(partitions.has_gpt(bytes(disk)))
+
+    def test_has_gpt(self) -> None:
+        for sector_size in (512, 4096):
+            self.assertTrue(partitions.has_gpt(bytes(disks.gpt(
+                MIB, sector_size=sector_size))))
+        for disk in (b'', bytes(8192), bytes(disks.mbr(
+                MIB, [(0, 0x83, 1, 1)]))):
+            self.assertFalse(partitions.has_gpt(disk))
+
+
+class MbrTestCase(PartitionsTestCase):
+
+    def test_made_by_sfdisk(self) -> None:
+        front = self.made_by('sfdisk', '-q', script='label: dos\n'
+                             'start=2048, size=2048, type=ef\n'
+                             'start=4096, size=8192, type=83, bootable\n'
+                             'start=16384, size=4096, type=5\n'
+                             'start=18432, size=1024, type=82\n')
+        table = read_table(front, 64 * MIB)
+        assert table is not None
+        self.assertEqual(('mbr', None, False, table.partitions[0]), (
+            table.kind, table.sector_size, table.boot_code, table.esp))
+        self.assertEqual((
+            Partition(number=1, start=MIB, length=MIB, type='0xef'),
+            Partition(number=2, start=2 * MIB, length=4 * MIB, type='0x83',
+                      bootable=True),
+            Partition(number=3, start=8 * MIB, length=2 * MIB,
+                      type='0x05')), table.partitions)
+
+    def test_boot_code(self) -> None:
+        disk = disks.mbr(MIB, [(0x80, 0x83, 1, 10)], boot_code=b'\xfa')
+        self.assertTrue(self.table(disk).boot_code)
+
+    def test_a_table_without_partitions_is_none(self) -> None:
+        self.assertIsNone(read_table(disks.mbr(MIB, [])))
+        self.assertIsNone(read_table(disks.mbr(MIB, [(0, 0x83, 5, 0)])))
+        self.assertIsNone(read_table(bytes(MIB)))
+
+    def test_a_short_disk_has_none(self) -> None:
+        disk = disks.mbr(MIB, [(0, 0x83, 1, 10)])
+        for length in (0, 1, 511):
+            self.assertIsNone(read_table(disk[:length]))
+
+    def test_partitions_outside_of_the_disk(self) -> None:
+        for start, length in ((1, 2048), (2048, 1), (1, 0xffffffff),
+                              (0xffffffff, 0xffffffff)):
+            with self.subTest(start=start, length=length):
+                self.assert_bad('truncated', disks.mbr(
+                    MIB, [(0, 0x83, 1, 1), (0, 0x83, start, length)]),
+                    str(MIB))
+        self.table(disks.mbr(MIB, [(0, 0x83, 1, 2047)]))
+
+    def test_a_protective_table_without_its_gpt(self) -> None:
+        self.assert_bad('corrupt', disks.mbr(
+            MIB, [(0, 0xee, 1, 2047)]), 'GPT')
+
+    def test_a_hybrid_table(self) -> None:
+        """The GPT counts, whatever else the MBR has."""
+        disk = disks.gpt(MIB, [Entry(100, 200)])
+        hybrid = disks.mbr(512, [(0, 0x83, 100, 101), (0, 0xee, 1, 99)])
+        disk[:512] = hybrid
+        self.assertEqual('gpt', self.table(disk).kind)
+
+    def test_what_only_looks_like_a_table(self) -> None:
+        for entry in ((0x41, 0x83, 1, 10), (1, 0x83, 1, 10),
+                      (0, 0x83, 0, 10)):
+            with self.subTest(entry=entry):
+                self.assertIsNone(read_table(disks.mbr(MIB, [entry])))
+
+    def test_boot_sectors_of_file_systems_are_no_tables(self) -> None:
+        for bits in ('12', '16', '32'):
+            front = self.made_by('mkfs.vfat', '-F', bits)
+            self.assertEqual(b'\x55\xaa', front[510:512])
+            self.assertIsNone(read_table(front, 64 * MIB))
+
+
+class DamageTestCase(PartitionsTestCase):
+
+    def test_damaged_tables_are_read_or_refused(self) -> None:
+        dice = random.Random(11)
+        good = [disks.gpt(64 * KIB, [Entry(70, 80), Entry(81, 90)], count=8),
+                disks.gpt(64 * KIB, [Entry(8, 9)], count=8,
+                          sector_size=4096),
+                disks.mbr(64 * KIB, [(0, 0x83, 1, 10), (0x80, 7, 20, 3)])]
+        outcomes = set()
+        for _ in range(4000):
+            disk = bytearray(dice.choice(good))
+            at = dice.choice((dice.randrange(440, 512),
+                              dice.randrange(512, 1400),
+                              dice.randrange(4096, 4200),
+                              dice.randrange(8192, 8400)))
+            if dice.random() < 0.5:
+                disk[at] = dice.randrange(256)
+            else:
+                struct.pack_into('<Q', disk, at, dice.getrandbits(64))
+            try:
+                table = read_table(disk[:dice.choice((65536, 65536, at))])
+                outcomes.add(table.kind if table else None)
+            except partitions.BadTable as bad:
+                outcomes.add(bad.code)
+        self.assertEqual({'gpt', 'mbr', None, 'corrupt', 'truncated'},
+                         outcomes)
+
+    def test_fields_of_a_gpt_with_right_checksums(self) -> None:
+        dice = random.Random(12)
+        for _ in range(2000):
+            value = dice.choice((0, 1, 2, 33, 127, 128, 1 << 31,
+                                 (1 << 32) - 1, 1 << 63, (1 << 64) - 1))
+            name = dice.choice(('header_size', 'backup', 'last_usable',
+                                'entries_at', 'entry_size', 'count'))
+            if name in ('header_size', 'entry_size', 'count'):
+                value &= 0xffffffff
+            options = {name: value}
+            try:
+                disk = disks.gpt(64 * KIB, **options)
+                read_table(disk)
+            except partitions.BadTable:
+                pass
+
+
+class BackupTestCase(PartitionsTestCase):
+    """Both halves of a GPT are checked; one of them decides."""
+
+    def flaws(self, disk: bytes | bytearray) -> list[partitions.Flaw]:
+        """What is wrong in a table that can be read."""
+        self.reads: list[tuple[int, int]] = []
+
+        def read(offset: int, length: int) -> bytes:
+            self.reads.append((offset, length))
+            return bytes(disk[offset:offset + length])
+
+        table = self.table(disk)
+        found = list(partitions.flaws(read, len(disk), table))
+        for flaw in found:
+            self.assertTrue(flaw.expected and flaw.found)
+        return found
+
+    def made(self, *commands: str, size: int = 8 * MIB) -> bytearray:
+        path = self.directory / 'disk'
+        path.touch()
+        os.truncate(path, 0)
+        os.truncate(path, size)
+        base.run('sgdisk', *commands, path)
+        return bytearray(path.read_bytes())
+
+    def test_good_ones(self) -> None:
+        for disk in (self.made('-n', '1:2048:4095', '-n', '2:4096:8191'),
+                     disks.gpt(MIB, [Entry(100, 200)]),
+                     disks.gpt(8 * MIB, [Entry(256, 300)], sector_size=4096),
+                     disks.mbr(MIB, [(0, 0x83, 1, 10)])):
+            self.assertEqual([], self.flaws(disk))
+
+    def test_a_small_read_is_enough(self) -> None:
+        self.flaws(self.made('-n', '1:2048:4095'))
+        self.assertLessEqual(len(self.reads), 2)
+        self.assertLessEqual(sum(length for _, length in self.reads),
+                             17 << 10)
+
+    def test_a_disk_that_grew(self) -> None:
+        """Its backup is where the disk ended, or was moved."""
+        disk = self.made('-n', '1:2048:4095')
+        self.assertEqual([], self.flaws(disk + bytes(8 * MIB)))
+        path = self.directory / 'disk'
+        os.truncate(path, 16 * MIB)
+        base.run('sgdisk', '-e', path)
+        self.assertEqual([], self.flaws(bytearray(path.read_bytes())))
+
+    def test_a_backup_that_is_only_at_the_end(self) -> None:
+        disk = disks.gpt(MIB, [Entry(100, 200)], backup=1000)
+        good = disks.gpt(MIB, [Entry(100, 200)])
+        disk[-20 << 10:] = good[-20 << 10:]
+        self.assertEqual([], self.flaws(disk))
+
+    def test_no_backup(self) -> None:
+        disk = self.made('-n', '1:2048:4095')
+        disk[-512:] = bytes(512)
+        flaw, = self.flaws(disk)
+        self.assertIn('16383', flaw.expected)
+        self.assertEqual('none', flaw.found)
+
+    def test_a_damaged_backup(self) -> None:
+        good = self.made('-n', '1:2048:4095')
+        for at in (-512 + 60, -512 + 20, -33 * 512, -33 * 512 + 127 * 128):
+            disk = good.copy()
+            disk[at] ^= 1
+            self.assertEqual(1, len(self.flaws(disk)))
+
+    def test_a_backup_of_other_partitions(self) -> None:
+        disk = self.made('-n', '1:2048:4095')
+        for other in (self.made('-n', '1:2048:4097'),
+                      self.made('-n', '1:2048:4095')):
+            mixed = disk[:MIB] + other[MIB:]
+            self.assertEqual(['others'], [
+                flaw.found for flaw in self.flaws(mixed)])
+
+    def test_a_damaged_table_with_a_good_backup(self) -> None:
+        """Linux and BIOS do not look at the backup by themselves."""
+        good = self.made('-n', '1:2048:4095')
+        for at in (512, 512 + 60, 1024 + 5):
+            disk = good.copy()
+            disk[at] ^= 1
+            with self.assertRaises(partitions.BadTable) as caught:
+                read_table(disk)
+            self.assertEqual('corrupt', caught.exception.code)
+            self.assertIn('good backup', caught.exception.found)
+            # What it says to do is what helps.
+            path = self.directory / 'damaged'
+            path.write_bytes(disk)
+            self.assertIn('sgdisk -e', caught.exception.fix)
+            base.run('sgdisk', '-e', path)
+            self.assertEqual([], self.flaws(bytearray(path.read_bytes())))
+
+    def test_both_are_damaged(self) -> None:
+        disk = self.made('-n', '1:2048:4095')
+        disk[600] ^= 1
+        disk[-500] ^= 1
+        with self.assertRaises(partitions.BadTable) as caught:
+            read_table(disk)
+        self.assertEqual('', caught.exception.fix)
+
+    def test_a_header_for_another_place(self) -> None:
+        self.assert_bad('corrupt', disks.gpt(MIB, own=2), 'sector 1')
+
+    def test_partitions_that_overlap(self) -> None:
+        for entries in ((Entry(100, 200), Entry(200, 300)),
+                        (Entry(100, 300), Entry(150, 160)),
+                        (Entry(300, 400), Entry(100, 300))):
+            self.assert_bad('corrupt', disks.gpt(MIB, entries), 'overlap')
+        self.table(disks.gpt(MIB, [Entry(201, 300), Entry(100, 200)]))
+
+    def test_partitions_outside_of_what_the_table_says(self) -> None:
+        for first, last in ((3, 20), (2020, 2047)):
+            flaw, = self.flaws(disks.gpt(
+                MIB, [Entry(first, last)], first_usable=10,
+                last_usable=2030))
+            self.assertIn('partition 1', flaw.found)
+
+    def test_a_gpt_that_was_left_behind(self) -> None:
+        """Who partitions a disk anew by MBR may not wipe its GPT."""
+        disk = self.made('-n', '1:2048:4095')
+        disk[:512] = disks.mbr(512, [(0x80, 0x83, 2048, 8192)])
+        for damage in (600, 513):
+            self.assertEqual('mbr', self.table(disk).kind)
+            disk[damage] ^= 1
+
+    def test_a_gpt_for_other_sectors_that_was_left_behind(self) -> None:
+        disk = disks.gpt(8 * MIB, [Entry(256, 511)], sector_size=4096)
+        stale = disks.gpt(MIB, header_crc=1)
+        disk[512:1024] = stale[512:1024]
+        self.assertEqual(4096, self.table(disk).sector_size)

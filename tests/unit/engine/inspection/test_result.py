@@ -1,0 +1,144 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import dataclasses
+import json
+import typing
+
+from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.formats import raw
+from ironic_imagedeploy.engine.inspection import result
+from ironic_imagedeploy.engine.sources import recorded
+from tests.unit.engine import base
+from tests.unit.engine import disks
+from tests.unit.engine import memory
+
+MIB = base.MIB
+ERROR = engine.Severity.ERROR
+WARNING = engine.Severity.WARNING
+
+
+def finding(code: str, severity: engine.Severity = ERROR) -> engine.Finding:
+    """A finding with that code."""
+    return engine.Finding(code=code, severity=severity, message='It is.',
+                          expected='this', found='that', fix='Mend it.')
+
+
+class InspectionTestCase(base.EngineTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.source = memory.MemorySource(bytes(MIB))
+
+    def inspection(self, **found: typing.Any) -> result.Inspection:
+        return result.Inspection(
+            source=recorded.Witness(self.source),
+            expectation=engine.Expectation(disk_format='raw'), **found)
+
+    def table(self, *types: str, boot_code: bool = False
+              ) -> partitions.PartitionTable:
+        return partitions.PartitionTable(
+            kind='gpt', sector_size=4096, boot_code=boot_code,
+            partitions=tuple(
+                partitions.Partition(number=number, start=MIB, length=MIB,
+                                     type=kind)
+                for number, kind in enumerate(types, 1)))
+
+    def assert_json(self, expected: dict[str, object],
+                    found: engine.Inspection) -> None:
+        """These keys are there, with these values; more may come."""
+        values = json.loads(json.dumps(found.to_dict()))
+        self.assertEqual(expected, {key: values[key] for key in expected})
+
+    def test_errors_refuse_and_warnings_do_not(self) -> None:
+        for findings, verdict in (
+                ((), 'accept'), ((finding('odd', WARNING),), 'accept'),
+                ((finding('bad'),), 'refuse'),
+                ((finding('odd', WARNING), finding('bad')), 'refuse')):
+            self.assertEqual(verdict,
+                             self.inspection(findings=findings).verdict)
+
+    def test_a_refusal_names_the_errors_only(self) -> None:
+        found = self.inspection(findings=(
+            finding('one'), finding('odd', WARNING), finding('two')))
+        for call in (found.raise_if_refused, found.accepted):
+            with self.assertRaises(exceptions.ImageRefused) as caught:
+                call()
+            self.assertEqual(['one', 'two'], [
+                each.code for each in caught.exception.findings])
+
+    def test_an_accepted_image(self) -> None:
+        image = raw.RawImage(self.source)
+        found = self.inspection(image=image,
+                                findings=(finding('odd', WARNING),))
+        found.raise_if_refused()
+        self.assertIs(image, found.accepted())
+
+    def test_the_type_is_told_by_the_content(self) -> None:
+        for found, kind in (
+                ({'table': self.table()}, 'whole-disk'),
+                ({'file_system': 'ext4'}, 'partition'), ({}, None)):
+            self.assertEqual(kind, self.inspection(**found).image_type)
+
+    def test_boot_modes(self) -> None:
+        with_esp = self.table(disks.LINUX, disks.ESP)
+        both = self.table(disks.ESP, boot_code=True)
+        for table, programs, modes in (
+                (None, None, ()), (self.table(disks.LINUX), None, ()),
+                (self.table(boot_code=True), None, ('bios',)),
+                (with_esp, {'x86_64'}, ('uefi',)),
+                (with_esp, None, ('uefi',)), (with_esp, set(), ()),
+                (both, {'x86_64'}, ('bios', 'uefi')),
+                (both, set(), ('bios',))):
+            with self.subTest(modes=modes, programs=programs):
+                self.assertEqual(modes, self.inspection(
+                    table=table, efi_programs=programs).boot_modes)
+
+    def test_the_json_has_the_promised_keys(self) -> None:
+        found = self.inspection(
+            format='raw', image=raw.RawImage(self.source),
+            table=self.table(disks.ESP), findings=(finding('bad'),))
+        self.assert_json(
+            {'verdict': 'refuse', 'format': 'raw', 'declared_format': 'raw',
+             'image_type': 'whole-disk', 'virtual_size': MIB,
+             'stored_size': MIB, 'partition_table': 'gpt',
+             'boot_modes': ['uefi'], 'sector_size': 4096,
+             'findings': [{'code': 'bad', 'severity': 'error',
+                           'expected': 'this', 'found': 'that',
+                           'message': 'It is.', 'fix': 'Mend it.'}]},
+            found)
+
+    def test_the_json_of_what_is_nothing(self) -> None:
+        self.assert_json(
+            {'verdict': 'accept', 'format': None, 'declared_format': 'raw',
+             'image_type': None, 'virtual_size': None, 'stored_size': MIB,
+             'partition_table': None, 'boot_modes': [], 'sector_size': None,
+             'findings': []},
+            self.inspection())
+
+
+class ExpectationTestCase(base.EngineTestCase):
+
+    def test_nothing_is_expected_by_default(self) -> None:
+        self.assertEqual(
+            {'disk_format': None, 'image_type': None, 'checksum': None,
+             'permitted': ('raw', 'qcow2'), 'disk_size': None,
+             'sector_size': None, 'boot_mode': None, 'arch': None,
+             'has_kernel': False, 'require_checksum': False,
+             'permit_weak': True},
+            dataclasses.asdict(engine.Expectation()))
+
+    def test_it_does_not_change(self) -> None:
+        with self.assertRaises(dataclasses.FrozenInstanceError):
+            engine.Expectation().arch = 'arm'  # type: ignore[misc]

@@ -1,0 +1,267 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import ctypes
+import hashlib
+import threading
+import typing
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.formats import base as formats
+from ironic_imagedeploy.engine.sources import recorded
+from ironic_imagedeploy.engine.transfer import buffers
+from ironic_imagedeploy.engine.transfer import meter
+from ironic_imagedeploy.engine.transfer import pipeline
+from tests.unit.engine import base
+from tests.unit.engine import memory
+from tests.unit.engine import transfers
+
+KIB = base.KIB
+MIB = base.MIB
+DATA = _extent.ExtentKind.DATA
+COMPRESSED = _extent.ExtentKind.COMPRESSED
+ZERO = _extent.ExtentKind.ZERO
+
+
+class DoublingImage(formats.Image):
+    """Compressed extents are the stored bytes twice."""
+
+    format_name = 'doubling'
+
+    def decode(self, extent: formats.Extent, stored: typing.Any) -> bytes:
+        return bytes(stored) * 2
+
+
+class ListSink:
+    """A disk in memory and the writes that it took."""
+
+    def __init__(self, size: int) -> None:
+        self.disk = bytearray(b'\xa5') * size
+        self.writes: list[tuple[int, int]] = []
+        self.zeroes: list[tuple[int, int]] = []
+        self.misaligned = 0
+
+    def write(self, start: int, view: memoryview) -> None:
+        self.writes.append((start, len(view)))
+        if ctypes.addressof(ctypes.c_char.from_buffer(view)) % 512:
+            self.misaligned += 1
+        self.disk[start:start + len(view)] = view
+
+    def zero(self, start: int, length: int) -> None:
+        self.zeroes.append((start, length))
+        if length <= len(self.disk):
+            self.disk[start:start + length] = bytes(length)
+
+
+class StreamTestCase(base.EngineTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.source = memory.MemorySource(transfers.noise(4 * MIB))
+        self.image = DoublingImage(self.source)
+        self.meter = meter.Meter(0)
+        self.addCleanup(self.assert_no_threads)
+
+    def add(self, length: int, kind: _extent.ExtentKind, offset: int = 0
+            ) -> None:
+        """The next extent; a compressed one stores half of its bytes."""
+        stored = {DATA: length, COMPRESSED: length // 2, ZERO: 0}[kind]
+        self.image.map.append(length, kind, offset, stored)
+
+    def expected(self) -> bytes:
+        """The disk, one extent after the other."""
+        disk = bytearray()
+        for extent in self.image.extents():
+            stored = self.source.content[extent.source_offset:
+                                         extent.source_end]
+            disk += {DATA: stored, COMPRESSED: stored * 2,
+                     ZERO: bytes(extent.length)}[extent.kind]
+        return bytes(disk)
+
+    def run_stream(self, sink: typing.Any, workers: int | None = 1) -> str:
+        return pipeline.Stream(
+            self.image, recorded.Testimony('memory', {}), sink,
+            algorithm='sha256', meter=self.meter, workers=workers).run()
+
+    def assert_streamed(self, workers: int | None = 1) -> ListSink:
+        sink = ListSink(self.image.map.end)
+        value = self.run_stream(sink, workers)
+        self.assertEqual(
+            hashlib.sha256(self.source.content).hexdigest(), value)
+        self.assertEqual(self.source.size, self.meter.read)
+        self.assert_same(self.expected(), sink.disk)
+        return sink
+
+
+class WriteTestCase(StreamTestCase):
+
+    def test_data_goes_from_where_it_was_read(self) -> None:
+        self.add(4 * MIB, DATA)
+        sink = self.assert_streamed()
+        self.assertEqual([(start * MIB, MIB) for start in range(4)],
+                         sink.writes)
+        self.assertEqual(0, sink.misaligned)
+
+    def test_small_neighbours_become_one_write(self) -> None:
+        for index in range(96):
+            self.add(8 * KIB, COMPRESSED, index * 4 * KIB)
+        sink = self.assert_streamed()
+        self.assertEqual([(0, 768 * KIB)], sink.writes)
+        self.assertEqual(0, sink.misaligned)
+
+    def test_no_write_is_larger_than_a_mib(self) -> None:
+        for index in range(64):
+            self.add(192 * KIB, COMPRESSED, index * 8 * KIB)
+        sink = self.assert_streamed()
+        self.assertLessEqual(max(length for _, length in sink.writes), MIB)
+
+    def test_only_neighbours_on_the_disk_are_joined(self) -> None:
+        for index in (5, 3, 4, 0):
+            self.add(8 * KIB, DATA, index * 16 * KIB)
+        sink = self.assert_streamed()
+        self.assertEqual(
+            [(24 * KIB, 8 * KIB), (8 * KIB, 16 * KIB), (0, 8 * KIB)],
+            sink.writes)
+
+    def test_small_and_large_ones_in_turn(self) -> None:
+        for index in range(6):
+            self.add(8 * KIB, COMPRESSED, index * 300 * KIB)
+            self.add(260 * KIB, DATA, index * 300 * KIB + 4 * KIB)
+        self.assert_streamed()
+
+    def test_any_number_of_workers(self) -> None:
+        for index in reversed(range(400)):
+            self.add(8 * KIB, COMPRESSED, index * 4 * KIB)
+            self.add(4 * KIB, DATA, 2 * MIB + index * 4 * KIB)
+            self.add(4 * KIB, ZERO)
+        for workers in (1, 2, 7, None):
+            with self.subTest(workers=workers):
+                self.meter = meter.Meter(0)
+                self.assert_streamed(workers)
+
+    def test_a_source_that_gives_little_at_once(self) -> None:
+        self.source = memory.MemorySource(transfers.noise(300 * KIB + 7),
+                                          step=1009)
+        self.image = DoublingImage(self.source)
+        self.add(300 * KIB, DATA, 7)
+        self.assert_streamed()
+
+    def test_an_empty_file(self) -> None:
+        self.source = memory.MemorySource(b'')
+        self.image = DoublingImage(self.source)
+        self.add(MIB, ZERO)
+        self.assert_streamed()
+
+    def test_a_stop_need_not_wait_for_all_zeroes(self) -> None:
+        self.add(1 << 40, ZERO)
+        sink = ListSink(0)
+
+        def fail_later(start: int, length: int) -> None:
+            sink.zeroes.append((start, length))
+            if len(sink.zeroes) == 5:
+                raise KeyError('enough')
+
+        sink.zero = fail_later  # type: ignore[method-assign]
+        self.assertRaises(KeyError, self.run_stream, sink)
+        self.assertEqual(5, len(sink.zeroes))
+        self.assertLessEqual(max(length for _, length in sink.zeroes),
+                             256 * MIB)
+        self.assertEqual([256 * MIB * index for index in range(5)],
+                         [start for start, _ in sink.zeroes])
+
+
+class BoundTestCase(StreamTestCase):
+
+    def test_a_slow_disk_stops_the_reader(self) -> None:
+        """What is in flight is bounded, however large the file is."""
+        size = 64 * MIB
+        self.source = memory.MemorySource(b'1' * size)
+        self.image = DoublingImage(self.source)
+        self.add(size, DATA)
+        resumed = threading.Event()
+
+        class SlowSink(ListSink):
+            def write(self, start: int, view: memoryview) -> None:
+                resumed.wait(30)
+                super().write(start, view)
+
+        sink = SlowSink(size)
+        running = threading.Thread(target=self.run_stream, args=(sink,))
+        running.start()
+        running.join(0.3)
+        held = self.meter.read
+        running.join(0.1)
+        self.assertEqual(held, self.meter.read)
+        self.assertLessEqual(held, buffers.CHUNKS * buffers.CHUNK_SIZE)
+        self.assertGreater(held, 2 * MIB)
+        resumed.set()
+        running.join(30)
+        self.assertEqual(size, self.meter.read)
+
+    def test_too_many_clusters_on_the_same_bytes(self) -> None:
+        for _ in range(5000):
+            self.add(64, COMPRESSED, MIB - 16)
+        with self.assertRaises(exceptions.ImageRefused) as caught:
+            self.run_stream(ListSink(self.image.map.end))
+        self.assertEqual('corrupt', caught.exception.findings[0].code)
+
+
+class ErrorTestCase(StreamTestCase):
+
+    def test_the_error_of_a_worker_is_raised_as_it_is(self) -> None:
+        self.add(4 * MIB, DATA)
+        sink = ListSink(4 * MIB)
+        error = MemoryError('no more')
+
+        def fail(start: int, view: memoryview) -> None:
+            raise error
+
+        sink.write = fail  # type: ignore[method-assign]
+        for workers in (1, 4):
+            with self.assertRaises(MemoryError) as caught:
+                self.run_stream(sink, workers)
+            self.assertIs(error, caught.exception)
+
+    def test_the_error_of_the_decoder_is_raised_as_it_is(self) -> None:
+        error = KeyError('what is this')
+
+        class Undecodable(DoublingImage):
+            def decode(self, extent: formats.Extent, stored: typing.Any
+                       ) -> typing.NoReturn:
+                raise error
+
+        self.image = Undecodable(self.source)
+        for index in range(1000):
+            self.add(64, COMPRESSED, index * 4 * KIB)
+        with self.assertRaises(KeyError) as caught:
+            self.run_stream(ListSink(64 * 1000), 2)
+        self.assertIs(error, caught.exception)
+
+    def test_what_the_witness_says_stops_it(self) -> None:
+        self.add(4 * MIB, DATA)
+        seen = {(100, 50): hashlib.sha256(b'other').digest()}
+        running = pipeline.Stream(
+            self.image, recorded.Testimony('memory', seen),
+            ListSink(4 * MIB), algorithm='sha256', meter=self.meter)
+        self.assertRaises(exceptions.SourceChanged, running.run)
+
+    def test_the_listener_is_called_while_it_runs_and_may_stop_it(
+            self) -> None:
+        self.add(4 * MIB, DATA)
+
+        def stop(progress: meter.Progress) -> None:
+            raise KeyboardInterrupt
+
+        self.meter = meter.Meter(4 * MIB, stop)
+        self.assertRaises(KeyboardInterrupt, self.run_stream,
+                          ListSink(4 * MIB))

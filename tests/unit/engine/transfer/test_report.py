@@ -1,0 +1,48 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import dataclasses
+import json
+import unittest
+
+from ironic_imagedeploy.engine.transfer import report
+
+
+class ReportTestCase(unittest.TestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.report = report.Report(
+            source='disk.qcow2', format='qcow2', virtual_size=300,
+            bytes_read=100, bytes_written=200, bytes_zeroed=100,
+            zeroes_written=50, resumes=2, seconds=12.3,
+            checksum=report.ChecksumReport(algorithm='sha512', value='ab',
+                                           verified=True),
+            read_back='sample', bottleneck='decode', peak_rss=1 << 20)
+
+    def test_the_json_has_the_promised_keys(self) -> None:
+        self.assertEqual(
+            {'source': 'disk.qcow2', 'format': 'qcow2', 'virtual_size': 300,
+             'bytes_read': 100, 'bytes_written': 200, 'bytes_zeroed': 100,
+             'zeroes_written': 50, 'resumes': 2, 'seconds': 12.3,
+             'checksum': {'algorithm': 'sha512', 'value': 'ab',
+                          'verified': True},
+             'read_back': 'sample', 'bottleneck': 'decode',
+             'peak_rss': 1 << 20},
+            json.loads(json.dumps(self.report.to_dict())))
+
+    def test_the_memory_is_that_of_this_program(self) -> None:
+        held = bytearray(b'x') * (200 << 20)
+        fields = {field.name: getattr(self.report, field.name)
+                  for field in dataclasses.fields(self.report)
+                  if field.name != 'peak_rss'}
+        self.assertGreater(report.Report(**fields).peak_rss, len(held))

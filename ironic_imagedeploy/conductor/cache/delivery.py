@@ -267,12 +267,12 @@ class _Delivery:
         algorithm = wanted.algorithm if wanted else ALGORITHM
         digest = hashlib.new(algorithm, usedforsecurity=False)
         read_at, position = time.time(), 0
-        testimony = inspection and inspection.source.testimony()
+        replay_check = inspection and inspection.source.replay_check()
         buffer = memoryview(bytearray(_CHUNK))
         with contextlib.closing(source.open_stream()) as stream:
             while count := stream.readinto(buffer):
-                if testimony:
-                    testimony.observe(position, buffer[:count])
+                if replay_check:
+                    replay_check.update(position, buffer[:count])
                 digest.update(buffer[:count])
                 if file:
                     file.write(buffer[:count])

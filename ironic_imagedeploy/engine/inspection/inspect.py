@@ -14,7 +14,7 @@
 
 It is decided from the head and the tables of the file, before a byte of a
 disk is touched. Everything that was looked at is compared again with the
-bytes that are deployed (:mod:`.sources.witness`).
+bytes that are deployed (:mod:`.sources.recorded`).
 """
 
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def inspect(source: sources.Source,
         expectation,
         disk_format=expectation.disk_format or source.declared_format,
         checksum=expectation.checksum or source.declared_checksum)
-    inspection = Inspection(source=recorded.Witness(source),
+    inspection = Inspection(source=recorded.RecordedSource(source),
                             expectation=expectation)
     inspection.findings = tuple(_judge(inspection))
     return inspection

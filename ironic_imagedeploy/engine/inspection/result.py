@@ -80,7 +80,7 @@ class Inspection:
     :ivar kernel_version: of a kernel, where that is told.
     """
 
-    source: recorded.Witness
+    source: recorded.RecordedSource
     expectation: Expectation
     format: str | None = None
     compression: str | None = None

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What was read first is what is deployed.
+"""A source that remembers what was read, and a check of its replay.
 
 The tables of an image are read before its data, in requests of their own. A
 file that changes in between, or a mirror that lies, could show a harmless
@@ -25,8 +25,8 @@ from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import base
 
 
-class Witness(base.Source):
-    """A source that remembers what was read at offsets.
+class RecordedSource(base.Source):
+    """A source that records digests of what is read at offsets.
 
     :param source: the source underneath; its owner closes it.
     """
@@ -55,13 +55,13 @@ class Witness(base.Source):
     def open_stream(self) -> base.Stream:
         return self._source.open_stream()
 
-    def testimony(self) -> 'Testimony':
-        """A comparison with what has been read so far."""
-        return Testimony(self.name, self._seen)
+    def replay_check(self) -> 'ReplayCheck':
+        """A check of a stream against what has been read so far."""
+        return ReplayCheck(self.name, self._seen)
 
 
-class Testimony:
-    """Compares a stream of the file with what was read before."""
+class ReplayCheck:
+    """Comparison of a stream of the file with what was read before."""
 
     def __init__(self, name: str,
                  seen: dict[tuple[int, int], bytes]) -> None:
@@ -72,11 +72,11 @@ class Testimony:
             reverse=True)
         self._open: list[tuple[int, int, bytes, hashlib._Hash]] = []
 
-    def observe(self, position: int, passing: memoryview) -> None:
-        """Take the next bytes of the stream.
+    def update(self, position: int, passing: memoryview) -> None:
+        """Compare the next bytes of the stream.
 
-        :param position: offset of the first of them in the file.
-        :raises SourceChanged: when they are not what was read before.
+        :param position: offset in the file of the first of them.
+        :raises SourceChanged: when they differ from what was read before.
         """
         end = position + len(passing)
         while self._ahead and self._ahead[-1][0] < end:
@@ -96,7 +96,7 @@ class Testimony:
 def _changed(name: str, offset: int, length: int
              ) -> exceptions.SourceChanged:
     return exceptions.SourceChanged(
-        name, expected=f'the bytes {offset} to {offset + length - 1} as they '
-        'were when they were read first', found='others',
+        name, expected=f'bytes {offset} to {offset + length - 1} as they were '
+        'when they were read first', found='other bytes',
         fix='Deploy again; if it happens again, the server or a mirror gives '
             'different files under one address.')

@@ -71,7 +71,7 @@ class Stream:
     """One pass of one image into a sink.
 
     :param image: what is streamed.
-    :param testimony: what was read of the file before.
+    :param replay_check: compares the file with what was read before.
     :param sink: where the disk's bytes go.
     :param algorithm: of the checksum of the stored bytes.
     :param meter: counts; it also calls back now and then, from the thread
@@ -82,12 +82,12 @@ class Stream:
         needs one.
     """
 
-    def __init__(self, image: base.Image, testimony: recorded.Testimony,
+    def __init__(self, image: base.Image, replay_check: recorded.ReplayCheck,
                  sink: Sink, *, algorithm: str, meter: _meter.Meter,
                  workers: int | None = None,
                  growth: cutter.Growth | None = None) -> None:
         self._image = image
-        self._testimony = testimony
+        self._replay_check = replay_check
         self._sink = sink
         self._meter = meter
         self._workers = workers or min(
@@ -235,7 +235,7 @@ class Stream:
             passing = chunk.view(chunk.position, chunk.end)
             with self._meter.spend(Stage.DECODE):
                 self._hash.update(passing)
-            self._testimony.observe(chunk.position, passing)
+            self._replay_check.update(chunk.position, passing)
             chunk.release()
 
     def _zero(self) -> None:

@@ -213,7 +213,7 @@ def _stream(inspection: _inspection.Inspection, sink: pipeline.Sink,
             meter: _meter.Meter, workers: int | None, growth: _Growth
             ) -> str:
     return pipeline.Stream(
-        inspection.accepted(), inspection.source.testimony(), sink,
+        inspection.accepted(), inspection.source.replay_check(), sink,
         algorithm=_algorithm(inspection.expectation.checksum), meter=meter,
         workers=workers, growth=growth).run()
 

@@ -61,7 +61,8 @@ class LayoutTestCase(unittest.TestCase):
             kind='gpt', sector_size=512, partitions=tuple(parts),
             boot_code=False)
         return result.Inspection(
-            source=recorded.Witness(self.source), image=image, format='qcow2',
+            source=recorded.RecordedSource(self.source), image=image,
+            format='qcow2',
             expectation=engine.Expectation(), table=table)
 
 

@@ -595,7 +595,7 @@ class ReadTestCase(VerdictTestCase):
             with self.subTest(offset=offset, length=length):
                 self.assertRaises(
                     exceptions.SourceChanged,
-                    inspection.source.testimony().observe, 0,
+                    inspection.source.replay_check().update, 0,
                     memoryview(changed))
 
     def test_an_error_of_the_source_is_not_a_finding(self) -> None:

@@ -43,7 +43,7 @@ class InspectionTestCase(base.EngineTestCase):
 
     def inspection(self, **found: typing.Any) -> result.Inspection:
         return result.Inspection(
-            source=recorded.Witness(self.source),
+            source=recorded.RecordedSource(self.source),
             expectation=engine.Expectation(disk_format='raw'), **found)
 
     def table(self, *types: str, boot_code: bool = False

@@ -90,7 +90,7 @@ class StreamTestCase(base.EngineTestCase):
 
     def run_stream(self, sink: typing.Any, workers: int | None = 1) -> str:
         return pipeline.Stream(
-            self.image, recorded.Testimony('memory', {}), sink,
+            self.image, recorded.ReplayCheck('memory', {}), sink,
             algorithm='sha256', meter=self.meter, workers=workers).run()
 
     def assert_streamed(self, workers: int | None = 1) -> ListSink:
@@ -251,7 +251,7 @@ class ErrorTestCase(StreamTestCase):
         self.add(4 * MIB, DATA)
         seen = {(100, 50): hashlib.sha256(b'other').digest()}
         running = pipeline.Stream(
-            self.image, recorded.Testimony('memory', seen),
+            self.image, recorded.ReplayCheck('memory', seen),
             ListSink(4 * MIB), algorithm='sha256', meter=self.meter)
         self.assertRaises(exceptions.SourceChanged, running.run)
 

@@ -22,6 +22,7 @@
      |   |- SourceTimeout
      |   `- SourceNotSeekable
      |- ImageRefused                               4
+     |- BadContent                                 4
      |- TargetError                                5
      |   |- TargetBusy
      |   |- TargetReadOnly
@@ -60,7 +61,7 @@ class ImageDeployError(Exception):
         self.found = found
         self.fix = fix
         super().__init__(f'{subject}: {self.summary}: expected {expected}, '
-                         f'found {found}. {fix}')
+                         f'found {found}. {fix}'.rstrip())
 
 
 class SourceError(ImageDeployError):
@@ -119,6 +120,24 @@ class ImageRefused(ImageDeployError):
     def __str__(self) -> str:
         reasons = ' '.join(str(finding) for finding in self.findings)
         return f'{self.subject}: {self.summary}: {reasons}'
+
+
+class BadContent(ImageDeployError):
+    """A table or a file system on the disk that nobody could use.
+
+    Readers of contents raise it, and an inspection makes a finding of it.
+
+    :ivar code: of that finding, ``corrupt`` or ``truncated``.
+    :ivar fix: what to do about it; empty when it is the usual.
+    """
+
+    exit_status = 4
+    summary = 'the content of the disk cannot be right'
+
+    def __init__(self, code: str, expected: str, found: str,
+                 fix: str = '') -> None:
+        self.code = code
+        super().__init__('image', expected=expected, found=found, fix=fix)
 
 
 class TargetError(ImageDeployError):

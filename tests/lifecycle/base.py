@@ -184,7 +184,7 @@ class Subject:
             'conductor-1', 'conductor').replace('conductor-2', 'conductor')
 
 
-class LifeCycleTest(unittest.TestCase):
+class LifeCycleTestCase(unittest.TestCase):
     """Compares what becomes of two nodes that share a fate."""
 
     maxDiff = None

@@ -18,7 +18,7 @@ from tests.support.simulation import agent
 from tests.support.simulation import site
 
 
-class ConductorTest(base.LifeCycleTest):
+class ConductorTest(base.LifeCycleTestCase):
     """One of two conductors ends, and comes back."""
 
     def setUp(self) -> None:

@@ -19,7 +19,7 @@ from tests.support.simulation import agent
 _TIMEOUT = 'Timeout reached while waiting for callback'
 
 
-class DeploymentTest(base.LifeCycleTest):
+class DeploymentTest(base.LifeCycleTestCase):
     """Deployments that go as they should."""
 
     def test_deploy_rebuild_undeploy(self) -> None:
@@ -115,7 +115,7 @@ class DeploymentTest(base.LifeCycleTest):
         self.assertEqual([], pair.ours.machine.writes)
 
 
-class InterruptionTest(base.LifeCycleTest):
+class InterruptionTest(base.LifeCycleTestCase):
     """Deployments that are interrupted while the agent writes."""
 
     def test_abort(self) -> None:

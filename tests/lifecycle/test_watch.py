@@ -18,7 +18,7 @@ from tests.support.simulation import agent
 from tests.support import terminal
 
 
-class WatchTest(base.LifeCycleTest):
+class WatchTest(base.LifeCycleTestCase):
     """``ironic-imagedeploy watch``, by Ironic's API alone."""
 
     def test_until_the_last_one_has_ended(self) -> None:

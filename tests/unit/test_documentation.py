@@ -41,7 +41,7 @@ def finding_codes() -> set[str]:
     return codes
 
 
-class TestFindingCodes(unittest.TestCase):
+class FindingCodesTest(unittest.TestCase):
 
     def test_each_code_is_explained_and_no_other(self):
         explained = re.findall(r'^   \* - ``([a-z-]+)``',

@@ -44,7 +44,7 @@ def loaded_by(group: str) -> set[str]:
     return set(run.stdout.splitlines()[-1].split())
 
 
-class TestEntryPoints(unittest.TestCase):
+class EntryPointsTest(unittest.TestCase):
 
     def test_installed_are_those_of_the_tree(self):
         setup = configparser.ConfigParser(delimiters='=')

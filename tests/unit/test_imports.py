@@ -115,7 +115,7 @@ def complaints(tree: pathlib.Path) -> list[str]:
     return lines
 
 
-class TestImports(unittest.TestCase):
+class ImportsTest(unittest.TestCase):
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()

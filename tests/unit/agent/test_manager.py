@@ -26,7 +26,7 @@ from tests.support import web
 from tests.unit.agent import base
 
 
-class TestManager(base.AgentTestCase):
+class ManagerTest(base.AgentTestCase):
 
     def test_tells_its_name_and_version(self):
         self.assertEqual('2', hardware.get_current_versions()[
@@ -64,7 +64,7 @@ class TestManager(base.AgentTestCase):
         self.assertEqual('written by the stock manager', self.written())
 
 
-class TestWriteImage(base.AgentTestCase):
+class WriteImageTest(base.AgentTestCase):
 
     def test_image_is_on_the_disk_and_reported(self):
         result = self.written()
@@ -144,7 +144,7 @@ class TestWriteImage(base.AgentTestCase):
                 self.assertEqual(self.guest.stat().st_size, each['total'])
 
 
-class TestFailures(base.AgentTestCase):
+class FailuresTest(base.AgentTestCase):
 
     def test_format_mismatch(self):
         details = self.failed(disk_format='raw')
@@ -248,7 +248,7 @@ class TestFailures(base.AgentTestCase):
                 self.assertIn('Executing', line)
 
 
-class TestLogin(base.AgentTestCase):
+class LoginTest(base.AgentTestCase):
     """The options of the agent's own download hold here too."""
 
     def setUp(self):
@@ -297,7 +297,7 @@ class TestLogin(base.AgentTestCase):
         self.failed(**info, no_proxy='.example.com')
 
 
-class TestTransportSecurity(base.AgentTestCase):
+class TransportSecurityTest(base.AgentTestCase):
 
     def setUp(self):
         super().setUp()
@@ -326,7 +326,7 @@ class TestTransportSecurity(base.AgentTestCase):
         self.assert_written()
 
 
-class TestUpstream(base.AgentTestCase):
+class UpstreamTest(base.AgentTestCase):
     """What we rely on in ironic-python-agent, and it does not promise."""
 
     def test_an_image_that_is_cached_is_not_written(self):

@@ -17,7 +17,7 @@ from ironic_imagedeploy import engine
 from tests.unit.agent import base
 
 
-class TestPublisher(base.AgentTestCase):
+class PublisherTest(base.AgentTestCase):
 
     def setUp(self):
         super().setUp()
@@ -43,7 +43,7 @@ class TestPublisher(base.AgentTestCase):
             self.assertEqual('decode', self.shown(6.0, 2)['bottleneck'])
 
 
-class TestInFlight(base.AgentTestCase):
+class InFlightTest(base.AgentTestCase):
 
     def test_the_kernel_tells(self):
         opened = mock.mock_open(read_data='       1       32\n')

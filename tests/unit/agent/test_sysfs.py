@@ -45,7 +45,7 @@ class SysfsTestCase(unittest.TestCase):
         self.enterContext(mock.patch.object(sysfs, '_BLOCK', str(links)))
 
 
-class TestDevices(SysfsTestCase):
+class DevicesTest(SysfsTestCase):
 
     def test_partitions(self):
         for device, expected in (

@@ -24,7 +24,7 @@ sys.exit(status.main())
 """
 
 
-class TestWhereIronicIsNotInstalled(unittest.TestCase):
+class WhereIronicIsNotInstalledTest(unittest.TestCase):
 
     def test_says_what_to_install(self):
         for missing in ('ironic', 'oslo_upgradecheck'):

@@ -93,7 +93,7 @@ class WatchTestCase(base.DbTestCase):
         return status
 
 
-class TestLines(WatchTestCase):
+class LinesTest(WatchTestCase):
 
     def test_a_line_for_each_deploying_node(self):
         self.add('one')
@@ -192,7 +192,7 @@ class TestLines(WatchTestCase):
         self.assertIn('It is tried again', self.err)
 
 
-class TestTerminal(WatchTestCase):
+class TerminalTest(WatchTestCase):
 
     def test_draws_anew(self):
         node = self.add('one')

@@ -18,7 +18,7 @@ from ironic.drivers.modules import fake
 from tests.unit.conductor import base
 
 
-class TestAutodetect(base.ConductorTestCase):
+class AutodetectTest(base.ConductorTestCase):
     """Ironic's own interface autodetect, which asks the others in order."""
 
     def setUp(self):
@@ -94,7 +94,7 @@ class TestAutodetect(base.ConductorTestCase):
         self.assertEqual('imagedeploy', self.switched_to())
 
 
-class TestAutodetectedDeployment(base.ConductorTestCase):
+class AutodetectedDeploymentTest(base.ConductorTestCase):
 
     def setUp(self):
         super().setUp()

@@ -54,7 +54,7 @@ class Exchange(web.Exchange):
             self.start(404, {'Content-Length': '0'})
 
 
-class TestCompared(base.ConductorTestCase):
+class ComparedTest(base.ConductorTestCase):
     """What both deploy interfaces say to the same image and node.
 
     The conductor is a real one, up to the point where the ramdisk boots.

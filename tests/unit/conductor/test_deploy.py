@@ -29,7 +29,7 @@ OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '2'}
 STOCK = {'generic_hardware_manager': '1.2'}
 
 
-class TestSteps(base.ConductorTestCase):
+class StepsTest(base.ConductorTestCase):
 
     def test_those_of_direct_and_one_more(self):
         def steps(interface):
@@ -53,7 +53,7 @@ class TestSteps(base.ConductorTestCase):
                       deploy.ImageDeploy.write_image)
 
 
-class TestValidate(base.ConductorTestCase):
+class ValidateTest(base.ConductorTestCase):
 
     def test_good_image(self):
         self.use()
@@ -100,7 +100,7 @@ class TestValidate(base.ConductorTestCase):
         self.assertEqual([], self.server.requests)
 
 
-class TestDeployment(base.ConductorTestCase):
+class DeploymentTest(base.ConductorTestCase):
     """From Ironic's method to the point where the ramdisk boots."""
 
     def setUp(self):
@@ -178,7 +178,7 @@ class TestDeployment(base.ConductorTestCase):
         self.assertIsNone(node.last_error)
 
 
-class TestCleanUp(base.ConductorTestCase):
+class CleanUpTest(base.ConductorTestCase):
 
     def fail(self, **state):
         """Fail, with a boot interface like redfish-virtual-media."""
@@ -213,7 +213,7 @@ class TestCleanUp(base.ConductorTestCase):
         self.assertIsNone(self.refreshed().last_error)
 
 
-class TestCheckAgent(base.ConductorTestCase):
+class CheckAgentTest(base.ConductorTestCase):
 
     def setUp(self):
         super().setUp()
@@ -270,7 +270,7 @@ class TestCheckAgent(base.ConductorTestCase):
         execute.assert_not_called()
 
 
-class TestSupportsDeploy(base.ConductorTestCase):
+class SupportsDeployTest(base.ConductorTestCase):
 
     def supports(self):
         with self.task() as task:

@@ -24,7 +24,7 @@ from tests.unit.conductor import base
 STOCK = generic.GenericHardware.supported_deploy_interfaces
 
 
-class TestSupportEverywhere(base.ConductorTestCase):
+class SupportEverywhereTest(base.ConductorTestCase):
 
     def test_upstream_still_has_the_property(self):
         self.assertIsInstance(STOCK, property)
@@ -74,7 +74,7 @@ class TestSupportEverywhere(base.ConductorTestCase):
                           if issubclass(each, deploy.ImageDeploy)])
 
 
-class TestEnabledByConfigurationAlone(base.ConductorTestCase):
+class EnabledByConfigurationAloneTest(base.ConductorTestCase):
 
     def setUp(self):
         super().setUp()

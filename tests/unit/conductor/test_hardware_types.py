@@ -61,7 +61,7 @@ class HardwareTypesTestCase(base.ConductorTestCase):
         self.assertIs(exception.IncompatibleInterface, error.exc_info[0])
 
 
-class TestDeployInterface(HardwareTypesTestCase):
+class DeployInterfaceTest(HardwareTypesTestCase):
 
     def test_only_they_accept_it(self):
         for own, stock in OWN.items():
@@ -133,7 +133,7 @@ class TestDeployInterface(HardwareTypesTestCase):
         self.assertEqual('imagedeploy-redfish', moved.driver)
 
 
-class TestRedfish(HardwareTypesTestCase):
+class RedfishTest(HardwareTypesTestCase):
 
     def setUp(self):
         super().setUp()

@@ -48,7 +48,7 @@ class PartitionImageTestCase(base.ConductorTestCase):
         self.node.save()
 
 
-class TestDeployment(PartitionImageTestCase):
+class DeploymentTest(PartitionImageTestCase):
 
     def setUp(self):
         super().setUp()
@@ -96,7 +96,7 @@ class TestDeployment(PartitionImageTestCase):
         self.assertIn('root_gb=10', node.last_error)
 
 
-class TestBootLoader(PartitionImageTestCase):
+class BootLoaderTest(PartitionImageTestCase):
 
     def setUp(self):
         super().setUp()

@@ -26,7 +26,7 @@ from ironic_imagedeploy.conductor import serving
 from tests.unit.conductor import base
 
 
-class TestInstanceInfo(base.ConductorTestCase):
+class InstanceInfoTest(base.ConductorTestCase):
 
     def info(self, **options):
         self.config(**{'image_download_source': 'http', **options},

@@ -28,7 +28,7 @@ def configured(**values):
     return conf
 
 
-class TestOptions(unittest.TestCase):
+class OptionsTest(unittest.TestCase):
 
     def test_generator_finds_them(self):
         point, = metadata.entry_points(group='oslo.config.opts',
@@ -62,7 +62,7 @@ class TestOptions(unittest.TestCase):
         opts.register_opts(conf)
 
 
-class TestPolicy(unittest.TestCase):
+class PolicyTest(unittest.TestCase):
 
     def test_from_a_configuration_that_knows_nothing_of_it(self):
         conf = cfg.ConfigOpts()

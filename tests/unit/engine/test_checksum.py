@@ -24,7 +24,7 @@ def value(algorithm: str) -> str:
     return hashlib.new(algorithm, CONTENT).hexdigest()
 
 
-class ParseTestCase(unittest.TestCase):
+class ParseTest(unittest.TestCase):
 
     def test_algorithm_and_value(self) -> None:
         for algorithm in ('md5', 'sha1', 'sha256', 'sha384', 'sha512',
@@ -60,7 +60,7 @@ class ParseTestCase(unittest.TestCase):
             self.assertIn('expected', str(caught.exception))
 
 
-class ChecksumTestCase(unittest.TestCase):
+class ChecksumTest(unittest.TestCase):
 
     def test_matches_only_the_value(self) -> None:
         expected = checksum.Checksum('sha256', value('sha256'))

@@ -22,7 +22,7 @@ def subclasses(kind: type) -> set[type]:
     return {kind}.union(*map(subclasses, kind.__subclasses__()))
 
 
-class ErrorTreeTestCase(unittest.TestCase):
+class ErrorTreeTest(unittest.TestCase):
 
     def test_exit_statuses(self) -> None:
         for root, status in (
@@ -48,7 +48,7 @@ class ErrorTreeTestCase(unittest.TestCase):
         self.assertEqual(len(kinds), len({kind.summary for kind in kinds}))
 
 
-class MessageTestCase(unittest.TestCase):
+class MessageTest(unittest.TestCase):
 
     def test_the_message_tells_the_four_things(self) -> None:
         error = exceptions.TargetTooSmall(

@@ -20,14 +20,14 @@ COMPRESSED = _extent.ExtentKind.COMPRESSED
 ZERO = _extent.ExtentKind.ZERO
 
 
-class ExtentTestCase(unittest.TestCase):
+class ExtentTest(unittest.TestCase):
 
     def test_ends(self) -> None:
         extent = Extent(100, 20, COMPRESSED, 5000, 7)
         self.assertEqual((120, 5007), (extent.end, extent.source_end))
 
 
-class ClampTestCase(unittest.TestCase):
+class ClampTest(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()

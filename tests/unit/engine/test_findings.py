@@ -17,7 +17,7 @@ import unittest
 from ironic_imagedeploy.engine import findings
 
 
-class FindingTestCase(unittest.TestCase):
+class FindingTest(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -24,7 +24,7 @@ NAMES = [
 ]
 
 
-class PublicNamesTestCase(unittest.TestCase):
+class PublicNamesTest(unittest.TestCase):
 
     def test_the_public_names_are_these(self) -> None:
         self.assertEqual(NAMES, engine.__all__)

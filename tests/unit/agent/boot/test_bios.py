@@ -29,7 +29,7 @@ GPT = ('label: gpt\nstart=2048, size=2048, '
        'type=21686148-6449-6E6F-744E-656564454649\nstart=4096, size=2048\n')
 
 
-class TestInstall(unittest.TestCase):
+class InstallTest(unittest.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -100,7 +100,7 @@ class TestInstall(unittest.TestCase):
         self.assert_refused('no partition table')
 
 
-class TestCheck(unittest.TestCase):
+class CheckTest(unittest.TestCase):
 
     def test_sectors(self):
         bios.check('/dev/sda', 512)

@@ -21,7 +21,7 @@ from ironic_imagedeploy.agent.boot import image_tree
 from tests.unit.agent import trees
 
 
-class TestReading(trees.TreeTestCase):
+class ReadingTest(trees.TreeTestCase):
 
     def test_files_and_directories(self):
         self.put('boot/b', 'two')
@@ -153,7 +153,7 @@ class TestReading(trees.TreeTestCase):
         self.assertEqual(['good'], self.tree.names('boot'))
 
 
-class TestWriting(trees.TreeTestCase):
+class WritingTest(trees.TreeTestCase):
 
     def test_new_file(self):
         self.tree.make_directory('boot/grub')

@@ -15,7 +15,7 @@ from ironic_imagedeploy.agent.boot import kernel_options
 from tests.unit.agent import trees
 
 
-class TestOfImage(trees.TreeTestCase):
+class OfImageTest(trees.TreeTestCase):
 
     def options(self, text):
         self.put('etc/default/grub', text)

@@ -23,7 +23,7 @@ UUID = 'e5354339-96af-4ba7-92c7-3cb3985f6ecd'
 PARTITION = '601a114d-01'
 
 
-class TestFindEntries(trees.TreeTestCase):
+class FindEntriesTest(trees.TreeTestCase):
 
     def entries(self):
         return menu.find_entries(self.tree)
@@ -173,7 +173,7 @@ class TestFindEntries(trees.TreeTestCase):
         self.assertEqual((32, '/boot/vmlinuz-99'), (len(kernels), kernels[0]))
 
 
-class TestProcessor(trees.TreeTestCase):
+class ProcessorTest(trees.TreeTestCase):
 
     def test_processors(self):
         self.put('boot/vmlinuz-6.1')
@@ -191,7 +191,7 @@ class TestProcessor(trees.TreeTestCase):
             menu.check_processor(self.tree, entries[::-1], other)
 
 
-class TestWrite(trees.TreeTestCase):
+class WriteTest(trees.TreeTestCase):
 
     ENTRY = menu.Entry(
         version='6.1', kernel='/boot/vmlinuz-6.1', options=('a=b;c', 'd e'),

@@ -55,7 +55,7 @@ class BootFilesTestCase(trees.TreeTestCase):
                                           self.shown.append)
 
 
-class TestPlace(BootFilesTestCase):
+class PlaceTest(BootFilesTestCase):
 
     def test_both_are_there(self):
         self.put('etc/default/grub', 'GRUB_CMDLINE_LINUX="quiet"')
@@ -106,7 +106,7 @@ class TestPlace(BootFilesTestCase):
             self.place(kernel=self.sent['ramdisk'])
 
 
-class TestRead(BootFilesTestCase):
+class ReadTest(BootFilesTestCase):
 
     def test_orders_that_make_no_sense(self):
         for wrong in ({'kernel': None}, {'ramdisk': {}},
@@ -125,7 +125,7 @@ class TestRead(BootFilesTestCase):
         self.read(permit_weak=True, **weak).check(self.image_info)
 
 
-class TestLogin(BootFilesTestCase):
+class LoginTest(BootFilesTestCase):
 
     def logins(self, url):
         """What the server is told about who asks."""

@@ -15,7 +15,7 @@ import unittest
 from ironic_imagedeploy.agent.boot import shell_words
 
 
-class TestAssignment(unittest.TestCase):
+class AssignmentTest(unittest.TestCase):
 
     def test_name_and_value(self):
         for line, found in (
@@ -31,7 +31,7 @@ class TestAssignment(unittest.TestCase):
             self.assertIsNone(shell_words.assignment(line), line)
 
 
-class TestValue(unittest.TestCase):
+class ValueTest(unittest.TestCase):
 
     def test_quotes(self):
         for written, value in (

@@ -35,7 +35,7 @@ EXPORT = ('MD_LEVEL=raid1\nMD_DEVICES=2\nMD_METADATA=1.2\n'
           'MD_DEVICE_dev_vda1_DEV=/dev/vda1\n')
 
 
-class TestFind(test_sysfs.SysfsTestCase):
+class FindTest(test_sysfs.SysfsTestCase):
 
     def find(self, export=EXPORT, device='/dev/md127'):
         with mock.patch.object(commands, 'run', autospec=True,
@@ -75,7 +75,7 @@ class TestFind(test_sysfs.SysfsTestCase):
         self.assert_refused('found none')
 
 
-class TestWholeDisk(test_sysfs.SysfsTestCase):
+class WholeDiskTest(test_sysfs.SysfsTestCase):
 
     def setUp(self):
         super().setUp()
@@ -95,7 +95,7 @@ class TestWholeDisk(test_sysfs.SysfsTestCase):
         software_raid.check_whole_disk('/dev/md127', 'bios')
 
 
-class TestDisks(test_sysfs.SysfsTestCase):
+class DisksTest(test_sysfs.SysfsTestCase):
     """Two disks with tables as ironic-python-agent makes them."""
 
     def array(self, *tables):

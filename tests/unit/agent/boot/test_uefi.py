@@ -29,7 +29,7 @@ SHIM = 'usr/lib/shim/shimx64.efi.signed'
 GRUB = 'usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed'
 
 
-class TestSigned(trees.TreeTestCase):
+class SignedTest(trees.TreeTestCase):
 
     def signed(self):
         return uefi.signed(self.tree, PLATFORM, 'x86_64')
@@ -74,7 +74,7 @@ class TestSigned(trees.TreeTestCase):
         self.assertIn('more than 16777216 bytes', self.log.output)
 
 
-class TestVendors(trees.TreeTestCase):
+class VendorsTest(trees.TreeTestCase):
 
     def test_of_the_release_and_of_what_is_installed(self):
         self.put('etc/os-release', 'NAME=x\nID=linuxmint\n'
@@ -105,7 +105,7 @@ class TestVendors(trees.TreeTestCase):
         self.assertIn('leads to the outside', self.log.output)
 
 
-class TestBootEntry(trees.TreeTestCase):
+class BootEntryTest(trees.TreeTestCase):
 
     def setUp(self):
         super().setUp()

@@ -90,7 +90,7 @@ class CacheTestCase(base.ConductorTestCase):
         return patcher.start()
 
 
-class TestOneDownload(CacheTestCase):
+class OneDownloadTest(CacheTestCase):
 
     def test_hash_and_verdict_lie_beside_the_master(self):
         inspect = self.inspections()
@@ -226,7 +226,7 @@ def _fork(action):
         os._exit(status)
 
 
-class TestChanges(CacheTestCase):
+class ChangesTest(CacheTestCase):
 
     def changed(self):
         """Another image, under the same name."""
@@ -330,7 +330,7 @@ class TestChanges(CacheTestCase):
             file.write(bytes([last[0] ^ 1]))
 
 
-class TestFailures(CacheTestCase):
+class FailuresTest(CacheTestCase):
 
     def test_no_image_is_evicted(self):
         self.provide()
@@ -455,7 +455,7 @@ class TestFailures(CacheTestCase):
         self.assert_provided(content=grown_content)
 
 
-class TestOtherSources(CacheTestCase):
+class OtherSourcesTest(CacheTestCase):
 
     def test_web_image_is_for_those_who_may_read_it(self):
         self.config(image_download_source='local', group='agent')

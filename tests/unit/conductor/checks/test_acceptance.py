@@ -41,7 +41,7 @@ class ChecksTestCase(base.ConductorTestCase):
         return str(error)
 
 
-class TestSources(ChecksTestCase):
+class SourcesTest(ChecksTestCase):
 
     def test_web(self):
         self.use()
@@ -140,7 +140,7 @@ class TestSources(ChecksTestCase):
         self.refusal('image-unreadable', 'The image cannot be read')
 
 
-class TestRefusals(ChecksTestCase):
+class RefusalsTest(ChecksTestCase):
 
     def test_format(self):
         self.glance.register(self.qcow2, disk_format='raw')

@@ -16,7 +16,7 @@ from ironic_imagedeploy.conductor.checks import acceptance
 from tests.unit.conductor import base
 
 
-class TestObjections(base.ConductorTestCase):
+class ObjectionsTest(base.ConductorTestCase):
 
     def check(self, **metadata):
         self.glance.register(self.qcow2, **metadata)

@@ -21,7 +21,7 @@ from tests.support import images
 from tests.unit.conductor import base
 
 
-class TestCommands(base.ConductorTestCase):
+class CommandsTest(base.ConductorTestCase):
     """Each refusal names the command that mends it."""
 
     def refusal(self, *commands):
@@ -137,7 +137,7 @@ class TestCommands(base.ConductorTestCase):
         self.node.save()
 
 
-class TestReading(base.ConductorTestCase):
+class ReadingTest(base.ConductorTestCase):
     """What the conductor reads of an image that the node fetches itself."""
 
     STORED = 48 << 20

@@ -127,7 +127,7 @@ class KernelTestCase(test_partition_image.PartitionImageTestCase):
                          self.node.uuid])
 
 
-class TestServing(KernelTestCase):
+class ServingTest(KernelTestCase):
 
     def test_glance(self):
         for role in IDS:
@@ -238,7 +238,7 @@ class TestServing(KernelTestCase):
             pathlib.Path(CONF.pxe.images_path, self.node.uuid).exists())
 
 
-class TestRefusals(KernelTestCase):
+class RefusalsTest(KernelTestCase):
 
     def in_glance(self):
         for role in IDS:
@@ -369,7 +369,7 @@ def images_server(case):
     return server
 
 
-class TestOptions(KernelTestCase):
+class OptionsTest(KernelTestCase):
 
     def setUp(self):
         super().setUp()
@@ -405,7 +405,7 @@ class TestOptions(KernelTestCase):
                 '--instance-info kernel_append_params=PARAMETERS'))
 
 
-class TestDeployment(test_partition_image.TestDeployment, KernelTestCase):
+class DeploymentTest(test_partition_image.DeploymentTest, KernelTestCase):
     """From Ironic's method to the point where the ramdisk boots."""
 
     def test_order_of_boot_files(self):
@@ -439,7 +439,7 @@ class TestDeployment(test_partition_image.TestDeployment, KernelTestCase):
         self.assertIn('permitted_formats', order)
 
 
-class TestAgent(KernelTestCase):
+class AgentTest(KernelTestCase):
     """Only an agent side that knows of kernels beside images may write."""
 
     def check(self, **versions):

@@ -18,7 +18,7 @@ from ironic_imagedeploy.conductor.checks import size_limits
 from tests.unit.conductor import base
 
 
-class TestLimits(base.ConductorTestCase):
+class LimitsTest(base.ConductorTestCase):
 
     def limit(self, properties=(), **info):
         self.node.properties = dict(properties)

@@ -31,7 +31,7 @@ def command(status, result, name='execute_deploy_step'):
             'command_result': result, 'command_error': None}
 
 
-class TestKeep(base.ConductorTestCase):
+class KeepTest(base.ConductorTestCase):
 
     def setUp(self):
         super().setUp()

@@ -106,7 +106,7 @@ class FollowTestCase(base.ConductorTestCase):
         return info.get('progress')
 
 
-class TestPeriodicTask(FollowTestCase):
+class PeriodicTaskTest(FollowTestCase):
 
     def test_the_conductor_runs_it(self):
         with mock.patch.object(periodics, 'PeriodicWorker', autospec=True):
@@ -125,7 +125,7 @@ class TestPeriodicTask(FollowTestCase):
         self.assertFalse(deploy.ImageDeploy().follow_writes._is_periodic)
 
 
-class TestProgress(FollowTestCase):
+class ProgressTest(FollowTestCase):
 
     def test_all_of_it(self):
         self.assertEqual({
@@ -228,7 +228,7 @@ class TestProgress(FollowTestCase):
             self.assertEqual(seen, self.follow(), body)
 
 
-class TestStall(FollowTestCase):
+class StallTest(FollowTestCase):
 
     def test_no_new_byte(self):
         self.follow()
@@ -300,7 +300,7 @@ class TestStall(FollowTestCase):
         self.assertEqual([None] * len(adapters), [each() for each in adapters])
 
 
-class TestNotifications(FollowTestCase):
+class NotificationsTest(FollowTestCase):
 
     def setUp(self):
         super().setUp()
@@ -352,7 +352,7 @@ class TestNotifications(FollowTestCase):
         self.assertTrue(self.follow())
 
 
-class TestMetrics(FollowTestCase):
+class MetricsTest(FollowTestCase):
 
     def setUp(self):
         super().setUp()
@@ -389,7 +389,7 @@ class TestMetrics(FollowTestCase):
             self.collector.get_metrics_data()['test.ImageDeploy.write'])
 
 
-class TestHistory(FollowTestCase):
+class HistoryTest(FollowTestCase):
 
     def lines(self):
         return [(entry.event_type, entry.severity, entry.event)

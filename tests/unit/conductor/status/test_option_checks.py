@@ -25,7 +25,7 @@ from ironic_imagedeploy.conf import opts
 Code = upgradecheck.Code
 
 
-class TestOptionChecks(base.TestCase):
+class OptionChecksTest(base.TestCase):
 
     def setUp(self):
         super().setUp()

@@ -54,7 +54,7 @@ class ChecksTestCase(base.TestCase):
             self.assertIn(word, found.details)
 
 
-class TestIronic(ChecksTestCase):
+class IronicTest(ChecksTestCase):
 
     def check(self):
         return upgrade_checks.Checks()._check_ironic()
@@ -83,7 +83,7 @@ class TestIronic(ChecksTestCase):
                       setup['extras']['conductor'].splitlines())
 
 
-class TestDeployInterfaces(ChecksTestCase):
+class DeployInterfacesTest(ChecksTestCase):
 
     def check(self):
         return upgrade_checks.Checks()._check_deploy_interfaces()
@@ -147,7 +147,7 @@ class Stubborn(generic.ManualManagementHardware):
         return [agent.AgentDeploy]
 
 
-class TestHardwareTypes(ChecksTestCase):
+class HardwareTypesTest(ChecksTestCase):
 
     def check(self):
         return upgrade_checks.Checks()._check_hardware_types()
@@ -193,7 +193,7 @@ class TestHardwareTypes(ChecksTestCase):
         self.assert_result(Code.WARNING, 'before the deploy interfaces load')
 
 
-class TestCodecs(ChecksTestCase):
+class CodecsTest(ChecksTestCase):
 
     def check(self):
         return upgrade_checks.Checks()._check_codecs()
@@ -211,7 +211,7 @@ class TestCodecs(ChecksTestCase):
                 "Install 'ironic-imagedeploy[fast]'")
 
 
-class TestCommand(unittest.TestCase):
+class CommandTest(unittest.TestCase):
     """The whole command, with configuration files."""
 
     def setUp(self):

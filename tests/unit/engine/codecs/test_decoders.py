@@ -37,7 +37,7 @@ def without(*packages: str) -> typing.Any:
     return module
 
 
-class InflateTestCase(unittest.TestCase):
+class InflateTest(unittest.TestCase):
     """With libdeflate, and isal for what that refuses."""
 
     codecs: typing.Any = decoders
@@ -118,7 +118,7 @@ class InflateTestCase(unittest.TestCase):
                 pass
 
 
-class IsalTestCase(InflateTestCase):
+class IsalTest(InflateTest):
     """With isal alone."""
 
     codecs = without('deflate')
@@ -127,7 +127,7 @@ class IsalTestCase(InflateTestCase):
         self.assertIsNone(self.codecs._deflate)
 
 
-class PlainInflateTestCase(InflateTestCase):
+class PlainInflateTest(InflateTest):
     """With zlib alone."""
 
     codecs = without('deflate', 'isal', 'backports', 'compression',
@@ -137,7 +137,7 @@ class PlainInflateTestCase(InflateTestCase):
         self.assertIs(zlib, self.codecs._zlib)
 
 
-class ZstdTestCase(unittest.TestCase):
+class ZstdTest(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -224,7 +224,7 @@ class ZstdTestCase(unittest.TestCase):
         self.assertIsNone(decoders.unzstd_frames([stored], SIZE))
 
 
-class FramesTestCase(unittest.TestCase):
+class FramesTest(unittest.TestCase):
     """Clusters that are decoded together."""
 
     def setUp(self) -> None:
@@ -260,7 +260,7 @@ class FramesTestCase(unittest.TestCase):
             [qcow2.zstd.compress(self.content)], SIZE))
 
 
-class AvailabilityTestCase(unittest.TestCase):
+class AvailabilityTest(unittest.TestCase):
 
     def test_zstd_is_missed(self) -> None:
         self.assertTrue(decoders.zstd_available())

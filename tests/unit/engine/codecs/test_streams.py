@@ -77,7 +77,7 @@ class DecoderTestCase(base.EngineTestCase):
         self.assertNotIsInstance(caught.exception, streams.Incomplete)
 
 
-class GoodTestCase(DecoderTestCase):
+class GoodTest(DecoderTestCase):
 
     def test_all_are_supported_here(self) -> None:
         self.assertEqual({'gz', 'xz', 'bz2', 'zstd'},
@@ -176,7 +176,7 @@ class GoodTestCase(DecoderTestCase):
                     self.assert_unpacked('gz', head + plain[10:], step)
 
 
-class BadTestCase(DecoderTestCase):
+class BadTest(DecoderTestCase):
 
     def test_truncated_anywhere(self) -> None:
         content = self.dice.randbytes(700) + bytes(3000)

@@ -16,7 +16,7 @@ from tests.unit.engine import base
 from tests.unit.engine import volumes
 
 
-class BootFilesTestCase(base.EngineTestCase):
+class BootFilesTest(base.EngineTestCase):
 
     def found(self, tree: volumes.Tree) -> tuple[bool, bool]:
         """Whether there are grub2 and a kernel."""

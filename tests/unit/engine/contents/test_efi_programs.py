@@ -22,7 +22,7 @@ X86_64 = 0x8664
 AARCH64 = 0xaa64
 
 
-class BootProgramsTestCase(base.EngineTestCase):
+class BootProgramsTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -107,7 +107,7 @@ class BootProgramsTestCase(base.EngineTestCase):
                                  8 * MIB)
 
 
-class CanonicalTestCase(base.EngineTestCase):
+class CanonicalTest(base.EngineTestCase):
 
     def test_other_names(self) -> None:
         for name, canonical in (

@@ -37,7 +37,7 @@ class FatTestCase(base.EngineTestCase):
             lambda offset, length: bytes(volume[offset:offset + length]))
 
 
-class ReadTestCase(FatTestCase):
+class ReadTest(FatTestCase):
 
     def test_files_in_directories(self) -> None:
         content = random.Random(1).randbytes(70 * KIB)
@@ -86,7 +86,7 @@ class ReadTestCase(FatTestCase):
             entry.name for entry in self.opened(volume).root()])
 
 
-class DamageTestCase(FatTestCase):
+class DamageTest(FatTestCase):
 
     def test_what_is_no_volume(self) -> None:
         dice = random.Random(2)

@@ -15,7 +15,7 @@ import unittest
 from ironic_imagedeploy.engine.contents import kernel_options
 
 
-class WordsTestCase(unittest.TestCase):
+class WordsTest(unittest.TestCase):
 
     def test_quotes(self) -> None:
         self.assertEqual(
@@ -31,7 +31,7 @@ class WordsTestCase(unittest.TestCase):
             self.assertFalse(kernel_options.is_safe(word), word)
 
 
-class UnsafeTestCase(unittest.TestCase):
+class UnsafeTest(unittest.TestCase):
 
     def test_nothing(self) -> None:
         for text in ('', 'nofb vga=normal', 'dyndbg="file a.c +p" -- single',

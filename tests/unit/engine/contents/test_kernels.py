@@ -54,7 +54,7 @@ class BesideTestCase(base.EngineTestCase):
             self.assertIn(word, str(finding))
 
 
-class KernelTestCase(BesideTestCase):
+class KernelTest(BesideTestCase):
 
     def test_x86(self) -> None:
         inspection = self.assert_accepted(boot_files.bzimage(),
@@ -132,7 +132,7 @@ class KernelTestCase(BesideTestCase):
             checksum=engine.Checksum('md5', '0' * 32))
 
 
-class InitramfsTestCase(BesideTestCase):
+class InitramfsTest(BesideTestCase):
 
     KIND = 'ramdisk'
 

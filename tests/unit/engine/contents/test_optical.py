@@ -17,7 +17,7 @@ from tests.unit.engine import base
 from tests.unit.engine import volumes
 
 
-class OpticalTestCase(base.EngineTestCase):
+class OpticalTest(base.EngineTestCase):
 
     def is_volume(self, content: bytes | bytearray) -> bool:
         return optical.is_volume(

@@ -61,7 +61,7 @@ class PartitionsTestCase(base.EngineTestCase):
             self.assertIn(word, str(caught.exception))
 
 
-class GptTestCase(PartitionsTestCase):
+class GptTest(PartitionsTestCase):
 
     def test_made_by_sgdisk(self) -> None:
         front = self.made_by(
@@ -238,7 +238,7 @@ class GptTestCase(PartitionsTestCase):
             self.assertFalse(partitions.has_gpt(disk))
 
 
-class MbrTestCase(PartitionsTestCase):
+class MbrTest(PartitionsTestCase):
 
     def test_made_by_sfdisk(self) -> None:
         front = self.made_by('sfdisk', '-q', script='label: dos\n'
@@ -304,7 +304,7 @@ class MbrTestCase(PartitionsTestCase):
             self.assertIsNone(read_table(front, 64 * MIB))
 
 
-class DamageTestCase(PartitionsTestCase):
+class DamageTest(PartitionsTestCase):
 
     def test_damaged_tables_are_read_or_refused(self) -> None:
         dice = random.Random(11)
@@ -348,7 +348,7 @@ class DamageTestCase(PartitionsTestCase):
                 pass
 
 
-class BackupTestCase(PartitionsTestCase):
+class BackupTest(PartitionsTestCase):
     """Both halves of a GPT are checked; one of them decides."""
 
     def flaws(self, disk: bytes | bytearray) -> list[partitions.Flaw]:

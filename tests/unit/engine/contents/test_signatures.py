@@ -31,7 +31,7 @@ def at(*parts: tuple[int, bytes]) -> bytes:
     return bytes(head)
 
 
-class SignatureTestCase(base.EngineTestCase):
+class SignatureTest(base.EngineTestCase):
 
     def test_found_at_its_offset_only(self) -> None:
         signature = signatures.Signature('x', 4, b'abc')
@@ -55,7 +55,7 @@ class SignatureTestCase(base.EngineTestCase):
                     signature.offset + len(signature.magic), HEAD)
 
 
-class ImagesTestCase(base.EngineTestCase):
+class ImagesTest(base.EngineTestCase):
 
     def names(self, head: bytes, tail: bytes) -> list[str]:
         """The names of the signatures, each once."""
@@ -111,7 +111,7 @@ class ImagesTestCase(base.EngineTestCase):
             self.assertEqual([], self.names(head, head[:512]))
 
 
-class CompressedTestCase(base.EngineTestCase):
+class CompressedTest(base.EngineTestCase):
 
     def test_each_kind(self) -> None:
         for pack, name in ((gzip.compress, 'gz'), (lzma.compress, 'xz'),
@@ -131,7 +131,7 @@ class CompressedTestCase(base.EngineTestCase):
                 skippable + length.to_bytes(4, 'little') + bytes(HEAD - 8)))
 
 
-class OtherTestCase(base.EngineTestCase):
+class OtherTest(base.EngineTestCase):
 
     def test_what_people_upload_by_mistake(self) -> None:
         program = (b'MZ' + bytes(0x3a) + b'\x80\0\0\0').ljust(0x80, b'\0')
@@ -210,7 +210,7 @@ class OtherTestCase(base.EngineTestCase):
             self.assertIsNone(signatures.other(head))
 
 
-class FileSystemTestCase(base.EngineTestCase):
+class FileSystemTest(base.EngineTestCase):
 
     def made(self, *command: str, size: int = 64 * MIB) -> bytes:
         """The front of a file system that a tool made."""

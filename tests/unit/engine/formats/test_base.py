@@ -20,7 +20,7 @@ from tests.unit.engine import base
 from tests.unit.engine import memory
 
 
-class FindTestCase(base.EngineTestCase):
+class FindTest(base.EngineTestCase):
 
     def test_readers_are_found_by_name(self) -> None:
         self.assertIs(raw.RawImage, formats.find('raw'))
@@ -31,7 +31,7 @@ class FindTestCase(base.EngineTestCase):
             self.assertIsNone(formats.find(name))
 
 
-class ImageTestCase(base.EngineTestCase):
+class ImageTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -81,7 +81,7 @@ class ImageTestCase(base.EngineTestCase):
         self.assertEqual(1500, self.image.map.end)
 
 
-class NeighboursTestCase(base.EngineTestCase):
+class NeighboursTest(base.EngineTestCase):
 
     def gathered(self, *offsets: int, size: int = 512
                  ) -> list[tuple[int, int]]:

@@ -95,7 +95,7 @@ class PackedTestCase(transfers.TransferTestCase):
         self.assert_no_threads()
 
 
-class InspectionTestCase(PackedTestCase):
+class InspectionTest(PackedTestCase):
 
     def test_what_is_told(self) -> None:
         disk = self.disk(20 * MIB)
@@ -255,7 +255,7 @@ class InspectionTestCase(PackedTestCase):
                 self.assertEqual(['truncated'], codes)
 
 
-class TransferTestCase(PackedTestCase):
+class TransferTest(PackedTestCase):
 
     def test_round_trip(self) -> None:
         disk = self.disk(10 * MIB)
@@ -371,7 +371,7 @@ class TransferTestCase(PackedTestCase):
             self.assertLess(path.stat().st_blocks * 512, 9.5 * MIB)
 
 
-class FailureTestCase(PackedTestCase):
+class FailureTest(PackedTestCase):
 
     def test_wrong_checksum(self) -> None:
         for name in PACK:

@@ -24,7 +24,7 @@ COMPRESSED = _extent.ExtentKind.COMPRESSED
 ZERO = _extent.ExtentKind.ZERO
 
 
-class ExtentMapTestCase(unittest.TestCase):
+class ExtentMapTest(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -125,7 +125,7 @@ class ExtentMapTestCase(unittest.TestCase):
 
 @unittest.mock.patch.object(extent_map, '_BLOCK', 64)
 @unittest.mock.patch.object(extent_map, '_SORTED', 100)
-class SealedTestCase(unittest.TestCase):
+class SealedTest(unittest.TestCase):
     """Maps of many blocks, held against a list of extents."""
 
     def setUp(self) -> None:

@@ -39,7 +39,7 @@ def opened(file: bytes | bytearray) -> _qcow2.Qcow2Image:
     return _qcow2.Qcow2Image(memory.MemorySource(file))
 
 
-class MapTestCase(base.EngineTestCase):
+class MapTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -158,7 +158,7 @@ class MapTestCase(base.EngineTestCase):
                                  image.read(start, length))
 
 
-class DecodeTestCase(base.EngineTestCase):
+class DecodeTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -244,7 +244,7 @@ class TablesTestCase(base.EngineTestCase):
         self.assertEqual([], opened(file).findings)
 
 
-class RefusalTestCase(TablesTestCase):
+class RefusalTest(TablesTestCase):
     """Tables that contradict themselves or the file."""
 
     def setUp(self) -> None:
@@ -396,7 +396,7 @@ class RefusalTestCase(TablesTestCase):
         self.assert_read(qcow2.patched(changed, l1_size=2))
 
 
-class SubclusterRefusalTestCase(TablesTestCase):
+class SubclusterRefusalTest(TablesTestCase):
     """Extended level 2 entries that contradict themselves."""
 
     def setUp(self) -> None:

@@ -39,7 +39,7 @@ _WORDS = (0, 1, 511, 512, 4096, 65536, 1 << 16 | 1, 1 << 32, 1 << 47,
           (1 << 63) | 65536, (1 << 63) - 1, (1 << 64) - 1)
 
 
-class DamageTestCase(base.EngineTestCase):
+class DamageTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -59,7 +59,7 @@ class HeaderTestCase(base.EngineTestCase):
         return finding
 
 
-class FieldsTestCase(HeaderTestCase):
+class FieldsTest(HeaderTestCase):
 
     def test_version_3(self) -> None:
         header = self.read(self.file)
@@ -125,7 +125,7 @@ class FieldsTestCase(HeaderTestCase):
         self.read(file)
 
 
-class RefusalTestCase(HeaderTestCase):
+class RefusalTest(HeaderTestCase):
 
     def test_a_file_that_ends_in_the_header(self) -> None:
         for length in (4, 71, 72, 103):
@@ -267,7 +267,7 @@ class RefusalTestCase(HeaderTestCase):
                 self.assert_refused('corrupt', self.extended(length))
 
 
-class WarningTestCase(HeaderTestCase):
+class WarningTest(HeaderTestCase):
 
     def assert_warned(self, code: str, file: bytes | bytearray) -> None:
         self.read(file)

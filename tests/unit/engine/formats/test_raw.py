@@ -19,7 +19,7 @@ from tests.unit.engine import transfers
 Extent = _extent.Extent
 
 
-class RawImageTestCase(base.EngineTestCase):
+class RawImageTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()

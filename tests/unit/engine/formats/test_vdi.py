@@ -35,7 +35,7 @@ def patched(file: bytearray, **fields: int) -> bytearray:
     return changed
 
 
-class VdiImageTestCase(qemu_made.QemuMadeTestCase):
+class VdiImageTest(qemu_made.QemuMadeTestCase):
 
     form = 'vdi'
 

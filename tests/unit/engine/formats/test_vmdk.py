@@ -105,7 +105,7 @@ class VmdkTestCase(qemu_made.QemuMadeTestCase):
         return changed
 
 
-class ReadTestCase(VmdkTestCase):
+class ReadTest(VmdkTestCase):
 
     def test_what_qemu_img_makes(self) -> None:
         for options in (SPARSE, STREAM, f'{SPARSE},zeroed_grain=on',
@@ -151,7 +151,7 @@ class ReadTestCase(VmdkTestCase):
         self.assert_same_disk(self.guest, file)
 
 
-class HeaderTestCase(VmdkTestCase):
+class HeaderTest(VmdkTestCase):
 
     def test_fields_out_of_range(self) -> None:
         for name, values in (
@@ -197,7 +197,7 @@ class HeaderTestCase(VmdkTestCase):
                                                      gd_offset=offset))
 
 
-class FooterTestCase(VmdkTestCase):
+class FooterTest(VmdkTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -236,7 +236,7 @@ class FooterTestCase(VmdkTestCase):
         self.assert_same_disk(self.guest, file + end)
 
 
-class DescriptorTestCase(VmdkTestCase):
+class DescriptorTest(VmdkTestCase):
     """A descriptor could name any file of the machine that opens it."""
 
     def test_one_with_a_change_that_does_not_matter(self) -> None:
@@ -326,7 +326,7 @@ class DescriptorTestCase(VmdkTestCase):
                          self.inspect(text.ljust(4096, b'\n')).verdict)
 
 
-class GrainTestCase(VmdkTestCase):
+class GrainTest(VmdkTestCase):
 
     def test_a_table_that_is_used_twice(self) -> None:
         file = self.convert(self.disk(34 * MIB), SPARSE)

@@ -130,7 +130,7 @@ class VerdictTestCase(base.EngineTestCase):
         return builder.build()
 
 
-class AcceptTestCase(VerdictTestCase):
+class AcceptTest(VerdictTestCase):
 
     def test_a_raw_disk(self) -> None:
         inspection = self.assert_accepted(
@@ -247,7 +247,7 @@ class AcceptTestCase(VerdictTestCase):
         self.assertEqual(MD5, inspection.expectation.checksum)
 
 
-class RefusalTestCase(VerdictTestCase):
+class RefusalTest(VerdictTestCase):
     """Every code, with what makes it."""
 
     def test_checksum_missing(self) -> None:
@@ -567,7 +567,7 @@ class RefusalTestCase(VerdictTestCase):
             [finding.code for finding in inspection.findings])
 
 
-class WarningTestCase(VerdictTestCase):
+class WarningTest(VerdictTestCase):
 
     def test_internal_snapshot(self) -> None:
         self.assert_accepted(qcow2.patched(
@@ -578,7 +578,7 @@ class WarningTestCase(VerdictTestCase):
             self.qcow2(self.disk()), incompatible_features=1), 'dirty')
 
 
-class ReadTestCase(VerdictTestCase):
+class ReadTest(VerdictTestCase):
     """Little of the file is read, and all that is read is witnessed."""
 
     def test_the_head_and_the_tables_only(self) -> None:
@@ -610,7 +610,7 @@ class ReadTestCase(VerdictTestCase):
         self.assertNotIn((source.size - 512, 512), source.reads)
 
 
-class OpticalTestCase(VerdictTestCase):
+class OpticalTest(VerdictTestCase):
     """Five letters in a partition are no installation medium."""
 
     def disc(self) -> bytearray:
@@ -673,7 +673,7 @@ class OpticalTestCase(VerdictTestCase):
         self.assert_refused('format-unsupported', content, 'udf')
 
 
-class FlawTestCase(VerdictTestCase):
+class FlawTest(VerdictTestCase):
     """What Linux and firmware tolerate is a warning."""
 
     def test_a_damaged_backup(self) -> None:
@@ -698,7 +698,7 @@ class FlawTestCase(VerdictTestCase):
         self.assertEqual((), engine.inspect(source).findings)
 
 
-class FragmentsTestCase(VerdictTestCase):
+class FragmentsTest(VerdictTestCase):
 
     def test_more_pieces_than_the_memory_is_bounded_for(self) -> None:
         builder = qcow2.Builder(MIB)
@@ -711,7 +711,7 @@ class FragmentsTestCase(VerdictTestCase):
                 self.assert_refused('too-fragmented', content)
 
 
-class CodesTestCase(base.EngineTestCase):
+class CodesTest(base.EngineTestCase):
     """No code without a test here."""
 
     def test_every_code_of_the_engine_is_tested(self) -> None:
@@ -755,7 +755,7 @@ def codes_of_the_engine() -> set[str]:
     return codes
 
 
-class DamageTestCase(VerdictTestCase):
+class DamageTest(VerdictTestCase):
 
     def test_damaged_disks_are_judged(self) -> None:
         """A changed byte is a verdict, never an error of ours."""

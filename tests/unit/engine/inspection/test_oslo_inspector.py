@@ -23,7 +23,7 @@ MIB = base.MIB
 HEAD = 128 << 10
 
 
-class FormatsTestCase(base.EngineTestCase):
+class FormatsTest(base.EngineTestCase):
 
     def test_made_by_qemu_img(self) -> None:
         for form, options in (
@@ -46,7 +46,7 @@ class FormatsTestCase(base.EngineTestCase):
             self.assertEqual(set(), oslo_inspector.formats(head))
 
 
-class ObjectionsTestCase(base.EngineTestCase):
+class ObjectionsTest(base.EngineTestCase):
 
     def objections(self, head: bytes | bytearray, form: str, *,
                    has_table: bool = False, has_subclusters: bool = False
@@ -124,7 +124,7 @@ class ObjectionsTestCase(base.EngineTestCase):
             self.assertEqual([], self.objections(file[:length], 'qcow2'))
 
 
-class QuietTestCase(base.EngineTestCase):
+class QuietTest(base.EngineTestCase):
 
     def test_an_accepted_image_is_not_worth_a_warning(self) -> None:
         """Its log would be the only output of a program without one."""

@@ -35,7 +35,7 @@ def finding(code: str, severity: engine.Severity = ERROR) -> engine.Finding:
                           expected='this', found='that', fix='Mend it.')
 
 
-class InspectionTestCase(base.EngineTestCase):
+class InspectionTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -128,7 +128,7 @@ class InspectionTestCase(base.EngineTestCase):
             self.inspection())
 
 
-class ExpectationTestCase(base.EngineTestCase):
+class ExpectationTest(base.EngineTestCase):
 
     def test_nothing_is_expected_by_default(self) -> None:
         self.assertEqual(

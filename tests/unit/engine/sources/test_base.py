@@ -18,7 +18,7 @@ from tests.unit.engine import base
 from tests.unit.engine import memory
 
 
-class RedactTestCase(base.EngineTestCase):
+class RedactTest(base.EngineTestCase):
 
     def test_what_is_secret_goes(self) -> None:
         for url, shown in (
@@ -41,7 +41,7 @@ class RedactTestCase(base.EngineTestCase):
             self.assertNotIn('secret', str(caught.exception))
 
 
-class OriginTestCase(base.EngineTestCase):
+class OriginTest(base.EngineTestCase):
 
     def test_the_same(self) -> None:
         for one, other in (
@@ -62,7 +62,7 @@ class OriginTestCase(base.EngineTestCase):
             _base.origin('http://[::1')
 
 
-class OpenTestCase(base.EngineTestCase):
+class OpenTest(base.EngineTestCase):
 
     def test_paths_and_urls_of_files(self) -> None:
         path = self.save('image', b'content')
@@ -93,7 +93,7 @@ class OpenTestCase(base.EngineTestCase):
         self.assertNotIn('secret', str(caught.exception))
 
 
-class ContextTestCase(base.EngineTestCase):
+class ContextTest(base.EngineTestCase):
 
     def test_it_is_closed_at_the_end(self) -> None:
         closed = []

@@ -20,7 +20,7 @@ from tests.unit.engine import base
 MIB = base.MIB
 
 
-class FileSourceTestCase(base.EngineTestCase):
+class FileSourceTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -65,7 +65,7 @@ class GlanceExchange(web.Exchange):
         self.wfile.write(body)
 
 
-class GlanceTestCase(served.ServedTestCase):
+class GlanceTest(served.ServedTestCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -26,7 +26,7 @@ MIB = base.MIB
 Exchange = web.Exchange
 
 
-class ReadTestCase(served.ServedTestCase):
+class ReadTest(served.ServedTestCase):
 
     def test_what_it_is(self) -> None:
         source = self.opened()
@@ -88,7 +88,7 @@ class ReadTestCase(served.ServedTestCase):
         self.assert_same(self.content, self.streamed(self.opened()))
 
 
-class SecretTestCase(served.ServedTestCase):
+class SecretTest(served.ServedTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -167,7 +167,7 @@ class SecretTestCase(served.ServedTestCase):
                     break
 
 
-class ResumeTestCase(served.ServedTestCase):
+class ResumeTest(served.ServedTestCase):
 
     def test_a_connection_that_drops(self) -> None:
         for how in ('close', 'reset'):
@@ -269,7 +269,7 @@ class ResumeTestCase(served.ServedTestCase):
         self.assertIn('bytes/s', error.expected)
 
 
-class ChangeTestCase(served.ServedTestCase):
+class ChangeTest(served.ServedTestCase):
 
     def assert_change_noticed(self, fault: web.Answer) -> None:
         self.server.answer = web.since(1, fault)
@@ -310,7 +310,7 @@ class ChangeTestCase(served.ServedTestCase):
                           10)
 
 
-class InOrderTestCase(served.ServedTestCase):
+class InOrderTest(served.ServedTestCase):
     """Servers that know no ranges."""
 
     def setUp(self) -> None:
@@ -364,7 +364,7 @@ class InOrderTestCase(served.ServedTestCase):
                           self.opened())
 
 
-class MirrorTestCase(served.ServedTestCase):
+class MirrorTest(served.ServedTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -452,7 +452,7 @@ class MirrorTestCase(served.ServedTestCase):
         self.assert_holds(target.disk[:MIB], 0)
 
 
-class PatienceTestCase(served.ServedTestCase):
+class PatienceTest(served.ServedTestCase):
 
     def test_pauses_grow_up_to_a_limit(self) -> None:
         problem = http.ranges.TransientError(exceptions.SourceError(

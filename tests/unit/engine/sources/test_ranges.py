@@ -65,7 +65,7 @@ class ConnectionTestCase(served.ServedTestCase):
         return error
 
 
-class OpenTestCase(ConnectionTestCase):
+class OpenTest(ConnectionTestCase):
 
     def test_the_front(self) -> None:
         server = self.connect()
@@ -191,7 +191,7 @@ class OpenTestCase(ConnectionTestCase):
         self.assertEqual('Connection refused', error.found)
 
 
-class GetTestCase(ConnectionTestCase):
+class GetTest(ConnectionTestCase):
 
     def test_a_range(self) -> None:
         server = self.opened()
@@ -289,7 +289,7 @@ class GetTestCase(ConnectionTestCase):
         self.assertEqual(1, len(sockets))
 
 
-class BodyTestCase(ConnectionTestCase):
+class BodyTest(ConnectionTestCase):
 
     def test_bytes_as_they_come(self) -> None:
         body = self.connect().open(MIB)

@@ -22,7 +22,7 @@ KIB = base.KIB
 CHUNK = 64 * KIB
 
 
-class RecordedSourceTestCase(base.EngineTestCase):
+class RecordedSourceTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()

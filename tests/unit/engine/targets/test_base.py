@@ -49,7 +49,7 @@ def aligned(content: bytes) -> memoryview:
     return view
 
 
-class TargetTestCase(base.EngineTestCase):
+class TargetTest(base.EngineTestCase):
     """With and without direct I/O, in sectors of both sizes."""
 
     sector_size = 512
@@ -159,12 +159,12 @@ class TargetTestCase(base.EngineTestCase):
         self.target.close()
 
 
-class LargeSectorTestCase(TargetTestCase):
+class LargeSectorTest(TargetTest):
 
     sector_size = 4096
 
 
-class ErrorTestCase(base.EngineTestCase):
+class ErrorTest(base.EngineTestCase):
 
     def test_errors_of_the_system(self) -> None:
         target = self.enterContext(file.FileTarget(
@@ -188,7 +188,7 @@ class ErrorTestCase(base.EngineTestCase):
         self.assert_complete(error)
 
 
-class OpenTestCase(base.EngineTestCase):
+class OpenTest(base.EngineTestCase):
 
     def test_a_file(self) -> None:
         path = self.save('disk', bytes(MIB))

@@ -49,7 +49,7 @@ class FileTargetTestCase(base.EngineTestCase):
             return disk.read()
 
 
-class OpenTestCase(FileTargetTestCase):
+class OpenTest(FileTargetTestCase):
 
     def test_an_existing_file_keeps_its_size(self) -> None:
         for create_size in (None, 99 * MIB):
@@ -101,7 +101,7 @@ class OpenTestCase(FileTargetTestCase):
             self.assertTrue(os.path.exists(self.new))
 
 
-class ZeroTestCase(FileTargetTestCase):
+class ZeroTest(FileTargetTestCase):
 
     def test_zeroes_make_holes(self) -> None:
         with file.FileTarget(self.path) as target:
@@ -133,7 +133,7 @@ class ZeroTestCase(FileTargetTestCase):
                          self.read(self.new))
 
 
-class WriteTestCase(FileTargetTestCase):
+class WriteTest(FileTargetTestCase):
 
     def image(self, seed: int = 1) -> engine.Inspection:
         builder = qcow2.fill(qcow2.Builder(3 * MIB, seed=seed), 'dcz..')

@@ -17,7 +17,7 @@ import unittest
 from ironic_imagedeploy.engine.transfer import buffers
 
 
-class BufferPoolTestCase(unittest.TestCase):
+class BufferPoolTest(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -32,7 +32,7 @@ class StatedImage(formats.Image):
     format_name = 'stated'
 
 
-class CutterTestCase(base.EngineTestCase):
+class CutterTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -25,7 +25,7 @@ SIZES = (512, 1000, MIB - 512, MIB, MIB + 512, 2 * MIB - 1, 2 * MIB,
          2 * MIB + 512, 3 * MIB + 4097, 5 * MIB)
 
 
-class HeldEndsTestCase(base.EngineTestCase):
+class HeldEndsTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -17,7 +17,7 @@ from ironic_imagedeploy.engine.transfer import memory
 MIB = 1 << 20
 
 
-class MemoryTestCase(unittest.TestCase):
+class MemoryTest(unittest.TestCase):
 
     def test_equal(self) -> None:
         for kind in (bytes, bytearray, memoryview):

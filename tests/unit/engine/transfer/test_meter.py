@@ -20,7 +20,7 @@ from ironic_imagedeploy.engine.transfer import meter
 Stage = meter.Stage
 
 
-class MeterTestCase(unittest.TestCase):
+class MeterTest(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -31,7 +31,7 @@ MIB = base.MIB
 _SIZES = {9: 300 * KIB, 10: 600 * KIB, 11: 900 * KIB, 12: 2 * MIB}
 
 
-class OracleTestCase(base.EngineTestCase):
+class OracleTest(base.EngineTestCase):
 
     def assert_all_agree(self, builder: qcow2.Builder,
                          last: str | None = None) -> None:
@@ -140,7 +140,7 @@ class OracleTestCase(base.EngineTestCase):
                 3 * MIB, extended_l2=extended_l2))
 
 
-class RawTestCase(base.EngineTestCase):
+class RawTest(base.EngineTestCase):
 
     def test_any_size(self) -> None:
         dice = random.Random(4)

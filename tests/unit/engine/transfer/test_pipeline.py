@@ -103,7 +103,7 @@ class StreamTestCase(base.EngineTestCase):
         return sink
 
 
-class WriteTestCase(StreamTestCase):
+class WriteTest(StreamTestCase):
 
     def test_data_goes_from_where_it_was_read(self) -> None:
         self.add(4 * MIB, DATA)
@@ -180,7 +180,7 @@ class WriteTestCase(StreamTestCase):
                          [start for start, _ in sink.zeroes])
 
 
-class BoundTestCase(StreamTestCase):
+class BoundTest(StreamTestCase):
 
     def test_a_slow_disk_stops_the_reader(self) -> None:
         """What is in flight is bounded, however large the file is."""
@@ -216,7 +216,7 @@ class BoundTestCase(StreamTestCase):
         self.assertEqual('corrupt', caught.exception.findings[0].code)
 
 
-class ErrorTestCase(StreamTestCase):
+class ErrorTest(StreamTestCase):
 
     def test_the_error_of_a_worker_is_raised_as_it_is(self) -> None:
         self.add(4 * MIB, DATA)

@@ -24,7 +24,7 @@ MIB = base.MIB
 Action = recording.Action
 
 
-class LedgerTestCase(base.EngineTestCase):
+class LedgerTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -122,7 +122,7 @@ class LedgerTestCase(base.EngineTestCase):
             read_back.Ledger(mode)
 
 
-class ComparisonTestCase(base.EngineTestCase):
+class ComparisonTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -17,7 +17,7 @@ import unittest
 from ironic_imagedeploy.engine.transfer import report
 
 
-class ReportTestCase(unittest.TestCase):
+class ReportTest(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()

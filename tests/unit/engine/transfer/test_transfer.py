@@ -38,7 +38,7 @@ FINISHED = [Action('write', 3 * MIB, MIB), Action('flush'),
             Action('write', 0, MIB), Action('flush')]
 
 
-class OrderTestCase(transfers.TransferTestCase):
+class OrderTest(transfers.TransferTestCase):
 
     def test_the_whole_log_of_a_raw_image(self) -> None:
         target = Target(4 * MIB)
@@ -134,7 +134,7 @@ class OrderTestCase(transfers.TransferTestCase):
         self.assertGreater(report.zeroes_written, 2 * MIB)
 
 
-class ReportTestCase(transfers.TransferTestCase):
+class ReportTest(transfers.TransferTestCase):
 
     def test_figures(self) -> None:
         inspection = self.qcow2()
@@ -205,7 +205,7 @@ class ReportTestCase(transfers.TransferTestCase):
         self.assertEqual(34 // 16, len(reads) - 2)
 
 
-class RefusalTestCase(transfers.TransferTestCase):
+class RefusalTest(transfers.TransferTestCase):
 
     def test_a_refused_image_touches_nothing(self) -> None:
         inspection = engine.inspect(memory.MemorySource(bytes(MIB)))
@@ -248,7 +248,7 @@ class RefusalTestCase(transfers.TransferTestCase):
         self.assert_untouched(target)
 
 
-class FailureTestCase(transfers.TransferTestCase):
+class FailureTest(transfers.TransferTestCase):
     """Whatever fails, the disk boots nothing and no thread is left."""
 
     def failure(self, error: typing.Any, inspection: engine.Inspection,
@@ -518,7 +518,7 @@ class FailureTestCase(transfers.TransferTestCase):
         self.assert_same(self.disk, target.disk)
 
 
-class ReadBackTestCase(transfers.TransferTestCase):
+class ReadBackTest(transfers.TransferTestCase):
     """A disk that does not hold what it was given."""
 
     def assert_found(self, target: Target, read_back: str = 'full') -> None:
@@ -595,7 +595,7 @@ class ReadBackTestCase(transfers.TransferTestCase):
         self.assertEqual([], target.of_kind('read', 'drop_cache'))
 
 
-class CompareTestCase(transfers.TransferTestCase):
+class CompareTest(transfers.TransferTestCase):
 
     def setUp(self) -> None:
         super().setUp()

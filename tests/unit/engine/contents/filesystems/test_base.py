@@ -20,7 +20,7 @@ KIB = engine_base.KIB
 MIB = engine_base.MIB
 
 
-class BlocksTestCase(engine_base.EngineTestCase):
+class BlocksTest(engine_base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -103,7 +103,7 @@ class Toy(base.FileSystem):
                                            stat.S_IFREG))
 
 
-class PathTestCase(engine_base.EngineTestCase):
+class PathTest(engine_base.EngineTestCase):
 
     def test_several_roots(self) -> None:
         files = Toy({'a': None}, {'b': {'c': None}})

@@ -22,7 +22,7 @@ MIB = engine_base.MIB
 _SUPERBLOCK = 0x10000
 
 
-class BtrfsTestCase(base.FileSystemTestCase):
+class BtrfsTest(base.FileSystemTestCase):
 
     kind = 'btrfs'
 

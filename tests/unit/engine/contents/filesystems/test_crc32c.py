@@ -14,7 +14,7 @@ from ironic_imagedeploy.engine.contents.filesystems import crc32c
 from tests.unit.engine import base
 
 
-class Crc32cTestCase(base.EngineTestCase):
+class Crc32cTest(base.EngineTestCase):
 
     def test_known_values(self) -> None:
         """Of RFC 3720, appendix B.4."""

@@ -24,7 +24,7 @@ _INCOMPATIBLE = _SUPERBLOCK + 0x60
 _CHECKSUM = 0x3fc
 
 
-class Ext4TestCase(base.FileSystemTestCase):
+class Ext4Test(base.FileSystemTestCase):
 
     kind = 'ext4'
 

@@ -21,7 +21,7 @@ from tests.unit.engine import volumes
 MIB = engine_base.MIB
 
 
-class XfsTestCase(base.FileSystemTestCase):
+class XfsTest(base.FileSystemTestCase):
 
     kind = 'xfs'
 

@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+from tests.unit.engine import base
+from tests.unit.engine import disks
+from tests.unit.engine.inspection import verdicts
+from tests.unit.engine import volumes
+
+MIB = base.MIB
+
+
+class NodeTest(verdicts.VerdictTestCase):
+    """What the image is refused for on one node."""
+
+    def test_file_system_that_larger_sectors_do_not_take(self) -> None:
+        for make, small, large, fix in (
+                (volumes.ext4, ('-b', '2048'), ('-b', '4096'), '-b 4096'),
+                (volumes.xfs, ('-s', 'size=512'), ('-s', 'size=4096'),
+                 '-s size=4096')):
+            content = make(self.directory / 'root', volumes.BOOTABLE, *small
+                           ).read_bytes()
+            self.assert_refused('sector-size', content, '4096', fix,
+                                image_type='partition', sector_size=4096)
+            self.assert_accepted(content, image_type='partition',
+                                 sector_size=512)
+            self.assert_accepted(
+                make(self.directory / 'root', volumes.BOOTABLE, *large
+                     ).read_bytes(), image_type='partition',
+                sector_size=4096)
+        self.assert_accepted(
+            volumes.btrfs(self.directory / 'root', volumes.BOOTABLE
+                          ).read_bytes(), image_type='partition',
+            sector_size=4096)
+
+    def test_too_large(self) -> None:
+        for content in (self.disk(), self.qcow2(self.disk())):
+            self.assert_refused('too-large', content, str(20 * MIB),
+                                str(20 * MIB - 512),
+                                disk_size=20 * MIB - 512)
+            self.assert_accepted(content, disk_size=20 * MIB)
+        root = volumes.ext4(self.directory / 'root',
+                            volumes.BOOTABLE).read_bytes()
+        self.assert_refused('too-large', root, 'root partition', 'root_gb',
+                            image_type='partition', disk_size=10 * MIB)
+
+    def test_sector_size(self) -> None:
+        for ours, theirs in ((512, 4096), (4096, 512)):
+            disk = self.disk(sector_size=ours)
+            self.assert_refused('sector-size', disk, str(ours), str(theirs),
+                                sector_size=theirs)
+            self.assert_accepted(disk, sector_size=ours)
+        self.assert_accepted(disks.mbr(MIB, [(0, 0x83, 1, 5)]),
+                             sector_size=4096)
+
+    def test_no_esp(self) -> None:
+        program = {'/EFI/BOOT/BOOTX64.EFI': disks.program(0x8664)}
+        for content in (self.disk(), self.disk(esp={}),
+                        disks.mbr(MIB, [(0, 0x83, 1, 5)])):
+            self.assert_refused('no-esp', content, boot_mode='uefi')
+        self.assert_accepted(self.disk(esp=program), boot_mode='uefi')
+
+    def test_no_bios_boot(self) -> None:
+        for content in (self.disk(), disks.mbr(MIB, [(0, 0x83, 1, 5)])):
+            self.assert_refused('no-bios-boot', content, boot_mode='bios')
+        self.assert_accepted(self.disk(boot_code=b'\xeb\x63'),
+                             boot_mode='bios')
+
+    def test_arch_mismatch(self) -> None:
+        disk = self.disk(esp={
+            '/EFI/BOOT/BOOTAA64.EFI': disks.program(0xaa64)})
+        self.assert_refused('arch-mismatch', disk, 'aarch64', 'x86_64',
+                            boot_mode='uefi', arch='amd64')
+        self.assert_accepted(disk, boot_mode='uefi', arch='arm64')
+        self.assert_accepted(disk, arch='x86_64')
+
+    def test_several_at_once(self) -> None:
+        inspection = self.inspect(
+            self.disk(sector_size=4096), disk_size=MIB, sector_size=512,
+            boot_mode='uefi', require_checksum=True, image_type='partition')
+        self.assertEqual(
+            ['checksum-missing', 'image-type-mismatch', 'too-large',
+             'sector-size', 'no-esp'],
+            [finding.code for finding in inspection.findings])

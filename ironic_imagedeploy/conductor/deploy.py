@@ -23,8 +23,9 @@ from ironic.drivers.modules import agent
 from ironic.drivers.modules import boot_mode_utils
 
 from ironic_imagedeploy.conductor.checks import acceptance
+from ironic_imagedeploy.conductor import checksums
+from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import hardware
-from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import order
 from ironic_imagedeploy.conductor.progress import answers
 from ironic_imagedeploy.conductor.progress import poll
@@ -57,7 +58,7 @@ class ImageDeploy(agent.AgentDeploy):
         the ones whose image it can write: one of a permitted format from
         Glance, a web server or a file.
         """
-        return images.deployable(task)
+        return declared.deployable(task)
 
     @METRICS.timer('ImageDeploy.validate')
     def validate(self, task: task_manager.TaskManager) -> None:
@@ -70,7 +71,7 @@ class ImageDeploy(agent.AgentDeploy):
         :raises InvalidParameterValue: with the reason.
         :raises MissingParameterValue: when something was not given.
         """
-        images.check_checksum_stated(task.node)
+        checksums.check_given(task.node)
         super().validate(task)
         if task.shared and task.driver.storage.should_write_image(task):
             acceptance.check_image(task)

@@ -26,9 +26,9 @@ from ironic.drivers.modules import deploy_utils
 from ironic import objects
 
 from ironic_imagedeploy.conductor.cache import delivery
-from ironic_imagedeploy.conductor.cache import entry
 from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor.checks import separate_kernel
+from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import images
 
 
@@ -56,12 +56,11 @@ def provide(task: task_manager.TaskManager) -> Served:
         refused.
     :raises IronicException: when it cannot be kept or served.
     """
-    node, image = task.node, images.stated(task)
-    provided = acceptance.accept(task, image)
+    node, image = task.node, declared.image(task)
+    provided = acceptance.accept(image)
     boot_files = _provide_boot_files(task, image, provided)
     info = dict(node.instance_info)
-    if image.glance:
-        info.update(_from_glance(image.record))
+    info.update(image.declared.instance_info)
     info['image_type'] = (stock_images.IMAGE_TYPE_PARTITION if image.partition
                           else stock_images.IMAGE_TYPE_WHOLE_DISK)
     if image.partition:
@@ -72,7 +71,7 @@ def provide(task: task_manager.TaskManager) -> Served:
     if provided.checksum_is_ours and provided.checksum:
         info['image_os_hash_algo'] = provided.checksum.algorithm
         info['image_os_hash_value'] = provided.checksum.value
-    info['image_url'] = _url(node, image)
+    info['image_url'] = _url(image)
     node.instance_info = info
     node.save()
     return Served(image=provided, boot_files=boot_files)
@@ -84,7 +83,8 @@ def withdraw(node: objects.Node) -> None:
         fileutils.delete_if_exists(_link(node, role))
 
 
-def _provide_boot_files(task: task_manager.TaskManager, image: images.Stated,
+def _provide_boot_files(task: task_manager.TaskManager,
+                        image: images.InstanceImage,
                         provided: delivery.Provided
                         ) -> dict[str, typing.Any] | None:
     needed = separate_kernel.needed(task, image, provided.verdict)
@@ -92,40 +92,31 @@ def _provide_boot_files(task: task_manager.TaskManager, image: images.Stated,
         return None
     order: dict[str, typing.Any] = {'options': separate_kernel.options(task)}
     for each in needed:
-        checksum = acceptance.accept(task, each).checksum
+        checksum = acceptance.accept(each).checksum
         assert checksum is not None
         order[each.role] = {
-            'url': _url(task.node, each),
+            'url': _url(each),
             'checksum': f'{checksum.algorithm}:{checksum.value}'}
     return order
 
 
-def _from_glance(record: dict[str, typing.Any]) -> dict[str, typing.Any]:
-    return {'image_checksum': record['checksum'],
-            'image_os_hash_algo': record['os_hash_algo'],
-            'image_os_hash_value': record['os_hash_value'],
-            'image_container_format': record['container_format'],
-            'image_tags': record.get('tags', []),
-            'image_properties': record['properties']}
-
-
-def _url(node: objects.Node, image: images.Stated) -> str:
-    """Where the node gets the image."""
-    if image.served_by_conductor(node):
-        return _publish(node, image.role)
+def _url(image: images.InstanceImage) -> str:
+    """URL at which the node gets the image."""
+    if image.served_by_conductor:
+        return _publish(image)
     if not image.glance:
         return image.href
-    url = image.glance.swift_temp_url(image.record)
+    url = image.glance.swift_temp_url({'id': image.glance_id})
     image_service.HttpImageService().validate_href(url, secret=True)
     return url
 
 
-def _publish(node: objects.Node, role: str) -> str:
+def _publish(image: images.InstanceImage) -> str:
     """Serve a file under the URL of the node's image, or one beside it."""
-    link = _link(node, role)
+    link = _link(image.node, image.role)
     fileutils.ensure_tree(os.path.dirname(link))
     fileutils.delete_if_exists(link)
-    os.symlink(entry.instance_file(node, role), link)
+    os.symlink(image.instance_file, link)
     url = '/'.join([CONF.deploy.http_url.rstrip('/'),
                     CONF.deploy.http_image_subdir, os.path.basename(link)])
     image_service.HttpImageService().validate_href(url)

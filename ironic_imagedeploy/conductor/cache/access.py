@@ -16,38 +16,37 @@ from oslo_utils import strutils
 import requests
 
 from ironic.common import exception
-from ironic.common.glance_service import service_utils
 from ironic.common import image_service
 from ironic.conf import CONF
-from ironic import objects
 
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
 
 
-def open_image(node: objects.Node, image: images.Stated) -> engine.Source:
+def open_image(image: images.InstanceImage) -> engine.Source:
     """Open the image of a node for reading.
 
     :raises SourceError: when it cannot be opened.
     :raises InvalidParameterValue: when there is no way to get at it.
     """
     if image.glance:
-        source = _open_glance(image.glance, image.href)
+        source = _open_glance(image.glance, image.glance_id)
     elif image.scheme in ('http', 'https'):
-        source = _open_web(node, image.href)
+        source = _open_web(image)
     elif image.scheme == 'file':
         source = engine.open_source(_permitted_path(image.href))
     else:
-        raise exception.InvalidParameterValue(_not_supported(node, image))
+        raise exception.InvalidParameterValue(_not_supported(image))
     source.name = image.name
     return source
 
 
-def _not_supported(node: objects.Node, image: images.Stated) -> str:
+def _not_supported(image: images.InstanceImage) -> str:
     setting, fix = 'image_source', 'Deploy it with the deploy interface direct'
     if image.role != images.DISK:
         setting, fix = image.role, 'Put it where one of these leads to'
-    return (f'{setting} {engine.redact(image.href)} of node {node.uuid}: '
+    return (f'{setting} {engine.redact(image.href)} of node '
+            f'{image.node.uuid}: '
             'expected an image of Glance or an http, https or file URL, '
             f'found {image.scheme or "no scheme"!r}. {fix}.')
 
@@ -64,9 +63,7 @@ def _permitted_path(href: str) -> str:
 
 
 def _open_glance(service: image_service.GlanceImageService,
-                 href: str) -> engine.Source:
-    identifier = service_utils.parse_image_id(href)
-
+                 identifier: str) -> engine.Source:
     timeout = CONF.webserver_connection_timeout
     source = engine.open_source(
         f'{service.endpoint}/v2/images/{identifier}/file', timeout=timeout,
@@ -75,13 +72,14 @@ def _open_glance(service: image_service.GlanceImageService,
     return source
 
 
-def _open_web(node: objects.Node, url: str) -> engine.Source:
+def _open_web(image: images.InstanceImage) -> engine.Source:
+    url, info = image.href, image.node.instance_info
     service = image_service.HttpImageService()
     login = service.gen_auth_from_conf_user_pass(url)
     supplied = None
     # A secret for the image is not told to another server.
-    if engine.origin(url) == engine.origin(node.instance_info['image_source']):
-        supplied = node.instance_info.get('image_request_authorization_secret')
+    if engine.origin(url) == engine.origin(info['image_source']):
+        supplied = info.get('image_request_authorization_secret')
     try:
         verify = strutils.bool_from_string(CONF.webserver_verify_ca,
                                            strict=True)

@@ -33,7 +33,6 @@ from ironic.common import exception
 from ironic.common import image_service
 from ironic.common import metrics_utils
 from ironic.conf import CONF
-from ironic import objects
 
 from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conductor.cache import entry
@@ -98,21 +97,21 @@ def _downloads() -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(CONF.image_download_concurrency)
 
 
-def known(node: objects.Node, image: images.Stated,
-          expectation: engine.Expectation) -> record.Verdict | None:
+def known(image: images.InstanceImage, expectation: engine.Expectation
+          ) -> record.Verdict | None:
     """The verdict on an image that is in the cache; reads no image server.
 
     Only for images of Glance, which has just told that they may be read.
     """
-    slot = entry.Slot.of(node, image)
+    slot = entry.Slot.of(image)
     found = image.glance and slot.believed(expectation.checksum)
     if not found:
         return None
     return found.verdicts.get(_key(expectation))
 
 
-def provide(node: objects.Node, image: images.Stated,
-            expectation: engine.Expectation) -> Provided:
+def provide(image: images.InstanceImage, expectation: engine.Expectation
+            ) -> Provided:
     """Have the image among the node's instance files, unless refused.
 
     However many nodes ask for an image, it is fetched once.
@@ -121,14 +120,14 @@ def provide(node: objects.Node, image: images.Stated,
     :raises ChecksumMismatch: when it is not the expected one.
     :raises IronicException: when it cannot be kept.
     """
-    size = image.record.get('size')
+    size = image.declared.size
     if not image.glance:
         # Who may not read it gets no copy of another's either.
-        with access.open_image(node, image) as source:
+        with access.open_image(image) as source:
             size = source.size
-    delivery = _Delivery(slot=entry.Slot.of(node, image), node=node,
-                         image=image, expectation=expectation, size=size)
-    fileutils.ensure_tree(os.path.dirname(entry.instance_file(node)))
+    delivery = _Delivery(slot=entry.Slot.of(image), image=image,
+                         expectation=expectation, size=size)
+    fileutils.ensure_tree(os.path.dirname(image.instance_file))
     for _ in range(_ATTEMPTS):
         provided = _FLIGHTS.share((delivery.slot.path, size, expectation),
                                   delivery.run)
@@ -151,8 +150,7 @@ class _Delivery:
     """
 
     slot: entry.Slot
-    node: objects.Node
-    image: images.Stated
+    image: images.InstanceImage
     expectation: engine.Expectation
     size: int | None
 
@@ -175,7 +173,7 @@ class _Delivery:
         :raises FileNotFoundError: when it is no longer in its slot.
         """
         slot = self.slot
-        target = entry.instance_file(self.node, self.image.role)
+        target = self.image.instance_file
         if record.identity(target) == record.identity(slot.path) != ():
             return
         # It may be a link to the user's own file: never write into it.
@@ -210,8 +208,8 @@ class _Delivery:
     def _fetch(self) -> Provided:
         """Read the whole image once, after a look at its tables."""
         start = time.monotonic()
-        with access.open_image(self.node, self.image) as source:
-            if finding := self.image.wrong_size(source.size):
+        with access.open_image(self.image) as source:
+            if finding := self.image.declared.wrong_size(source.size):
                 return Provided(verdict=record.Verdict(
                     name=self.image.name, findings=(finding,)))
             inspection = self._inspect(source)

@@ -32,10 +32,8 @@ from oslo_log import log
 from oslo_utils import fileutils
 
 from ironic.common import exception
-from ironic.common.glance_service import service_utils
 from ironic.conf import CONF
 from ironic.drivers.modules import deploy_utils
-from ironic import objects
 
 from ironic_imagedeploy.conductor.cache import record
 from ironic_imagedeploy.conductor import images
@@ -48,11 +46,6 @@ _CHUNK = 1 << 20
 _ABANDONED = 3600
 #: Ironic's clean-up lists the files of its directory, but not those below.
 _WORKSHOP = 'imagedeploy'
-
-
-def instance_file(node: objects.Node, role: str = images.DISK) -> str:
-    """Where Ironic keeps the image of a node, and what comes with it."""
-    return os.path.join(CONF.pxe.images_path, node.uuid, role)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,12 +62,12 @@ class Slot:
     path: str
 
     @classmethod
-    def of(cls, node: objects.Node, image: images.Stated) -> 'Slot':
+    def of(cls, image: images.InstanceImage) -> 'Slot':
         """The slot of an image; one of the node's own without a cache."""
         directory = (CONF.pxe.instance_master_path
-                     or os.path.dirname(instance_file(node)))
+                     or os.path.dirname(image.instance_file))
         # Other names than Ironic's, which may unpack what it fetches.
-        name = (service_utils.parse_image_id(image.href) if image.glance
+        name = (image.glance_id if image.glance
                 else str(uuid.uuid5(uuid.NAMESPACE_URL, image.href)))
         name = f'{name}.stored'
         return cls(directory=directory, name=name,

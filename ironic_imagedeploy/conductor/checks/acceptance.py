@@ -22,7 +22,6 @@ from ironic.common import metrics_utils
 from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.drivers.modules import boot_mode_utils
-from ironic import objects
 
 from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conductor.cache import delivery
@@ -31,6 +30,7 @@ from ironic_imagedeploy.conductor.checks import metadata
 from ironic_imagedeploy.conductor.checks import remedies
 from ironic_imagedeploy.conductor.checks import separate_kernel
 from ironic_imagedeploy.conductor.checks import size_limits
+from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy import engine
@@ -48,48 +48,45 @@ def check_image(task: task_manager.TaskManager) -> record.Verdict:
     :raises InvalidParameterValue: with the reason, when it cannot be read
         or must not be deployed to this node.
     """
-    image = images.stated(task)
-    verdict = _check(task.node, image)
+    image = declared.image(task)
+    verdict = _check(image)
     if boot_files := separate_kernel.needed(task, image, verdict):
         separate_kernel.options(task)
     for each in boot_files:
-        _check(task.node, each)
+        _check(each)
     return verdict
 
 
-def _check(node: objects.Node, image: images.Stated) -> record.Verdict:
-    with _refusals(node, image):
-        return _judge(node, image)
+def _check(image: images.InstanceImage) -> record.Verdict:
+    with _refusals(image):
+        return _judge(image)
 
 
-def accept(task: task_manager.TaskManager, image: images.Stated
-           ) -> delivery.Provided:
+def accept(image: images.InstanceImage) -> delivery.Provided:
     """The image, checked, and fetched when the conductor serves it.
 
     :raises InvalidParameterValue: with the reason, as :func:`check_image`.
     :raises IronicException: when it cannot be kept.
     """
-    node = task.node
-    with _refusals(node, image):
-        if (not image.served_by_conductor(node)
-                or any(metadata.objections(node, image))):
-            return delivery.Provided(verdict=_judge(node, image),
+    with _refusals(image):
+        if (not image.served_by_conductor
+                or any(metadata.objections(image))):
+            return delivery.Provided(verdict=_judge(image),
                                      checksum=image.checksum)
-        provided = delivery.provide(node, image, _expectation(node, image))
-        _decide(node, image, provided.verdict)
+        provided = delivery.provide(image, _expectation(image))
+        _decide(image, provided.verdict)
         return provided
 
 
-def _judge(node: objects.Node, image: images.Stated) -> record.Verdict:
-    expectation = _expectation(node, image)
-    verdict = delivery.known(node, image, expectation) or _inspect(
-        node, image, expectation)
-    _decide(node, image, verdict)
+def _judge(image: images.InstanceImage) -> record.Verdict:
+    expectation = _expectation(image)
+    verdict = delivery.known(image, expectation) or _inspect(
+        image, expectation)
+    _decide(image, verdict)
     return verdict
 
 
-def _expectation(node: objects.Node, image: images.Stated
-                 ) -> engine.Expectation:
+def _expectation(image: images.InstanceImage) -> engine.Expectation:
     """What the bytes of the image, or of a file beside it, must be like.
 
     It is the same for all nodes of a kind, so that one inspection serves
@@ -104,62 +101,61 @@ def _expectation(node: objects.Node, image: images.Stated
         require_checksum=image.scheme != 'file',
         permit_weak=options.insecure_checksums_permitted,
         permitted=options.permitted_formats,
-        boot_mode=boot_mode_utils.get_boot_mode(node),
-        arch=node.properties.get('cpu_arch'),
+        boot_mode=boot_mode_utils.get_boot_mode(image.node),
+        arch=image.node.properties.get('cpu_arch'),
         has_kernel=image.has_kernel)
 
 
-def _image_type(image: images.Stated) -> str:
+def _image_type(image: images.InstanceImage) -> str:
     if image.role != images.DISK:
         return image.role
     return 'partition' if image.partition else 'whole-disk'
 
 
 @METRICS.timer('ImageDeploy.inspect')
-def _inspect(node: objects.Node, image: images.Stated,
-             expectation: engine.Expectation) -> record.Verdict:
-    with access.open_image(node, image) as source:
-        if finding := image.wrong_size(source.size):
+def _inspect(image: images.InstanceImage, expectation: engine.Expectation
+             ) -> record.Verdict:
+    with access.open_image(image) as source:
+        if finding := image.declared.wrong_size(source.size):
             return record.Verdict(name=image.name, findings=(finding,))
         try:
             return record.Verdict.of(engine.inspect(source, expectation))
         except engine.exceptions.SourceNotSeekable:
-            if not image.served_by_conductor(node):
+            if not image.served_by_conductor:
                 raise
     LOG.warning('The server of image %s gives no ranges: its tables can be '
                 'checked only once it is in the cache', image.name)
     return record.Verdict(name=image.name)
 
 
-def _decide(node: objects.Node, image: images.Stated,
-            verdict: record.Verdict) -> None:
+def _decide(image: images.InstanceImage, verdict: record.Verdict) -> None:
     """Refuse the image if there is a reason; log what is only odd."""
     for finding in verdict.findings:
         if finding not in verdict.errors:
-            LOG.warning('Image %s for node %s: %s', image.name, node.uuid,
-                        finding)
-    errors = [remedies.mended(finding, node, image)
+            LOG.warning('Image %s for node %s: %s', image.name,
+                        image.node.uuid, finding)
+    errors = [remedies.mended(finding, image)
               for finding in verdict.errors]
-    errors += metadata.objections(node, image)
-    limit, size = size_limits.of_node(node), verdict.virtual_size
+    errors += metadata.objections(image)
+    limit, size = size_limits.of_node(image.node), verdict.virtual_size
     if limit and size and size > limit.size:
-        errors.append(limit.exceeded(node, 'an image', size))
+        errors.append(limit.exceeded(image.node, 'an image', size))
     if errors:
         raise engine.exceptions.ImageRefused(image.name, errors)
 
 
 @contextlib.contextmanager
-def _refusals(node: objects.Node, image: images.Stated) -> Iterator[None]:
+def _refusals(image: images.InstanceImage) -> Iterator[None]:
     """Turn the engine's errors into the one that Ironic's users see."""
     try:
         yield
     except engine.exceptions.ImageDeployError as error:
         # Not 'from error': what is below may name a URL with its secrets.
         raise exception.InvalidParameterValue(
-            str(_coded(node, image, error))) from None
+            str(_coded(image, error))) from None
 
 
-def _coded(node: objects.Node, image: images.Stated,
+def _coded(image: images.InstanceImage,
            error: engine.exceptions.ImageDeployError
            ) -> engine.exceptions.ImageRefused:
     """Every reason has a code, also the ones that no inspection found."""
@@ -172,7 +168,7 @@ def _coded(node: objects.Node, image: images.Stated,
             message=f'{error.summary[0].upper()}{error.summary[1:]}.',
             fix=error.fix)
         return engine.exceptions.ImageRefused(
-            image.name, [remedies.mended(finding, node, image)])
+            image.name, [remedies.mended(finding, image)])
 
     if isinstance(error, engine.exceptions.SourceNotFound):
         return refused('image-not-found')

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from oslo_utils import units
 
 from ironic.drivers.modules import boot_mode_utils
-from ironic import objects
 
 from ironic_imagedeploy.conductor.checks import remedies
 from ironic_imagedeploy.conductor.checks import size_limits
@@ -29,24 +28,22 @@ _NO_DISKS = ('aki', 'ari', 'ami', 'docker', 'ova')
 _ALIASES = {'amd64': 'x86_64', 'arm64': 'aarch64', 'i386': 'i686'}
 
 
-def objections(node: objects.Node, image: images.Stated
-               ) -> Iterator[engine.Finding]:
+def objections(image: images.InstanceImage) -> Iterator[engine.Finding]:
     """What the bytes of the image do not show.
 
     :raises InvalidParameterValue: when a root device hint makes no sense.
     """
     if image.role != images.DISK:
-        yield from _architecture(node, image)
+        yield from _architecture(image)
     elif image.glance:
-        yield from _container(node, image)
-        yield from _min_disk(node, image)
-        yield from _architecture(node, image)
-        yield from _firmware(node, image)
+        yield from _container(image)
+        yield from _min_disk(image)
+        yield from _architecture(image)
+        yield from _firmware(image)
 
 
-def _container(node: objects.Node, image: images.Stated
-               ) -> Iterator[engine.Finding]:
-    container = image.record.get('container_format')
+def _container(image: images.InstanceImage) -> Iterator[engine.Finding]:
+    container = image.declared.container_format
     if container in _NO_DISKS:
         yield engine.Finding(
             code='container-format',
@@ -54,25 +51,22 @@ def _container(node: objects.Node, image: images.Stated
             expected='container_format=bare',
             found=f'container_format={container}',
             fix='Upload the image of the disk: '
-                + remedies.another(node, image))
+                + remedies.another(image))
 
 
-def _min_disk(node: objects.Node, image: images.Stated
-              ) -> Iterator[engine.Finding]:
-    needed = int(image.record.get('min_disk') or 0)
-    limit = size_limits.of_node(node)
+def _min_disk(image: images.InstanceImage) -> Iterator[engine.Finding]:
+    needed = image.declared.min_disk
+    limit = size_limits.of_node(image.node)
     if limit and needed * units.Gi > limit.size:
         yield limit.exceeded(
-            node, f'min_disk={needed},', needed * units.Gi,
+            image.node, f'min_disk={needed},', needed * units.Gi,
             'or correct it: ' + remedies.image_set(image, '--min-disk 0'))
 
 
-def _architecture(node: objects.Node, image: images.Stated
-                  ) -> Iterator[engine.Finding]:
-    wanted = node.properties.get('cpu_arch')
-    for name in ('hw_architecture', 'architecture'):
-        found = image.record['properties'].get(name)
-        if found and wanted and _canonical(found) != _canonical(wanted):
+def _architecture(image: images.InstanceImage) -> Iterator[engine.Finding]:
+    wanted = image.node.properties.get('cpu_arch')
+    for name, found in image.declared.architectures.items():
+        if wanted and _canonical(found) != _canonical(wanted):
             yield engine.Finding(
                 code='arch-mismatch',
                 message=f'The {image.role.replace(images.DISK, "image")} is '
@@ -83,17 +77,16 @@ def _architecture(node: objects.Node, image: images.Stated
                         image, f'--property {name}={_canonical(wanted)}'))
 
 
-def _firmware(node: objects.Node, image: images.Stated
-              ) -> Iterator[engine.Finding]:
-    found = image.record['properties'].get('hw_firmware_type')
-    mode = boot_mode_utils.get_boot_mode(node)
+def _firmware(image: images.InstanceImage) -> Iterator[engine.Finding]:
+    found = image.declared.firmware_type
+    mode = boot_mode_utils.get_boot_mode(image.node)
     if found in ('bios', 'uefi') and found != mode:
         yield engine.Finding(
             code='firmware-mismatch',
             message='The image is declared to be for other firmware.',
             expected=f'hw_firmware_type={mode}, as the node boots',
             found=f'hw_firmware_type={found}',
-            fix=remedies.boot_mode(node, found) + ', or, when the image '
+            fix=remedies.boot_mode(image.node, found) + ', or, when the image '
                 f'boots by {mode} too: ' + remedies.image_set(
                     image, f'--property hw_firmware_type={mode}'))
 

@@ -15,7 +15,6 @@
 from collections.abc import Iterator
 import dataclasses
 import shlex
-import typing
 
 from ironic.conf import CONF
 from ironic import objects
@@ -28,13 +27,13 @@ _FIRMWARE = {'no-esp': 'bios', 'no-bios-boot': 'uefi'}
 _CHECKSUMS = ('checksum-missing', 'checksum-weak', 'checksum-mismatch')
 
 
-def mended(finding: engine.Finding, node: objects.Node,
-           image: images.Stated) -> engine.Finding:
+def mended(finding: engine.Finding, image: images.InstanceImage
+           ) -> engine.Finding:
     """The finding with the command for this image and node.
 
-    :param finding: of the engine, which knows neither.
+    :param finding: of the engine, which knows neither of them.
     """
-    return dataclasses.replace(finding, fix=_Mender(node, image).fix(finding))
+    return dataclasses.replace(finding, fix=_Mender(image).fix(finding))
 
 
 def node_set(node: objects.Node, *options: str) -> str:
@@ -42,16 +41,16 @@ def node_set(node: objects.Node, *options: str) -> str:
     return ' '.join(['openstack baremetal node set', *options, node.uuid])
 
 
-def image_set(image: images.Stated, *options: str) -> str:
+def image_set(image: images.InstanceImage, *options: str) -> str:
     """The command that sets something of the image."""
-    return ' '.join(['openstack image set', *options, image.record['id']])
+    return ' '.join(['openstack image set', *options, image.glance_id])
 
 
-def another(node: objects.Node, image: images.Stated,
-            disk_format: str = 'qcow2') -> str:
+def another(image: images.InstanceImage, disk_format: str = 'qcow2') -> str:
     """The commands that give the node another image."""
+    node = image.node
     if image.role != images.DISK:
-        return _another_boot_file(node, image)
+        return _another_boot_file(image)
     if image.glance:
         # Glance changes neither data nor format of an active image.
         return (f'openstack image create --disk-format {disk_format} '
@@ -64,8 +63,8 @@ def another(node: objects.Node, image: images.Stated,
                     '--instance-info image_os_hash_value=SHA512')
 
 
-def _another_boot_file(node: objects.Node, image: images.Stated) -> str:
-    role = image.role
+def _another_boot_file(image: images.InstanceImage) -> str:
+    node, role = image.node, image.role
     upload = ('openstack image create --disk-format raw --container-format '
               'bare --file FILE NAME, and ')
     if image.of:
@@ -90,8 +89,8 @@ def boot_mode(node: objects.Node, mode: str) -> str:
 
 class _Mender:
 
-    def __init__(self, node: objects.Node, image: images.Stated) -> None:
-        self._node = node
+    def __init__(self, image: images.InstanceImage) -> None:
+        self._node = image.node
         self._image = image
 
     def fix(self, finding: engine.Finding) -> str:
@@ -107,7 +106,7 @@ class _Mender:
                                           'image_os_hash_value=SHA512'))
         if code in _CHECKSUMS:
             return ('Upload the image again, for which Glance computes its '
-                    'checksum: ' + another(self._node, self._image))
+                    'checksum: ' + another(self._image))
         if code == 'image-type-mismatch':
             return self._image_type(found)
         if code in _FIRMWARE:
@@ -120,14 +119,14 @@ class _Mender:
                         self._node, f'--property cpu_arch={found.split()[0]}'))
         if code == 'image-unreadable':
             return finding.fix
-        return f'{finding.fix} Then: {another(self._node, self._image)}'
+        return f'{finding.fix} Then: {another(self._image)}'
 
     def _boot_file(self, finding: engine.Finding) -> str:
         role = self._image.role
         if finding.code in _CHECKSUMS and not self._image.glance:
             return (f'State the checksum of the {role}: '
                     + self._instance_info(f'{role}_checksum=sha512:SHA512'))
-        return f'{finding.fix} Then: {another(self._node, self._image)}'
+        return f'{finding.fix} Then: {another(self._image)}'
 
     def _instance_info(self, *settings: str) -> str:
         return node_set(self._node, *(f'--instance-info {setting}'
@@ -137,17 +136,16 @@ class _Mender:
         if found not in CONF.imagedeploy.permitted_formats:
             return ('Use an image in one of the formats '
                     + ', '.join(CONF.imagedeploy.permitted_formats) + ': '
-                    + another(self._node, self._image))
+                    + another(self._image))
         # Whatever has no signature could be raw.
         sure = 'If it is a disk byte for byte: ' if found == 'raw' else ''
         if self._image.glance:
             return (f'{sure}Upload it again with its real format: '
-                    + another(self._node, self._image, found))
+                    + another(self._image, found))
         return sure + self._instance_info(f'image_disk_format={found}')
 
     def _image_type(self, found: str) -> str:
-        info, properties = (self._node.instance_info,
-                            self._image.record['properties'])
+        info = self._node.instance_info
         if found.endswith(' image'):
             image_type = found.removeprefix('a ').removesuffix(' image')
             if self._image.glance and not info.get('image_type'):
@@ -155,16 +153,17 @@ class _Mender:
                                  f'--property img_type={image_type}')
             return self._instance_info(f'image_type={image_type}')
         return ', and '.join(
-            [*self._unset('openstack image unset --property', properties,
-                          ('kernel_id', 'ramdisk_id'),
-                          self._image.record.get('id')),
+            [*self._unset('openstack image unset --property',
+                          [f'{role}_id' for role in images.BOOT_FILES
+                           if role in self._image.declared.boot_files],
+                          self._image.glance_id if self._image.glance else ''),
              *self._unset('openstack baremetal node unset --instance-info',
-                          info, ('kernel', 'ramdisk'), self._node.uuid)])
+                          [role for role in images.BOOT_FILES
+                           if info.get(role)], self._node.uuid)])
 
     @staticmethod
-    def _unset(command: str, settings: dict[str, typing.Any],
-               names: tuple[str, ...], of: str | None) -> Iterator[str]:
+    def _unset(command: str, names: list[str], of: str) -> Iterator[str]:
         program, _, option = command.rpartition(' ')
-        options = [f'{option} {name}' for name in names if settings.get(name)]
+        options = [f'{option} {name}' for name in names]
         if options:
             yield f'{program} {" ".join(options)} {of}'

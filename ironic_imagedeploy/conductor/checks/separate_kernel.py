@@ -22,18 +22,19 @@ from ironic.common import exception
 from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.drivers import utils as driver_utils
-from ironic import objects
 
 from ironic_imagedeploy.conductor.cache import record
 from ironic_imagedeploy.conductor.checks import remedies
+from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy.engine.contents import kernel_options
 
 LOG = log.getLogger(__name__)
 
 
-def needed(task: task_manager.TaskManager, image: images.Stated,
-           verdict: record.Verdict) -> list[images.Stated]:
+def needed(task: task_manager.TaskManager, image: images.InstanceImage,
+           verdict: record.Verdict) -> list[images.InstanceImage]:
     """What comes beside the image, when that may have no kernel itself.
 
     :param verdict: on the image, which was accepted.
@@ -47,17 +48,17 @@ def needed(task: task_manager.TaskManager, image: images.Stated,
                  'beside it is not used',
                  {'name': image.name, 'node': task.node.uuid})
         return []
-    named, of_properties = _named(task.node, image)
+    named, of_properties = _named(image)
     if len(named) < len(images.BOOT_FILES):
         if verdict.has_kernel is False:
-            raise _incomplete(task.node, image, named, of_properties)
+            raise _incomplete(image, named, of_properties)
         LOG.warning('What is beside image %(name)s of node %(node)s is not '
                     'used: expected a kernel and a ramdisk, found only a '
                     '%(found)s', {'name': image.name, 'found': [*named][0],
                                   'node': task.node.uuid})
         return []
-    return [images.boot_file(task, image, role, named[role],
-                             of_properties=of_properties)
+    return [declared.boot_file(task, role, named[role],
+                               of=image if of_properties else None)
             for role in images.BOOT_FILES]
 
 
@@ -72,7 +73,7 @@ def options(task: task_manager.TaskManager) -> str:
     found = driver_utils.get_kernel_append_params(
         task.node, default=default) or ''
     if unsafe := kernel_options.unsafe(found):
-        raise images.refused(
+        raise refusals.refused(
             'kernel-options-unsafe', f'node {task.node.uuid}',
             message='The kernel parameters of the node cannot be written '
                     'into a boot menu.',
@@ -83,23 +84,19 @@ def options(task: task_manager.TaskManager) -> str:
     return found
 
 
-def _named(node: objects.Node, image: images.Stated
-           ) -> tuple[dict[str, str], bool]:
+def _named(image: images.InstanceImage) -> tuple[dict[str, str], bool]:
     """What there is, by role, and whether properties of the image name it."""
-    named = {role: node.instance_info[role] for role in images.BOOT_FILES
-             if node.instance_info.get(role)}
+    info = image.node.instance_info
+    named = {role: info[role] for role in images.BOOT_FILES if info.get(role)}
     if named:
         return named, False
-    properties = image.record['properties']
-    return {role: properties[f'{role}_id'] for role in images.BOOT_FILES
-            if properties.get(f'{role}_id')}, True
+    return dict(image.declared.boot_files), True
 
 
-def _incomplete(node: objects.Node, image: images.Stated,
-                named: dict[str, str], of_properties: bool
-                ) -> exception.InvalidParameterValue:
+def _incomplete(image: images.InstanceImage, named: dict[str, str],
+                of_properties: bool) -> exception.InvalidParameterValue:
     missing, = set(images.BOOT_FILES) - set(named)
-    return images.refused(
+    return refusals.refused(
         'no-bootloader', image.name,
         message='A disk with this partition image could not boot.',
         expected='a kernel in it, or a kernel and a ramdisk beside it',
@@ -107,4 +104,4 @@ def _incomplete(node: objects.Node, image: images.Stated,
         fix='Give both: ' + (
             remedies.image_set(image, f'--property {missing}_id=ID')
             if of_properties else remedies.node_set(
-                node, f'--instance-info {missing}=ID')))
+                image.node, f'--instance-info {missing}=ID')))

@@ -11,6 +11,7 @@
 # under the License.
 
 import concurrent.futures
+import dataclasses
 import errno
 import hashlib
 import json
@@ -30,6 +31,7 @@ from ironic.drivers.modules import deploy_utils
 from ironic.tests.unit.objects import utils as objects_utils
 
 from ironic_imagedeploy.conductor.cache import delivery
+from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy import engine
 from tests.support import images
@@ -146,7 +148,7 @@ class OneDownloadTest(CacheTestCase):
         self.slow_down()
         with task_manager.acquire(self.context, self.node.uuid,
                                   shared=False) as task:
-            image = serving.images.stated(task)
+            image = declared.image(task)
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
             list(pool.map(lambda node: self.give(node, image), nodes))
         self.assertLess(sum(sent), 2 * len(self.image))
@@ -158,7 +160,7 @@ class OneDownloadTest(CacheTestCase):
         sent = self.transferred(self.glance)
         self.slow_down()
         with self.task() as task:
-            image = serving.images.stated(task)
+            image = declared.image(task)
         children = [_fork(lambda node=node: self.give(node, image))
                     for node in nodes]
         for child in children:
@@ -170,7 +172,7 @@ class OneDownloadTest(CacheTestCase):
         self.glance.register(self.qcow2, os_hash_value='0' * 128)
         nodes = [self.another_node() for _ in range(6)]
         with self.task() as task:
-            image = serving.images.stated(task)
+            image = declared.image(task)
         sent = self.transferred(self.glance)
         self.slow_down(2)
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
@@ -193,8 +195,9 @@ class OneDownloadTest(CacheTestCase):
         self.assertEqual(2, len(self.record()['verdicts']))
 
     def give(self, node, image):
-        delivery.provide(node, image, engine.Expectation(
-            checksum=image.checksum))
+        delivery.provide(
+            dataclasses.replace(image, node=node),
+            engine.Expectation(checksum=image.checksum))
 
     def failure(self, node, image):
         try:
@@ -351,9 +354,9 @@ class FailuresTest(CacheTestCase):
         self.glance.answer = lambda exchange: exchange.serve(
             stop_after=3 * MIB, how='stall')
         with self.task() as task:
-            image = serving.images.stated(task)
+            image = declared.image(task)
         child = _fork(lambda: delivery.provide(
-            self.node, image, engine.Expectation(checksum=image.checksum)))
+            image, engine.Expectation(checksum=image.checksum)))
         deadline = time.monotonic() + 60
         while not (self.workshop() and self.workshop()[0].stat().st_size):
             self.assertLess(time.monotonic(), deadline)

@@ -18,7 +18,7 @@ from ironic.common import exception
 from ironic.conf import CONF
 
 from ironic_imagedeploy.conductor.checks import acceptance
-from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy import engine
 from tests.support import images as made
 from tests.unit.conductor import base
@@ -30,9 +30,9 @@ class ChecksTestCase(base.ConductorTestCase):
         with self.task() as task:
             return acceptance.check_image(task)
 
-    def stated(self):
+    def declared(self):
         with self.task() as task:
-            return images.stated(task)
+            return declared.image(task)
 
     def refusal(self, *words):
         error = self.assertRaises(exception.InvalidParameterValue, self.check)
@@ -55,7 +55,7 @@ class SourcesTest(ChecksTestCase):
         self.assertEqual(f'glance:{base.IMAGE_ID}', self.check().name)
         self.assertEqual(engine.Checksum(
             'sha512', hashlib.sha512(self.image).hexdigest()),
-            self.stated().checksum)
+            self.declared().checksum)
         self.use(f'glance://{base.IMAGE_ID}')
         self.check()
 
@@ -150,7 +150,7 @@ class RefusalsTest(ChecksTestCase):
     def test_format_by_ironics_own_name(self):
         self.use(self.serve(self.guest), image_disk_format='gpt',
                  **self.hashed(self.guest))
-        self.assertEqual('raw', self.stated().disk_format)
+        self.assertEqual('raw', self.declared().disk_format)
         self.check()
 
     def test_format_that_is_not_permitted(self):
@@ -223,7 +223,7 @@ class RefusalsTest(ChecksTestCase):
             f'{"0" * 64}  other.qcow2\n{digest}  disk.qcow2\n')
         self.use(image_os_hash_algo=None, image_os_hash_value=None,
                  image_checksum=self.server.url('SHA256SUMS'))
-        self.assertEqual(digest, self.stated().checksum.value)
+        self.assertEqual(digest, self.declared().checksum.value)
         self.check()
 
     def test_image_that_glance_does_not_have(self):

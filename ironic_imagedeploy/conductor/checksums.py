@@ -1,0 +1,79 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Checksums that Glance or the user of a node declares for an image."""
+
+from ironic.common import checksum_utils
+from ironic.common import exception
+from ironic import objects
+
+from ironic_imagedeploy.conductor import refusals
+from ironic_imagedeploy import engine
+
+_SET = 'openstack baremetal node set --instance-info '
+_SET_IMAGE = (f'{_SET}image_os_hash_algo=sha512 --instance-info '
+              'image_os_hash_value=SHA512 ')
+
+
+def declared(node: objects.Node, href: str, *, algorithm: str | None,
+             value: str | None, other: str | None,
+             role: str | None = None) -> engine.Checksum | None:
+    """Checksum of the file as stored; None when nothing declares one.
+
+    :param algorithm: of the multihash.
+    :param value: of the multihash.
+    :param other: a checksum, or the URL of a file that lists it, for an
+        image without a multihash.
+    :param role: ``kernel`` or ``ramdisk`` for one of these.
+    :raises InvalidParameterValue: when it is not the checksum of anything.
+    """
+    try:
+        if algorithm and value:
+            return engine.Checksum(algorithm, value)
+        if not other:
+            return None
+        if checksum_utils.is_checksum_url(other):
+            other = checksum_utils.get_checksum_from_url(other, href)
+        return engine.Checksum.parse(other)
+    except ValueError as error:
+        found = str(error)
+    except exception.IronicException as error:
+        # Its text has the whole URL.
+        found = f'{type(error).__name__} for {engine.redact(str(other))}'
+    raise refusals.refused(
+        'checksum-invalid', engine.redact(href),
+        message=f'The checksum of the {role or "image"} is not usable.',
+        expected='a value of sha512 or sha256, or a readable file that has '
+                 'one for the image', found=found,
+        fix=(f'{_SET}{role}_checksum=sha512:SHA512 ' if role else _SET_IMAGE)
+        + node.uuid)
+
+
+def check_given(node: objects.Node) -> None:
+    """See that an image by URL comes with a checksum.
+
+    Ironic does so too, when a deployment is asked for, but without a code.
+
+    :raises InvalidParameterValue: when it does not.
+    """
+    info = node.instance_info
+    href = info.get('image_source') or ''
+    if (href.startswith(('http://', 'https://'))
+            and not info.get('image_checksum')
+            and not (info.get('image_os_hash_algo')
+                     and info.get('image_os_hash_value'))):
+        raise refusals.refused(
+            'checksum-missing', engine.redact(href),
+            message='Nothing states what the image must be.',
+            expected='image_os_hash_algo and image_os_hash_value, or '
+                     'image_checksum, in instance_info', found='none',
+            fix=_SET_IMAGE + node.uuid)

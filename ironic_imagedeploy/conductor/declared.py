@@ -1,0 +1,113 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Images as Glance, or the user of a node, declares them."""
+
+from ironic.common import exception
+from ironic.common.glance_service import service_utils
+from ironic.common import image_service
+from ironic.conductor import task_manager
+from ironic.conf import CONF
+from ironic import objects
+
+from ironic_imagedeploy.conductor import checksums
+from ironic_imagedeploy.conductor import glance
+from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import refusals
+from ironic_imagedeploy.conf import policy
+from ironic_imagedeploy import engine
+
+#: Schemes of the places that images are taken from.
+SCHEMES = ('glance', 'http', 'https', 'file')
+
+
+def deployable(task: task_manager.TaskManager) -> bool:
+    """Whether what is declared of the image lets us write it."""
+    node = task.node
+    if not node.instance_info.get('image_source') or (
+            node.driver_internal_info.get('is_whole_disk_image') is None):
+        return False
+    try:
+        found = image(task)
+    except exception.InvalidParameterValue:
+        return False
+    return (found.scheme in SCHEMES
+            and found.disk_format in (
+                None, *policy.Policy.from_conf(CONF).permitted_formats))
+
+
+def image(task: task_manager.TaskManager) -> images.InstanceImage:
+    """Image of a node, as Glance declares it, else the user of the node.
+
+    :raises InvalidParameterValue: when Glance does not answer, or the
+        checksum is not usable.
+    """
+    node, info = task.node, task.node.instance_info
+    href = info['image_source']
+    service = None
+    if service_utils.is_glance_image(href):
+        service = image_service.GlanceImageService(context=task.context)
+        declared = glance.declared(service, node, href)
+    else:
+        declared = _in_instance_info(node, href)
+    return images.InstanceImage(
+        node=node, href=href, glance=service, declared=declared,
+        partition=(node.driver_internal_info.get('is_whole_disk_image')
+                   is False),
+        has_kernel=any(info.get(role) or role in declared.boot_files
+                       for role in images.BOOT_FILES))
+
+
+def boot_file(task: task_manager.TaskManager, role: str, href: str, *,
+              of: images.InstanceImage | None) -> images.InstanceImage:
+    """Kernel or initramfs that comes separately from an image.
+
+    :param of: the image, when its properties in Glance name this file.
+    :raises InvalidParameterValue: when Glance does not answer, or the
+        checksum is not usable.
+    """
+    node, service = task.node, None
+    try:
+        engine.redact(href)
+    except engine.exceptions.SourceError as error:
+        raise refusals.refused(
+            'image-unreadable', role,
+            message=f'The address of the {role} is not a URL.',
+            expected=error.expected, found=error.found,
+            fix=f'openstack baremetal node set --instance-info {role}=URL '
+                + node.uuid) from None
+    if service_utils.is_glance_image(href):
+        service = image_service.GlanceImageService(context=task.context)
+        declared = glance.declared(service, node, href, role)
+    else:
+        declared = images.DeclaredImage(checksum=checksums.declared(
+            node, href, algorithm=None, value=None, role=role,
+            other=node.instance_info.get(f'{role}_checksum')))
+    return images.InstanceImage(node=node, href=href, glance=service,
+                                declared=declared, role=role, of=of)
+
+
+def _in_instance_info(node: objects.Node, href: str) -> images.DeclaredImage:
+    """Metadata that the user of the node gives."""
+    info = node.instance_info
+    order = node.driver_internal_info.get(policy.KEY) or {}
+    algorithm = info.get('image_os_hash_algo')
+    value = info.get('image_os_hash_value')
+    if order.get('checksum_is_ours') and (
+            order.get('checksum') == f'{algorithm}:{value}'):
+        # Of the file as it was then.
+        algorithm = value = None
+    return images.DeclaredImage(
+        disk_format=info.get('image_disk_format'),
+        checksum=checksums.declared(
+            node, href, algorithm=algorithm, value=value,
+            other=info.get('image_checksum')))

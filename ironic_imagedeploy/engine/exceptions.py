@@ -23,6 +23,7 @@
      |   `- SourceNotSeekable
      |- ImageRefused                               4
      |- BadContent                                 4
+     |- UnreadableContent                          4
      |- TargetError                                5
      |   |- TargetBusy
      |   |- TargetReadOnly
@@ -138,6 +139,24 @@ class BadContent(ImageDeployError):
                  fix: str = '') -> None:
         self.code = code
         super().__init__('image', expected=expected, found=found, fix=fix)
+
+
+class UnreadableContent(ImageDeployError):
+    """A file system that cannot be looked into, good as it may be.
+
+    It has a feature that is not known here, is damaged, or is too large to
+    be looked at.
+    """
+
+    exit_status = 4
+    summary = 'the content of the disk cannot be told'
+
+    def __init__(self, found: str) -> None:
+        super().__init__('image', expected='content that is known', fix='',
+                         found=found)
+
+    def __str__(self) -> str:
+        return self.found
 
 
 class TargetError(ImageDeployError):

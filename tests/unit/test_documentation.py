@@ -20,7 +20,7 @@ PACKAGE = ROOT / 'ironic_imagedeploy'
 REFUSALS = ROOT / 'doc' / 'source' / 'admin' / 'refusals.rst'
 
 # What makes a finding: code as a keyword, or as the first argument.
-FIRST_ARGUMENT = {'refused', 'warn', 'BadTable'}
+FIRST_ARGUMENT = {'refused', 'warn', 'BadContent'}
 
 
 def finding_codes() -> set[str]:

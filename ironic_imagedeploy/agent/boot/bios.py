@@ -24,6 +24,7 @@ from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine import exceptions
 
 _SECTOR = 512
 #: The parameters of a FAT that may be in a first sector.
@@ -105,7 +106,7 @@ def read_table(device: str) -> partitions.PartitionTable:
 
         try:
             table = partitions.read_table(read, disk.seek(0, os.SEEK_END))
-        except partitions.BadTable as error:
+        except exceptions.BadContent as error:
             raise errors.DeploymentError(
                 f'The partition table of {device} cannot be used: {error}'
             ) from error

@@ -28,7 +28,6 @@ from ironic_imagedeploy.engine.contents import kernels
 LOG = log.getLogger(__name__)
 
 _BOOT = 'boot'
-_ENTRIES = 'boot/loader/entries'
 #: Of Debian; of Fedora, Arch and Gentoo; of SUSE; of Alpine and genkernel.
 _INITRAMFS = ('initrd.img{}', 'initramfs{}.img', 'initrd{}', 'initramfs{}',
               'initrd{}.img', 'initrd{}.gz')
@@ -190,10 +189,10 @@ def _initramfs(root: image_tree.Tree, suffix: str) -> Iterator[str]:
 def _described(root: image_tree.Tree, options: tuple[str, ...]
                ) -> Iterator[Entry]:
     """Entries of the Boot Loader Specification, type 1."""
-    for name in root.names(_ENTRIES, _MOST_FILES):
+    for name in root.names(boot_files.BOOT_ENTRIES, _MOST_FILES):
         if not name.endswith('.conf'):
             continue
-        path = f'{_ENTRIES}/{name}'
+        path = f'{boot_files.BOOT_ENTRIES}/{name}'
         keys = _keys(root.read(path, _MOST_TEXT) or b'')
         kernel = _path(root, keys.get('linux', []))
         initramfs = [_path(root, [word]) for word in _words(

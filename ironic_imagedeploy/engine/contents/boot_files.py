@@ -27,7 +27,8 @@ _GRUB_FOLDERS = ('usr/lib/grub', 'usr/lib/grub2', 'usr/share/grub2',
 #: A kernel in /boot, and its version: what a boot menu is made of. vmlinux is
 #: for debuggers (SUSE), grub2 boots none on x86 and ARM.
 KERNEL = re.compile(r'(?:vmlinuz|Image|kernel)(?:-(.+))?')
-_ENTRIES = 'boot/loader/entries'
+#: Directory of the entries of the Boot Loader Specification.
+BOOT_ENTRIES = 'boot/loader/entries'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,14 +49,14 @@ class BootFiles:
 def boot_files(files: base.FileSystem) -> BootFiles:
     """Look for grub2 and a kernel.
 
-    :raises Unreadable: when it cannot be told.
+    :raises UnreadableContent: when it cannot be told.
     """
     in_boot = any(KERNEL.fullmatch(name) and files.exists(f'boot/{name}')
                   for name in files.list('boot'))
     return BootFiles(
         grub=any(_grub(files)), in_boot=in_boot,
         kernel=in_boot or any(name.endswith('.conf')
-                              for name in files.list(_ENTRIES)))
+                              for name in files.list(BOOT_ENTRIES)))
 
 
 def _grub(files: base.FileSystem) -> Iterator[bool]:

@@ -15,12 +15,13 @@
 Source of the machine numbers: "PE Format", section "Machine Types".
 """
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import functools
 
 from ironic_imagedeploy.engine.contents import fat
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine.contents import read as _read
+from ironic_imagedeploy.engine import exceptions
 
 _MACHINES = {0x8664: 'x86_64', 0x14c: 'i686', 0xaa64: 'aarch64',
              0x1c2: 'arm', 0x5064: 'riscv64', 0x6264: 'loongarch64'}
@@ -33,10 +34,9 @@ _FRONT = 1024
 #: Bytes read at once; directories, tables and programs lie close together.
 _BLOCK = 64 << 10
 
-Read = Callable[[int, int], bytes]
 
-
-def architectures(read: Read, esp: partitions.Partition) -> set[str] | None:
+def architectures(read: _read.Read, esp: partitions.Partition
+                  ) -> set[str] | None:
     """Processors that the programs in an ESP are for.
 
     :param read: gives bytes of the disk.
@@ -46,7 +46,7 @@ def architectures(read: Read, esp: partitions.Partition) -> set[str] | None:
         volume = fat.FatVolume(_cached(read, esp))
         machines = {_machine(volume.front(program, _FRONT))
                     for program in _programs(volume)}
-    except fat.BadVolume:
+    except exceptions.BadContent:
         return None
     return {_MACHINES.get(machine, 'unknown') for machine in machines
             if machine is not None}
@@ -89,7 +89,8 @@ def _machine(front: bytes) -> int | None:
     return int.from_bytes(front[start + 4:start + 6], 'little')
 
 
-def _cached(read: Read, esp: partitions.Partition) -> Read:
+def _cached(read: _read.Read, esp: partitions.Partition
+            ) -> _read.Read:
     @functools.lru_cache(_MOST)
     def block(index: int) -> bytes:
         start = index * _BLOCK

@@ -16,10 +16,12 @@ Source: Microsoft's "FAT: General Overview of On-Disk Format", version 1.03.
 Names are the short ones, which every boot program has.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import struct
 import typing
+
+from ironic_imagedeploy.engine.contents import read as _read
+from ironic_imagedeploy.engine import exceptions
 
 _BPB = struct.Struct('<3s8sHBHBHHBHHHIII')
 _FAT32_ROOT = struct.Struct('<I')
@@ -32,13 +34,6 @@ _DELETED = 0xe5
 _MOST_CLUSTERS = 256
 #: Bytes of one directory.
 _MOST_BYTES = 1 << 20
-
-#: Gives bytes of the volume: offset, length.
-Read = Callable[[int, int], bytes]
-
-
-class BadVolume(Exception):
-    """It is no FAT volume, or a damaged one."""
 
 
 class Entry(typing.NamedTuple):
@@ -59,26 +54,26 @@ class FatVolume:
     """A FAT12, FAT16 or FAT32 volume.
 
     :param read: gives bytes of the volume.
-    :raises BadVolume: when it is none.
+    :raises BadContent: when it is not one, or is damaged.
     """
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: _read.Read) -> None:
         self._read = read
         sector = read(0, 512)
         if len(sector) < 512 or sector[510:] != b'\x55\xaa':
-            raise BadVolume('no boot sector')
+            raise _damaged('no boot sector')
         (_, _, bytes_per_sector, per_cluster, reserved, fats, root_entries,
          sectors16, _, fat_sectors, _, _, _, sectors32, fat_sectors32
          ) = _BPB.unpack_from(sector)
         if bytes_per_sector not in (512, 1024, 2048, 4096) or not (
                 per_cluster.bit_count() == 1 and reserved and fats):
-            raise BadVolume('no FAT parameters')
+            raise _damaged('no FAT parameters')
         fat_sectors = fat_sectors or fat_sectors32
         root_at = reserved + fats * fat_sectors
         data_at = root_at - (-root_entries * 32 // bytes_per_sector)
         clusters = ((sectors16 or sectors32) - data_at) // per_cluster
         if clusters <= 0:
-            raise BadVolume('no room for files')
+            raise _damaged('no room for files')
         self._bits = 12 if clusters < 4085 else 16 if clusters < 65525 else 32
         self._last = clusters + 1
         self._fat_at = reserved * bytes_per_sector
@@ -138,3 +133,7 @@ class FatVolume:
         word = int.from_bytes(
             self._read(self._fat_at + cluster * width, width), 'little')
         return word & 0x0fffffff
+
+
+def _damaged(found: str) -> exceptions.BadContent:
+    return exceptions.BadContent('corrupt', 'a FAT volume', found)

@@ -17,7 +17,7 @@ content. So where they could be such content the volume must be there too.
 Sources: ECMA-119 (ISO 9660) 8.4 and 9.1; ECMA-167 3/10.2 and UDF 2.2.3.
 """
 
-from ironic_imagedeploy.engine.contents.filesystems import base
+from ironic_imagedeploy.engine.contents import read as _read
 
 #: Where the letters are that name an ISO 9660 or UDF volume, in bytes.
 NAMED_AT = 0x8001
@@ -33,7 +33,7 @@ _ANCHOR_TAG = 2
 _ANCHOR_SECTORS = (2048, 512, 4096)
 
 
-def is_volume(read: base.Read) -> bool:
+def is_volume(read: _read.Read) -> bool:
     """Whether the disk is an ISO 9660 or a UDF volume.
 
     :param read: gives bytes of the disk.
@@ -42,7 +42,7 @@ def is_volume(read: base.Read) -> bool:
         _is_anchor(read(_ANCHOR * sector, 16)) for sector in _ANCHOR_SECTORS)
 
 
-def _is_iso(read: base.Read) -> bool:
+def _is_iso(read: _read.Read) -> bool:
     """A primary descriptor, and the root directory that it points to."""
     descriptor = read(_DESCRIPTOR, _SECTOR)
     root = descriptor[_ROOT_AT:_ROOT_AT + _RECORD]

@@ -24,6 +24,7 @@ import dataclasses
 from ironic_imagedeploy.engine.contents import boot_files
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import filesystems
+from ironic_imagedeploy.engine.contents import gpt
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents import signatures
@@ -157,7 +158,7 @@ def _look_inside(inspection: Inspection) -> Iterator[Finding]:
         if name not in signatures.LIKE_MBR:
             inspection.table = partitions.read_table(
                 image.read, image.virtual_size if image.exact_size else None)
-    except partitions.BadTable as bad:
+    except exceptions.BadContent as bad:
         yield Finding(
             code=bad.code,
             message='The partition table in the image cannot be right.',
@@ -195,7 +196,7 @@ def _check_table(inspection: Inspection) -> Iterator[Finding]:
             message='The partition table in the image has a flaw that '
                     'firmware and Linux tolerate.',
             expected=flaw.expected, found=flaw.found,
-            fix=f'{partitions.REPAIR}.')
+            fix=f'{gpt.REPAIR}.')
 
 
 def _least_size(image: base.Image, table: partitions.PartitionTable) -> int:
@@ -261,14 +262,15 @@ def _check_root(inspection: Inspection) -> Iterator[Finding]:
         files = filesystems.open_file_system(
             name, image.read, image.virtual_size if image.exact_size else None)
         inspection.boot_files = boot_files.boot_files(files)
-    except filesystems.BadFileSystem as bad:
+    except exceptions.BadContent as bad:
         yield Finding(
             code=bad.code, message='No kernel would mount the file system.',
             expected=bad.expected, found=bad.found, fix=_FROM_ORIGIN,
             # A magic number alone makes no file system of other content.
             severity=(severity if bad.code == 'corrupt'
                       else _findings.Severity.ERROR))
-    except (filesystems.Unreadable, exceptions.SourceNotSeekable) as reason:
+    except (exceptions.UnreadableContent,
+            exceptions.SourceNotSeekable) as reason:
         yield _unknown_bootloader(name, str(reason))
     else:
         yield from _check_unit(inspection, files)

@@ -20,8 +20,10 @@ unless it is declared.
 from collections.abc import Generator
 from collections.abc import Iterator
 
+from ironic_imagedeploy.engine.contents import mbr
 from ironic_imagedeploy.engine.contents import optical
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine.contents import signatures
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings as _findings
@@ -87,12 +89,12 @@ def recognise(inspection: Inspection) -> Iterator[Finding]:
         return
     yield from _check_support(inspection)
     if inspection.format == 'raw' and declared is None and not (
-            _is_disk(head) or head[510:512] == partitions.BOOT_SIGNATURE):
+            _is_disk(head) or head[510:512] == mbr.BOOT_SIGNATURE):
         inspection.format = None
         yield _not_an_image('no known format, partition table or file system')
 
 
-def _containers(head: bytes, tail: bytes, read: partitions.Read,
+def _containers(head: bytes, tail: bytes, read: _read.Read,
                 size: int | None) -> list[str]:
     """Names of the containers of a disk that the file could be.
 
@@ -114,14 +116,14 @@ def _containers(head: bytes, tail: bytes, read: partitions.Read,
     return sorted({name for name, _ in found})
 
 
-def _parts(read: partitions.Read, head: bytes, size: int | None
+def _parts(read: _read.Read, head: bytes, size: int | None
            ) -> list[tuple[int, int]]:
     """Where a disk has content: first byte and end."""
     name = signatures.file_system(head)
     try:
         table = (None if name in signatures.LIKE_MBR
                  else partitions.read_table(read, size))
-    except partitions.BadTable:
+    except exceptions.BadContent:
         return []
     if table:
         return [(partition.start, partition.start + partition.length)
@@ -129,7 +131,7 @@ def _parts(read: partitions.Read, head: bytes, size: int | None
     return [(0, size or 1 << 63)] if name else []
 
 
-def _within_reach(read: partitions.Read, size: int) -> partitions.Read:
+def _within_reach(read: _read.Read, size: int) -> _read.Read:
     """Reads that give fewer bytes at the end, and none that are too far."""
     def bounded(offset: int, length: int) -> bytes:
         end = min(offset + length, size)

@@ -20,10 +20,9 @@ from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine.contents.filesystems import btrfs
 from ironic_imagedeploy.engine.contents.filesystems import ext4
 from ironic_imagedeploy.engine.contents.filesystems import xfs
+from ironic_imagedeploy.engine.contents import read as _read
 
-BadFileSystem = base.BadFileSystem
 FileSystem = base.FileSystem
-Unreadable = base.Unreadable
 
 _KINDS: dict[str, type[FileSystem]] = {
     kind.kind: kind for kind in (ext4.Ext4, xfs.Xfs, btrfs.Btrfs)}
@@ -32,14 +31,14 @@ _KINDS: dict[str, type[FileSystem]] = {
 KINDS = tuple(_KINDS)
 
 
-def open_file_system(kind: str, read: base.Read, size: int | None
+def open_file_system(kind: str, read: _read.Read, size: int | None
                      ) -> FileSystem:
     """The file system that starts with the disk.
 
     :param kind: one of :data:`KINDS`, as its signature says.
     :param read: gives bytes of the disk.
     :param size: bytes of the disk; None when that is not known.
-    :raises BadFileSystem: when it cannot be mounted anywhere.
-    :raises Unreadable: when it has a feature that is not known here.
+    :raises BadContent: when it cannot be mounted anywhere.
+    :raises UnreadableContent: when it has a feature that is not known here.
     """
     return _KINDS[kind](base.Blocks(read), size)

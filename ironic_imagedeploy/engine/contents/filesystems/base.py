@@ -13,7 +13,6 @@
 """What every file system gives: directories by name, within bounds."""
 
 import abc
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
@@ -21,8 +20,10 @@ import functools
 import stat
 import typing
 
-#: Gives bytes of the disk: offset, length; fewer at its end.
-Read = Callable[[int, int], bytes]
+from ironic_imagedeploy.engine.contents import read as _read
+from ironic_imagedeploy.engine import exceptions
+
+Unreadable = exceptions.UnreadableContent
 
 #: Bytes that are read at once. Blocks of metadata lie close together, and
 #: each read may be a request to a web server.
@@ -38,27 +39,6 @@ _MOST_NAMES = 100_000
 #: As Linux has it.
 _MOST_LINKS = 40
 _MOST_PATH = 4096
-
-
-class BadFileSystem(Exception):
-    """A superblock with which no kernel mounts the file system.
-
-    :ivar code: ``corrupt`` or ``truncated``.
-    """
-
-    def __init__(self, code: str, expected: str, found: str) -> None:
-        super().__init__(f'expected {expected}, found {found}')
-        self.code = code
-        self.expected = expected
-        self.found = found
-
-
-class Unreadable(Exception):
-    """It cannot be looked into, which does not make it a bad one.
-
-    It has a feature that is not known here, is damaged, or is too large to
-    be looked at.
-    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +67,7 @@ class Node:
 class Blocks:
     """The bytes of a disk, through a cache, and not too many of them."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: _read.Read) -> None:
         self._read = read
         self._blocks: dict[int, bytes] = {}
         self._bytes = _MOST_BYTES
@@ -96,7 +76,7 @@ class Blocks:
     def at(self, offset: int, length: int) -> bytes:
         """Exactly so many bytes.
 
-        :raises Unreadable: when the disk ends before, or it becomes too
+        :raises UnreadableContent: when the disk ends before, or it becomes too
             much.
         """
         self._bytes -= length
@@ -169,7 +149,7 @@ class FileSystem(abc.ABC):
     def list(self, path: str) -> list[str]:
         """Sorted names in a directory of any root; none when it is none.
 
-        :raises Unreadable: when it cannot be told.
+        :raises UnreadableContent: when it cannot be told.
         """
         names: set[bytes] = set()
         for root in self._roots:
@@ -182,7 +162,7 @@ class FileSystem(abc.ABC):
     def exists(self, path: str) -> bool:
         """Whether any root has it, at the end of all symbolic links.
 
-        :raises Unreadable: when it cannot be told.
+        :raises UnreadableContent: when it cannot be told.
         """
         return any(self._resolve(root, path) for root in self._roots)
 

@@ -26,6 +26,7 @@ import typing
 
 from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
+from ironic_imagedeploy.engine import exceptions
 
 _SUPERBLOCK = 0x10000
 _SUPERBLOCK_SIZE = 4096
@@ -107,12 +108,12 @@ class Btrfs(base.FileSystem):
     def _check(self, stored: bytes, device_size: int) -> None:
         checksum = _CHECKSUMS.get(int.from_bytes(stored[196:198], 'little'))
         if checksum and not stored.startswith(checksum(stored[32:])):
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'corrupt', 'a btrfs superblock with a right checksum',
                 'a wrong one')
         if not (4096 <= self._node_size <= 65536
                 and self._node_size.bit_count() == 1):
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'corrupt', 'a btrfs superblock', 'impossible sizes in it')
         features, = struct.unpack_from('<Q', stored, 188)
         if unknown := features & ~_KNOWN:
@@ -121,7 +122,7 @@ class Btrfs(base.FileSystem):
         if devices != 1:
             raise base.Unreadable(f'a btrfs file system on {devices} devices')
         if self._size is not None and device_size > self._size:
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'truncated', f'{device_size} bytes, as the btrfs file system '
                 'in it says', f'{self._size} bytes')
 

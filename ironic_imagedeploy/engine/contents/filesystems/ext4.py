@@ -23,6 +23,7 @@ import typing
 
 from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
+from ironic_imagedeploy.engine import exceptions
 
 _SUPERBLOCK = 1024
 _ROOT = 2
@@ -95,7 +96,7 @@ class Ext4(base.FileSystem):
     def _check(self, stored: bytes) -> None:
         if self._word(0x64) & _METADATA_CSUM and (
                 crc32c.update(stored[:0x3fc]) != self._word(0x3fc)):
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'corrupt', 'an ext4 superblock with a right checksum',
                 'a wrong one')
         if not (self._block_size <= 65536 and self._per_group
@@ -103,12 +104,12 @@ class Ext4(base.FileSystem):
                 and self._inode_size.bit_count() == 1
                 and 128 <= self._inode_size <= self._block_size
                 and 32 <= self._descriptor_size <= 1024):
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'corrupt', 'an ext4 superblock', 'impossible sizes in it')
         blocks = self._word(4) | (self._word(0x150) << 32 if self._wide
                                   else 0)
         if self._size is not None and blocks * self._block_size > self._size:
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'truncated', f'{blocks * self._block_size} bytes, as the '
                 'ext4 file system in it says', f'{self._size} bytes')
         if unknown := self._incompatible & ~_KNOWN:

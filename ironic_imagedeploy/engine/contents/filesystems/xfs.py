@@ -23,6 +23,7 @@ import typing
 
 from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
+from ironic_imagedeploy.engine import exceptions
 
 _SUPERBLOCK = struct.Struct('>4sIQ40xQ')
 _GEOMETRY = struct.Struct('>II8xHHHH12xBBBBB')
@@ -106,7 +107,7 @@ class Xfs(base.FileSystem):
                 and self._group_log < 32 and groups
                 and self._directory_log + self._block_log <= 16
                 and sector in (512, 1024, 2048, 4096, 8192, 16384, 32768)):
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'corrupt', 'an XFS superblock', 'impossible sizes in it')
         self._check(blocks.at(0, sector), total)
         self.unit = sector
@@ -121,14 +122,14 @@ class Xfs(base.FileSystem):
         if self._version == 5 and crc32c.checksum(
                 stored[:_CRC] + bytes(4) + stored[_CRC + 4:]
                 ) != int.from_bytes(stored[_CRC:_CRC + 4], 'little'):
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'corrupt', 'an XFS superblock with a right checksum',
                 'a wrong one')
         if stored[_IN_PROGRESS]:
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'corrupt', 'a file system', 'one that mkfs.xfs left undone')
         if self._size is not None and total * self._block_size > self._size:
-            raise base.BadFileSystem(
+            raise exceptions.BadContent(
                 'truncated', f'{total * self._block_size} bytes, as the XFS '
                 'file system in it says', f'{self._size} bytes')
 
@@ -282,6 +283,5 @@ class Xfs(base.FileSystem):
 
     def _place(self, block: int) -> int:
         """Where a block is, in bytes: its number has the group above."""
-        group, index = divmod(block, 1 << self._group_log)
         group, index = divmod(block, 1 << self._group_log)
         return (group * self._group_blocks + index) * self._block_size

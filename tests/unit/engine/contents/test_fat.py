@@ -15,6 +15,7 @@ import struct
 import time
 
 from ironic_imagedeploy.engine.contents import fat
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
 from tests.unit.engine import disks
 
@@ -93,7 +94,7 @@ class DamageTest(FatTestCase):
         for volume in (b'', bytes(511), bytes(512), b'\xff' * 512,
                        dice.randbytes(510) + b'\x55\xaa',
                        bytes(510) + b'\x55\xaa'):
-            with self.assertRaises(fat.BadVolume):
+            with self.assertRaises(exceptions.BadContent):
                 self.opened(volume)
 
     def test_impossible_parameters(self) -> None:
@@ -105,7 +106,7 @@ class DamageTest(FatTestCase):
             with self.subTest(offset=offset, value=value):
                 volume = bytearray(good)
                 struct.pack_into(form, volume, offset, value)
-                with self.assertRaises(fat.BadVolume):
+                with self.assertRaises(exceptions.BadContent):
                     self.opened(volume)
 
     def test_clusters_in_a_circle(self) -> None:
@@ -148,6 +149,6 @@ class DamageTest(FatTestCase):
                         volume.front(entry, 1024)
                         for inner in volume.entries(entry):
                             volume.front(inner, 1024)
-                except fat.BadVolume:
+                except exceptions.BadContent:
                     pass
                 front[at:at + 4] = old

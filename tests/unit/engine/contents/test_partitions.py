@@ -15,6 +15,7 @@ import random
 import struct
 
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
 from tests.unit.engine import disks
 
@@ -52,7 +53,7 @@ class PartitionsTestCase(base.EngineTestCase):
 
     def assert_bad(self, code: str, disk: bytes | bytearray,
                    *words: str) -> None:
-        with self.assertRaises(partitions.BadTable) as caught:
+        with self.assertRaises(exceptions.BadContent) as caught:
             read_table(disk)
         self.assertEqual(code, caught.exception.code)
         self.assertTrue(caught.exception.expected)
@@ -171,7 +172,7 @@ class GptTest(PartitionsTestCase):
             disk = disks.gpt(MIB, sector_size=sector_size)
             for length in (1, 8, 16, 91, 92, 511):
                 with self.subTest(sector_size=sector_size, length=length):
-                    with self.assertRaises(partitions.BadTable):
+                    with self.assertRaises(exceptions.BadContent):
                         read_table(disk[:sector_size + length])
 
     def test_last_sectors_outside_of_the_disk(self) -> None:
@@ -326,7 +327,7 @@ class DamageTest(PartitionsTestCase):
             try:
                 table = read_table(disk[:dice.choice((65536, 65536, at))])
                 outcomes.add(table.kind if table else None)
-            except partitions.BadTable as bad:
+            except exceptions.BadContent as bad:
                 outcomes.add(bad.code)
         self.assertEqual({'gpt', 'mbr', None, 'corrupt', 'truncated'},
                          outcomes)
@@ -344,7 +345,7 @@ class DamageTest(PartitionsTestCase):
             try:
                 disk = disks.gpt(64 * KIB, **options)
                 read_table(disk)
-            except partitions.BadTable:
+            except exceptions.BadContent:
                 pass
 
 
@@ -429,7 +430,7 @@ class BackupTest(PartitionsTestCase):
         for at in (512, 512 + 60, 1024 + 5):
             disk = good.copy()
             disk[at] ^= 1
-            with self.assertRaises(partitions.BadTable) as caught:
+            with self.assertRaises(exceptions.BadContent) as caught:
                 read_table(disk)
             self.assertEqual('corrupt', caught.exception.code)
             self.assertIn('good backup', caught.exception.found)
@@ -444,7 +445,7 @@ class BackupTest(PartitionsTestCase):
         disk = self.made('-n', '1:2048:4095')
         disk[600] ^= 1
         disk[-500] ^= 1
-        with self.assertRaises(partitions.BadTable) as caught:
+        with self.assertRaises(exceptions.BadContent) as caught:
             read_table(disk)
         self.assertEqual('', caught.exception.fix)
 

@@ -46,8 +46,8 @@ class SignatureTest(base.EngineTestCase):
         self.assertFalse(signature.found_in(b'abc', b'abc'))
 
     def test_all_lie_in_what_is_read(self) -> None:
-        for signature in (*signatures.IMAGES, *signatures.COMPRESSED,
-                          *signatures.OTHERS, *signatures.FILE_SYSTEMS):
+        for signature in (*signatures.IMAGES, *signatures.OTHERS,
+                          *signatures.FILE_SYSTEMS):
             with self.subTest(name=signature.name):
                 self.assertLessEqual(
                     -signatures.TAIL, signature.offset)
@@ -139,10 +139,8 @@ class OtherTest(base.EngineTestCase):
                 (b'PK\x03\x04...', 'zip archive'),
                 (at((257, b'ustar')), 'tar archive'),
                 (b'070701', 'cpio archive'), (b'070702', 'cpio archive'),
-                (b'\xc7\x71', 'cpio archive'),
                 (b'!<arch>\ndebian', 'ar archive'),
                 (b'\xed\xab\xee\xdb', 'RPM package'),
-                (b'MSCF\0\0\0\0', 'cabinet archive'),
                 (at((0x38, b'ARM\x64')), 'Linux kernel'),
                 (b'\x27\x05\x19\x56', 'U-Boot image'),
                 (b'\xd0\x0d\xfe\xed', 'device tree'),
@@ -152,15 +150,11 @@ class OtherTest(base.EngineTestCase):
                 (at((0x202, b'HdrS')), 'Linux kernel'),
                 (program + b'PE\0\0', 'EFI program'),
                 (b'PK\x05\x06' + bytes(18), 'zip archive'),
-                (b'xar!\0\x1c', 'xar archive'),
-                (b'\xcf\xfa\xed\xfe', 'Mach-O program'),
                 (at((0x24, b'\x18\x28\x6f\x01')), 'Linux kernel'),
                 (at((0x28, b'_FVH')), 'firmware volume'),
                 (b'UBI#\x01', 'UBI volume'),
                 (b'\x89PNG\r\n\x1a\n', 'picture'),
                 (b'\0\0\0\x18ftypmp42', 'video'),
-                (b'SQLite format 3\0', 'database'),
-                (b'd8:announce35:http://tracker/', 'torrent'),
                 (b'%PDF-1.7', 'PDF document'),
                 (b'<!DOCTYPE html><html>', 'text document'),
                 (b'\n\n  <html lang="de">', 'text document'),

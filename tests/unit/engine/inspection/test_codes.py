@@ -54,7 +54,7 @@ def codes_of_the_engine() -> set[str]:
             called = ast.unparse(node.func).rpartition('.')[2]
             named = [keyword.value for keyword in node.keywords
                      if keyword.arg == 'code' and called == 'Finding']
-            if called in ('refused', 'warn', 'BadTable') and node.args:
+            if called in ('refused', 'warn', 'BadContent') and node.args:
                 named.append(node.args[0])
             codes |= {value.value for value in named
                       if isinstance(value, ast.Constant)}

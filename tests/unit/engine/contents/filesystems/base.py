@@ -21,6 +21,7 @@ import time
 import typing
 
 from ironic_imagedeploy.engine.contents import filesystems
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
 from tests.unit.engine import volumes
 
@@ -107,7 +108,7 @@ class FileSystemTestCase(base.EngineTestCase):
 
     def assert_bad(self, code: str, *words: str, size: int | None = None
                    ) -> None:
-        with self.assertRaises(filesystems.BadFileSystem) as caught:
+        with self.assertRaises(exceptions.BadContent) as caught:
             self.opened(size)
         self.assertEqual(code, caught.exception.code)
         for word in words:
@@ -138,13 +139,13 @@ class FileSystemTestCase(base.EngineTestCase):
             try:
                 self.use(filesystems.open_file_system(self.kind, read, size))
                 outcomes['read'] += 1
-            except (filesystems.BadFileSystem, filesystems.Unreadable
+            except (exceptions.BadContent, exceptions.UnreadableContent
                     ) as error:
                 outcomes[type(error).__name__] += 1
             self.assertLess(time.monotonic() - start, 60)
             self.assertLessEqual(read.total, 9 * MIB)
         self.assertGreater(outcomes['read'], rounds // 20, outcomes)
-        self.assertGreater(outcomes['Unreadable'], 0, outcomes)
+        self.assertGreater(outcomes['UnreadableContent'], 0, outcomes)
 
     def use(self, files: filesystems.FileSystem) -> None:
         """Ask for all kinds of things."""

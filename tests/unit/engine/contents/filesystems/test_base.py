@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import stat
 
 from ironic_imagedeploy.engine.contents.filesystems import base
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base as engine_base
 
 KIB = engine_base.KIB
@@ -49,22 +50,23 @@ class BlocksTest(engine_base.EngineTestCase):
     def test_behind_the_end(self) -> None:
         blocks = self.blocks(bytes(1000))
         for offset, length in ((0, 1001), (999, 2), (1000, 1), (1 << 60, 1)):
-            self.assertRaises(base.Unreadable, blocks.at, offset, length)
+            with self.assertRaises(exceptions.UnreadableContent):
+                blocks.at(offset, length)
 
     def test_too_many_places(self) -> None:
         blocks = self.blocks(bytes(12 * MIB))
-        with self.assertRaises(base.Unreadable):
+        with self.assertRaises(exceptions.UnreadableContent):
             for offset in range(0, 12 * MIB, 32 * KIB):
                 blocks.at(offset, 1)
         self.assertEqual(8 * MIB, sum(length for _, length in self.reads))
 
     def test_a_loop(self) -> None:
         blocks = self.blocks(bytes(MIB))
-        with self.assertRaises(base.Unreadable):
+        with self.assertRaises(exceptions.UnreadableContent):
             while True:
                 blocks.at(0, 1)
         blocks = self.blocks(bytes(MIB))
-        with self.assertRaises(base.Unreadable):
+        with self.assertRaises(exceptions.UnreadableContent):
             while True:
                 blocks.at(0, MIB)
 
@@ -157,4 +159,4 @@ class PathTest(engine_base.EngineTestCase):
                         ) -> Iterator[tuple[bytes, int]]:
                 for number in range(1 << 20):
                     yield str(number).encode(), 0
-        self.assertRaises(base.Unreadable, Full({}).list, '')
+        self.assertRaises(exceptions.UnreadableContent, Full({}).list, '')

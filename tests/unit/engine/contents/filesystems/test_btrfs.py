@@ -12,8 +12,8 @@
 
 import struct
 
-from ironic_imagedeploy.engine.contents import filesystems
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base as engine_base
 from tests.unit.engine.contents.filesystems import base
 from tests.unit.engine import volumes
@@ -74,7 +74,7 @@ class BtrfsTest(base.FileSystemTestCase):
             with self.subTest(offset=offset, value=value):
                 self.patch(_SUPERBLOCK + offset, struct.pack('<Q', value))
                 self.seal()
-                with self.assertRaises(filesystems.Unreadable):
+                with self.assertRaises(exceptions.UnreadableContent):
                     self.opened()
                 self.patch(_SUPERBLOCK, good)
 

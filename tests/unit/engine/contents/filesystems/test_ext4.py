@@ -12,8 +12,8 @@
 
 import struct
 
-from ironic_imagedeploy.engine.contents import filesystems
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base as engine_base
 from tests.unit.engine.contents.filesystems import base
 from tests.unit.engine import volumes
@@ -88,7 +88,7 @@ class Ext4Test(base.FileSystemTestCase):
                 '<I', self.path.read_bytes(), _INCOMPATIBLE)
             self.patch(_INCOMPATIBLE, struct.pack('<I', features | bit))
             self.seal()
-            with self.assertRaises(filesystems.Unreadable):
+            with self.assertRaises(exceptions.UnreadableContent):
                 self.opened()
             self.patch(_INCOMPATIBLE, struct.pack('<I', features))
 

@@ -12,8 +12,8 @@
 
 import struct
 
-from ironic_imagedeploy.engine.contents import filesystems
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base as engine_base
 from tests.unit.engine.contents.filesystems import base
 from tests.unit.engine import volumes
@@ -66,7 +66,7 @@ class XfsTest(base.FileSystemTestCase):
         self.make()
         self.patch(216, struct.pack('>I', 0x80000001))
         self.seal()
-        with self.assertRaises(filesystems.Unreadable):
+        with self.assertRaises(exceptions.UnreadableContent):
             self.opened()
 
     def test_impossible_sizes(self) -> None:

@@ -15,7 +15,6 @@ import ssl
 from unittest import mock
 
 from ironic_python_agent import errors
-from ironic_python_agent.extensions import standby
 from ironic_python_agent import hardware
 from ironic_python_agent import partition_utils
 from ironic_python_agent import tls_utils
@@ -324,28 +323,6 @@ class TransportSecurityTest(base.AgentTestCase):
         self.conf.config(insecure=True)
         self.written()
         self.assert_written()
-
-
-class UpstreamTest(base.AgentTestCase):
-    """What we rely on in ironic-python-agent, and it does not promise."""
-
-    def test_an_image_that_is_cached_is_not_written(self):
-        writers = [self.patched(standby.StandbyExtension, name) for name in (
-            '_cache_and_write_image', '_stream_raw_image_onto_device')]
-        self.standby.partition_uuids = {}
-        self.standby.cached_image_id = 'the-image'
-        self.standby.prepare_image(image_info=self.image_info()).wait()
-        for writer in writers:
-            writer.assert_not_called()
-        self.validated.assert_called_once_with(str(self.disk))
-
-    def test_another_image_is_written(self):
-        write = self.patched(standby.StandbyExtension,
-                             '_cache_and_write_image')
-        self.standby.partition_uuids = {}
-        self.standby.cached_image_id = 'another-image'
-        self.standby.prepare_image(image_info=self.image_info()).wait()
-        write.assert_called_once()
 
 
 def basic(login):

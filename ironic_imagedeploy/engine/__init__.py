@@ -36,6 +36,7 @@ from ironic_imagedeploy.engine.sources.base import redact
 from ironic_imagedeploy.engine.sources.base import Source
 from ironic_imagedeploy.engine.sources.glance import glance_request
 from ironic_imagedeploy.engine.sources import open_source
+from ironic_imagedeploy.engine.sources.verified import VerifiedStream
 from ironic_imagedeploy.engine.targets.base import Target
 from ironic_imagedeploy.engine.targets import open_target
 from ironic_imagedeploy.engine.transfer.meter import Progress
@@ -46,6 +47,6 @@ from ironic_imagedeploy.engine.transfer.transfer import transfer
 __all__ = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
     'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Target', 'compare', 'exceptions', 'glance_request', 'inspect',
-    'open_source', 'open_target', 'origin', 'redact', 'transfer',
+    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
+    'inspect', 'open_source', 'open_target', 'origin', 'redact', 'transfer',
 ]

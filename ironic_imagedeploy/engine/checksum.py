@@ -16,6 +16,8 @@ import dataclasses
 import hashlib
 import hmac
 
+from ironic_imagedeploy.engine import exceptions
+
 WEAK = frozenset({'md5', 'sha1'})
 #: Algorithms by the length of their value in hexadecimal digits.
 _BY_LENGTH = {32: 'md5', 40: 'sha1', 64: 'sha256', 96: 'sha384',
@@ -68,6 +70,18 @@ class Checksum:
     def matches(self, value: str) -> bool:
         """Whether a computed hexadecimal value is the expected one."""
         return hmac.compare_digest(self.value, value)
+
+    def check(self, name: str, value: str) -> None:
+        """Hold the computed value of a file against the expected one.
+
+        :param name: of the file, without secrets.
+        :raises ChecksumMismatch: when they differ.
+        """
+        if not self.matches(value):
+            raise exceptions.ChecksumMismatch(
+                name, expected=f'{self.algorithm} {self.value}', found=value,
+                fix='The image was changed or damaged on its way or in its '
+                    'store; upload it again, or correct its checksum.')
 
 
 def digest_size(algorithm: str) -> int:

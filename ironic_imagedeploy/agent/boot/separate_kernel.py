@@ -15,7 +15,6 @@
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-import hashlib
 import typing
 
 from oslo_log import log
@@ -170,7 +169,7 @@ def _check_room(root: image_tree.Tree, file: BootFile, size: int) -> None:
 
 def _proven(inspection: engine.Inspection, publisher: progress.Publisher
             ) -> Iterator[bytes]:
-    """The bytes of a file; the end does not come unless they are right.
+    """Bytes of a file; the end does not come unless they are right.
 
     :raises SourceError: when there are fewer.
     :raises ChecksumMismatch: when they are others.
@@ -178,16 +177,10 @@ def _proven(inspection: engine.Inspection, publisher: progress.Publisher
     source, total = inspection.source, inspection.stored_size
     wanted = inspection.expectation.checksum
     assert wanted is not None
-    digest = hashlib.new(wanted.algorithm, usedforsecurity=False)
     buffer, done = memoryview(bytearray(_CHUNK)), 0
-    with contextlib.closing(source.open_stream()) as stream:
+    with contextlib.closing(
+            engine.VerifiedStream(source, wanted)) as stream:
         while count := stream.readinto(buffer):
-            digest.update(buffer[:count])
             done += count
             publisher(engine.Progress('boot', done, total, 0.0, 'network'))
             yield bytes(buffer[:count])
-    if not wanted.matches(digest.hexdigest()):
-        raise engine.exceptions.ChecksumMismatch(
-            source.name, expected=f'{wanted.algorithm} {wanted.value}',
-            found=digest.hexdigest(),
-            fix='Upload it again, or correct its checksum.')

@@ -12,14 +12,9 @@
 
 """Images that the conductor serves: fetched, hashed and inspected once."""
 
-from collections.abc import Callable
-from collections.abc import Hashable
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import hashlib
-import importlib.metadata
 import os
 import threading
 import time
@@ -37,6 +32,7 @@ from ironic.conf import CONF
 from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conductor.cache import entry
 from ironic_imagedeploy.conductor.cache import record
+from ironic_imagedeploy.conductor.cache import single_flight
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
 
@@ -64,32 +60,8 @@ class Provided:
     checksum_is_ours: bool = False
 
 
-class _Flights:
-    """Who comes while a thing is being done shares its outcome."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._going: dict[Hashable, concurrent.futures.Future] = {}
-
-    def share(self, key: Hashable, action: Callable[[], Provided]
-              ) -> Provided:
-        """What the first of those with the same key gets, or raises."""
-        with self._lock:
-            going = self._going.get(key)
-            future = going or self._going.setdefault(
-                key, concurrent.futures.Future())
-        if going is None:
-            try:
-                future.set_result(action())
-            except BaseException as error:
-                future.set_exception(error)
-            finally:
-                with self._lock:
-                    del self._going[key]
-        return future.result()
-
-
-_FLIGHTS = _Flights()
+_DELIVERIES: single_flight.SingleFlight[Provided] = (
+    single_flight.SingleFlight())
 
 
 @functools.cache
@@ -97,17 +69,18 @@ def _downloads() -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(CONF.image_download_concurrency)
 
 
-def known(image: images.InstanceImage, expectation: engine.Expectation
-          ) -> record.Verdict | None:
-    """The verdict on an image that is in the cache; reads no image server.
+def cached_verdict(image: images.InstanceImage,
+                   expectation: engine.Expectation) -> record.Verdict | None:
+    """Verdict on an image that is in the cache; reads no image server.
 
     Only for images of Glance, which has just told that they may be read.
     """
-    slot = entry.Slot.of(image)
-    found = image.glance and slot.believed(expectation.checksum)
-    if not found:
+    if not image.glance:
         return None
-    return found.verdicts.get(_key(expectation))
+    found = entry.Entry.of(image).fresh(expectation.checksum)
+    if found is None:
+        return None
+    return found.verdicts.get(record.verdict_key(expectation))
 
 
 def provide(image: images.InstanceImage, expectation: engine.Expectation
@@ -125,11 +98,11 @@ def provide(image: images.InstanceImage, expectation: engine.Expectation
         # Who may not read it gets no copy of another's either.
         with access.open_image(image) as source:
             size = source.size
-    delivery = _Delivery(slot=entry.Slot.of(image), image=image,
+    delivery = _Delivery(entry=entry.Entry.of(image), image=image,
                          expectation=expectation, size=size)
     fileutils.ensure_tree(os.path.dirname(image.instance_file))
     for _ in range(_ATTEMPTS):
-        provided = _FLIGHTS.share((delivery.slot.path, size, expectation),
+        provided = _DELIVERIES.do((delivery.entry.path, size, expectation),
                                   delivery.run)
         if provided.verdict.errors:
             return provided
@@ -138,7 +111,7 @@ def provide(image: images.InstanceImage, expectation: engine.Expectation
             return provided
     raise exception.ImageDownloadFailed(
         image_href=image.name,
-        reason=f'the cache {delivery.slot.directory} is cleaned faster than '
+        reason=f'the cache {delivery.entry.directory} is cleaned faster than '
                'it is filled; raise [pxe]image_cache_size')
 
 
@@ -149,32 +122,31 @@ class _Delivery:
     :ivar size: bytes that the file must have.
     """
 
-    slot: entry.Slot
+    entry: entry.Entry
     image: images.InstanceImage
     expectation: engine.Expectation
     size: int | None
 
     def run(self) -> Provided:
-        """Have the image in its slot, and judge it."""
-        with self.slot.locked():
+        """Have the image in the cache, and judge it."""
+        with self.entry.locked():
             known = self._known()
             if known is None:
                 return self._fetch()
-            key = _key(self.expectation)
+            key = record.verdict_key(self.expectation)
             if key not in known.verdicts:
-                known.verdicts[key] = self._inspect_file(self.slot.path)
+                known.verdicts[key] = self._inspect_file(self.entry.path)
             # Also the sign, for Ironic's clean-up, that it is in use.
-            self.slot.save(known)
+            self.entry.save(known)
             return self._provided(known.verdicts[key], known)
 
     def link(self) -> None:
         """Give the node the file.
 
-        :raises FileNotFoundError: when it is no longer in its slot.
+        :raises FileNotFoundError: when it is no longer in the cache.
         """
-        slot = self.slot
         target = self.image.instance_file
-        if record.identity(target) == record.identity(slot.path) != ():
+        if record.identity(target) == record.identity(self.entry.path) != ():
             return
         # It may be a link to the user's own file: never write into it.
         fileutils.delete_if_exists(target)
@@ -184,24 +156,24 @@ class _Delivery:
                     self.image.href, file)
             return
         try:
-            os.link(slot.path, target)
+            os.link(self.entry.path, target)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise exception.ImageDownloadFailed(
                 image_href=self.image.name,
-                reason=f'{slot.path} cannot be linked to {target}: '
+                reason=f'{self.entry.path} cannot be linked to {target}: '
                        f'{error.strerror}. [pxe]instance_master_path and '
                        '[pxe]images_path must be on one file system'
             ) from error
 
     def _known(self) -> record.Record | None:
-        """The record of the file in the slot, when it is the right one."""
+        """Record of the file in the cache, when it is the right one."""
         wanted = self.expectation.checksum
         if self.image.path:
-            return self.slot.believed(wanted)
-        if wanted and record.size(self.slot.path) == self.size:
-            return self.slot.proven(wanted)
+            return self.entry.fresh(wanted)
+        if wanted and record.size(self.entry.path) == self.size:
+            return self.entry.verified(wanted)
         return None
 
     @METRICS.timer('ImageDeploy.fetch')
@@ -223,8 +195,8 @@ class _Delivery:
             else:
                 verdict, known = self._download(source, inspection)
         if not verdict.errors:
-            known.verdicts[_key(self.expectation)] = verdict
-            self.slot.save(known)
+            known.verdicts[record.verdict_key(self.expectation)] = verdict
+            self.entry.save(known)
             entry.tidy()
         LOG.info('Read image %(name)s of %(size)s bytes in %(seconds).1f s: '
                  '%(checksums)s',
@@ -236,8 +208,8 @@ class _Delivery:
     def _download(self, source: engine.Source,
                   inspection: engine.Inspection | None
                   ) -> tuple[record.Verdict, record.Record]:
-        """Fill the slot; an image that is refused does not get there."""
-        with _downloads(), self.slot.part(source.size) as part:
+        """Fill the entry; an image that is refused does not get there."""
+        with _downloads(), self.entry.part(source.size) as part:
             with open(part, 'xb') as file:
                 known = self._read(source, inspection, file)
                 file.flush()
@@ -249,7 +221,7 @@ class _Delivery:
             if not verdict.errors:
                 # Ironic's clean-up must not see it without a link.
                 with lockutils.lock('master_image'):
-                    os.replace(part, self.slot.path)
+                    os.replace(part, self.entry.path)
                     self.link()
         return verdict, known
 
@@ -261,38 +233,22 @@ class _Delivery:
         :raises SourceChanged: when it is not what was inspected.
         :raises ChecksumMismatch: when it is not the expected one.
         """
-        wanted = self.expectation.checksum
-        algorithm = wanted.algorithm if wanted else ALGORITHM
-        digest = hashlib.new(algorithm, usedforsecurity=False)
-        read_at, position = time.time(), 0
-        replay_check = inspection and inspection.source.replay_check()
+        read_at = time.time()
+        stream = engine.VerifiedStream(
+            source, self.expectation.checksum, algorithm=ALGORITHM,
+            replay=inspection.source.replay_check() if inspection else None)
         buffer = memoryview(bytearray(_CHUNK))
-        with contextlib.closing(source.open_stream()) as stream:
+        with contextlib.closing(stream):
             while count := stream.readinto(buffer):
-                if replay_check:
-                    replay_check.update(position, buffer[:count])
-                digest.update(buffer[:count])
                 if file:
                     file.write(buffer[:count])
-                position += count
-        if position != source.size:
-            raise engine.exceptions.SourceTruncated(
-                self.image.name, expected=f'{source.size} bytes',
-                found=f'the end after {position} bytes',
-                fix='Upload the image again.')
-        value = digest.hexdigest()
-        if wanted and not wanted.matches(value):
-            raise engine.exceptions.ChecksumMismatch(
-                self.image.name,
-                expected=f'{wanted.algorithm} {wanted.value}', found=value,
-                fix='Compare with the checksum of the original, and upload '
-                    'it again or correct the checksum.')
-        return record.Record(identity=(), read_at=read_at,
-                             checksums={algorithm: value})
+        return record.Record(
+            identity=(), read_at=read_at,
+            checksums={stream.checksum.algorithm: stream.checksum.value})
 
     @METRICS.timer('ImageDeploy.inspect')
     def _inspect(self, source: engine.Source) -> engine.Inspection | None:
-        """By head and tables; None when the source has no ranges for that."""
+        """Inspection; None when the source has no ranges for its tables."""
         try:
             return engine.inspect(source, self.expectation)
         except engine.exceptions.SourceNotSeekable:
@@ -312,15 +268,3 @@ class _Delivery:
             verdict=verdict, checksum_is_ours=wanted is None,
             checksum=wanted or engine.Checksum(
                 ALGORITHM, known.checksums[ALGORITHM]))
-
-
-def _key(expectation: engine.Expectation) -> str:
-    """What a verdict depends on beside the bytes of the image."""
-    return hashlib.sha256(
-        f'{_version()} {expectation!r}'.encode()).hexdigest()
-
-
-@functools.cache
-def _version() -> str:
-    """Of the code that runs, whatever is installed meanwhile."""
-    return importlib.metadata.version('ironic-imagedeploy')

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The files of a cache, and what their bytes are proven to be.
+"""Files of a cache, and the records that verify them.
 
 Masters and instance files are Ironic's own: a master in
 ``[pxe]instance_master_path`` is linked to each node that is deployed from it,
@@ -45,16 +45,16 @@ _CHUNK = 1 << 20
 #: Seconds without a byte after which nobody is writing a file any more.
 _ABANDONED = 3600
 #: Ironic's clean-up lists the files of its directory, but not those below.
-_WORKSHOP = 'imagedeploy'
+_STAGING = 'imagedeploy'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Slot:
-    """Where an image is kept.
+class Entry:
+    """Entry of the cache: one image, and the record of it.
 
-    :ivar directory: the cache's.
-    :ivar name: of the image in there.
-    :ivar path: the file: in the cache, or the user's own.
+    :ivar directory: of the cache.
+    :ivar name: of the entry in there.
+    :ivar path: of the file: in the cache, or the user's own.
     """
 
     directory: str
@@ -62,8 +62,8 @@ class Slot:
     path: str
 
     @classmethod
-    def of(cls, image: images.InstanceImage) -> 'Slot':
-        """The slot of an image; one of the node's own without a cache."""
+    def of(cls, image: images.InstanceImage) -> 'Entry':
+        """Entry of an image; one of the node's own without a cache."""
         directory = (CONF.pxe.instance_master_path
                      or os.path.dirname(image.instance_file))
         # Other names than Ironic's, which may unpack what it fetches.
@@ -78,36 +78,36 @@ class Slot:
         return os.path.join(self.directory, f'{self.name}.json')
 
     @property
-    def _workshop(self) -> str:
-        return os.path.join(self.directory, _WORKSHOP)
+    def _staging(self) -> str:
+        return os.path.join(self.directory, _STAGING)
 
     def load(self) -> record.Record | None:
-        """What was known when the file was used last."""
+        """Record of the last use of the file; None without one."""
         return record.Record.load(self._sidecar)
 
     def save(self, known: record.Record) -> None:
-        """Remember what is known about the file."""
+        """Keep the record of the file."""
         known.save(self._sidecar, os.path.join(
-            self._workshop, f'{self.name}.json'))
+            self._staging, f'{self.name}.json'))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only one, of threads and processes, to use the slot."""
-        fileutils.ensure_tree(self._workshop)
+        """Exclude other threads and processes from the entry."""
+        fileutils.ensure_tree(self._staging)
         with lockutils.lock(f'{self.name}.lock', external=True,
-                            lock_path=self._workshop):
+                            lock_path=self._staging):
             yield
 
     @contextlib.contextmanager
     def part(self, size: int) -> Iterator[str]:
-        """The path for a file that may become the one of the slot.
+        """Path for a file that may become that of the entry.
 
         :param size: bytes to come.
         :raises InsufficientDiskSpace: when they do not fit.
         """
         self._discard_abandoned()
         self._make_room(size)
-        path = os.path.join(self._workshop, f'{uuid.uuid4()}.part')
+        path = os.path.join(self._staging, f'{uuid.uuid4()}.part')
         try:
             yield path
         except OSError as error:
@@ -117,9 +117,9 @@ class Slot:
         finally:
             fileutils.delete_if_exists(path)
 
-    def believed(self, wanted: engine.Checksum | None
-                 ) -> record.Record | None:
-        """The record, when it is sure without reading the file."""
+    def fresh(self, wanted: engine.Checksum | None
+              ) -> record.Record | None:
+        """Record of a file that need not be read again; else None."""
         known = self.load()
         if (known is None or not known.is_about(self.path)
                 or time.time() - known.read_at
@@ -130,12 +130,12 @@ class Slot:
             return None
         return known
 
-    def proven(self, wanted: engine.Checksum) -> record.Record | None:
-        """The record; None when the file does not have the checksum.
+    def verified(self, wanted: engine.Checksum) -> record.Record | None:
+        """Record of a file with the checksum; else None.
 
-        Reads the file when that is not sure.
+        Reads the file when its record is not fresh.
         """
-        known = self.believed(wanted) or self._read(wanted.algorithm)
+        known = self.fresh(wanted) or self._read(wanted.algorithm)
         if known and wanted.matches(known.checksums[wanted.algorithm]):
             return known
         return None
@@ -177,16 +177,16 @@ class Slot:
             'http, so that the node fetches the image itself.')
 
     def _discard_abandoned(self) -> None:
-        """Remove what conductors left that were killed."""
-        for entry in os.scandir(self._workshop):
+        """Remove files that killed conductors left."""
+        for file in os.scandir(self._staging):
             with contextlib.suppress(FileNotFoundError):
-                if (entry.name.endswith('.part') and time.time()
-                        - entry.stat().st_mtime > _ABANDONED):
-                    os.unlink(entry.path)
+                if (file.name.endswith('.part') and time.time()
+                        - file.stat().st_mtime > _ABANDONED):
+                    os.unlink(file.path)
 
 
 def tidy(amount: int | None = None) -> None:
-    """Ironic's clean-up: of what is too old or too much.
+    """Run Ironic's clean-up of images too old or too many.
 
     :param amount: bytes to free at least, where that is possible.
     """
@@ -203,7 +203,7 @@ def _free(directory: str) -> int:
 
 
 def _checksums(path: str, algorithms: set[str]) -> dict[str, str]:
-    """Read a file once."""
+    """Values of a whole file by algorithm, from one reading."""
     digests = {name: hashlib.new(name, usedforsecurity=False)
                for name in algorithms}
     with open(path, 'rb', buffering=0) as file:

@@ -10,9 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is known about an image, and kept beside its file."""
+"""Records of images, kept beside their files."""
 
 import dataclasses
+import functools
+import hashlib
+import importlib.metadata
 import json
 import os
 import typing
@@ -26,7 +29,7 @@ _MOST_VERDICTS = 64
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What an inspection said, in values that can be kept.
+    """Result of an inspection, in values that can be kept.
 
     :ivar name: of the image, without secrets.
     :ivar format: by signature.
@@ -44,7 +47,7 @@ class Verdict:
 
     @classmethod
     def of(cls, inspection: engine.Inspection) -> 'Verdict':
-        """The verdict of an inspection."""
+        """Verdict of an inspection."""
         return cls(name=inspection.source.name, format=inspection.format,
                    virtual_size=inspection.virtual_size,
                    findings=tuple(inspection.findings),
@@ -52,9 +55,9 @@ class Verdict:
 
     @classmethod
     def from_dict(cls, kept: dict[str, typing.Any]) -> 'Verdict':
-        """The verdict that :meth:`to_dict` gave.
+        """Verdict that :meth:`to_dict` gave.
 
-        :raises KeyError, TypeError, ValueError: when it is none.
+        :raises KeyError, TypeError, ValueError: when it is something else.
         """
         findings = tuple(engine.Finding(**{
             **finding, 'severity': engine.Severity(finding['severity'])})
@@ -77,7 +80,7 @@ class Verdict:
 
 @dataclasses.dataclass(kw_only=True)
 class Record:
-    """What is known about the bytes of one file.
+    """Record of the bytes of one file.
 
     :ivar identity: device, inode, size in bytes and time of the last change
         in nanoseconds, of the file that this is about. Not the time of the
@@ -94,7 +97,7 @@ class Record:
 
     @classmethod
     def load(cls, path: str) -> 'Record | None':
-        """The record in a file; None when there is none to believe."""
+        """Record in a file; None without a readable one."""
         try:
             with open(path, encoding='utf-8') as file:
                 kept = json.load(file)
@@ -130,7 +133,7 @@ class Record:
 
 
 def identity(path: str) -> tuple[int, ...]:
-    """What changes when somebody writes to a file; empty without one."""
+    """Values that change when a file is written; empty without one."""
     try:
         status = os.stat(path)
     except OSError:
@@ -141,3 +144,15 @@ def identity(path: str) -> tuple[int, ...]:
 def size(path: str) -> int | None:
     """Bytes in the file; None without one."""
     return next(iter(identity(path)[2:3]), None)
+
+
+def verdict_key(expectation: engine.Expectation) -> str:
+    """Key of a verdict: all that it depends on but the bytes."""
+    return hashlib.sha256(
+        f'{_version()} {expectation!r}'.encode()).hexdigest()
+
+
+@functools.cache
+def _version() -> str:
+    """Version of the code that runs, whatever is installed meanwhile."""
+    return importlib.metadata.version('ironic-imagedeploy')

@@ -80,7 +80,7 @@ def accept(image: images.InstanceImage) -> delivery.Provided:
 
 def _judge(image: images.InstanceImage) -> record.Verdict:
     expectation = _expectation(image)
-    verdict = delivery.known(image, expectation) or _inspect(
+    verdict = delivery.cached_verdict(image, expectation) or _inspect(
         image, expectation)
     _decide(image, verdict)
     return verdict

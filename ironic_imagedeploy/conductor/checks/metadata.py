@@ -22,10 +22,10 @@ from ironic_imagedeploy.conductor.checks import remedies
 from ironic_imagedeploy.conductor.checks import size_limits
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.contents import efi_programs
 
 #: Container formats of Glance whose files are not the image of one disk.
 _NO_DISKS = ('aki', 'ari', 'ami', 'docker', 'ova')
-_ALIASES = {'amd64': 'x86_64', 'arm64': 'aarch64', 'i386': 'i686'}
 
 
 def objections(image: images.InstanceImage) -> Iterator[engine.Finding]:
@@ -64,9 +64,10 @@ def _min_disk(image: images.InstanceImage) -> Iterator[engine.Finding]:
 
 
 def _architecture(image: images.InstanceImage) -> Iterator[engine.Finding]:
+    canonical = efi_programs.canonical
     wanted = image.node.properties.get('cpu_arch')
     for name, found in image.declared.architectures.items():
-        if wanted and _canonical(found) != _canonical(wanted):
+        if wanted and canonical(found) != canonical(wanted):
             yield engine.Finding(
                 code='arch-mismatch',
                 message=f'The {image.role.replace(images.DISK, "image")} is '
@@ -74,7 +75,7 @@ def _architecture(image: images.InstanceImage) -> Iterator[engine.Finding]:
                 expected=f'{name}={wanted}', found=f'{name}={found}',
                 fix='Use an image for the processor of the node, or correct '
                     'the image: ' + remedies.image_set(
-                        image, f'--property {name}={_canonical(wanted)}'))
+                        image, f'--property {name}={canonical(wanted)}'))
 
 
 def _firmware(image: images.InstanceImage) -> Iterator[engine.Finding]:
@@ -89,8 +90,3 @@ def _firmware(image: images.InstanceImage) -> Iterator[engine.Finding]:
             fix=remedies.boot_mode(image.node, found) + ', or, when the image '
                 f'boots by {mode} too: ' + remedies.image_set(
                     image, f'--property hw_firmware_type={mode}'))
-
-
-def _canonical(architecture: str) -> str:
-    name = architecture.lower()
-    return _ALIASES.get(name, name)

@@ -19,8 +19,8 @@ from ironic_imagedeploy.engine import exceptions
 NAMES = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
     'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Target', 'compare', 'exceptions', 'glance_request', 'inspect',
-    'open_source', 'open_target', 'origin', 'redact', 'transfer',
+    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
+    'inspect', 'open_source', 'open_target', 'origin', 'redact', 'transfer',
 ]
 
 

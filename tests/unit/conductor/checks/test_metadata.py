@@ -48,6 +48,12 @@ class ObjectionsTest(base.ConductorTestCase):
                          f'{base.IMAGE_ID}', **{name: 'aarch64'})
             self.check(**{name: 'AMD64'})
 
+    def test_other_names_of_a_processor(self):
+        self.node.properties = {**self.node.properties, 'cpu_arch': 'i686'}
+        self.node.save()
+        for name in ('i386', 'i586', 'I686'):
+            self.check(hw_architecture=name)
+
     def test_processor_that_is_not_known(self):
         self.node.properties = {'capabilities': 'boot_mode:bios'}
         self.node.save()

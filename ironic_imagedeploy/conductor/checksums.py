@@ -59,7 +59,7 @@ def declared(node: objects.Node, href: str, *, algorithm: str | None,
 
 
 def check_given(node: objects.Node) -> None:
-    """See that an image by URL comes with a checksum.
+    """Check that an image by URL comes with a checksum.
 
     Ironic does so too, when a deployment is asked for, but without a code.
 

@@ -36,7 +36,7 @@ METRICS = metrics_utils.get_metrics_logger(__name__)
 
 
 class ImageDeploy(agent.AgentDeploy):
-    """Like the interface direct, for images that are checked and streamed.
+    """Deploy interface like direct, for checked and streamed images.
 
     Everything that is not here is that of direct: the same instance_info,
     the same steps, the same boot of the ramdisk and of the instance.

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How the hardware types come to support the interface."""
+"""Support of the deploy interface by every hardware type."""
 
 import threading
 import typing

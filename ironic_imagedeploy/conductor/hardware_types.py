@@ -57,7 +57,7 @@ class ImageDeployIPMI(ipmi.IPMIHardware):
 
 
 def _before(stock: list[type]) -> list[type]:
-    """ImageDeploy before the others.
+    """Deploy interfaces with ImageDeploy before the others.
 
     The first that is enabled is the default of the nodes, and who chooses
     this hardware type for a node means this interface.

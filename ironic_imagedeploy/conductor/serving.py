@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How the image comes to be within reach of the node, as it is stored."""
+"""Publication of images, as they are stored, for their nodes."""
 
 import dataclasses
 import os
@@ -34,7 +34,7 @@ from ironic_imagedeploy.conductor import images
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Served:
-    """What the node gets to read.
+    """Files that the node gets to read.
 
     :ivar image: to be written.
     :ivar boot_files: for the agent: a kernel and an initramfs for an image
@@ -124,7 +124,7 @@ def _publish(image: images.InstanceImage) -> str:
 
 
 def _link(node: objects.Node, role: str) -> str:
-    """Where Ironic has the image of a node for its web server."""
+    """Path at which Ironic's web server has the image of a node."""
     name = node.uuid if role == images.DISK else f'{node.uuid}-{role}'
     return os.path.join(CONF.deploy.http_root, CONF.deploy.http_image_subdir,
                         name)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Images opened by Ironic's own ways to get at them."""
+"""Sources of images, opened by Ironic's own services."""
 
 from oslo_utils import strutils
 import requests

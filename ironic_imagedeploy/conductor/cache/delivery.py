@@ -85,7 +85,7 @@ def cached_verdict(image: images.InstanceImage,
 
 def provide(image: images.InstanceImage, expectation: engine.Expectation
             ) -> Provided:
-    """Have the image among the node's instance files, unless refused.
+    """Put the image among the instance files of its node, unless refused.
 
     However many nodes ask for an image, it is fetched once.
 
@@ -117,7 +117,7 @@ def provide(image: images.InstanceImage, expectation: engine.Expectation
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Delivery:
-    """An image on its way to a node.
+    """Delivery of an image from its source to its node, over the cache.
 
     :ivar size: bytes that the file must have.
     """
@@ -128,7 +128,7 @@ class _Delivery:
     size: int | None
 
     def run(self) -> Provided:
-        """Have the image in the cache, and judge it."""
+        """Fetch the image into the cache unless it is there, and judge it."""
         with self.entry.locked():
             known = self._known()
             if known is None:

@@ -28,7 +28,7 @@ Problem = tuple[upgradecheck.Code, str]
 
 
 def problems(conf: cfg.ConfigOpts) -> Iterator[Problem]:
-    """What is wrong with the options that deployments depend on.
+    """Problems of the options that deployments depend on.
 
     :raises cfg.Error: when a value is not valid.
     :raises ValueError: the same.
@@ -123,13 +123,13 @@ def _download(conf: cfg.ConfigOpts) -> Iterator[Problem]:
                f'{"http or " if source == "local" else ""}swift.')
     elif not os.path.isdir(conf.deploy.http_root):
         yield (Code.WARNING,
-               f'[deploy]http_root is {conf.deploy.http_root}, which is no '
-               'folder on this machine: make it, and let the web server of '
-               '[deploy]http_url serve it.')
+               f'[deploy]http_root is {conf.deploy.http_root}, which is '
+               'not a folder on this machine: make it, and let the web server '
+               'of [deploy]http_url serve it.')
 
 
 def _without_effect(conf: cfg.ConfigOpts) -> Iterator[Problem]:
-    """No problem, but an operator may count on it."""
+    """Options without an effect, on which an operator may count."""
     set_at = conf.get_location('force_raw_images')
     if (conf.force_raw_images and set_at
             and set_at.location.is_user_controlled):

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What stands in the way of deployments on this conductor."""
+"""Checks of what deployments on this conductor depend on."""
 
 from collections.abc import Iterator
 import importlib
@@ -72,7 +72,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
 
 def result(problems: Iterator[Problem]) -> upgradecheck.Result:
-    """All problems of one check; an unreadable value is one of them."""
+    """Result of all problems of a check; an unreadable value is one."""
     found: list[Problem] = []
     try:
         found.extend(problems)

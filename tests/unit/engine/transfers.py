@@ -73,3 +73,8 @@ def source_of(inspection: engine.Inspection) -> memory.MemorySource:
     """The file in memory under an inspection."""
     source: memory.MemorySource = inspection.source._source
     return source
+
+
+def source_bytes(inspection: engine.Inspection) -> bytes | bytearray:
+    """The stored bytes of an image."""
+    return source_of(inspection).content

@@ -10,59 +10,23 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import os
 import random
 import struct
 
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
+from tests.unit.engine.contents import partition_tables
 from tests.unit.engine import disks
 
+read_table = partition_tables.read_table
 KIB = base.KIB
 MIB = base.MIB
 Entry = disks.Entry
 Partition = partitions.Partition
 
 
-def read_table(disk: bytes | bytearray, size: int | None = None
-               ) -> partitions.PartitionTable | None:
-    """The table of a disk in memory."""
-    return partitions.read_table(
-        lambda offset, length: bytes(disk[offset:offset + length]),
-        len(disk) if size is None else size)
-
-
-class PartitionsTestCase(base.EngineTestCase):
-
-    def table(self, disk: bytes | bytearray) -> partitions.PartitionTable:
-        """The table, which there is."""
-        table = read_table(disk)
-        assert table is not None
-        return table
-
-    def made_by(self, *command: str, size: int = 64 * MIB,
-                script: str | None = None) -> bytes:
-        """The front of a disk that a tool has partitioned."""
-        path = self.directory / 'disk'
-        path.touch()
-        os.truncate(path, size)
-        base.run(*command, path, text=script)
-        with path.open('rb') as disk:
-            return disk.read(MIB)
-
-    def assert_bad(self, code: str, disk: bytes | bytearray,
-                   *words: str) -> None:
-        with self.assertRaises(exceptions.BadContent) as caught:
-            read_table(disk)
-        self.assertEqual(code, caught.exception.code)
-        self.assertTrue(caught.exception.expected)
-        self.assertTrue(caught.exception.found)
-        for word in words:
-            self.assertIn(word, str(caught.exception))
-
-
-class GptTest(PartitionsTestCase):
+class GptTest(partition_tables.PartitionsTestCase):
 
     def test_made_by_sgdisk(self) -> None:
         front = self.made_by(
@@ -239,7 +203,7 @@ class GptTest(PartitionsTestCase):
             self.assertFalse(partitions.has_gpt(disk))
 
 
-class MbrTest(PartitionsTestCase):
+class MbrTest(partition_tables.PartitionsTestCase):
 
     def test_made_by_sfdisk(self) -> None:
         front = self.made_by('sfdisk', '-q', script='label: dos\n'
@@ -305,7 +269,7 @@ class MbrTest(PartitionsTestCase):
             self.assertIsNone(read_table(front, 64 * MIB))
 
 
-class DamageTest(PartitionsTestCase):
+class DamageTest(partition_tables.PartitionsTestCase):
 
     def test_damaged_tables_are_read_or_refused(self) -> None:
         dice = random.Random(11)
@@ -347,135 +311,3 @@ class DamageTest(PartitionsTestCase):
                 read_table(disk)
             except exceptions.BadContent:
                 pass
-
-
-class BackupTest(PartitionsTestCase):
-    """Both halves of a GPT are checked; one of them decides."""
-
-    def flaws(self, disk: bytes | bytearray) -> list[partitions.Flaw]:
-        """What is wrong in a table that can be read."""
-        self.reads: list[tuple[int, int]] = []
-
-        def read(offset: int, length: int) -> bytes:
-            self.reads.append((offset, length))
-            return bytes(disk[offset:offset + length])
-
-        table = self.table(disk)
-        found = list(partitions.flaws(read, len(disk), table))
-        for flaw in found:
-            self.assertTrue(flaw.expected and flaw.found)
-        return found
-
-    def made(self, *commands: str, size: int = 8 * MIB) -> bytearray:
-        path = self.directory / 'disk'
-        path.touch()
-        os.truncate(path, 0)
-        os.truncate(path, size)
-        base.run('sgdisk', *commands, path)
-        return bytearray(path.read_bytes())
-
-    def test_good_ones(self) -> None:
-        for disk in (self.made('-n', '1:2048:4095', '-n', '2:4096:8191'),
-                     disks.gpt(MIB, [Entry(100, 200)]),
-                     disks.gpt(8 * MIB, [Entry(256, 300)], sector_size=4096),
-                     disks.mbr(MIB, [(0, 0x83, 1, 10)])):
-            self.assertEqual([], self.flaws(disk))
-
-    def test_a_small_read_is_enough(self) -> None:
-        self.flaws(self.made('-n', '1:2048:4095'))
-        self.assertLessEqual(len(self.reads), 2)
-        self.assertLessEqual(sum(length for _, length in self.reads),
-                             17 << 10)
-
-    def test_a_disk_that_grew(self) -> None:
-        """Its backup is where the disk ended, or was moved."""
-        disk = self.made('-n', '1:2048:4095')
-        self.assertEqual([], self.flaws(disk + bytes(8 * MIB)))
-        path = self.directory / 'disk'
-        os.truncate(path, 16 * MIB)
-        base.run('sgdisk', '-e', path)
-        self.assertEqual([], self.flaws(bytearray(path.read_bytes())))
-
-    def test_a_backup_that_is_only_at_the_end(self) -> None:
-        disk = disks.gpt(MIB, [Entry(100, 200)], backup=1000)
-        good = disks.gpt(MIB, [Entry(100, 200)])
-        disk[-20 << 10:] = good[-20 << 10:]
-        self.assertEqual([], self.flaws(disk))
-
-    def test_no_backup(self) -> None:
-        disk = self.made('-n', '1:2048:4095')
-        disk[-512:] = bytes(512)
-        flaw, = self.flaws(disk)
-        self.assertIn('16383', flaw.expected)
-        self.assertEqual('none', flaw.found)
-
-    def test_a_damaged_backup(self) -> None:
-        good = self.made('-n', '1:2048:4095')
-        for at in (-512 + 60, -512 + 20, -33 * 512, -33 * 512 + 127 * 128):
-            disk = good.copy()
-            disk[at] ^= 1
-            self.assertEqual(1, len(self.flaws(disk)))
-
-    def test_a_backup_of_other_partitions(self) -> None:
-        disk = self.made('-n', '1:2048:4095')
-        for other in (self.made('-n', '1:2048:4097'),
-                      self.made('-n', '1:2048:4095')):
-            mixed = disk[:MIB] + other[MIB:]
-            self.assertEqual(['others'], [
-                flaw.found for flaw in self.flaws(mixed)])
-
-    def test_a_damaged_table_with_a_good_backup(self) -> None:
-        """Linux and BIOS do not look at the backup by themselves."""
-        good = self.made('-n', '1:2048:4095')
-        for at in (512, 512 + 60, 1024 + 5):
-            disk = good.copy()
-            disk[at] ^= 1
-            with self.assertRaises(exceptions.BadContent) as caught:
-                read_table(disk)
-            self.assertEqual('corrupt', caught.exception.code)
-            self.assertIn('good backup', caught.exception.found)
-            # What it says to do is what helps.
-            path = self.directory / 'damaged'
-            path.write_bytes(disk)
-            self.assertIn('sgdisk -e', caught.exception.fix)
-            base.run('sgdisk', '-e', path)
-            self.assertEqual([], self.flaws(bytearray(path.read_bytes())))
-
-    def test_both_are_damaged(self) -> None:
-        disk = self.made('-n', '1:2048:4095')
-        disk[600] ^= 1
-        disk[-500] ^= 1
-        with self.assertRaises(exceptions.BadContent) as caught:
-            read_table(disk)
-        self.assertEqual('', caught.exception.fix)
-
-    def test_a_header_for_another_place(self) -> None:
-        self.assert_bad('corrupt', disks.gpt(MIB, own=2), 'sector 1')
-
-    def test_partitions_that_overlap(self) -> None:
-        for entries in ((Entry(100, 200), Entry(200, 300)),
-                        (Entry(100, 300), Entry(150, 160)),
-                        (Entry(300, 400), Entry(100, 300))):
-            self.assert_bad('corrupt', disks.gpt(MIB, entries), 'overlap')
-        self.table(disks.gpt(MIB, [Entry(201, 300), Entry(100, 200)]))
-
-    def test_partitions_outside_of_what_the_table_says(self) -> None:
-        for first, last in ((3, 20), (2020, 2047)):
-            flaw, = self.flaws(disks.gpt(
-                MIB, [Entry(first, last)], first_usable=10,
-                last_usable=2030))
-            self.assertIn('partition 1', flaw.found)
-
-    def test_a_gpt_that_was_left_behind(self) -> None:
-        """Who partitions a disk anew by MBR may not wipe its GPT."""
-        disk = self.made('-n', '1:2048:4095')
-        disk[:512] = disks.mbr(512, [(0x80, 0x83, 2048, 8192)])
-        for damage in (600, 513):
-            self.assertEqual('mbr', self.table(disk).kind)
-            disk[damage] ^= 1
-
-    def test_a_gpt_for_other_sectors_that_was_left_behind(self) -> None:
-        disk = disks.gpt(8 * MIB, [Entry(256, 511)], sector_size=4096)
-        stale = disks.gpt(MIB, header_crc=1)
-        disk[512:1024] = stale[512:1024]
-        self.assertEqual(4096, self.table(disk).sector_size)

@@ -10,92 +10,30 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import bz2
-from collections.abc import Callable
-import functools
 import gzip
 import hashlib
 import lzma
 import random
-import sys
-import threading
-import typing
 import unittest.mock
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.formats import compressed_raw
-from ironic_imagedeploy.engine.targets import file
 from tests.unit.engine import base
 from tests.unit.engine import disks
-from tests.unit.engine import memory
+from tests.unit.engine.formats import compressed
 from tests.unit.engine import qcow2_builder as qcow2
 from tests.unit.engine import recording
 from tests.unit.engine import transfers
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
+PACK = compressed.PACK
 KIB = base.KIB
 MIB = base.MIB
 Action = recording.Action
 Target = recording.RecordingTarget
-# Noise is stored as it is by zstd, and only a checksum tells its damage.
-_CHECKED = {zstd.CompressionParameter.checksum_flag: 1}
-PACK: dict[str, Callable[[bytes], bytes]] = {
-    name: functools.lru_cache(8)(pack) for name, pack in {
-        'gz': lambda content: gzip.compress(content, 1),
-        'xz': lambda content: lzma.compress(content, preset=0),
-        'bz2': lambda content: bz2.compress(content, 1),
-        'zstd': lambda content: zstd.compress(content, options=_CHECKED),
-    }.items()}
 
 
-class PackedTestCase(transfers.TransferTestCase):
-
-    def disk(self, size: int, *, seed: int = 1) -> bytes:
-        """A GPT with its backup, and noise with a hole of a fifth."""
-        disk = disks.gpt(size, [disks.Entry(64, size // 512 - 40)])
-        noise = random.Random(seed).randbytes(size)
-        disk[32 * KIB:-20 * KIB] = noise[32 * KIB:-20 * KIB]
-        hole = size // 5
-        disk[3 * hole:4 * hole] = bytes(hole)
-        return bytes(disk)
-
-    def inspect(self, stored: bytes, *, streamed: bytes | None = None,
-                step: int = 1 << 30, **expectation: typing.Any
-                ) -> engine.Inspection:
-        """Inspect a file in memory."""
-        return engine.inspect(
-            memory.MemorySource(stored, streamed=streamed, step=step),
-            engine.Expectation(**expectation))
-
-    def assert_refused(self, code: str, stored: bytes,
-                       **expectation: typing.Any) -> engine.Finding:
-        """Refused at the front, for that reason alone."""
-        inspection = self.inspect(stored, **expectation)
-        self.assertEqual([code], [each.code for each in inspection.findings
-                                  if each.severity == 'error'])
-        self.assert_complete(inspection.findings[0])
-        return inspection.findings[0]
-
-    def assert_fails(self, code: str, stored: bytes, target: Target,
-                     **expectation: typing.Any) -> None:
-        """Accepted at the front, refused in the stream."""
-        inspection = self.inspect(stored, **expectation)
-        self.assertEqual('accept', inspection.verdict, inspection.findings)
-        with self.assertRaises(exceptions.ImageRefused) as caught:
-            engine.transfer(inspection, target)
-        self.assertEqual([code], [
-            each.code for each in caught.exception.findings])
-        self.assert_complete(caught.exception)
-        self.assert_boots_nothing(target)
-        self.assert_no_threads()
-
-
-class InspectionTest(PackedTestCase):
+class InspectionTest(compressed.PackedTestCase):
 
     def test_what_is_told(self) -> None:
         disk = self.disk(20 * MIB)
@@ -255,7 +193,7 @@ class InspectionTest(PackedTestCase):
                 self.assertEqual(['truncated'], codes)
 
 
-class TransferTest(PackedTestCase):
+class TransferTest(compressed.PackedTestCase):
 
     def test_round_trip(self) -> None:
         disk = self.disk(10 * MIB)
@@ -369,131 +307,3 @@ class TransferTest(PackedTestCase):
                 engine.transfer(inspection, target, read_back='full')
             self.assert_same(disk, path.read_bytes())
             self.assertLess(path.stat().st_blocks * 512, 9.5 * MIB)
-
-
-class FailureTest(PackedTestCase):
-
-    def test_wrong_checksum(self) -> None:
-        for name in PACK:
-            target = Target(10 * MIB)
-            inspection = self.inspect(
-                PACK[name](self.disk(10 * MIB)),
-                checksum=engine.Checksum('sha512', '0' * 128))
-            self.assertRaises(exceptions.ChecksumMismatch, engine.transfer,
-                              inspection, target)
-            self.assert_boots_nothing(target)
-
-    def test_truncated_file(self) -> None:
-        disk = self.disk(8 * MIB)
-        for name in PACK:
-            stored = PACK[name](disk)
-            for missing in (1, 8, 2 * MIB):
-                self.assert_fails('truncated', stored[:-missing],
-                                  Target(8 * MIB))
-
-    def test_truncated_on_its_way(self) -> None:
-        """It is the source that fails, not the image."""
-        stored = PACK['gz'](self.disk(8 * MIB))
-        target = Target(8 * MIB)
-        self.assertRaises(
-            exceptions.SourceTruncated, engine.transfer,
-            self.inspect(stored, streamed=stored[:-MIB]), target)
-        self.assert_boots_nothing(target)
-        self.assert_no_threads()
-
-    def test_damaged_behind_the_front(self) -> None:
-        disk = self.disk(8 * MIB)
-        for name in PACK:
-            stored = bytearray(PACK[name](disk))
-            at = len(stored) - MIB
-            stored[at:at + 4096] = random.Random(4).randbytes(4096)
-            self.assert_fails('corrupt', bytes(stored), Target(8 * MIB))
-
-    def test_garbage_behind_it(self) -> None:
-        disk = self.disk(8 * MIB)
-        for name in PACK:
-            self.assert_fails('corrupt', PACK[name](disk) + b'and then more',
-                              Target(8 * MIB))
-
-    def test_another_front_in_the_stream(self) -> None:
-        disk, other = self.disk(10 * MIB), self.disk(10 * MIB, seed=2)
-        for name in PACK:
-            stored = PACK[name](disk)
-            streamed = PACK[name](other)[:len(stored)].ljust(len(stored),
-                                                             b'\0')
-            target = Target(10 * MIB)
-            with self.assertRaises(exceptions.ImageDeployError):
-                engine.transfer(self.inspect(stored, streamed=streamed),
-                                target)
-            self.assert_boots_nothing(target)
-
-    def test_larger_than_the_target(self) -> None:
-        """Known by the table before a byte is written, else at once."""
-        stored = PACK['zstd'](self.disk(8 * MIB))
-        target = Target(7 * MIB)
-        self.assertRaises(exceptions.TargetTooSmall, engine.transfer,
-                          self.inspect(stored), target)
-        self.assert_untouched(target)
-        for name in PACK:
-            bomb = PACK[name](bytes(100 * MIB))
-            for act in (engine.transfer, engine.compare):
-                target = Target(8 * MIB)
-                inspection = self.inspect(bomb, disk_format='raw')
-                self.assertEqual('accept', inspection.verdict)
-                if act == engine.compare:
-                    target.disk[:] = bytes(8 * MIB)
-                self.assertRaises(exceptions.TargetTooSmall, act,
-                                  inspection, target)
-                self.assert_no_threads()
-
-    def test_larger_than_the_disk_size_that_is_expected(self) -> None:
-        for name in PACK:
-            self.assert_fails('too-large', PACK[name](bytes(64 * MIB)),
-                              Target(32 * MIB), disk_format='raw',
-                              disk_size=30 * MIB)
-
-    def test_a_bomb_into_a_new_file(self) -> None:
-        path = self.directory / 'new'
-        for name in PACK:
-            inspection = self.inspect(PACK[name](bytes(64 * MIB)),
-                                      disk_format='raw')
-            self.assertEqual(16 << 30, inspection.largest)
-            with self.assertRaises(exceptions.ImageRefused) as caught, \
-                    file.FileTarget(str(path), 32 * MIB) as target:
-                engine.transfer(inspection, target)
-            self.assertEqual('decompression-bomb',
-                             caught.exception.findings[0].code)
-            self.assert_complete(caught.exception)
-            self.assertFalse(path.exists())
-
-    def test_a_disk_that_fails(self) -> None:
-        stored = PACK['gz'](self.disk(8 * MIB))
-        for number in (6, 12):
-            target = Target(8 * MIB)
-            target.fail_nth(number)
-            self.assertRaises(exceptions.TargetError, engine.transfer,
-                              self.inspect(stored), target)
-            self.assert_boots_nothing(target)
-            self.assert_no_threads()
-
-    def test_memory_is_bounded_when_the_disk_is_slow(self) -> None:
-        stored = PACK['zstd'](bytes(64) + transfers.noise(64 * MIB))
-        inspection = self.inspect(stored, disk_format='raw')
-        target = Target(80 * MIB)
-        resumed = threading.Event()
-        self.addCleanup(resumed.set)
-        target.fault = lambda action: (
-            None if len(target.log) < 5 else resumed.wait(30) and None)
-        running = threading.Thread(
-            target=engine.transfer, args=(inspection, target),
-            kwargs={'workers': 1})
-        running.start()
-        running.join(1)
-        stream = transfers.source_of(inspection).streams[0]
-        held = stream._position
-        running.join(0.2)
-        self.assertEqual(held, stream._position)
-        self.assertLessEqual(held, 20 * MIB)
-        resumed.set()
-        running.join(60)
-        self.assertFalse(running.is_alive())

@@ -10,102 +10,26 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import re
 import struct
 import zlib
 
 from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
-from tests.unit.engine.formats import qemu_made
+from tests.unit.engine.formats import vmdk_made
 
+field = vmdk_made.field
+patched = vmdk_made.patched
+with_footer = vmdk_made.with_footer
 KIB = base.KIB
 MIB = base.MIB
 SECTOR = 512
 GRAIN = 64 * KIB
 AT_END = (1 << 64) - 1
-#: Fields of the header.
-FIELDS = {'version': ('<I', 4), 'flags': ('<I', 8), 'capacity': ('<Q', 12),
-          'grain_size': ('<Q', 20), 'descriptor_offset': ('<Q', 28),
-          'descriptor_size': ('<Q', 36), 'num_gtes_per_gt': ('<I', 44),
-          'rgd_offset': ('<Q', 48), 'gd_offset': ('<Q', 56),
-          'line_ends': ('<I', 73), 'compression': ('<H', 77)}
 SPARSE = 'subformat=monolithicSparse'
 STREAM = 'subformat=streamOptimized'
 
 
-def patched(file: bytearray, **fields: int) -> bytearray:
-    """The image with other values in its header."""
-    changed = bytearray(file)
-    for name, value in fields.items():
-        form, offset = FIELDS[name]
-        struct.pack_into(form, changed, offset, value)
-    return changed
-
-
-def field(file: bytearray, name: str) -> int:
-    """A value of the header."""
-    form, offset = FIELDS[name]
-    value: int = struct.unpack_from(form, file, offset)[0]
-    return value
-
-
-def with_footer(file: bytearray) -> bytearray:
-    """The image as VMware's tools write it, with its last word at the end."""
-    header = bytes(file[:SECTOR])
-    marker = struct.pack('<QII', 1, 0, 3).ljust(SECTOR, b'\0')
-    changed = patched(file, gd_offset=AT_END)
-    changed += bytes(-len(changed) % SECTOR)
-    return changed + marker + header + bytes(SECTOR)
-
-
-class VmdkTestCase(qemu_made.QemuMadeTestCase):
-
-    form = 'vmdk'
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.guest = self.disk()
-        self.sparse = self.convert(self.guest, SPARSE)
-
-    def tables(self, file: bytearray) -> list[int]:
-        """Where its grain tables are, in sectors."""
-        at = field(file, 'gd_offset') * SECTOR
-        reach = field(file, 'grain_size') * 512
-        count = -(-field(file, 'capacity') // reach)
-        return list(struct.unpack_from(f'<{count}I', file, at))
-
-    def entry(self, file: bytearray, index: int, value: int) -> bytearray:
-        """The image with another entry in its first grain table."""
-        changed = bytearray(file)
-        struct.pack_into('<I', changed,
-                         self.tables(file)[0] * SECTOR + index * 4, value)
-        return changed
-
-    def last_grain(self, file: bytearray) -> tuple[int, int]:
-        """Which is the last one of the disk, and its sector in the file.
-
-        Nothing looks at it before it is written.
-        """
-        grains = struct.unpack_from('<80I', file,
-                                    self.tables(file)[0] * SECTOR)
-        return max((index, sector) for index, sector in enumerate(grains)
-                   if sector)
-
-    def descriptor(self, pattern: str, text: str, count: int = 1
-                   ) -> bytearray:
-        """The sparse image with a change in its descriptor."""
-        start = field(self.sparse, 'descriptor_offset') * SECTOR
-        size = field(self.sparse, 'descriptor_size') * SECTOR
-        old = bytes(self.sparse[start:start + size]).rstrip(b'\0')
-        new, changes = re.subn(pattern.encode(), text.encode('latin-1'), old,
-                               count=count, flags=re.MULTILINE)
-        self.assertTrue(changes, pattern)
-        changed = bytearray(self.sparse)
-        changed[start:start + size] = new.ljust(size, b'\0')
-        return changed
-
-
-class ReadTest(VmdkTestCase):
+class ReadTest(vmdk_made.VmdkTestCase):
 
     def test_what_qemu_img_makes(self) -> None:
         for options in (SPARSE, STREAM, f'{SPARSE},zeroed_grain=on',
@@ -151,7 +75,7 @@ class ReadTest(VmdkTestCase):
         self.assert_same_disk(self.guest, file)
 
 
-class HeaderTest(VmdkTestCase):
+class HeaderTest(vmdk_made.VmdkTestCase):
 
     def test_fields_out_of_range(self) -> None:
         for name, values in (
@@ -197,7 +121,7 @@ class HeaderTest(VmdkTestCase):
                                                      gd_offset=offset))
 
 
-class FooterTest(VmdkTestCase):
+class FooterTest(vmdk_made.VmdkTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -236,97 +160,7 @@ class FooterTest(VmdkTestCase):
         self.assert_same_disk(self.guest, file + end)
 
 
-class DescriptorTest(VmdkTestCase):
-    """A descriptor could name any file of the machine that opens it."""
-
-    def test_one_with_a_change_that_does_not_matter(self) -> None:
-        for pattern, text in (
-                ('^CID=.*$', 'CID=12345678'),
-                ('^ddb.adapterType.*$', 'ddb.adapterType = "ide"'),
-                ('^# Extent', '# Another comment'),
-                ('RW 10240', 'RW  10240'), ('RW 10240', 'RDONLY 10240'),
-                ('^version=.*$', 'version = "3"')):
-            self.assert_same_disk(self.guest, self.descriptor(pattern, text))
-
-    def test_kinds_that_are_several_files(self) -> None:
-        for kind in ('monolithicFlat', 'twoGbMaxExtentSparse', 'vmfs',
-                     'twoGbMaxExtentFlat', 'vmfsSparse', 'fullDevice',
-                     'custom', 'partitionedDevice', ''):
-            self.assert_refused('external-extent', self.descriptor(
-                'createType="monolithicSparse"', f'createType="{kind}"'),
-                kind)
-
-    def test_a_parent(self) -> None:
-        self.assert_refused('external-extent', self.descriptor(
-            '^parentCID=.*$', 'parentCID=12345678'))
-        self.assert_refused('external-extent', self.descriptor(
-            '^parentCID=.*$',
-            'parentCID=ffffffff\nparentFileNameHint="/etc/passwd"'))
-
-    def test_extents(self) -> None:
-        for extent in ('', 'RW 10240 FLAT "disk-flat.vmdk" 0',
-                       'RW 10240 FLAT "/etc/passwd" 0',
-                       'RW 10240 SPARSE "/etc/passwd"',
-                       'RW 10240 SPARSE "../other.vmdk"',
-                       r'RW 10240 SPARSE "..\\other.vmdk"',
-                       'RW 10240 SPARSE ""', 'RW 10240 SPARSE "x" 5',
-                       'NOACCESS 10240 SPARSE "x"', 'RW 10240 ZERO',
-                       'RW 10240 VMFS "x"',
-                       'RW 5120 SPARSE "x"\nRW 5120 SPARSE "x"'):
-            with self.subTest(extent=extent):
-                self.assert_refused('external-extent', self.descriptor(
-                    '^RW .*$', extent.replace('\\', r'\\')))
-
-    def test_lines_that_are_odd(self) -> None:
-        for line in ('nonsense', 'RW 10240 SPARSE "x" 0 extra',
-                     'RW -1 SPARSE "x"', 'unknown=1', 'include "/etc/x"',
-                     'CID=1', 'createType="monolithicSparse"',
-                     'RW 99999999999999999999 SPARSE "x"', '=', 'a=\xe4',
-                     'encoding=""UTF-8""', 'encoding="UTF-8', 'ENCODING=a"b'):
-            with self.subTest(line=line):
-                self.assert_refused('corrupt', self.descriptor(
-                    '^# Extent description', line))
-
-    def test_another_size_than_the_header_states(self) -> None:
-        for sectors in (0, 10239, 10241):
-            self.assert_refused('corrupt', self.descriptor(
-                'RW 10240', f'RW {sectors}'))
-
-    def test_another_first_line(self) -> None:
-        for line in ('# Disk Descriptor', '', 'x',
-                     ' # Disk DescriptorFile', '# Disk DescriptorFile2'):
-            self.assert_refused('corrupt', self.descriptor(
-                '^# Disk DescriptorFile', line))
-
-    def test_what_qemu_img_leaves_behind_a_shorter_text(self) -> None:
-        """It writes the CID again, without leading zeroes."""
-        changed = self.descriptor('^CID=.*$', 'CID=1234')
-        start = field(changed, 'descriptor_offset') * SECTOR
-        end = changed.index(b'\0', start)
-        changed[end + 1:end + 5] = b'11"\n'
-        self.assert_same_disk(self.guest, changed)
-
-    def test_files_that_are_only_a_descriptor(self) -> None:
-        for options in ('subformat=monolithicFlat',
-                        'subformat=twoGbMaxExtentSparse',
-                        'subformat=twoGbMaxExtentFlat'):
-            self.assert_refused('external-extent',
-                                self.convert(self.guest, options))
-
-    def test_a_descriptor_of_less_than_a_sector(self) -> None:
-        text = (b'# Disk DescriptorFile\nversion=1\nCID=1234\n'
-                b'parentCID=ffffffff\ncreateType="monolithicFlat"\n'
-                b'RW 10240 FLAT "/etc/passwd" 0\n')
-        self.assert_refused('external-extent', text, 'monolithicFlat')
-
-    def test_a_descriptor_that_claims_to_be_a_disk(self) -> None:
-        start = field(self.sparse, 'descriptor_offset') * SECTOR
-        text = bytes(self.sparse[start:start + 10240]).rstrip(b'\0')
-        self.assertEqual('refuse',
-                         self.inspect(text.ljust(4096, b'\n')).verdict)
-
-
-class GrainTest(VmdkTestCase):
+class GrainTest(vmdk_made.VmdkTestCase):
 
     def test_a_table_that_is_used_twice(self) -> None:
         file = self.convert(self.disk(34 * MIB), SPARSE)

@@ -32,7 +32,7 @@ import typing
 import urllib.parse
 
 from ironic_imagedeploy import engine
-from ironic_imagedeploy.engine.codecs import decoders
+from ironic_imagedeploy.engine.codecs import compressions
 from ironic_imagedeploy.engine.transfer import memory
 
 MIB = 1 << 20
@@ -163,13 +163,14 @@ def _hash(full: 'queue.SimpleQueue[memoryview | None]',
 
 
 def _decode_stream(path: str) -> None:
+    start = compressions.COMPRESSIONS['zstd'].start
     with open(path, 'rb', buffering=0) as file:
-        frame = decoders.zstd_frame()
+        frame = start()
         tail = b''
         while data := tail or file.read(MIB):
             tail = b''
             if frame.eof:
-                frame = decoders.zstd_frame()
+                frame = start()
             frame.decompress(data, MIB)
             while not (frame.eof or frame.needs_input):
                 frame.decompress(b'', MIB)

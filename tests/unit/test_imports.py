@@ -78,7 +78,7 @@ RULES = {
          'ironic_imagedeploy.engine.inspection',
          'ironic_imagedeploy.engine.targets',
          'ironic_imagedeploy.engine.transfer']),
-    'engine/codecs/decoders.py': (
+    'engine/codecs/clusters.py': (
         ['ironic_imagedeploy.engine.exceptions'],
         ['ironic_imagedeploy.engine.sources',
          'ironic_imagedeploy.engine.formats']),

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import dataclasses
 import zlib
 
+from ironic_imagedeploy.engine.codecs import magic
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import signatures
 from ironic_imagedeploy.engine import findings as _findings
@@ -42,8 +43,8 @@ _PARAGRAPH = 16
 _SETUP_SECTORS = 4
 _CPIO = (b'070701', b'070702')
 _PACKED_INITRAMFS = {
-    'gz': b'\x1f\x8b', 'xz': b'\xfd7zXZ\0', 'bz2': b'BZh',
-    'zstd': b'\x28\xb5\x2f\xfd', 'lz4': b'\x02\x21\x4c\x18',
+    'gz': magic.GZIP, 'xz': magic.XZ, 'bz2': magic.BZIP2, 'zstd': magic.ZSTD,
+    'lz4': magic.LZ4_LEGACY,
     'lzma': b'\x5d\0\0', 'lzo': b'\x89LZO\0\r\n'}
 
 
@@ -119,7 +120,7 @@ class BootFile:
 
     def _judge_kernel(self) -> Iterator[Finding]:
         front = self._head
-        if front.startswith(b'\x1f\x8b'):
+        if front.startswith(magic.GZIP):
             # grub2 unpacks it while it loads.
             self.compression, front = 'gz', _unpacked(front)
         found = kernel(front)
@@ -149,8 +150,8 @@ class BootFile:
         if self._head.startswith(_CPIO):
             self.format = 'cpio'
             return
-        for name, magic in _PACKED_INITRAMFS.items():
-            if self._head.startswith(magic):
+        for name, number in _PACKED_INITRAMFS.items():
+            if self._head.startswith(number):
                 self.format, self.compression = 'cpio', name
                 return
         yield Finding(

@@ -19,6 +19,8 @@ import codecs
 from collections.abc import Iterator
 import typing
 
+from ironic_imagedeploy.engine.codecs import magic
+
 #: Bytes of the front that all signatures lie in.
 HEAD = 128 << 10
 #: Bytes of the end that the signatures of footers lie in.
@@ -72,13 +74,8 @@ IMAGES = (
 
 #: First bytes of compressed files, by the compression's name.
 COMPRESSIONS = {
-    'gz': b'\x1f\x8b\x08', 'xz': b'\xfd7zXZ\0', 'bz2': b'BZh',
-    'zstd': b'\x28\xb5\x2f\xfd', 'lzip': b'LZIP',
-    'lz4': b'\x04\x22\x4d\x18'}
-
-#: A frame of zstd or lz4 that holds no data, as pzstd writes before others:
-#: 16 magic numbers, and the length of what follows (RFC 8878, 3.1.2).
-_SKIPPABLE = 0x184d2a50
+    'gz': magic.GZIP_DEFLATE, 'xz': magic.XZ, 'bz2': magic.BZIP2,
+    'zstd': magic.ZSTD, 'lzip': magic.LZIP, 'lz4': magic.LZ4}
 
 #: Files that lie where images lie: other results of a build, packages,
 #: firmware, and what a browser saves. Declared raw, they would be written.
@@ -154,7 +151,7 @@ def images(head: bytes, tail: bytes) -> list[Signature]:
 
 def compressed(head: bytes) -> str | None:
     """Name of the compression of the whole file."""
-    while int.from_bytes(head[:4], 'little') & ~0xf == _SKIPPABLE:
+    while int.from_bytes(head[:4], 'little') & ~0xf == magic.SKIPPABLE:
         head = head[8 + int.from_bytes(head[4:8], 'little'):]
         if not head:
             # What follows is out of sight; the decoder of zstd will see.

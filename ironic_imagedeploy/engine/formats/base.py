@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import typing
 
-from ironic_imagedeploy.engine.codecs import decoders
+from ironic_imagedeploy.engine.codecs import clusters
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine import findings as _findings
@@ -63,7 +63,7 @@ class Image(abc.ABC):
         self.granularity = 512
         self.map = extent_map.ExtentMap()
         self.findings: list[Finding] = []
-        self._clusters: dict[Extent, decoders.Decoded] = {}
+        self._clusters: dict[Extent, clusters.Decoded] = {}
 
     @property
     def largest(self) -> int:
@@ -78,8 +78,8 @@ class Image(abc.ABC):
         """The stored extents in the order of the file."""
         return self.map.by_source()
 
-    def decode(self, extent: Extent, stored: decoders.Stored
-               ) -> decoders.Decoded:
+    def decode(self, extent: Extent, stored: clusters.Stored
+               ) -> clusters.Decoded:
         """The bytes of a compressed extent.
 
         :raises ImageRefused: when they cannot be decoded.
@@ -87,8 +87,8 @@ class Image(abc.ABC):
         raise NotImplementedError(f'{self.format_name} is not compressed')
 
     def decode_all(self, extents: Sequence[Extent],
-                   stored: Sequence[decoders.Stored]
-                   ) -> Iterator[decoders.Decoded]:
+                   stored: Sequence[clusters.Stored]
+                   ) -> Iterator[clusters.Decoded]:
         """The bytes of compressed extents, of a few MiB together.
 
         :raises ImageRefused: when they cannot be decoded.
@@ -116,7 +116,7 @@ class Image(abc.ABC):
         """Give the memory of what was read back, before it is streamed."""
         self._clusters.clear()
 
-    def _cluster(self, extent: Extent) -> decoders.Decoded:
+    def _cluster(self, extent: Extent) -> clusters.Decoded:
         """A decoded cluster: looks at a file system come near each other."""
         if extent not in self._clusters:
             while self._clusters and (

@@ -12,11 +12,11 @@
 
 """Raw images that are compressed as a whole."""
 
-import bz2
 from collections.abc import Iterator
 import contextlib
 
-from ironic_imagedeploy.engine.codecs import decoders
+from ironic_imagedeploy.engine.codecs import compressions
+from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.codecs import streams
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.formats import base
@@ -32,20 +32,10 @@ _RATIO = 4096
 _ALWAYS = 16 << 30
 _NEVER = 8 << 40
 
-_ERRORS = decoders.PART_ERRORS
-_COMPRESSIONS = {
-    'gz': streams.Compression(decoders.GzipMember, _ERRORS, padding=1),
-    'xz': streams.Compression(decoders.xz_stream, _ERRORS, padding=4,
-                              resumes=True),
-    'bz2': streams.Compression(bz2.BZ2Decompressor, _ERRORS),
-    'zstd': streams.Compression(decoders.zstd_frame, _ERRORS),
-}
-
 
 def supported() -> tuple[str, ...]:
     """Names of the compressions that this Python can unpack."""
-    return tuple(name for name in _COMPRESSIONS
-                 if name != 'zstd' or decoders.zstd_available())
+    return tuple(compressions.COMPRESSIONS)
 
 
 class PackedImage(base.Image):
@@ -111,7 +101,7 @@ class PackedImage(base.Image):
 
     def decoder(self) -> streams.Decoder:
         """A decoder for the file from its first byte."""
-        return streams.Decoder(_COMPRESSIONS[self.compression])
+        return streams.Decoder(compressions.COMPRESSIONS[self.compression])
 
     def check_size(self, size: int) -> None:
         """All was unpacked, to so many bytes.
@@ -136,25 +126,24 @@ class PackedImage(base.Image):
         name = self.compression
         try:
             yield
-        except streams.Incomplete as error:
+        except errors.IncompleteError as error:
             raise self.refused(
                 'truncated', f'The {name} file ends too early.',
-                expected=f'the end of the {name} file', found=str(error),
+                expected=f'the end of the {name} file', found=error.found,
                 fix='Upload the whole file again.') from error
-        except streams.WindowTooLarge as error:
+        except errors.WindowTooLarge as error:
             raise self.refused(
                 'format-unsupported',
                 f'The {name} file takes too much memory to unpack.',
-                expected=f'a dictionary of {decoders.XZ_DICTIONARY} bytes at '
-                f'most for xz, a window of {decoders.ZSTD_WINDOW} for zstd',
-                found=str(error),
+                expected=f'a window of {error.expected}',
+                found=error.found,
                 fix='Compress it again: zstd -19, or xz -9, at most.'
                 ) from error
-        except streams.Damaged as error:
+        except errors.DecodeError as error:
             raise self.refused(
                 'corrupt', f'The {name} file is damaged.',
                 expected=f'nothing but {name} to its end',
-                found=str(error),
+                found=error.found,
                 fix='Compress the image again and upload that.') from error
 
     def _unpack_front(self) -> Iterator[bytes]:

@@ -23,7 +23,8 @@ import itertools
 import operator
 import sys
 
-from ironic_imagedeploy.engine.codecs import decoders
+from ironic_imagedeploy.engine.codecs import clusters
+from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.formats import extent_map
@@ -64,30 +65,30 @@ class Qcow2Image(base.Image):
         self._take('the level 1 table', header.l1_table_offset,
                    header.l1_size * 8)
         self._take_refcounts()
-        self._decoder = (decoders.unzstd if header.compression_type
-                         else decoders.inflate)
+        self._decoder = (clusters.unzstd if header.compression_type
+                         else clusters.inflate)
         self._map_clusters()
         self._taken.clear()
 
-    def decode(self, extent: Extent, stored: decoders.Stored
-               ) -> decoders.Decoded:
+    def decode(self, extent: Extent, stored: clusters.Stored
+               ) -> clusters.Decoded:
         try:
             # A compressed cluster is whole even where the disk ends in it.
             cluster = self._decoder(stored, self._header.cluster_size)
-        except decoders.DecodeError as error:
+        except errors.DecodeError as error:
             raise self.corrupt(
                 f'the cluster at byte {extent.source_offset} of the file, '
-                f'which gives none: {error}',
+                f'which gives none: {error.found}',
                 'clusters that can be decompressed') from error
         return _clip(cluster, extent)
 
     def decode_all(self, extents: Sequence[Extent],
-                   stored: Sequence[decoders.Stored]
-                   ) -> Iterator[decoders.Decoded]:
+                   stored: Sequence[clusters.Stored]
+                   ) -> Iterator[clusters.Decoded]:
         if self._header.compression_type and (
-                clusters := decoders.unzstd_frames(
+                decoded := clusters.unzstd_frames(
                     stored, self._header.cluster_size)):
-            return map(_clip, clusters, extents)
+            return map(_clip, decoded, extents)
         return super().decode_all(extents, stored)
 
     def _map_clusters(self) -> None:
@@ -267,7 +268,7 @@ def _kind(entry: int) -> ExtentKind:
     return ExtentKind.DATA
 
 
-def _clip(cluster: decoders.Decoded, extent: Extent) -> decoders.Decoded:
+def _clip(cluster: clusters.Decoded, extent: Extent) -> clusters.Decoded:
     """As much of a cluster as is on the disk."""
     if len(cluster) == extent.length:
         return cluster

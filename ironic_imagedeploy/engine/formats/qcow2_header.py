@@ -19,7 +19,7 @@ import dataclasses
 import struct
 import typing
 
-from ironic_imagedeploy.engine.codecs import decoders
+from ironic_imagedeploy.engine.codecs import libraries
 
 if typing.TYPE_CHECKING:
     from ironic_imagedeploy.engine.formats import base
@@ -184,7 +184,7 @@ def _check_features(image: 'base.Image', header: Header) -> None:
             expected='zlib or zstd',
             found=f'compression type {header.compression_type}',
             fix='Convert it: qemu-img convert -c -O qcow2 OLD NEW')
-    if header.compression_type and not decoders.zstd_available():
+    if header.compression_type and not libraries.zstd_available():
         raise image.refused(
             'format-unsupported', 'This machine cannot decompress zstd.',
             expected="the extra 'fast' of ironic-imagedeploy, for zstd",

@@ -25,7 +25,8 @@ import struct
 import sys
 import typing
 
-from ironic_imagedeploy.engine.codecs import decoders
+from ironic_imagedeploy.engine.codecs import clusters
+from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.formats import extent_map
@@ -115,7 +116,7 @@ class VmdkImage(base.Image):
         self._map_grains(directory)
         self._tables, self._table_ends = [], []
 
-    def decode(self, extent: base.Extent, stored: decoders.Stored) -> bytes:
+    def decode(self, extent: base.Extent, stored: clusters.Stored) -> bytes:
         """("Grain Marker": the sector it is for, the size, the stream.)"""
         sector, size = _MARKER.unpack_from(stored)
         if sector * _SECTOR != extent.start or not 0 < size <= (
@@ -123,11 +124,11 @@ class VmdkImage(base.Image):
             raise self._bad_grain(extent, f'a marker of {size} bytes for '
                                   f'sector {sector}')
         try:
-            grain = decoders.unzip(
+            grain = clusters.inflate_zlib(
                 memoryview(stored)[_MARKER.size:_MARKER.size + size],
                 self._grain)
-        except decoders.DecodeError as error:
-            raise self._bad_grain(extent, str(error)) from error
+        except errors.DecodeError as error:
+            raise self._bad_grain(extent, error.found) from error
         # The last grain holds what is left of the disk, or a whole grain.
         if len(grain) < extent.length:
             raise self._bad_grain(extent, f'{len(grain)} bytes')
@@ -260,7 +261,7 @@ class VmdkImage(base.Image):
             self.map.append(length, ExtentKind.DATA, offset, length)
             return
         self.check_inside('a grain', offset, _MARKER.size)
-        stored = min(_MARKER.size + decoders.deflate_bound(self._grain),
+        stored = min(_MARKER.size + clusters.deflate_bound(self._grain),
                      self.source.size - offset)
         self.map.append(length, ExtentKind.COMPRESSED, offset, stored)
 

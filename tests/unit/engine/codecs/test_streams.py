@@ -19,10 +19,10 @@ import random
 import sys
 import zlib
 
+from ironic_imagedeploy.engine.codecs import compressions
+from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.codecs import streams
-from ironic_imagedeploy.engine.formats import compressed_raw
 from tests.unit.engine import base
-from tests.unit.engine import memory
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -39,7 +39,7 @@ SKIPPABLE = b'\x5a\x2a\x4d\x18' + (12).to_bytes(4, 'little') + bytes(12)
 
 def decoder(name: str) -> streams.Decoder:
     """What unpacks that kind."""
-    return compressed_raw.PackedImage(memory.MemorySource(b''), name).decoder()
+    return streams.Decoder(compressions.COMPRESSIONS[name])
 
 
 def feed(name: str, stored: bytes, step: int = MIB) -> Iterator[bytes]:
@@ -60,7 +60,7 @@ class DecoderTestCase(base.EngineTestCase):
 
     def kinds(self) -> Iterator[tuple[str, bytes]]:
         """Each kind, and the content packed by it."""
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             with self.subTest(name):
                 yield name, PACK[name](self.content)
 
@@ -71,17 +71,17 @@ class DecoderTestCase(base.EngineTestCase):
 
     def assert_damaged(self, name: str, stored: bytes) -> None:
         """Damaged, and not just incomplete."""
-        with self.assertRaises(streams.Damaged) as caught:
+        with self.assertRaises(errors.DecodeError) as caught:
             for _ in feed(name, stored):
                 pass
-        self.assertNotIsInstance(caught.exception, streams.Incomplete)
+        self.assertNotIsInstance(caught.exception, errors.IncompleteError)
 
 
 class GoodTest(DecoderTestCase):
 
     def test_all_are_supported_here(self) -> None:
         self.assertEqual({'gz', 'xz', 'bz2', 'zstd'},
-                         set(compressed_raw.supported()))
+                         set(compressions.COMPRESSIONS))
 
     def test_whole_and_in_small_steps(self) -> None:
         for name, stored in self.kinds():
@@ -90,13 +90,13 @@ class GoodTest(DecoderTestCase):
 
     def test_byte_by_byte(self) -> None:
         content = self.dice.randbytes(2000) + bytes(50000)
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             with self.subTest(name):
                 self.assert_unpacked(name, PACK[name](content) * 3, 1,
                                      content * 3)
 
     def test_pieces_are_small(self) -> None:
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             with self.subTest(name):
                 pieces = list(feed(name, PACK[name](bytes(8 * MIB))))
                 self.assertLessEqual(max(map(len, pieces)), streams.PIECE)
@@ -105,7 +105,7 @@ class GoodTest(DecoderTestCase):
 
     def test_nothing_is_unpacked_ahead(self) -> None:
         """One piece of a bomb costs no more than a piece."""
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             with self.subTest(name):
                 stored = PACK[name](bytes(64 * MIB))
                 taken = list(itertools.islice(
@@ -114,7 +114,7 @@ class GoodTest(DecoderTestCase):
                                      3 * streams.PIECE)
 
     def test_parts_follow_each_other(self) -> None:
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             parts = [self.content[start:start + 100 * KIB] for start in range(
                 0, len(self.content), 100 * KIB)]
             with self.subTest(name):
@@ -127,12 +127,12 @@ class GoodTest(DecoderTestCase):
             self.assert_unpacked(name, empty * 3 + stored + empty)
 
     def test_nothing_in_it(self) -> None:
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             with self.subTest(name):
                 self.assert_unpacked(name, PACK[name](b''), expected=b'')
 
     def test_sizes_at_the_edge_of_a_piece(self) -> None:
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             for size in (streams.PIECE - 1, streams.PIECE,
                          streams.PIECE + 1, 2 * streams.PIECE):
                 content = self.dice.randbytes(1000).ljust(size, b'.')
@@ -180,17 +180,17 @@ class BadTest(DecoderTestCase):
 
     def test_truncated_anywhere(self) -> None:
         content = self.dice.randbytes(700) + bytes(3000)
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             stored = PACK[name](content)
             for end in range(len(stored)):
                 with self.subTest(name=name, end=end), \
-                        self.assertRaises(streams.Incomplete):
+                        self.assertRaises(errors.IncompleteError):
                     list(feed(name, stored[:end]))
 
     def test_truncated_in_the_second_part(self) -> None:
         for name, stored in self.kinds():
             for missing in (1, 5, len(stored) // 2, len(stored) - 1):
-                with self.assertRaises(streams.Incomplete):
+                with self.assertRaises(errors.IncompleteError):
                     list(feed(name, (stored * 2)[:-missing]))
 
     def test_garbage_after_it(self) -> None:
@@ -198,13 +198,13 @@ class BadTest(DecoderTestCase):
             self.assert_damaged(name, stored + b'garbage that follows it')
 
     def test_garbage_instead(self) -> None:
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             with self.subTest(name):
                 self.assert_damaged(name, self.dice.randbytes(4096))
 
     def test_any_bit(self) -> None:
         """Nobody takes other bytes for the content, at the least."""
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             stored = PACK[name](self.content[:290 * KIB])
             if name == 'zstd':
                 stored = zstd.compress(self.content[:290 * KIB], options={
@@ -214,7 +214,7 @@ class BadTest(DecoderTestCase):
                 changed[self.dice.randrange(
                     10, len(changed))] ^= 1 << self.dice.randrange(8)
                 with self.subTest(name), \
-                        self.assertRaises(streams.Damaged):
+                        self.assertRaises(errors.DecodeError):
                     list(feed(name, bytes(changed)))
 
     def test_flags_of_gzip_that_nobody_knows(self) -> None:
@@ -241,7 +241,7 @@ class BadTest(DecoderTestCase):
         self.assert_damaged('zstd', zstd.compress(self.content) + bytes(4))
 
     def test_a_row_of_nothing(self) -> None:
-        for name in compressed_raw.supported():
+        for name in compressions.COMPRESSIONS:
             with self.subTest(name):
                 self.assert_damaged(name, PACK[name](b'') * 1100)
 
@@ -253,5 +253,5 @@ class BadTest(DecoderTestCase):
         zst = frame.compress(self.content) + frame.flush()
         for name, stored in (('xz', xz), ('zstd', zst)):
             with self.subTest(name), \
-                    self.assertRaises(streams.WindowTooLarge):
+                    self.assertRaises(errors.WindowTooLarge):
                 list(feed(name, stored))

@@ -17,8 +17,8 @@ import random
 import unittest.mock
 
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.codecs import compressions
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine.formats import compressed_raw
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine.formats import compressed
@@ -154,9 +154,9 @@ class InspectionTest(compressed.PackedTestCase):
             self.assertEqual(name, finding.found)
 
     def test_zstd_without_its_module(self) -> None:
-        with unittest.mock.patch.object(
-                compressed_raw.decoders, 'zstd_available',
-                return_value=False):
+        others = {name: compression for name, compression
+                  in compressions.COMPRESSIONS.items() if name != 'zstd'}
+        with unittest.mock.patch.object(compressions, 'COMPRESSIONS', others):
             finding = self.assert_refused('format-unsupported',
                                           PACK['zstd'](self.disk(MIB)))
         self.assertEqual('zstd', finding.found)

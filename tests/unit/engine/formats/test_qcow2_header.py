@@ -13,7 +13,7 @@
 import struct
 from unittest import mock
 
-from ironic_imagedeploy.engine.codecs import decoders
+from ironic_imagedeploy.engine.codecs import libraries
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine.formats import qcow2_header
@@ -192,7 +192,7 @@ class RefusalTest(HeaderTestCase):
 
     def test_zstd_on_a_machine_without(self) -> None:
         file = qcow2.Builder(MIB, compression='zstd').build()
-        with mock.patch.object(decoders, 'zstd_available', autospec=True,
+        with mock.patch.object(libraries, 'zstd_available', autospec=True,
                                return_value=False):
             finding = self.assert_refused('format-unsupported', file)
         self.assertIn('ironic-imagedeploy[fast]', finding.fix)

@@ -1,0 +1,136 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Decoders of single compressed clusters, with bounded output.
+
+The fastest ones take only what is usual; what they refuse is decoded again
+by the others, whose verdict counts.
+"""
+
+from array import array
+from collections.abc import Callable
+from collections.abc import Sequence
+import itertools
+import zlib
+
+from ironic_imagedeploy.engine.codecs import errors
+from ironic_imagedeploy.engine.codecs import libraries
+
+#: Bytes of the window of zstd: that of ``zstd -19``. Each thread has one.
+WINDOW = 8 << 20
+#: Frames in a cluster at most: each costs a copy of what follows it.
+_FRAMES = 256
+
+Stored = libraries.Stored
+Decoded = bytes | bytearray | memoryview
+Decoder = Callable[[Stored, int], Decoded]
+
+
+def inflate(stored: Stored, size: int) -> Decoded:
+    """Decode a raw deflate stream (RFC 1951).
+
+    :param stored: the stream; bytes after its end are ignored.
+    :param size: bytes that it must decode to; more are not decoded.
+    :raises DecodeError: when it is damaged or decodes to less.
+    """
+    if libraries.deflate:
+        try:
+            decoded: Decoded = libraries.deflate.deflate_decompress(
+                stored, size)
+        except libraries.deflate.DeflateError:
+            pass
+        else:
+            if len(decoded) == size:
+                return decoded
+    decoded = _inflate(stored, size, -zlib.MAX_WBITS)
+    if len(decoded) != size:
+        raise _too_short(decoded)
+    return decoded
+
+
+def inflate_zlib(stored: Stored, limit: int) -> bytes:
+    """Decode a zlib stream (RFC 1950).
+
+    :param limit: bytes that it may decode to; more are not decoded.
+    :raises DecodeError: when it is damaged.
+    """
+    return _inflate(stored, limit, zlib.MAX_WBITS)
+
+
+def deflate_bound(size: int) -> int:
+    """Bytes that a zlib stream takes at most for so many decoded ones.
+
+    As ``compressBound`` of zlib, and some slack for other writers.
+    """
+    return size + (size >> 8) + 1024
+
+
+def unzstd(stored: Stored, size: int) -> bytes:
+    """Decode one or more zstd frames (RFC 8878).
+
+    :param stored: the frames; bytes after the needed output are ignored.
+    :param size: bytes that they must decode to; more are not decoded.
+    :raises DecodeError: when they are damaged or decode to less.
+    """
+    decoded: bytes = b''
+    for _ in range(_FRAMES):
+        decoder = libraries.zstd_frame(WINDOW)
+        try:
+            part = decoder.decompress(stored, size - len(decoded))
+        except libraries.zstd.ZstdError as error:
+            raise errors.DecodeError(str(error)) from error
+        decoded = decoded + part if decoded else part
+        if len(decoded) == size:
+            return decoded
+        stored = decoder.unused_data
+        if not decoder.eof or not stored:
+            raise _too_short(decoded)
+    raise errors.DecodeError(f'more than {_FRAMES} frames')
+
+
+def unzstd_frames(clusters: Sequence[Stored], size: int
+                  ) -> list[Decoded] | None:
+    """Decode clusters at once, each as :func:`unzstd` does.
+
+    :param size: bytes that each must decode to.
+    :returns: None when one is not a usual frame, or there is no codec that
+        takes several: :func:`unzstd` tells what it is.
+    """
+    zstandard = libraries.zstandard
+    # It divides by the number of clusters.
+    if not clusters or not zstandard or (
+            'multi_decompress_to_buffer' not in zstandard.backend_features):
+        return None
+    sizes = array('Q', itertools.repeat(size, len(clusters)))
+    try:
+        # Its decoders do not bound the window.
+        if any(zstandard.get_frame_parameters(stored).window_size > WINDOW
+               for stored in clusters):
+            return None
+        decoded = zstandard.ZstdDecompressor().multi_decompress_to_buffer(
+            list(clusters), decompressed_sizes=sizes.tobytes(), threads=1)
+    except zstandard.ZstdError:
+        return None
+    return [memoryview(cluster) for cluster in decoded]
+
+
+def _inflate(stored: Stored, limit: int, wbits: int) -> bytes:
+    decoder = libraries.isal.decompressobj(wbits)
+    try:
+        decoded: bytes = decoder.decompress(stored, limit)
+    except (zlib.error, libraries.isal.error) as error:
+        raise errors.DecodeError(str(error)) from error
+    return decoded
+
+
+def _too_short(decoded: Decoded) -> errors.DecodeError:
+    return errors.DecodeError(f'the stream ends after {len(decoded)} bytes')

@@ -14,12 +14,9 @@
 
 import argparse
 from collections.abc import Iterable
-import datetime
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import re
 import signal
 import subprocess
@@ -33,14 +30,14 @@ from benchmarks import measurement
 from benchmarks import plot
 from benchmarks import results
 from benchmarks import server
+from benchmarks import summary
 from benchmarks import table
 
-MIB = 1 << 20
-_VERSIONS = ('ironic-imagedeploy', 'ironic-python-agent', 'deflate', 'isal',
+_PACKAGES = ('ironic-imagedeploy', 'ironic-python-agent', 'deflate', 'isal',
              'zstandard', 'backports.zstd')
 #: Exit status of our check.
 _REFUSED = 4
-_UNITS = {'M': MIB, 'G': 1024 * MIB}
+_UNITS = {'M': table.MIB, 'G': table.GIB}
 
 
 def main() -> int:
@@ -57,11 +54,11 @@ def main() -> int:
                             image.virtual_size, options.size) as disk:
                 if result := Race(image, disk, web, options).run():
                     measured.append(result)
-                    print(table.detail(result), flush=True)
+                    print(summary.detail(result), flush=True)
                     _save(options, machine, measured)
     if not measured:
         return 1
-    print('\n'.join(table.summary(measured)))
+    print('\n'.join(summary.summary(measured)))
     return 0 if all(row.identical is not False
                     for result in measured for row in result.rows) else 1
 
@@ -179,7 +176,7 @@ def _warm(path: pathlib.Path) -> None:
     if int(resident) >= path.stat().st_size:
         return
     with path.open('rb', buffering=0) as file:
-        chunk = bytearray(4 * MIB)
+        chunk = bytearray(4 * table.MIB)
         while file.readinto(chunk):
             pass
 
@@ -189,34 +186,17 @@ def _touch(options: argparse.Namespace) -> None:
     path = options.state_dir / 'touch'
     with path.open('wb', buffering=0) as file:
         for _ in range(options.size * (1 if options.disk else 2)
-                       // (4 * MIB)):
-            file.write(bytes(4 * MIB))
+                       // (4 * table.MIB)):
+            file.write(bytes(4 * table.MIB))
     path.unlink()
 
 
 def _machine(options: argparse.Namespace) -> dict[str, typing.Any]:
-    processor = re.search(r'^model name\s*: (.*)$', pathlib.Path(
-        '/proc/cpuinfo').read_text(), re.MULTILINE)
-    memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-    return {
-        'date': datetime.datetime.now(datetime.UTC).isoformat(
-            timespec='seconds'),
-        'processor': processor[1] if processor else platform.machine(),
-        'processors': os.cpu_count(), 'memory': memory,
-        'kernel': platform.release(), 'size': options.size,
-        'rounds': options.rounds, 'load_before': os.getloadavg()[0],
-        'versions': {name: version for name in _VERSIONS
-                     if (version := _version(name))},
-        'qemu-img': subprocess.run(
-            ['qemu-img', '--version'], text=True, check=True,
-            stdout=subprocess.PIPE).stdout.splitlines()[0]}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    machine = measurement.machine(_PACKAGES)
+    qemu = subprocess.run(['qemu-img', '--version'], text=True, check=True,
+                          stdout=subprocess.PIPE).stdout.split()[2]
+    machine['versions']['qemu-img'] = qemu
+    return {**machine, 'size': options.size, 'rounds': options.rounds}
 
 
 def _save(options: argparse.Namespace, machine: dict[str, typing.Any],
@@ -228,7 +208,7 @@ def _save(options: argparse.Namespace, machine: dict[str, typing.Any],
     (folder / 'results.json').write_text(json.dumps(
         {'machine': machine, 'results': [
             result.to_dict() for result in measured]}, indent=1) + '\n')
-    (folder / 'results.txt').write_text(table.whole(machine, measured))
+    (folder / 'results.txt').write_text(summary.whole(machine, measured))
     (folder / 'results.svg').write_text(plot.svg(machine, measured))
     print(f'{folder}/results.json, .txt, .svg', file=sys.stderr)
 
@@ -268,7 +248,7 @@ def _options() -> argparse.Namespace:
 
 def _size(text: str) -> int:
     match = re.fullmatch(r'([1-9]\d*)([MG])', text)
-    if not match or int(match[1]) * _UNITS[match[2]] < 256 * MIB:
+    if not match or int(match[1]) * _UNITS[match[2]] < 256 * table.MIB:
         raise argparse.ArgumentTypeError('as 512M or 8G, at least 256M')
     return int(match[1]) * _UNITS[match[2]]
 

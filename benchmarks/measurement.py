@@ -10,15 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One run of one command: how long, how much memory."""
+"""What a machine is, and what one command takes on it."""
 
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import datetime
 import glob
+import importlib.metadata
 import json
 import os
 import pathlib
+import platform
+import re
 import resource
 import signal
 import subprocess
@@ -51,6 +55,24 @@ class Measurement:
 
 class Failed(Exception):
     """A command ended with an error."""
+
+
+def machine(packages: Sequence[str]) -> dict[str, typing.Any]:
+    """Date, processors, memory, kernel, load and versions, for a table.
+
+    :param packages: whose versions count, as far as they are installed.
+    """
+    processor = re.search(r'^model name\s*: (.*)$', pathlib.Path(
+        '/proc/cpuinfo').read_text(), re.MULTILINE)
+    return {
+        'date': datetime.datetime.now(datetime.UTC).date().isoformat(),
+        'processor': processor[1] if processor else platform.machine(),
+        'processors': os.cpu_count(),
+        'memory': (os.sysconf('SC_PHYS_PAGES')
+                   * os.sysconf('SC_PAGE_SIZE')),
+        'kernel': platform.release(), 'load_before': os.getloadavg()[0],
+        'versions': {name: version for name in packages
+                     if (version := _version(name))}}
 
 
 def run(command: Sequence[str | pathlib.Path],
@@ -92,6 +114,13 @@ def run(command: Sequence[str | pathlib.Path],
 def written() -> int:
     """Bytes, by all commands that ended until now."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock * 512
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _processor() -> float:

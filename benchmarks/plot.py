@@ -18,6 +18,7 @@ import typing
 from xml.sax import saxutils
 
 from benchmarks import results
+from benchmarks import summary
 from benchmarks import table
 
 _LEFT, _WIDTH, _RIGHT, _MARGIN = 218, 500, 162, 28
@@ -68,7 +69,7 @@ def _group(result: results.Result, top: int) -> Iterator[str]:
     rows, bound = _rows(result), result.bound
     scale = _WIDTH / max(row.seconds for row in [*rows, bound])
     yield _text(_MARGIN, top + 18, result.image, size=16, weight=700)
-    yield _text(_LEFT, top + 18, table.headline(result), fill=_FAINT)
+    yield _text(_LEFT, top + 18, summary.headline(result), fill=_FAINT)
     top += _TITLE
     for index, row in enumerate(rows):
         yield from _bar(result, row, row.seconds * scale,

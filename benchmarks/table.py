@@ -10,114 +10,61 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""Tables of figures, as all benchmarks print them."""
 
-"""The figures of a run, for people; sizes in MiB."""
-
-from collections.abc import Iterator
+from collections.abc import Iterable
+import textwrap
 import typing
 
-from benchmarks import results
-
-_GIB = 1 << 30
-#: Load up to which nobody else does much.
+MIB = 1 << 20
+GIB = 1 << 30
+#: Load of a machine up to which nobody else does much.
 _IDLE = 0.7
-_SUMMARY = '{:<13}{:>9}{:>9}{:>9}{:>14}{:>9}{:>9}{:>14}{:>7}{:>12}'
-_COLUMNS = '  {:<31}{:>9}{:>8}{:>7}{:>8}{:>8}{:>9}{:>9}{:>9}  {}'
-_HEADING = _COLUMNS.format('', 'seconds', 'ratio', 'cpu', 'peak', 'kept',
-                           'fetched', 'written', 'zeroed', 'same').rstrip()
 
 
-def whole(machine: dict[str, typing.Any], measured: list[results.Result]
-          ) -> str:
-    """All there is to say."""
-    versions = machine['versions']
+def head(machine: dict[str, typing.Any], what: str) -> list[str]:
+    """Lines above a table: when, where, by what, and how idle it was.
+
+    :param machine: as :func:`benchmarks.measurement.machine` has it.
+    :param what: was measured, in words.
+    """
     lines = [
         f'{machine["date"]}; {where(machine)}',
-        ', '.join([f'{name} {version}' for name, version
-                   in versions.items()] + [machine['qemu-img']]),
-        '{0:.4g} GiB disks; pairs: {rounds}; load of the machine: {1:.1f} '
-        'before, {2:.1f} at the end'.format(
-            machine['size'] / _GIB, machine['load_before'],
-            machine['load_after'], **machine)]
+        ', '.join(f'{name} {version}' for name, version
+                  in machine['versions'].items()),
+        f'{what}; load of the machine: {machine["load_before"]:.1f} before'
+        + (f', {machine["load_after"]:.1f} at the end'
+           if 'load_after' in machine else '')]
     if machine['load_before'] > _IDLE:
-        lines.append('NOT AN IDLE MACHINE: the figures are no more than a '
-                     'trial')
-    lines += ['', *summary(measured), '']
-    return '\n'.join(lines + [detail(result) for result in measured])
+        lines.append('NOT AN IDLE MACHINE: take the figures for a trial')
+    return [line for each in lines for line in textwrap.wrap(
+        each, 118, subsequent_indent='    ')]
 
 
 def where(machine: dict[str, typing.Any]) -> str:
-    """On what it ran."""
-    return ('{processor}, {processors} processors, {0:.0f} GiB of memory, '
-            'Linux {kernel}'.format(machine['memory'] / _GIB, **machine))
+    """The machine in a few words."""
+    return (f'{machine["processor"]}, {machine["processors"]} processors, '
+            f'{machine["memory"] / GIB:.0f} GiB of memory, '
+            f'Linux {machine["kernel"]}')
 
 
-def summary(measured: list[results.Result]) -> Iterator[str]:
-    """A line for each image, and the goals."""
-    yield _SUMMARY.format(
-        '', 'ours', 'node', 'faster', 'goal', 'bound', 'of ours', 'goal',
-        'peak', 'goal')
-    for result in measured:
-        wanted = results.SPEED_GOALS.get(result.image)
-        node, faster = result.node, result.faster
-        yield _SUMMARY.format(
-            result.image, f'{result.ours.seconds:.2f} s',
-            f'{node.seconds:.2f} s' if node else '-',
-            f'{faster:.2f}x' if faster else '-',
-            _goal(f'{wanted:g}x', faster >= wanted)
-            if wanted and faster else '-',
-            f'{result.bound.seconds:.2f} s', f'{result.of_bound:.2f}',
-            _goal(f'{results.BOUND_GOAL:.2f}',
-                  result.of_bound >= results.BOUND_GOAL),
-            _mib(result.ours.peak),
-            _goal(_mib(results.PEAK_GOAL),
-                  result.ours.peak <= results.PEAK_GOAL))
+def line(label: str, cells: Iterable[str], widths: Iterable[int]) -> str:
+    """One line: a label on the left, cells on the right of their columns.
+
+    :param widths: of the label, then of each cell; the last one repeats.
+    """
+    columns = list(widths)
+    text = label.ljust(columns[0])
+    for index, cell in enumerate(cells, 1):
+        text += cell.rjust(columns[min(index, len(columns) - 1)])
+    return text.rstrip()
 
 
-def detail(result: results.Result) -> str:
-    """All rows of one image."""
-    lines = [
-        f'{result.image}: {headline(result)}',
-        f'  {_mib(result.stored_size)} MiB, a disk of '
-        f'{_mib(result.virtual_size)} MiB: {result.disk}',
-        _HEADING, *(_line(result, row) for row in result.rows),
-        *_sentences(result), '']
-    return '\n'.join(lines)
+def goal(wanted: str, met: bool | None) -> str:
+    """A goal, and whether it was met; None where that is not known."""
+    return wanted if met is None else f'{wanted} {"met" if met else "missed"}'
 
 
-def headline(result: results.Result) -> str:
-    """The two figures that count."""
-    bound = f'{result.of_bound:.2f} of the bound'
-    if result.faster is None:
-        return bound
-    return f'{result.faster:.2f}x faster than {results.NODE}, {bound}'
-
-
-def _line(result: results.Result, row: results.Row) -> str:
-    sizes = [_mib(size) if size else '-' for size in (
-        row.stored, row.fetched, row.written, row.zeroed)]
-    return _COLUMNS.format(
-        row.name, f'{row.seconds:.2f}', f'{result.ratio(row):.2f}',
-        f'{row.processor:.1f}', _mib(row.peak), *sizes,
-        {True: 'yes', False: 'NO', None: ''}[row.identical]).rstrip()
-
-
-def _sentences(result: results.Result) -> Iterator[str]:
-    bound = result.bound
-    yield f'  bound: {bound.name}, {result.of_bound:.2f} of our time'
-    yield (f'  processors: all parts take {result.work:.2f} s of one, so '
-           f'{result.work / result.processors:.2f} s of '
-           f'{result.processors}, {result.of_work:.2f} of our time; ours '
-           f'took {result.ours.processor:.2f} s, {result.busy:.2f} of all '
-           'there was')
-    if inside := result.ours.inside:
-        yield (f'  without the start of Python ours takes {inside:.2f} s, '
-               f'the bound is {bound.seconds / inside:.2f} of that')
-
-
-def _goal(wanted: str, met: bool) -> str:
-    return f'{wanted} {"met" if met else "missed"}'
-
-
-def _mib(size: int) -> str:
-    return str(round(size / results.MIB))
+def mib(size: float) -> str:
+    """Bytes as a whole number of MiB."""
+    return str(round(size / MIB))

@@ -16,12 +16,9 @@
 """
 
 import argparse
-import datetime
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import re
 import statistics
 import subprocess
@@ -31,15 +28,17 @@ import textwrap
 import typing
 
 from benchmarks import measurement
+from benchmarks import table
 from tests.functional import base
 from tests.functional import debian_system
 
-_GIB = 1 << 30
-_DISK = 4 * _GIB
+_DISK = 4 * table.GIB
 _OURS = 'ironic-imagedeploy'
 _NAMES = {_OURS: 'ours', 'ironic-python-agent': 'stock'}
 _FIRMWARE = ('bios', 'uefi')
 _STEPS = ('layout', 'image', 'bootloader')
+#: Widths of a label, then of the cells.
+_WIDTHS = (28, 12)
 
 Result = dict[str, typing.Any]
 
@@ -48,6 +47,7 @@ def main() -> int:
     """The command; its exit status."""
     options = _options()
     image = debian_system.image()
+    machine = measurement.machine(tuple(_NAMES))
     results: list[Result] = []
     with tempfile.TemporaryDirectory(dir=options.disk) as folder:
         place = base.run('findmnt', '-n', '-o', 'FSTYPE', '--target',
@@ -55,12 +55,8 @@ def main() -> int:
         for firmware in _FIRMWARE:
             results += _measure(pathlib.Path(folder), image, firmware,
                                 options.rounds)
-    machine = {
-        'date': datetime.datetime.now(datetime.UTC).date().isoformat(),
-        'processors': os.cpu_count(), 'kernel': platform.release(),
-        'load_after': os.getloadavg()[0], 'rounds': options.rounds,
-        'image': image.stat().st_size, 'disk': place, 'versions': {
-            name: importlib.metadata.version(name) for name in _NAMES}}
+    machine |= {'load_after': os.getloadavg()[0], 'rounds': options.rounds,
+                'image': image.stat().st_size, 'disk': place}
     text = _table(machine, results)
     print(text, end='')
     if options.output:
@@ -119,23 +115,20 @@ def _reason(text: str) -> str:
 
 def _table(machine: dict[str, typing.Any], results: list[Result]) -> str:
     lines = [
-        f'{machine["date"]}, {machine["processors"]} processors, Linux '
-        f'{machine["kernel"]}, load after it {machine["load_after"]:.2f}',
-        ', '.join(f'{name} {version}' for name, version in machine[
-            'versions'].items()),
-        f'qcow2 of {machine["image"] >> 20} MiB, loop device over a file in '
-        f'{machine["disk"]}; median seconds of {machine["rounds"]} rounds', '',
-        f'{"":28}' + ''.join(f'{step:>12}' for step in _STEPS)]
+        *table.head(machine, f'qcow2 of {table.mib(machine["image"])} MiB, '
+                    f'loop device over a file in {machine["disk"]}; median '
+                    f'seconds of {machine["rounds"]} rounds'),
+        '', table.line('', _STEPS, _WIDTHS)]
     for result in results:
         label = f'{result["firmware"]}  {result["name"]}'
         if result['error']:
-            lines += [f'{label:28}  cannot be run here:',
+            lines += [f'{label:30}cannot be run here:',
                       *textwrap.wrap(result['error'], 70,
                                      initial_indent=' ' * 6,
                                      subsequent_indent=' ' * 6)]
         else:
-            lines.append(f'{label:28}' + ''.join(
-                f'{_median(result, step):12.2f}' for step in _STEPS))
+            lines.append(table.line(label, (
+                f'{_median(result, step):.2f}' for step in _STEPS), _WIDTHS))
     return '\n'.join(lines) + '\n'
 
 

@@ -15,7 +15,6 @@
 import argparse
 import dataclasses
 import json
-import os
 import pathlib
 import sys
 import tempfile
@@ -23,12 +22,14 @@ import time
 import traceback
 from typing import Any
 
-from benchmarks.load import measurement
-from benchmarks.load import table
+from benchmarks.load import deployments
+from benchmarks.load import figures
+from benchmarks import measurement
+from benchmarks import table
 from tests.support.simulation import image
 
-_MIB = 1 << 20
 _JSON = 'load.json'
+_PACKAGES = ('ironic-imagedeploy', 'ironic')
 _INTERFACES = ('imagedeploy', 'direct')
 
 
@@ -66,20 +67,20 @@ def main() -> int:
     wanted = _arguments()
     with tempfile.TemporaryDirectory(prefix='imagedeploy.') as folder:
         state = pathlib.Path(folder)
-        plan = measurement.Plan(
+        plan = deployments.Plan(
             nodes=wanted.nodes, timeout=wanted.timeout,
             boot_seconds=wanted.boot_seconds,
             write_seconds=wanted.write_seconds,
-            image=image.make(state / 'image.qcow2', wanted.size * _MIB,
-                             wanted.data * _MIB))
+            image=image.make(state / 'image.qcow2', wanted.size * table.MIB,
+                             wanted.data * table.MIB))
         results: dict[str, dict[str, Any]] = _kept(wanted.output)
         failed = False
         for interface in wanted.interface or _INTERFACES:
             home = state / interface
             home.mkdir()
-            load = os.getloadavg()[0]
+            machine = measurement.machine(_PACKAGES)
             try:
-                result = measurement.Run(plan, interface, home,
+                result = deployments.Run(plan, interface, home,
                                          _say).measure()
             except Exception:
                 # Let the figures of the other one not be lost with it.
@@ -88,16 +89,14 @@ def main() -> int:
                 continue
             failed = failed or result.lost > 0
             results[interface] = {
-                'date': time.strftime('%Y-%m-%d', time.gmtime()),
-                'processors': os.cpu_count(), 'load_before': round(load, 2),
-                'boot_seconds': plan.boot_seconds,
+                'machine': machine, 'boot_seconds': plan.boot_seconds,
                 'write_seconds': plan.write_seconds,
                 'image_bytes': plan.image.stat().st_size,
-                'disk_bytes': wanted.size * _MIB,
+                'disk_bytes': wanted.size * table.MIB,
                 **dataclasses.asdict(result)}
             # Of an interrupted test the first half remains.
             _keep(wanted.output, results)
-    print(table.text(results), end='')
+    print(figures.text(results), end='')
     return int(failed)
 
 
@@ -116,7 +115,7 @@ def _keep(folder: pathlib.Path | None,
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _JSON).write_text(json.dumps(results, indent=2) + '\n')
-        (folder / 'load.txt').write_text(table.text(results))
+        (folder / 'load.txt').write_text(figures.text(results))
 
 
 if __name__ == '__main__':

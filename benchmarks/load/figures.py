@@ -10,13 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The figures of the load test as text."""
+"""Figures of many deployments at once, as text."""
 
 from collections.abc import Callable
 import textwrap
 from typing import Any
 
-_MIB = 1 << 20
+from benchmarks import table
+
+#: Widths of a label, then of the cells.
+_WIDTHS = (30, 13)
 #: Of the memory at half of the nodes, for the other half.
 _FLAT = 0.05
 #: MiB by which two runs of the same differ.
@@ -29,7 +32,7 @@ _Verdict = Callable[[_Run, _Run], bool | None]
 
 
 def _grown(run: _Run, since: str) -> float:
-    return (run['memory_after'] - run[f'memory_{since}']) / _MIB
+    return (run['memory_after'] - run[f'memory_{since}']) / table.MIB
 
 
 def _as_direct(ours: _Run, direct: _Run) -> bool | None:
@@ -39,7 +42,7 @@ def _as_direct(ours: _Run, direct: _Run) -> bool | None:
 
 
 def _flat(ours: _Run, direct: _Run) -> bool:
-    return _grown(ours, 'half') <= _FLAT * ours['memory_half'] / _MIB
+    return _grown(ours, 'half') <= _FLAT * ours['memory_half'] / table.MIB
 
 
 def _none(ours: _Run, direct: _Run) -> None:
@@ -58,9 +61,9 @@ _ROWS: list[tuple[str, _Cell, str, _Verdict]] = [
      '0', lambda ours, _: ours['conversions'] == 0),
     ('CPU seconds a node', lambda run: f'{run["cpu_per_node"]:.2f}',
      '< 1', lambda ours, _: ours['cpu_per_node'] < 1),
-    ('MiB before', lambda run: f'{run["memory_before"] / _MIB:.0f}', '',
+    ('MiB before', lambda run: table.mib(run['memory_before']), '',
      _none),
-    ('MiB at peak', lambda run: f'{run["memory_peak"] / _MIB:.0f}', '',
+    ('MiB at peak', lambda run: table.mib(run['memory_peak']), '',
      _none),
     ('MiB more by all nodes', lambda run: f'{_grown(run, "before"):+.0f}',
      'direct', _as_direct),
@@ -78,27 +81,20 @@ def text(results: dict[str, _Run]) -> str:
     """The table, with what was done above and the errors below."""
     ours, direct = results.get('imagedeploy'), results.get('direct') or {}
     runs = list(results.values())
-    described = [
-        f'{run["interface"]}: {run["date"]}, {run["processors"]} '
-        f'processors for everything, load before {run["load_before"]}, '
-        f'qcow2 of {run["image_bytes"] / _MIB:.0f} MiB, disk of '
-        f'{run["disk_bytes"] / _MIB:.0f} MiB, boot '
-        f'{run["boot_seconds"]:.0f} s, write '
-        f'{run["write_seconds"]:.0f} s' for run in runs]
-    lines = [line for each in described
-             for line in textwrap.wrap(each, 76, subsequent_indent='    ')]
-    lines += ['', _line('', [run['interface'] for run in runs], 'goal', '')]
+    lines = []
+    for run in runs:
+        lines += table.head(run['machine'], (
+            f'{run["interface"]}: qcow2 of {table.mib(run["image_bytes"])} '
+            f'MiB, disk of {table.mib(run["disk_bytes"])} MiB, boot '
+            f'{run["boot_seconds"]:.0f} s, write '
+            f'{run["write_seconds"]:.0f} s'))
+    lines += ['', table.line('', [*(run['interface'] for run in runs),
+                                  'goal'], _WIDTHS)]
     for label, cell, goal, verdict in _ROWS:
         met = verdict(ours, direct) if ours else None
-        lines.append(_line(
-            label, [cell(run) for run in runs], goal,
-            {None: '', True: 'met', False: 'NOT MET'}[met]))
+        lines.append(table.line(
+            label, [*map(cell, runs), table.goal(goal, met)], _WIDTHS))
     for run in runs:
         for error in run['errors']:
             lines += ['', *textwrap.wrap(f'{run["interface"]}: {error}', 76)]
-    return '\n'.join(line.rstrip() for line in lines) + '\n'
-
-
-def _line(label: str, cells: list[str], goal: str, verdict: str) -> str:
-    return (f'{label:<28}' + ''.join(f'{cell:>13}' for cell in cells)
-            + f'{goal:>8}  {verdict}')
+    return '\n'.join(lines) + '\n'

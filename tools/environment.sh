@@ -24,39 +24,6 @@
 CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/ironic-imagedeploy
 
-# Prints the package names of bindep.txt that belong to any of the given
-# profiles. A line is "name [profile ...]"; a profile with "platform:" only
-# narrows the line to Debian and its relatives.
-packages_of() {
-    python3 - "$CHECKOUT/bindep.txt" "$@" <<'PYTHON'
-import re
-import sys
-
-HERE = {'platform:dpkg', 'platform:debian', 'platform:debian-12',
-        'platform:linux'}
-wanted = set(sys.argv[2:])
-for line in open(sys.argv[1]):
-    match = re.match(r'\s*([a-z0-9][\w.+-]*)\s*(?:\[([^\]]*)\])?', line)
-    if not match:
-        continue
-    words = set((match[2] or '').replace('(', ' ').replace(')', ' ').split())
-    platforms = {word for word in words if word.startswith('platform:')}
-    if platforms and not platforms & HERE:
-        continue
-    if not words - platforms or words & wanted:
-        print(match[1])
-PYTHON
-}
-
-# Prints those of the given packages that are not installed.
-missing_packages() {
-    local name
-    for name in "$@"; do
-        dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null \
-            | grep -qx installed || echo "$name"
-    done
-}
-
 # Runs apt-get without questions; a mirror in the middle of an update, or
 # another apt-get, is worth two more tries.
 apt_get() {
@@ -71,17 +38,41 @@ apt_get() {
 }
 
 install_debian() {
-    local missing
-    mapfile -t missing < <(missing_packages "$@")
-    [ ${#missing[@]} -eq 0 ] && return
     apt_get update || return
-    apt_get install -y --no-install-recommends "${missing[@]}"
+    apt_get install -y --no-install-recommends "$@"
+}
+
+have_venv() {
+    python3 -c 'import ensurepip' 2>/dev/null || install_debian python3-venv
+}
+
+# Sets BINDEP; it is in an environment of its own, since the packages come
+# before what is built with them.
+bindep_command() {
+    BINDEP=$CACHE/bindep/bin/bindep
+    [ -x "$BINDEP" ] && return
+    have_venv || return
+    mkdir -p "$CACHE"
+    (
+        flock 9
+        [ -x "$BINDEP" ] || {
+            python3 -m venv "$CACHE/bindep" &&
+            "$CACHE/bindep/bin/pip" install -q 'bindep>=2.11.0'
+        }
+    ) 9>"$CACHE/bindep.lock"
 }
 
 install_packages() {
-    local names
-    mapfile -t names < <(packages_of "$@")
-    install_debian "${names[@]}"
+    local missing
+    bindep_command || return
+    missing=$("$BINDEP" --brief --file "$CHECKOUT/bindep.txt" "$@") && return
+    # It says more than names when it cannot read the file.
+    [[ $missing =~ ^[a-z0-9+.:[:space:]-]+$ ]] || {
+        echo "$missing" >&2
+        return 1
+    }
+    mapfile -t missing <<<"$missing"
+    install_debian "${missing[@]}"
 }
 
 # Environments are shared by the tests and the lab, and by checkouts with the
@@ -90,8 +81,7 @@ install_packages() {
 #   environment NAME FILE...  with those requirements; sets ENVIRONMENT
 environment() {
     local key name=$1 requirements=("${@:2}")
-    python3 -c 'import ensurepip' 2>/dev/null || install_debian python3-venv \
-        || return
+    have_venv || return
     key=$(cd "$CHECKOUT" && {
         python3 -c 'import sys; print(sys.version, sys.prefix)'
         cat "${requirements[@]}"

@@ -22,6 +22,7 @@ from ironic_imagedeploy import engine
 _SET = 'openstack baremetal node set --instance-info '
 _SET_IMAGE = (f'{_SET}image_os_hash_algo=sha512 --instance-info '
               'image_os_hash_value=SHA512 ')
+_WEB = ('http://', 'https://')
 
 
 def declared(node: objects.Node, href: str, *, algorithm: str | None,
@@ -58,6 +59,20 @@ def declared(node: objects.Node, href: str, *, algorithm: str | None,
         + node.uuid)
 
 
+def check_boot_file(node: objects.Node, role: str, href: str) -> None:
+    """Check that a kernel or initramfs by URL comes with a checksum.
+
+    :raises InvalidParameterValue: when it does not, before it is opened.
+    """
+    if (not node.instance_info.get(f'{role}_checksum')
+            and href.lower().startswith(_WEB)):
+        raise refusals.refused(
+            'checksum-missing', f'{role} {engine.redact(href)}',
+            message=f'Nothing states what the {role} must be.',
+            expected=f'{role}_checksum in instance_info', found='none',
+            fix=f'{_SET}{role}_checksum=sha512:SHA512 {node.uuid}')
+
+
 def check_given(node: objects.Node) -> None:
     """Check that an image by URL comes with a checksum.
 
@@ -67,7 +82,7 @@ def check_given(node: objects.Node) -> None:
     """
     info = node.instance_info
     href = info.get('image_source') or ''
-    if (href.startswith(('http://', 'https://'))
+    if (href.lower().startswith(_WEB)
             and not info.get('image_checksum')
             and not (info.get('image_os_hash_algo')
                      and info.get('image_os_hash_value'))):

@@ -12,6 +12,8 @@
 
 """Images as Glance, or the user of a node, declares them."""
 
+from oslo_utils import uuidutils
+
 from ironic.common import exception
 from ironic.common.glance_service import service_utils
 from ironic.common import image_service
@@ -28,6 +30,8 @@ from ironic_imagedeploy import engine
 
 #: Schemes of the places that images are taken from.
 SCHEMES = ('glance', 'http', 'https', 'file')
+#: Characters of a property that an error shows.
+_MOST_SHOWN = 80
 
 
 def deployable(task: task_manager.TaskManager) -> bool:
@@ -72,10 +76,46 @@ def boot_file(task: task_manager.TaskManager, role: str, href: str, *,
     """Kernel or initramfs that comes separately from an image.
 
     :param of: the image, when its properties in Glance name this file.
-    :raises InvalidParameterValue: when Glance does not answer, or the
-        checksum is not usable.
+    :raises InvalidParameterValue: when Glance does not answer, the checksum
+        is missing or not usable, or a property names a file elsewhere.
     """
     node, service = task.node, None
+    if of:
+        _check_property(of, role, href)
+    _check_url(node, role, href)
+    if service_utils.is_glance_image(href):
+        service = image_service.GlanceImageService(context=task.context)
+        declared = glance.declared(service, node, href, role)
+    else:
+        checksums.check_boot_file(node, role, href)
+        declared = images.DeclaredImage(checksum=checksums.declared(
+            node, href, algorithm=None, value=None, role=role,
+            other=node.instance_info.get(f'{role}_checksum')))
+    return images.InstanceImage(node=node, href=href, glance=service,
+                                declared=declared, role=role, of=of)
+
+
+def _check_property(image: images.InstanceImage, role: str, href: str
+                    ) -> None:
+    """Check that an image names nothing but another image of Glance.
+
+    Properties belong to the owner of the image, who may be any tenant: a URL
+    or a file would be read with what the conductor may read.
+    """
+    if uuidutils.is_uuid_like(href):
+        return
+    raise refusals.refused(
+        'image-not-found', image.name,
+        message=f'The image names a {role} that is not in Glance.',
+        expected=f'the UUID of an image in {role}_id',
+        found=ascii(href[:_MOST_SHOWN]),
+        fix=f'openstack image set --property {role}_id=ID '
+            f'{image.glance_id}, or name it for this node alone: openstack '
+            f'baremetal node set --instance-info kernel=URL '
+            f'--instance-info ramdisk=URL {image.node.uuid}')
+
+
+def _check_url(node: objects.Node, role: str, href: str) -> None:
     try:
         engine.redact(href)
     except engine.exceptions.SourceError as error:
@@ -85,15 +125,6 @@ def boot_file(task: task_manager.TaskManager, role: str, href: str, *,
             expected=error.expected, found=error.found,
             fix=f'openstack baremetal node set --instance-info {role}=URL '
                 + node.uuid) from None
-    if service_utils.is_glance_image(href):
-        service = image_service.GlanceImageService(context=task.context)
-        declared = glance.declared(service, node, href, role)
-    else:
-        declared = images.DeclaredImage(checksum=checksums.declared(
-            node, href, algorithm=None, value=None, role=role,
-            other=node.instance_info.get(f'{role}_checksum')))
-    return images.InstanceImage(node=node, href=href, glance=service,
-                                declared=declared, role=role, of=of)
 
 
 def _in_instance_info(node: objects.Node, href: str) -> images.DeclaredImage:

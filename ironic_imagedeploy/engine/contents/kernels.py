@@ -173,7 +173,8 @@ class BootFile:
                 or signatures.compressed(head))
         if name:
             return f'{"an" if name[0] in "aeiouAEIOU" else "a"} {name}'
-        return f'a file that begins with {head[:8].hex(" ")}'
+        # Its bytes may be a secret that a URL leads to: none is shown.
+        return 'a file of another kind'
 
 
 def _x86(front: bytes) -> Kernel:

@@ -308,6 +308,47 @@ class RefusalsTest(KernelTestCase):
         self.state(ramdisk_checksum='sha256:abc')
         self.refusal('checksum-invalid', command)
 
+    def test_nothing_is_read_before_there_is_a_checksum(self):
+        self.by_url(*NONE)
+        self.state(kernel_checksum=None)
+        self.server.requests.clear()
+        self.refusal('checksum-missing')
+        asked = len(self.server.requests)
+        self.beside(*NONE)
+        self.server.requests.clear()
+        # The same for the image alone.
+        self.refusal('no-bootloader')
+        self.assertEqual(len(self.server.requests), asked)
+
+    def test_properties_name_images_of_glance_alone(self):
+        secret = self.web / 'kernel'
+        self.config(file_url_allowed_paths=[str(self.web)], group='conductor')
+        for href in (f'file://{secret}', self.server.url('kernel'),
+                     self.server.url('kernel').upper(), str(secret),
+                     f'glance://{IDS["kernel"]}/../{IDS["ramdisk"]}', 'kernel',
+                     'http://[', 'x' * 300 + '\n\x1b[2J'):
+            self.in_glance()
+            self.of_glance(*NONE, kernel_id=href, ramdisk_id=IDS['ramdisk'])
+            self.server.requests.clear()
+            message = self.refusal(
+                'image-not-found', 'not in Glance',
+                'openstack image set --property kernel_id=ID '
+                + base.IMAGE_ID)
+            self.assertLess(len(message), 900)
+            self.assertTrue(message.isprintable())
+            self.assertRaises(exception.InvalidParameterValue, self.order)
+            self.assertEqual([], self.server.requests)
+            self.assertFalse((self.http / 'agent_images').exists())
+            self.assertFalse(pathlib.Path(
+                CONF.pxe.images_path, self.node.uuid, 'kernel').exists())
+
+    def test_bytes_that_were_fetched_are_not_shown(self):
+        self.by_url(*NONE)
+        (self.web / 'kernel').write_bytes(b'\xfeS3CR' + bytes(4096))
+        message = self.refusal('not-a-kernel')
+        for shown in ('S3CR', '53 33', '5333', 'fe 53'):
+            self.assertNotIn(shown, message)
+
     def test_checksum_that_can_be_forged(self):
         self.by_url(*NONE, algorithm='md5')
         self.refusal('checksum-weak')

@@ -59,9 +59,7 @@ class Verdict:
 
         :raises KeyError, TypeError, ValueError: when it is something else.
         """
-        findings = tuple(engine.Finding(**{
-            **finding, 'severity': engine.Severity(finding['severity'])})
-            for finding in kept['findings'])
+        findings = tuple(map(engine.Finding.from_dict, kept['findings']))
         return cls(**{**kept, 'findings': findings})
 
     def to_dict(self) -> dict[str, typing.Any]:

@@ -66,13 +66,14 @@ class MessageTest(unittest.TestCase):
         first, second = (findings.Finding(
             code=code, message=f'Message {code}.', expected=f'this {code}',
             found=f'that {code}', fix=f'Mend {code}.')
-            for code in ('1', '2'))
+            for code in ('corrupt', 'no-esp'))
         error = exceptions.ImageRefused('disk.img', [first, second])
         self.assertEqual((first, second), error.findings)
-        self.assertEqual(('this 1', 'that 1', 'Mend 1.'),
+        self.assertEqual(('this corrupt', 'that corrupt', 'Mend corrupt.'),
                          (error.expected, error.found, error.fix))
         self.assertEqual(
             'disk.img: the image is refused: '
-            '1: Message 1. Expected this 1, found that 1. Mend 1. '
-            '2: Message 2. Expected this 2, found that 2. Mend 2.',
+            'corrupt: Message corrupt. Expected this corrupt, found that '
+            'corrupt. Mend corrupt. no-esp: Message no-esp. Expected this '
+            'no-esp, found that no-esp. Mend no-esp.',
             str(error))

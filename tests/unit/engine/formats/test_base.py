@@ -63,10 +63,10 @@ class ImageTest(base.EngineTestCase):
             self.assertIn('1000', finding.found)
 
     def test_a_warning_does_not_refuse(self) -> None:
-        self.image.warn('odd', 'It is odd.', expected='this', found='that',
+        self.image.warn('dirty', 'It is odd.', expected='this', found='that',
                         fix='Look.')
         finding, = self.image.findings
-        self.assertEqual(('odd', findings.Severity.WARNING),
+        self.assertEqual(('dirty', findings.Severity.WARNING),
                          (finding.code, finding.severity))
 
     def test_a_format_without_compression_decodes_nothing(self) -> None:

@@ -31,8 +31,8 @@ WARNING = engine.Severity.WARNING
 
 def finding(code: str, severity: engine.Severity = ERROR) -> engine.Finding:
     """A finding with that code."""
-    return engine.Finding(code=code, severity=severity, message='It is.',
-                          expected='this', found='that', fix='Mend it.')
+    return engine.Finding(code=code, severity=severity, expected='this',
+                          found='that')
 
 
 class InspectionTest(base.EngineTestCase):
@@ -63,25 +63,26 @@ class InspectionTest(base.EngineTestCase):
 
     def test_errors_refuse_and_warnings_do_not(self) -> None:
         for findings, verdict in (
-                ((), 'accept'), ((finding('odd', WARNING),), 'accept'),
-                ((finding('bad'),), 'refuse'),
-                ((finding('odd', WARNING), finding('bad')), 'refuse')):
+                ((), 'accept'), ((finding('dirty', WARNING),), 'accept'),
+                ((finding('no-esp'),), 'refuse'),
+                ((finding('dirty', WARNING), finding('no-esp')), 'refuse')):
             self.assertEqual(verdict,
                              self.inspection(findings=findings).verdict)
 
     def test_a_refusal_names_the_errors_only(self) -> None:
         found = self.inspection(findings=(
-            finding('one'), finding('odd', WARNING), finding('two')))
+            finding('encrypted'), finding('dirty', WARNING),
+            finding('backing-file')))
         for call in (found.raise_if_refused, found.accepted):
             with self.assertRaises(exceptions.ImageRefused) as caught:
                 call()
-            self.assertEqual(['one', 'two'], [
+            self.assertEqual(['encrypted', 'backing-file'], [
                 each.code for each in caught.exception.findings])
 
     def test_an_accepted_image(self) -> None:
         image = raw.RawImage(self.source)
         found = self.inspection(image=image,
-                                findings=(finding('odd', WARNING),))
+                                findings=(finding('dirty', WARNING),))
         found.raise_if_refused()
         self.assertIs(image, found.accepted())
 
@@ -108,15 +109,13 @@ class InspectionTest(base.EngineTestCase):
     def test_the_json_has_the_promised_keys(self) -> None:
         found = self.inspection(
             format='raw', image=raw.RawImage(self.source),
-            table=self.table(disks.ESP), findings=(finding('bad'),))
+            table=self.table(disks.ESP), findings=(finding('no-esp'),))
         self.assert_json(
             {'verdict': 'refuse', 'format': 'raw', 'declared_format': 'raw',
              'image_type': 'whole-disk', 'virtual_size': MIB,
              'stored_size': MIB, 'partition_table': 'gpt',
              'boot_modes': ['uefi'], 'sector_size': 4096,
-             'findings': [{'code': 'bad', 'severity': 'error',
-                           'expected': 'this', 'found': 'that',
-                           'message': 'It is.', 'fix': 'Mend it.'}]},
+             'findings': [finding('no-esp').to_dict()]},
             found)
 
     def test_the_json_of_what_is_nothing(self) -> None:

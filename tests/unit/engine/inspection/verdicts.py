@@ -24,7 +24,8 @@ MIB = base.MIB
 KEYS = {'verdict', 'format', 'declared_format', 'image_type', 'virtual_size',
         'stored_size', 'partition_table', 'boot_modes', 'sector_size',
         'findings'}
-FINDING_KEYS = {'code', 'severity', 'expected', 'found', 'message', 'fix'}
+TEXTS = ('code', 'severity', 'expected', 'found', 'message', 'fix', 'retry',
+         'link')
 
 
 class VerdictTestCase(base.EngineTestCase):
@@ -38,10 +39,12 @@ class VerdictTestCase(base.EngineTestCase):
         # More keys may come; these stay.
         self.assertLessEqual(KEYS, set(result))
         for finding in result['findings']:
-            self.assertEqual(FINDING_KEYS, set(finding))
+            self.assertEqual({*TEXTS, 'case', 'data'}, set(finding))
             self.assertIn(finding['severity'], ('error', 'warning'))
-            for name, value in finding.items():
-                self.assertTrue(value and isinstance(value, str), name)
+            self.assertIn(finding['retry'], ('never', 'later', 'elsewhere'))
+            for name in TEXTS:
+                self.assertTrue(finding[name]
+                                and isinstance(finding[name], str), name)
         refused = any(finding.severity == 'error'
                       for finding in inspection.findings)
         self.assertEqual('refuse' if refused else 'accept',

@@ -183,8 +183,8 @@ def facts(inspection: engine.Inspection) -> str:
     known = [image.format_name,
              f'{bound}{text.size(image.virtual_size)} disk',
              f'{text.size(inspection.stored_size)} stored']
-    if image.compression:
-        known[0] += f' in {image.compression}'
+    if inspection.compression:
+        known[0] += f' in {inspection.compression}'
     if inspection.partition_table:
         known.append(inspection.partition_table)
     if inspection.boot_modes:

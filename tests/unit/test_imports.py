@@ -47,7 +47,6 @@ RULES = {
         ['ironic_python_agent', 'ironic_imagedeploy.agent']),
     'engine/transfer/transfer.py': (
         ['ironic_imagedeploy.engine.sources',
-         'ironic_imagedeploy.engine.codecs',
          'ironic_imagedeploy.engine.formats',
          'ironic_imagedeploy.engine.inspection',
          'ironic_imagedeploy.engine.targets',
@@ -55,7 +54,18 @@ RULES = {
         ['ironic', 'ironic_python_agent', 'oslo_config',
          'ironic_imagedeploy.conf', 'ironic_imagedeploy.cmd',
          'ironic_imagedeploy.conductor', 'ironic_imagedeploy.agent',
-         'ironic_imagedeploy.engine.contents']),
+         'ironic_imagedeploy.engine.contents',
+         'ironic_imagedeploy.engine.codecs']),
+    'engine/transfer/pipeline.py': (
+        ['ironic_imagedeploy.engine.sources',
+         'ironic_imagedeploy.engine.extent'],
+        ['ironic_imagedeploy.engine.formats',
+         'ironic_imagedeploy.engine.inspection',
+         'ironic_imagedeploy.engine.targets']),
+    'engine/transfer/unpacker.py': (
+        ['ironic_imagedeploy.engine.formats'],
+        ['ironic_imagedeploy.engine.inspection',
+         'ironic_imagedeploy.engine.targets']),
     'engine/inspection/inspect.py': (
         ['ironic_imagedeploy.engine.contents',
          'ironic_imagedeploy.engine.formats',

@@ -17,15 +17,18 @@ import typing
 import stevedore
 
 from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine.formats import compressed_raw
 
 NAMESPACE = 'ironic_imagedeploy.formats'
+#: Both kinds of images: a table tells where the bytes are, or nothing does.
+AnyImage = base.MappedImage | compressed_raw.CompressedRawImage
 
 
-def find(name: str) -> type[base.Image] | None:
+def find(name: str) -> type[base.MappedImage] | None:
     """The reader of a format, or None when there is none."""
     try:
         plugin: stevedore.DriverManager[typing.Any] = (
             stevedore.DriverManager(NAMESPACE, name))
     except stevedore.exception.NoMatches:
         return None
-    return typing.cast(type[base.Image], plugin.driver)
+    return typing.cast(type[base.MappedImage], plugin.driver)

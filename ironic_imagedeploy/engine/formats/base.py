@@ -36,51 +36,87 @@ _TABLES_READ = 4 << 20
 
 
 class Image(abc.ABC):
-    """A disk in a file. Everything is in bytes.
+    """A disk in a file, as far as a look at it goes. Everything is in bytes.
 
-    A reader names the places of all the disk's bytes (:attr:`map`) from a
-    few reads of the file's tables. It refuses what it does not know.
+    What comes out of the whole file is told by the two kinds of images:
+    :class:`MappedImage`, and a raw disk that is compressed as a whole.
 
     :ivar source: the file.
-    :ivar virtual_size: size of the disk.
-    :ivar granularity: every extent starts and ends at a multiple of it, on
-        the disk and, for data, in the file, but for the end of the disk.
+    :ivar virtual_size: bytes of the disk, at least.
     :ivar has_subclusters: clusters are mapped in parts (qcow2).
     :ivar findings: warnings about the file.
-    :ivar compression: of the file as a whole.
-    :ivar exact_size: whether the disk has :attr:`virtual_size` bytes, not
-        at least so many.
     """
 
     format_name: typing.ClassVar[str]
     has_subclusters: bool = False
-    compression: str | None = None
-    exact_size: bool = True
 
     def __init__(self, source: base.Source) -> None:
         self.source = source
         self.virtual_size = 0
-        self.granularity = 512
-        self.map = extent_map.ExtentMap()
         self.findings: list[Finding] = []
-        self._clusters: dict[Extent, clusters.Decoded] = {}
 
     @property
     def largest(self) -> int:
-        """The most bytes that the disk may turn out to have."""
+        """Bytes of the disk, at most."""
         return self.virtual_size
 
+    @property
+    def known_size(self) -> int | None:
+        """Bytes of the disk; None while only bounds of it are known."""
+        return self.virtual_size if self.virtual_size == self.largest else None
+
+    @abc.abstractmethod
     def extents(self) -> Iterator[Extent]:
-        """Every byte of the disk once, in the order of the disk."""
+        """Extents of all that is known of the disk, from its first byte on."""
+
+    @abc.abstractmethod
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the disk, for a look at what is on it."""
+
+    def forget(self) -> None:
+        """Give the memory of earlier looks back, before the file is read."""
+        return
+
+    def refused(self, code: str, message: str, *, expected: str, found: str,
+                fix: str) -> exceptions.ImageRefused:
+        """The error that refuses this image for one reason."""
+        return exceptions.ImageRefused(self.source.name, [Finding(
+            code=code, message=message, expected=expected, found=found,
+            fix=fix)])
+
+    def warn(self, code: str, message: str, *, expected: str, found: str,
+             fix: str) -> None:
+        """Note something odd that does not refuse the image."""
+        self.findings.append(Finding(
+            code=code, message=message, expected=expected, found=found,
+            fix=fix, severity=_findings.Severity.WARNING))
+
+
+class MappedImage(Image):
+    """A disk whose tables name the place of each of its bytes in the file.
+
+    A reader builds :attr:`map` from a few reads of the file's tables. It
+    refuses what it does not know.
+
+    :ivar map: the extents of the whole disk.
+    """
+
+    def __init__(self, source: base.Source) -> None:
+        super().__init__(source)
+        self.map = extent_map.ExtentMap()
+        self._clusters: dict[Extent, clusters.Decoded] = {}
+
+    def extents(self) -> Iterator[Extent]:
+        """Extents that name every byte of the disk once, in its sequence."""
         return iter(self.map)
 
     def by_source(self) -> Iterator[Extent]:
-        """The stored extents in the order of the file."""
+        """Extents that are stored, in the sequence of the file."""
         return self.map.by_source()
 
     def decode(self, extent: Extent, stored: clusters.Stored
                ) -> clusters.Decoded:
-        """The bytes of a compressed extent.
+        """Bytes of a compressed extent.
 
         :raises ImageRefused: when they cannot be decoded.
         """
@@ -89,14 +125,13 @@ class Image(abc.ABC):
     def decode_all(self, extents: Sequence[Extent],
                    stored: Sequence[clusters.Stored]
                    ) -> Iterator[clusters.Decoded]:
-        """The bytes of compressed extents, of a few MiB together.
+        """Bytes of compressed extents, of a few MiB together.
 
         :raises ImageRefused: when they cannot be decoded.
         """
         return map(self.decode, extents, stored)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the disk, for a look at its partition table."""
         end = min(offset + length, self.virtual_size)
         read = bytearray()
         for extent in _extent.clamp(self.map.overlapping(offset, end),
@@ -113,39 +148,13 @@ class Image(abc.ABC):
         return bytes(read)
 
     def forget(self) -> None:
-        """Give the memory of what was read back, before it is streamed."""
         self._clusters.clear()
 
-    def _cluster(self, extent: Extent) -> clusters.Decoded:
-        """A decoded cluster: looks at a file system come near each other."""
-        if extent not in self._clusters:
-            while self._clusters and (
-                    sum(map(len, self._clusters.values())) + extent.length
-                    > _KEPT):
-                del self._clusters[next(iter(self._clusters))]
-            self._clusters[extent] = self.decode(extent, self.source.read_at(
-                extent.source_offset, extent.source_length))
-        return self._clusters[extent]
-
     def append_zero(self, length: int) -> None:
-        """Zeroes follow in the map, as far as the disk goes."""
+        """Let zeroes follow in the map, as far as the disk goes."""
         length = min(length, self.virtual_size - self.map.end)
         if length > 0:
             self.map.append(length, ExtentKind.ZERO)
-
-    def refused(self, code: str, message: str, *, expected: str, found: str,
-                fix: str) -> exceptions.ImageRefused:
-        """The error that refuses this image for one reason."""
-        return exceptions.ImageRefused(self.source.name, [Finding(
-            code=code, message=message, expected=expected, found=found,
-            fix=fix)])
-
-    def warn(self, code: str, message: str, *, expected: str, found: str,
-             fix: str) -> None:
-        """Note something odd that does not refuse the image."""
-        self.findings.append(Finding(
-            code=code, message=message, expected=expected, found=found,
-            fix=fix, severity=_findings.Severity.WARNING))
 
     def corrupt(self, found: str, expected: str) -> exceptions.ImageRefused:
         """The error for a file that contradicts its format."""
@@ -166,6 +175,17 @@ class Image(abc.ABC):
                 f'{offset + length - 1}',
                 found=f'a file of {self.source.size} bytes',
                 fix='Upload the whole file again.')
+
+    def _cluster(self, extent: Extent) -> clusters.Decoded:
+        """A decoded cluster: looks at a file system come near each other."""
+        if extent not in self._clusters:
+            while self._clusters and (
+                    sum(map(len, self._clusters.values())) + extent.length
+                    > _KEPT):
+                del self._clusters[next(iter(self._clusters))]
+            self._clusters[extent] = self.decode(extent, self.source.read_at(
+                extent.source_offset, extent.source_length))
+        return self._clusters[extent]
 
 
 def neighbours(offsets: Iterable[int], size: int

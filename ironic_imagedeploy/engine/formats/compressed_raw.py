@@ -34,37 +34,39 @@ _NEVER = 8 << 40
 
 
 def supported() -> tuple[str, ...]:
-    """Names of the compressions that this Python can unpack."""
+    """Names of the compressions that can be unpacked here."""
     return tuple(compressions.COMPRESSIONS)
 
 
-class PackedImage(base.Image):
+class CompressedRawImage(base.Image):
     """A disk byte for byte in a compressed file.
 
-    Its size shows at its end. Until then :attr:`virtual_size` is the least
-    that it can be.
+    No table tells where its bytes are: the file is unpacked from its first
+    byte to its last, and the size of the disk shows there. Only a small file
+    is unpacked at once.
 
     :param compression: one of :func:`supported`.
     """
 
     format_name = 'raw'
-    compression: str
 
     def __init__(self, source: sources.Source, compression: str) -> None:
         super().__init__(source)
         self.compression = compression
-        self.exact_size = False
+        self._unpacked = False
         self._front = bytearray()
         self._pieces = self._unpack_front()
 
     @property
     def largest(self) -> int:
+        if self._unpacked:
+            return self.virtual_size
         return max(_ALWAYS, min(self.source.size * _RATIO, _NEVER))
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the front of the disk.
+        """Bytes from the front of the disk.
 
-        :raises SourceNotSeekable: when they lie behind it.
+        :raises SourceNotSeekable: when they lie after it.
         :raises ImageRefused: when it cannot be unpacked.
         """
         end = offset + length
@@ -74,7 +76,7 @@ class PackedImage(base.Image):
             if piece is None:
                 break
             self._front += piece
-        if end > len(self._front) and not self.exact_size:
+        if end > len(self._front) and not self._unpacked:
             raise exceptions.SourceNotSeekable(
                 self.source.name,
                 expected=f'what is needed in the first {FRONT} bytes of a '
@@ -85,28 +87,27 @@ class PackedImage(base.Image):
         return bytes(self._front[offset:end])
 
     def forget(self) -> None:
-        """Give the memory back; nothing can be read any more."""
         self._front = bytearray()
         self._pieces = iter(())
 
     def state_size(self, size: int) -> None:
-        """The disk has at least so many bytes, by its partition table."""
+        """Learn what the partition table says: so many bytes, at least."""
         self.virtual_size = max(size, self.virtual_size)
 
     def extents(self) -> Iterator[base.Extent]:
-        """One for all that is known: the rest shows while it is unpacked."""
+        """One extent for all that is known of the disk."""
         if self.virtual_size:
             yield base.Extent(0, self.virtual_size,
                               base.ExtentKind.COMPRESSED, 0, self.source.size)
 
     def decoder(self) -> streams.Decoder:
-        """A decoder for the file from its first byte."""
+        """Decoder of the file from its first byte on."""
         return streams.Decoder(compressions.COMPRESSIONS[self.compression])
 
     def check_size(self, size: int) -> None:
-        """All was unpacked, to so many bytes.
+        """Hold the size of all that was unpacked against what was stated.
 
-        :raises ImageRefused: when parts of the disk are missing.
+        :raises ImageRefused: when a part of the disk is missing.
         """
         if size < self.virtual_size:
             raise self.refused(
@@ -118,7 +119,7 @@ class PackedImage(base.Image):
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Errors of the decoder become findings.
+        """Turn errors of the decoder into findings.
 
         :raises ImageRefused: with ``truncated``, ``corrupt`` or
             ``format-unsupported``.
@@ -154,5 +155,5 @@ class PackedImage(base.Image):
         if self.source.size <= FRONT:
             decoder.finish()
             self.check_size(len(self._front))
-            self.exact_size = True
             self.virtual_size = len(self._front)
+            self._unpacked = True

@@ -47,7 +47,7 @@ _SUBCLUSTERS = 32
 _MOST_TABLES = 256 << 10
 
 
-class Qcow2Image(base.Image):
+class Qcow2Image(base.MappedImage):
     """A qcow2 file: clusters found through two levels of tables."""
 
     format_name = 'qcow2'
@@ -56,10 +56,10 @@ class Qcow2Image(base.Image):
         super().__init__(source)
         self._header = header = qcow2_header.read(self)
         self.virtual_size = header.size
-        self.granularity = header.cluster_size
         self.has_subclusters = header.extended_l2
-        if self.has_subclusters:
-            self.granularity //= _SUBCLUSTERS
+        # Data starts at a multiple of it, in the file and on the disk.
+        self._unit = header.cluster_size // (
+            _SUBCLUSTERS if header.extended_l2 else 1)
         # Clusters of the header and of the tables.
         self._taken = {0}
         self._take('the level 1 table', header.l1_table_offset,
@@ -217,7 +217,7 @@ class Qcow2Image(base.Image):
     def _append_range(self, offset: int, length: int) -> None:
         size = self._header.cluster_size
         first = offset - offset % size
-        if offset % self.granularity or not self._taken.isdisjoint(
+        if offset % self._unit or not self._taken.isdisjoint(
                 range(first, offset + length, size)):
             raise self.corrupt(f'data at byte {offset}',
                                'data in aligned clusters of its own')

@@ -95,7 +95,7 @@ class Header:
         return self.nb_snapshots * _SNAPSHOT if self.snapshots_offset else 0
 
 
-def read(image: 'base.Image') -> Header:
+def read(image: 'base.MappedImage') -> Header:
     """Read and judge the header; warnings go to the image's findings.
 
     :raises ImageRefused: when the image cannot or must not be read.
@@ -134,7 +134,7 @@ def _parse(stored: bytes) -> Header:
         header_length=header_length, compression_type=compression_type)
 
 
-def _check_version(image: 'base.Image', header: Header) -> None:
+def _check_version(image: 'base.MappedImage', header: Header) -> None:
     if header.version not in (2, 3):
         raise image.refused(
             'format-unsupported', 'This version of qcow2 is unknown.',
@@ -147,7 +147,7 @@ def _check_version(image: 'base.Image', header: Header) -> None:
                                 f'{_V3_END} bytes or more, by eights')
 
 
-def _check_features(image: 'base.Image', header: Header) -> None:
+def _check_features(image: 'base.MappedImage', header: Header) -> None:
     flatten = 'Make it self-contained: qemu-img convert -O qcow2 OLD NEW'
     if header.backing_file_offset:
         raise image.refused(
@@ -193,7 +193,7 @@ def _check_features(image: 'base.Image', header: Header) -> None:
                 'with -o compression_type=zlib')
 
 
-def _check_sizes(image: 'base.Image', header: Header) -> None:
+def _check_sizes(image: 'base.MappedImage', header: Header) -> None:
     if not 9 <= header.cluster_bits <= 21:
         raise image.corrupt(f'cluster_bits {header.cluster_bits}', '9 to 21')
     if header.extended_l2 and header.cluster_bits < 14:
@@ -220,7 +220,7 @@ def _check_sizes(image: 'base.Image', header: Header) -> None:
                             f'{_SNAPSHOTS_LIMIT} at most')
 
 
-def _check_tables(image: 'base.Image', header: Header) -> None:
+def _check_tables(image: 'base.MappedImage', header: Header) -> None:
     """The tables that the header names are in the file, in clusters."""
     for what, offset, length in (
             ('level 1', header.l1_table_offset, header.l1_size * 8),
@@ -235,7 +235,7 @@ def _check_tables(image: 'base.Image', header: Header) -> None:
         image.check_inside(f'the {what} table', offset, length)
 
 
-def _check_extensions(image: 'base.Image', header: Header) -> None:
+def _check_extensions(image: 'base.MappedImage', header: Header) -> None:
     """They end in the first cluster ("Header extensions")."""
     if header.version < 3:
         return
@@ -257,7 +257,7 @@ def _check_extensions(image: 'base.Image', header: Header) -> None:
                 f'extensions that end before byte {end}')
 
 
-def _warn(image: 'base.Image', header: Header) -> None:
+def _warn(image: 'base.MappedImage', header: Header) -> None:
     if header.nb_snapshots:
         image.warn(
             'internal-snapshot', 'Snapshots in the image are not deployed.',

@@ -16,7 +16,7 @@ from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.sources import base as sources
 
 
-class RawImage(base.Image):
+class RawImage(base.MappedImage):
     """A disk, or a file system, byte for byte."""
 
     format_name = 'raw'

@@ -36,7 +36,7 @@ _MOST_BLOCKS = 128 << 20
 _NOBODY = bytes(16)
 
 
-class VdiImage(base.Image):
+class VdiImage(base.MappedImage):
     """A VDI file: blocks of 1 MiB found through one map."""
 
     format_name = 'vdi'

@@ -94,7 +94,7 @@ class _Header(typing.NamedTuple):
         return -(-self.capacity // self.table_reach)
 
 
-class VmdkImage(base.Image):
+class VmdkImage(base.MappedImage):
     """A VMDK file: grains found through a directory and its tables."""
 
     format_name = 'vmdk'

@@ -43,7 +43,7 @@ _EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+(\d{1,19})\s+([A-Z]{1,10})'
                      r'(?:\s+"([^"]{0,1024})"(?:\s+(\d{1,19}))?)?')
 
 
-def check(image: 'base.Image', stored: bytes, sectors: int) -> str:
+def check(image: 'base.MappedImage', stored: bytes, sectors: int) -> str:
     """Judge a descriptor.
 
     :param stored: its bytes, padded with zeroes.
@@ -63,7 +63,7 @@ def check(image: 'base.Image', stored: bytes, sectors: int) -> str:
     return _judge(image, settings, extents, sectors)
 
 
-def _lines(image: 'base.Image', stored: bytes) -> list[str]:
+def _lines(image: 'base.MappedImage', stored: bytes) -> list[str]:
     # QEMU leaves the end of a longer text behind when it writes a shorter.
     text = stored.partition(b'\0')[0]
     try:
@@ -75,7 +75,7 @@ def _lines(image: 'base.Image', stored: bytes) -> list[str]:
     return [line for line in lines if line and not line.startswith('#')]
 
 
-def _assign(image: 'base.Image', settings: dict[str, str], name: str,
+def _assign(image: 'base.MappedImage', settings: dict[str, str], name: str,
             value: str) -> None:
     key = name.lower()
     if key.startswith('ddb.'):
@@ -91,7 +91,7 @@ def _assign(image: 'base.Image', settings: dict[str, str], name: str,
     settings[key] = quoted[1] or quoted[2] or ''
 
 
-def _judge(image: 'base.Image', settings: dict[str, str],
+def _judge(image: 'base.MappedImage', settings: dict[str, str],
            extents: list[tuple[str, ...]], sectors: int) -> str:
     kind = settings.get('createtype', 'none')
     if kind not in (MONOLITHIC_SPARSE, STREAM_OPTIMIZED):
@@ -118,7 +118,7 @@ def _judge(image: 'base.Image', settings: dict[str, str],
     return kind
 
 
-def _needs_another(image: 'base.Image', found: str, expected: str
+def _needs_another(image: 'base.MappedImage', found: str, expected: str
                    ) -> exceptions.ImageRefused:
     return image.refused(
         'external-extent', 'The image is not in this one file alone.',
@@ -126,6 +126,6 @@ def _needs_another(image: 'base.Image', found: str, expected: str
         fix='Make it one file: qemu-img convert -O qcow2 OLD NEW')
 
 
-def _odd(image: 'base.Image', found: str) -> exceptions.ImageRefused:
+def _odd(image: 'base.MappedImage', found: str) -> exceptions.ImageRefused:
     return image.corrupt(f'{found} in the descriptor',
                          'a descriptor of ASCII text with known keys')

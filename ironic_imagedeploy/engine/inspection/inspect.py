@@ -130,10 +130,10 @@ def _check_checksum(expectation: Expectation) -> Iterator[Finding]:
                 'image_os_hash_algo=sha512.')
 
 
-def _open(inspection: Inspection) -> base.Image:
+def _open(inspection: Inspection) -> formats.AnyImage:
     if inspection.compression:
-        return compressed_raw.PackedImage(inspection.source,
-                                          inspection.compression)
+        return compressed_raw.CompressedRawImage(
+            inspection.source, inspection.compression)
     reader = formats.find(inspection.format or '')
     assert reader is not None
     try:
@@ -156,8 +156,8 @@ def _look_inside(inspection: Inspection) -> Iterator[Finding]:
     name = signatures.file_system(front)
     try:
         if name not in signatures.LIKE_MBR:
-            inspection.table = partitions.read_table(
-                image.read, image.virtual_size if image.exact_size else None)
+            inspection.table = partitions.read_table(image.read,
+                                                     image.known_size)
     except exceptions.BadContent as bad:
         yield Finding(
             code=bad.code,
@@ -166,7 +166,8 @@ def _look_inside(inspection: Inspection) -> Iterator[Finding]:
             fix=bad.fix or _FROM_ORIGIN)
         return
     inspection.file_system = None if inspection.table else name
-    if inspection.table and isinstance(image, compressed_raw.PackedImage):
+    if inspection.table and isinstance(
+            image, compressed_raw.CompressedRawImage):
         image.state_size(_least_size(image, inspection.table))
     if inspection.table and (esp := inspection.table.esp):
         with contextlib.suppress(exceptions.SourceNotSeekable):
@@ -188,7 +189,8 @@ def _check_table(inspection: Inspection) -> Iterator[Finding]:
     """The end of the disk costs a small read, where one is possible."""
     image, table = inspection.image, inspection.table
     assert image is not None
-    if not (table and image.exact_size and inspection.source.random_access):
+    if not (table and image.known_size is not None
+            and inspection.source.random_access):
         return
     for flaw in partitions.flaws(image.read, image.virtual_size, table):
         yield Finding(
@@ -260,7 +262,7 @@ def _check_root(inspection: Inspection) -> Iterator[Finding]:
         return
     try:
         files = filesystems.open_file_system(
-            name, image.read, image.virtual_size if image.exact_size else None)
+            name, image.read, image.known_size)
         inspection.boot_files = boot_files.boot_files(files)
     except exceptions.BadContent as bad:
         yield Finding(

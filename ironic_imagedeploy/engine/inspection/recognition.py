@@ -147,7 +147,8 @@ def _unpack_head(inspection: Inspection, compression: str
     """The front of the disk in a compressed file; None when refused."""
     inspection.compression = compression
     if compression in compressed_raw.supported():
-        image = compressed_raw.PackedImage(inspection.source, compression)
+        image = compressed_raw.CompressedRawImage(inspection.source,
+                                                  compression)
         head = image.read(0, signatures.HEAD)
         inside = _containers(head, b'', _within_reach(
             image.read, compressed_raw.FRONT), None)

@@ -21,7 +21,7 @@ from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings as _findings
-from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.sources import recorded
 
 Finding = _findings.Finding
@@ -84,7 +84,7 @@ class Inspection:
     expectation: Expectation
     format: str | None = None
     compression: str | None = None
-    image: base.Image | None = None
+    image: formats.AnyImage | None = None
     table: partitions.PartitionTable | None = None
     file_system: str | None = None
     boot_files: _boot_files.BootFiles | None = None
@@ -114,7 +114,8 @@ class Inspection:
 
         For a compressed file it is what its GPT says.
         """
-        if self.image and (self.image.exact_size or self.sector_size):
+        if self.image and (self.image.known_size is not None
+                           or self.sector_size):
             return self.image.virtual_size
         return None
 
@@ -122,8 +123,8 @@ class Inspection:
     def largest(self) -> int:
         """The most bytes that the disk of an accepted image may have."""
         image = self.accepted()
-        if image.exact_size:
-            return image.virtual_size
+        if image.known_size is not None:
+            return image.known_size
         return self.expectation.disk_size or image.largest
 
     @property
@@ -186,7 +187,7 @@ class Inspection:
                 + ('a larger root_gb in instance_info.' if is_partition
                    else 'a node with a larger disk.'))
 
-    def accepted(self) -> base.Image:
+    def accepted(self) -> formats.AnyImage:
         """The image, when it may be deployed.
 
         :raises ImageRefused: when it may not.

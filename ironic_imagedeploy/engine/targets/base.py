@@ -118,7 +118,7 @@ class Target(abc.ABC):
                 errno.EIO, 'end of the target'))
         return view[offset - start:offset - start + length]
 
-    def settle(self, size: int) -> None:
+    def adapt(self, size: int) -> None:
         """The image has that many bytes after all; a new file adapts.
 
         :raises TargetError: when it cannot.

@@ -65,7 +65,7 @@ class FileTarget(base.Target):
         else:
             self._abandon()
 
-    def settle(self, size: int) -> None:
+    def adapt(self, size: int) -> None:
         if not self.created:
             return
         try:

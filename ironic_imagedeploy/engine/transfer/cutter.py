@@ -10,18 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""From the order of the file to the places on the disk."""
+"""Cuts the file into jobs by the map of the image."""
 
-import collections
 from collections.abc import Iterator
-import typing
+from collections.abc import Sequence
 
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import base
-from ironic_imagedeploy.engine.formats import compressed_raw
 from ironic_imagedeploy.engine.transfer import buffers
-from ironic_imagedeploy.engine.transfer import held_ends
-from ironic_imagedeploy.engine.transfer import meter as _meter
+from ironic_imagedeploy.engine.transfer import jobs
+
+COMPRESSED = _extent.ExtentKind.COMPRESSED
+DATA = _extent.ExtentKind.DATA
+ZERO = _extent.ExtentKind.ZERO
 
 #: Bytes of the disk that one job decodes, but for its last cluster.
 _DECODED = 1 << 20
@@ -32,41 +33,15 @@ _PIECES = 256
 _OPEN_LIMIT = 4096
 
 
-class Piece(typing.NamedTuple):
-    """Bytes for one place on the disk.
-
-    :ivar start: first byte on the disk.
-    :ivar extent: what it is a part of; the whole when that is compressed.
-    :ivar stored: its bytes in the file.
-    """
-
-    start: int
-    extent: _extent.Extent
-    stored: memoryview
-
-
-class Job(typing.NamedTuple):
-    """Pieces that are decoded and written together.
-
-    :ivar chunk: holds stored bytes, until :meth:`release`.
-    """
-
-    pieces: list[Piece]
-    chunk: buffers.Chunk
-
-    def release(self) -> None:
-        """The stored bytes are not needed any more."""
-        self.chunk.release()
-
-
-class Cutter:
-    """Cuts the stream of the file into pieces for the disk.
+class Cutter(jobs.Splitter):
+    """Cuts the file where the extents of an image begin and end.
 
     Uncompressed extents are cut where a chunk ends; compressed ones wait
     for their last byte, and what there is of them is copied.
     """
 
-    def __init__(self, image: base.Image) -> None:
+    def __init__(self, image: base.MappedImage) -> None:
+        self.pool = buffers.BufferPool()
         self._image = image
         image.forget()
         self._ahead = image.by_source()
@@ -76,47 +51,47 @@ class Cutter:
         # extents begins.
         self._tail = b''
 
-    def cut(self, chunk: buffers.Chunk) -> Iterator[Job]:
-        """The pieces that are complete with this chunk."""
-        pieces: list[Piece] = []
+    def split(self, chunk: buffers.Chunk) -> Iterator[jobs.Job]:
+        pieces: list[jobs.Piece] = []
         decoded = 0
         for piece in self._pieces(chunk):
             pieces.append(piece)
-            if piece.extent.kind is _extent.ExtentKind.COMPRESSED:
+            if piece.extent.kind is COMPRESSED:
                 decoded += piece.extent.length
             if decoded >= _DECODED or len(pieces) == _PIECES:
-                yield self._job(pieces, chunk)
+                yield jobs.Job.hold(pieces, chunk)
                 pieces, decoded = [], 0
         if pieces:
-            yield self._job(pieces, chunk)
+            yield jobs.Job.hold(pieces, chunk)
 
-    def finish(self) -> Iterator[Job]:
-        """The pieces that are left at the end of the file: none."""
-        return iter(())
+    def zeroes(self) -> Iterator[_extent.Extent]:
+        return (extent for extent in self._image.extents()
+                if extent.kind is ZERO)
 
-    def _job(self, pieces: list[Piece], chunk: buffers.Chunk) -> Job:
-        chunk.hold()
-        return Job(pieces, chunk)
+    def decode(self, pieces: Sequence[jobs.Piece]) -> Iterator[memoryview]:
+        return map(memoryview, self._image.decode_all(
+            [piece.extent for piece in pieces],
+            [piece.stored for piece in pieces]))
 
-    def _pieces(self, chunk: buffers.Chunk) -> Iterator[Piece]:
+    def _pieces(self, chunk: buffers.Chunk) -> Iterator[jobs.Piece]:
         position, end = chunk.position, chunk.end
         waiting, self._open = self._open, []
         for begun in waiting:
-            if begun.kind is _extent.ExtentKind.DATA:
+            if begun.kind is DATA:
                 yield self._data(begun, chunk)
             elif begun.source_end <= end:
                 start = begun.source_offset - position + len(self._tail)
-                yield Piece(begun.start, begun, memoryview(
+                yield jobs.Piece(begun.start, begun, memoryview(
                     self._tail[start:]
                     + chunk.view(position, begun.source_end)))
             else:
                 self._wait(begun, chunk)
         extent = self._next
         while extent and extent.source_offset < end:
-            if extent.kind is _extent.ExtentKind.DATA:
+            if extent.kind is DATA:
                 yield self._data(extent, chunk)
             elif extent.source_end <= end:
-                yield Piece(extent.start, extent, chunk.view(
+                yield jobs.Piece(extent.start, extent, chunk.view(
                     extent.source_offset, extent.source_end))
             else:
                 self._wait(extent, chunk)
@@ -124,12 +99,14 @@ class Cutter:
         self._next = extent
         self._keep_tail(chunk)
 
-    def _data(self, extent: _extent.Extent, chunk: buffers.Chunk) -> Piece:
+    def _data(self, extent: _extent.Extent, chunk: buffers.Chunk
+              ) -> jobs.Piece:
         start = max(extent.source_offset, chunk.position)
         if extent.source_end > chunk.end:
             self._wait(extent, chunk)
-        return Piece(extent.start + start - extent.source_offset, extent,
-                     chunk.view(start, min(extent.source_end, chunk.end)))
+        return jobs.Piece(
+            extent.start + start - extent.source_offset, extent,
+            chunk.view(start, min(extent.source_end, chunk.end)))
 
     def _wait(self, extent: _extent.Extent, chunk: buffers.Chunk) -> None:
         if len(self._open) >= _OPEN_LIMIT:
@@ -140,7 +117,7 @@ class Cutter:
 
     def _keep_tail(self, chunk: buffers.Chunk) -> None:
         low = min((extent.source_offset for extent in self._open
-                   if extent.kind is _extent.ExtentKind.COMPRESSED),
+                   if extent.kind is COMPRESSED),
                   default=chunk.end)
         if low >= chunk.position:
             self._tail = bytes(chunk.view(low, chunk.end))
@@ -148,90 +125,3 @@ class Cutter:
             start = low - chunk.position + len(self._tail)
             self._tail = self._tail[start:] + chunk.view(chunk.position,
                                                          chunk.end)
-
-
-class Growth(typing.Protocol):
-    """Learns the size of a disk that shows while it is unpacked."""
-
-    def grow(self, size: int) -> None:
-        """The disk has more than so many bytes.
-
-        :raises ImageDeployError: when that is too much.
-        """
-
-    def settle(self, size: int) -> None:
-        """That is all: told before the last pieces are given."""
-
-
-class Unpacker:
-    """Unpacks the stream of a compressed file into pieces for the disk.
-
-    The last ones are kept until it is known that they are the last, so that
-    nobody writes the end of a disk without knowing that it is its end.
-
-    :param pool: chunks for what is unpacked.
-    :param growth: told of the size.
-    """
-
-    def __init__(self, image: compressed_raw.PackedImage,
-                 pool: buffers.BufferPool, growth: Growth,
-                 meter: _meter.Meter) -> None:
-        self._image = image
-        self._pool = pool
-        self._growth = growth
-        self._meter = meter
-        self._decoder = image.decoder()
-        self._full: collections.deque[buffers.Chunk] = collections.deque()
-        self._filling: buffers.Chunk | None = None
-        self._size = 0
-        image.forget()
-
-    def cut(self, chunk: buffers.Chunk) -> Iterator[Job]:
-        """The pieces that are complete with this chunk of the file."""
-        stored = self._decoder.decode(chunk.view(chunk.position, chunk.end))
-        while unpacked := self._next(stored):
-            view = memoryview(unpacked)
-            while view:
-                view = view[self._fill(view):]
-            while self._full and (
-                    self._size - self._full[0].end >= held_ends.FAR):
-                yield _whole(self._full.popleft())
-
-    def finish(self) -> Iterator[Job]:
-        """The pieces that are left at the end of the file."""
-        with self._image.explained():
-            self._decoder.finish()
-        self._image.check_size(self._size)
-        self._growth.settle(self._size)
-        if self._filling:
-            self._full.append(self._filling)
-        for chunk in self._full:
-            yield _whole(chunk)
-
-    def _next(self, stored: Iterator[bytes]) -> bytes | None:
-        with self._meter.spend(_meter.Stage.DECODE), self._image.explained():
-            return next(stored, None)
-
-    def _fill(self, view: memoryview) -> int:
-        """Copy what there is room for; how many bytes that was."""
-        if self._filling is None:
-            self._filling = self._pool.take(self._size)
-        chunk = self._filling
-        count = min(len(view), buffers.CHUNK_SIZE - chunk.length)
-        chunk.memory[chunk.length:chunk.length + count] = view[:count]
-        chunk.length += count
-        self._size += count
-        if chunk.length == buffers.CHUNK_SIZE:
-            self._full.append(chunk)
-            self._filling = None
-            self._growth.grow(self._size)
-        return count
-
-
-def _whole(chunk: buffers.Chunk) -> Job:
-    """All bytes of a chunk of the disk."""
-    extent = _extent.Extent(chunk.position, chunk.length,
-                            _extent.ExtentKind.DATA)
-    piece = Piece(chunk.position, extent,
-                  chunk.view(chunk.position, chunk.end))
-    return Job([piece], chunk)

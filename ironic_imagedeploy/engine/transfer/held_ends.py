@@ -22,32 +22,32 @@ from ironic_imagedeploy.engine.transfer import memory
 END = targets.END
 #: No sector is larger, so what lies between the ends can be written directly.
 _ALIGNMENT = 4096
-#: What lies further from the end of a disk is never kept.
-FAR = END + _ALIGNMENT
+#: Bytes from the end of a disk that may be held.
+KEPT_BACK = END + _ALIGNMENT
 _UNKNOWN = 1 << 64
 
 
 class HeldEnds:
     """The first and the last MiB of a disk, in memory.
 
-    :param size: bytes of the disk; None when they show only at its end.
+    :param size: bytes of the disk; None until :meth:`set_size`.
     :ivar low: first byte after the front.
     :ivar high: first byte of the back.
     """
 
-    def __init__(self, size: int | None) -> None:
+    def __init__(self, size: int | None = None) -> None:
         self.low = END
         self.high = _UNKNOWN
         self._front = bytearray(END)
         self._back = bytearray()
         if size is not None:
-            self.settle(size)
+            self.set_size(size)
 
-    def settle(self, size: int) -> None:
-        """The disk has that many bytes.
+    def set_size(self, size: int) -> None:
+        """Learn how many bytes the disk has.
 
-        Before, nothing may have come that lies less than :data:`FAR` before
-        its end.
+        Before, nothing may have come that lies less than :data:`KEPT_BACK`
+        bytes before its end.
         """
         self.low = min(END, size)
         high = max(size - END, 0)
@@ -57,10 +57,10 @@ class HeldEnds:
         self.high = high
 
     def keep(self, start: int, view: memoryview) -> tuple[int, memoryview]:
-        """Keep what belongs to the ends.
+        """Keep the bytes that belong to the ends.
 
         :param start: offset of the bytes on the disk.
-        :returns: what lies between the ends, with its offset.
+        :returns: the bytes between the ends, with their offset.
         """
         if start < self.low:
             front = view[:self.low - start]
@@ -75,14 +75,14 @@ class HeldEnds:
         return start, view
 
     def write(self, target: targets.Target) -> None:
-        """Make the disk whole: the back, then the front."""
+        """Complete the disk: the back, then the front."""
         target.write(self.high, memoryview(self._back))
         target.flush()
         target.write(0, memoryview(self._front))
         target.flush()
 
     def verify(self, target: targets.Target) -> None:
-        """Read them back.
+        """Read the ends back.
 
         :raises ReadBackMismatch: when the target gives other bytes.
         """

@@ -12,11 +12,28 @@
 
 """One pass over the file: read, hash, decode and write at the same time.
 
-A reader fills chunks in the order of the file. Each goes to the hash, in
-order, and to the cutter, which unpacks it when the file is compressed as a
-whole. The cutter's pieces go to the workers that decode and write; another
-thread zeroes what the map declares zero. All work on bytes is in C, without
-the interpreter's lock. The first error stops everything.
+::
+
+     reader --+--> hasher                        checksum, replay check
+              |
+              `--> splitter --jobs--> workers    decode, sink.write
+                                      zeroer     sink.zero
+
+A buffer (a chunk) holds a MiB of the file and is counted by its holders. The
+reader takes it from the pool, fills it and hands it to the hasher and the
+splitter; each job that is cut from it is one more holder. The last one to
+release it gives it back to the pool. So the number of chunks in flight rises
+with each read and falls with the slowest of hasher, splitter and workers;
+when the pool is empty the reader waits. That is the bound of the memory.
+
+The number of jobs in flight rises when the splitter has a free place for one,
+and falls when a worker has written it. No thread waits for one that stands
+before it in the picture, so they cannot lock each other up. A splitter that
+unpacks holds chunks of a second pool, for bytes of the disk, until a worker
+has written them.
+
+All work on bytes is in C, without the interpreter's lock. The first error
+stops everything.
 """
 
 from collections.abc import Callable
@@ -31,14 +48,14 @@ import typing
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
-from ironic_imagedeploy.engine.formats import base
-from ironic_imagedeploy.engine.formats import compressed_raw
+from ironic_imagedeploy.engine.sources import base
 from ironic_imagedeploy.engine.sources import recorded
 from ironic_imagedeploy.engine.transfer import buffers
-from ironic_imagedeploy.engine.transfer import cutter
+from ironic_imagedeploy.engine.transfer import jobs
 from ironic_imagedeploy.engine.transfer import memory
 from ironic_imagedeploy.engine.transfer import meter as _meter
 
+COMPRESSED = _extent.ExtentKind.COMPRESSED
 Stage = _meter.Stage
 
 #: Bytes of the disk that a worker gathers for one write.
@@ -47,9 +64,6 @@ _GATHER = 1 << 20
 _LARGE = 256 << 10
 #: Jobs that wait.
 _JOBS = 16
-#: Chunks of a packed file, and of its disk: its decoder needs memory too.
-_PACKED_CHUNKS = 4
-_UNPACKED_CHUNKS = 8
 #: Bytes zeroed by one call, so that a stop is not waited for too long.
 _ZERO_STEP = 256 << 20
 #: While one waits for the disk another decodes.
@@ -58,62 +72,59 @@ _MOST_WORKERS = 16
 
 
 class Sink(typing.Protocol):
-    """Takes the bytes of the disk, from several threads, in any order."""
+    """Takes the bytes of the disk, from several threads, in any sequence."""
 
     def write(self, start: int, view: memoryview) -> None:
-        """Bytes for that offset."""
+        """Take bytes for that offset of the disk."""
 
     def zero(self, start: int, length: int) -> None:
-        """Zeroes for that range."""
+        """Take zeroes for that range of the disk."""
 
 
-class Stream:
-    """One pass of one image into a sink.
+class Pipeline:
+    """The threads of one pass over one file.
 
-    :param image: what is streamed.
+    :param source: the file.
+    :param splitter: splits it into jobs for the disk.
     :param replay_check: compares the file with what was read before.
-    :param sink: where the disk's bytes go.
-    :param algorithm: of the checksum of the stored bytes.
+    :param sink: takes the bytes of the disk.
+    :param algorithm: of the checksum of the file.
     :param meter: counts; it also calls back now and then, from the thread
         that calls :meth:`run`.
-    :param workers: threads that decode and write; None: two a
-        processor.
-    :param growth: learns the size of a disk in a compressed file, which
-        needs one.
+    :param workers: threads that decode and write; None: two a processor.
     """
 
-    def __init__(self, image: base.Image, replay_check: recorded.ReplayCheck,
-                 sink: Sink, *, algorithm: str, meter: _meter.Meter,
-                 workers: int | None = None,
-                 growth: cutter.Growth | None = None) -> None:
-        self._image = image
+    def __init__(self, source: base.Source, splitter: jobs.Splitter,
+                 replay_check: recorded.ReplayCheck, sink: Sink, *,
+                 algorithm: str, meter: _meter.Meter,
+                 workers: int | None = None) -> None:
+        self._source = source
+        self._splitter = splitter
         self._replay_check = replay_check
         self._sink = sink
         self._meter = meter
         self._workers = workers or min(
             _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1), _MOST_WORKERS)
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
-        self._cutter: cutter.Cutter | cutter.Unpacker
-        self._prepare(growth)
-        self._to_cut: queue.SimpleQueue[buffers.Chunk | None] = (
+        self._to_split: queue.SimpleQueue[buffers.Chunk | None] = (
             queue.SimpleQueue())
         self._to_hash: queue.SimpleQueue[buffers.Chunk | None] = (
             queue.SimpleQueue())
-        self._jobs: queue.SimpleQueue[cutter.Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[jobs.Job | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(_JOBS)
         self._stopped = threading.Event()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
 
     def run(self) -> str:
-        """Stream all of it.
+        """Send all of the file through.
 
         :returns: the checksum of the file in hexadecimal digits.
         :raises ImageDeployError: the first one of all threads.
         """
         reader = self._thread(self._read)
         others = [self._thread(part) for part in (
-            self._hash_chunks, self._cut, self._zero,
+            self._hash_chunks, self._split, self._zero,
             *[self._work] * self._workers)]
         try:
             for thread in (reader, *others):
@@ -132,18 +143,6 @@ class Stream:
         self._meter.tick()
         return self._hash.hexdigest()
 
-    def _prepare(self, growth: cutter.Growth | None) -> None:
-        """The pools, and who cuts."""
-        if not isinstance(self._image, compressed_raw.PackedImage):
-            self._pools = [buffers.BufferPool()]
-            self._cutter = cutter.Cutter(self._image)
-            return
-        assert growth is not None
-        self._pools = [buffers.BufferPool(_PACKED_CHUNKS),
-                       buffers.BufferPool(_UNPACKED_CHUNKS)]
-        self._cutter = cutter.Unpacker(self._image, self._pools[1], growth,
-                                       self._meter)
-
     def _thread(self, part: Callable[[], None]) -> threading.Thread:
         def guarded() -> None:
             try:
@@ -161,22 +160,21 @@ class Stream:
         with self._error_lock:
             self._error = self._error or error
         self._stopped.set()
-        for pool in self._pools:
-            pool.stop()
+        self._splitter.stop()
         self._room.release()
         self._end_of_file()
         self._end_of_jobs()
 
     def _end_of_file(self) -> None:
         self._to_hash.put(None)
-        self._to_cut.put(None)
+        self._to_split.put(None)
 
     def _end_of_jobs(self) -> None:
         for _ in range(self._workers):
             self._jobs.put(None)
 
     def _read(self) -> None:
-        source = self._image.source
+        source = self._source
         incoming = source.open_stream()
         position = 0
         try:
@@ -187,7 +185,7 @@ class Stream:
                     break
                 chunk.hold()
                 self._to_hash.put(chunk)
-                self._to_cut.put(chunk)
+                self._to_split.put(chunk)
         finally:
             incoming.close()
         if position != source.size:
@@ -199,9 +197,9 @@ class Stream:
 
     def _fill(self, readinto: Callable[[memoryview], int], position: int
               ) -> buffers.Chunk:
-        """The next chunk; an empty one at the end of the file."""
+        """Chunk of the bytes that follow; an empty one at the end."""
         with self._meter.spend(Stage.WAIT):
-            chunk = self._pools[0].take(position)
+            chunk = self._splitter.pool.take(position)
         with self._meter.spend(Stage.SOURCE):
             while chunk.length < buffers.CHUNK_SIZE:
                 if self._stopped.is_set():
@@ -213,15 +211,15 @@ class Stream:
         self._meter.count(read=chunk.length)
         return chunk
 
-    def _cut(self) -> None:
-        while chunk := self._to_cut.get():
-            self._submit(self._cutter.cut(chunk))
+    def _split(self) -> None:
+        while chunk := self._to_split.get():
+            self._submit(self._splitter.split(chunk))
             chunk.release()
         if not self._stopped.is_set():
-            self._submit(self._cutter.finish())
+            self._submit(self._splitter.finish())
             self._end_of_jobs()
 
-    def _submit(self, ready: Iterator[cutter.Job]) -> None:
+    def _submit(self, ready: Iterator[jobs.Job]) -> None:
         for job in ready:
             self._room.acquire()
             if self._stopped.is_set():
@@ -239,9 +237,7 @@ class Stream:
             chunk.release()
 
     def _zero(self) -> None:
-        for extent in self._image.extents():
-            if extent.kind is not _extent.ExtentKind.ZERO:
-                continue
+        for extent in self._splitter.zeroes():
             for start in range(extent.start, extent.end, _ZERO_STEP):
                 if self._stopped.is_set():
                     return
@@ -256,27 +252,23 @@ class Stream:
             job.release()
             self._room.release()
 
-    def _write(self, job: list[cutter.Piece], gather: '_Gather') -> None:
-        compressed = [piece for piece in job
-                      if piece.extent.kind is _extent.ExtentKind.COMPRESSED]
-        decoded = self._image.decode_all(
-            [piece.extent for piece in compressed],
-            [piece.stored for piece in compressed])
+    def _write(self, pieces: list[jobs.Piece], gather: '_Gather') -> None:
+        decoded = self._splitter.decode([
+            piece for piece in pieces if piece.extent.kind is COMPRESSED])
         seconds = 0.0
-        for piece in job:
-            if piece.extent.kind is _extent.ExtentKind.DATA:
-                gather.put(piece.start, piece.stored)
-                continue
-            began = time.monotonic()
-            cluster = next(decoded)
-            seconds += time.monotonic() - began
-            gather.put(piece.start, memoryview(cluster))
+        for piece in pieces:
+            view = piece.stored
+            if piece.extent.kind is COMPRESSED:
+                began = time.monotonic()
+                view = next(decoded)
+                seconds += time.monotonic() - began
+            gather.put(piece.start, view)
         gather.flush()
         self._meter.spent(Stage.DECODE, seconds)
 
 
 class _Gather:
-    """Small neighbours become one write, from aligned memory."""
+    """Small neighbours, joined into one write from aligned memory."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -285,7 +277,7 @@ class _Gather:
         self._length = 0
 
     def put(self, start: int, view: memoryview) -> None:
-        """Bytes for that offset; larger ones than fit go on their own."""
+        """Add bytes for that offset; many at once go on their own."""
         if (start != self._start + self._length
                 or self._length + len(view) > _GATHER):
             self.flush()
@@ -303,7 +295,7 @@ class _Gather:
         self._length += len(view)
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the bytes that were gathered."""
         if self._length:
             self._sink.write(self._start, self._memory[:self._length])
             self._start += self._length

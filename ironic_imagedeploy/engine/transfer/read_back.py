@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Does the disk hold the image? Read back past the page cache."""
+"""What was written is read back, past the page cache, and compared."""
 
 from array import array
 from collections.abc import Iterator
@@ -21,22 +21,21 @@ from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import memory
 from ironic_imagedeploy.engine.transfer import meter as _meter
 
-MODES = ('none', 'sample', 'full')
-#: One write of so many is read back by ``sample``.
-_SAMPLE = 16
+#: Of so many writes one is read back; of 0 none.
+_ONE_OF = {'none': 0, 'sample': 16, 'full': 1}
 _DIGEST = 8
 #: Bytes of zeroes compared at once.
 _STEP = 1 << 20
 
 
-class Ledger:
-    """Remembers by digest what was written where.
+class WriteLog:
+    """Log of the writes to a disk: where, and a digest of the bytes.
 
     :param mode: ``none``, ``sample`` or ``full``.
     """
 
     def __init__(self, mode: str) -> None:
-        self._every = {'none': 0, 'sample': _SAMPLE, 'full': 1}[mode]
+        self._one_of = _ONE_OF[mode]
         self._lock = threading.Lock()
         self._starts = array('Q')
         self._lengths = array('Q')
@@ -45,13 +44,13 @@ class Ledger:
         self._zeroes = array('Q')
         self._count = 0
 
-    def note(self, start: int, view: memoryview) -> None:
-        """These bytes were written at that offset of the disk."""
-        if not self._every:
+    def wrote(self, start: int, view: memoryview) -> None:
+        """Log that these bytes were written at that offset of the disk."""
+        if not self._one_of:
             return
         with self._lock:
             self._count += 1
-            if self._count % self._every:
+            if self._count % self._one_of:
                 return
         digest = _digest(view)
         with self._lock:
@@ -59,9 +58,9 @@ class Ledger:
             self._lengths.append(len(view))
             self._digests += digest
 
-    def note_zero(self, start: int, length: int) -> None:
-        """That range of the disk was zeroed."""
-        if self._every:
+    def zeroed(self, start: int, length: int) -> None:
+        """Log that this range of the disk was zeroed."""
+        if self._one_of:
             with self._lock:
                 self._zeroes.extend((start, start + length))
 
@@ -72,11 +71,11 @@ class Ledger:
             length for _, length in self._zero_steps())
 
     def verify(self, target: targets.Target, meter: _meter.Meter) -> None:
-        """Compare the disk with what was noted.
+        """Compare the disk with the log.
 
         :raises ReadBackMismatch: at the first difference.
         """
-        if self._every:
+        if self._one_of:
             target.drop_cache()
         for index, start in enumerate(self._starts):
             digest = self._digests[index * _DIGEST:(index + 1) * _DIGEST]
@@ -91,41 +90,14 @@ class Ledger:
         """Starts and lengths of the zeroes to read."""
         for start, end in zip(self._zeroes[::2], self._zeroes[1::2],
                               strict=True):
-            for at in range(start, end, _STEP * self._every):
+            for at in range(start, end, _STEP * self._one_of):
                 yield at, min(_STEP, end - at)
 
 
-class Comparison:
-    """A sink that compares the disk with what it is given.
-
-    :param target: the disk; nothing is written to it.
-    """
-
-    def __init__(self, target: targets.Target, meter: _meter.Meter) -> None:
-        self._target = target
-        self._meter = meter
-
-    def write(self, start: int, view: memoryview) -> None:
-        """The disk holds these bytes at that offset."""
-        with self._meter.spend(_meter.Stage.DISK):
-            found = self._target.read(start, len(view))
-        if not memory.equal(found, view):
-            raise self._target.mismatch(start, len(view))
-        self._meter.count(written=len(view))
-
-    def zero(self, start: int, length: int) -> None:
-        """The disk holds zeroes in that range."""
-        for at in range(start, start + length, _STEP):
-            step = min(_STEP, start + length - at)
-            with self._meter.spend(_meter.Stage.DISK):
-                verify_zero(self._target, at, step)
-            self._meter.count(zeroed=step)
-
-
 def verify_zero(target: targets.Target, start: int, length: int) -> None:
-    """The range, of a MiB at most, holds zeroes.
+    """Compare a range of the disk, of a MiB at most, with zeroes.
 
-    :raises ReadBackMismatch: when it does not.
+    :raises ReadBackMismatch: when it holds anything else.
     """
     if not memory.is_zero(target.read(start, length)):
         raise target.mismatch(start, length)

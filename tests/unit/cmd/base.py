@@ -29,7 +29,7 @@ COMPRESSED = engine.ExtentKind.COMPRESSED
 ZERO = engine.ExtentKind.ZERO
 
 
-class StatedImage(base.Image):
+class StatedImage(base.MappedImage):
     """A disk of stated extents."""
 
     format_name = 'qcow2'

@@ -26,7 +26,7 @@ COMPRESSED = _extent.ExtentKind.COMPRESSED
 ZERO = _extent.ExtentKind.ZERO
 
 
-class StatedImage(formats.Image):
+class StatedImage(formats.MappedImage):
     """A disk of stated extents."""
 
     format_name = 'stated'
@@ -62,7 +62,7 @@ class CutterTest(base.EngineTestCase):
         one = cutter.Cutter(self.image)
         seen = []
         for chunk in self.chunks():
-            for job in one.cut(chunk):
+            for job in one.split(chunk):
                 self.jobs.append(len(job.pieces))
                 seen.extend((piece.start, piece.extent.kind,
                              bytes(piece.stored)) for piece in job.pieces)

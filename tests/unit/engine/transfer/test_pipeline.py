@@ -20,6 +20,7 @@ from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import base as formats
 from ironic_imagedeploy.engine.sources import recorded
 from ironic_imagedeploy.engine.transfer import buffers
+from ironic_imagedeploy.engine.transfer import cutter
 from ironic_imagedeploy.engine.transfer import meter
 from ironic_imagedeploy.engine.transfer import pipeline
 from tests.unit.engine import base
@@ -33,7 +34,7 @@ COMPRESSED = _extent.ExtentKind.COMPRESSED
 ZERO = _extent.ExtentKind.ZERO
 
 
-class DoublingImage(formats.Image):
+class DoublingImage(formats.MappedImage):
     """Compressed extents are the stored bytes twice."""
 
     format_name = 'doubling'
@@ -63,7 +64,7 @@ class ListSink:
             self.disk[start:start + length] = bytes(length)
 
 
-class StreamTestCase(base.EngineTestCase):
+class PipelineTestCase(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -88,14 +89,15 @@ class StreamTestCase(base.EngineTestCase):
                      ZERO: bytes(extent.length)}[extent.kind]
         return bytes(disk)
 
-    def run_stream(self, sink: typing.Any, workers: int | None = 1) -> str:
-        return pipeline.Stream(
-            self.image, recorded.ReplayCheck('memory', {}), sink,
-            algorithm='sha256', meter=self.meter, workers=workers).run()
+    def run_pipeline(self, sink: typing.Any, workers: int | None = 1) -> str:
+        return pipeline.Pipeline(
+            self.source, cutter.Cutter(self.image),
+            recorded.ReplayCheck('memory', {}), sink, algorithm='sha256',
+            meter=self.meter, workers=workers).run()
 
-    def assert_streamed(self, workers: int | None = 1) -> ListSink:
+    def assert_written(self, workers: int | None = 1) -> ListSink:
         sink = ListSink(self.image.map.end)
-        value = self.run_stream(sink, workers)
+        value = self.run_pipeline(sink, workers)
         self.assertEqual(
             hashlib.sha256(self.source.content).hexdigest(), value)
         self.assertEqual(self.source.size, self.meter.read)
@@ -103,11 +105,11 @@ class StreamTestCase(base.EngineTestCase):
         return sink
 
 
-class WriteTest(StreamTestCase):
+class WriteTest(PipelineTestCase):
 
     def test_data_goes_from_where_it_was_read(self) -> None:
         self.add(4 * MIB, DATA)
-        sink = self.assert_streamed()
+        sink = self.assert_written()
         self.assertEqual([(start * MIB, MIB) for start in range(4)],
                          sink.writes)
         self.assertEqual(0, sink.misaligned)
@@ -115,20 +117,20 @@ class WriteTest(StreamTestCase):
     def test_small_neighbours_become_one_write(self) -> None:
         for index in range(96):
             self.add(8 * KIB, COMPRESSED, index * 4 * KIB)
-        sink = self.assert_streamed()
+        sink = self.assert_written()
         self.assertEqual([(0, 768 * KIB)], sink.writes)
         self.assertEqual(0, sink.misaligned)
 
     def test_no_write_is_larger_than_a_mib(self) -> None:
         for index in range(64):
             self.add(192 * KIB, COMPRESSED, index * 8 * KIB)
-        sink = self.assert_streamed()
+        sink = self.assert_written()
         self.assertLessEqual(max(length for _, length in sink.writes), MIB)
 
     def test_only_neighbours_on_the_disk_are_joined(self) -> None:
         for index in (5, 3, 4, 0):
             self.add(8 * KIB, DATA, index * 16 * KIB)
-        sink = self.assert_streamed()
+        sink = self.assert_written()
         self.assertEqual(
             [(24 * KIB, 8 * KIB), (8 * KIB, 16 * KIB), (0, 8 * KIB)],
             sink.writes)
@@ -137,7 +139,7 @@ class WriteTest(StreamTestCase):
         for index in range(6):
             self.add(8 * KIB, COMPRESSED, index * 300 * KIB)
             self.add(260 * KIB, DATA, index * 300 * KIB + 4 * KIB)
-        self.assert_streamed()
+        self.assert_written()
 
     def test_any_number_of_workers(self) -> None:
         for index in reversed(range(400)):
@@ -147,20 +149,20 @@ class WriteTest(StreamTestCase):
         for workers in (1, 2, 7, None):
             with self.subTest(workers=workers):
                 self.meter = meter.Meter(0)
-                self.assert_streamed(workers)
+                self.assert_written(workers)
 
     def test_a_source_that_gives_little_at_once(self) -> None:
         self.source = memory.MemorySource(transfers.noise(300 * KIB + 7),
                                           step=1009)
         self.image = DoublingImage(self.source)
         self.add(300 * KIB, DATA, 7)
-        self.assert_streamed()
+        self.assert_written()
 
     def test_an_empty_file(self) -> None:
         self.source = memory.MemorySource(b'')
         self.image = DoublingImage(self.source)
         self.add(MIB, ZERO)
-        self.assert_streamed()
+        self.assert_written()
 
     def test_a_stop_need_not_wait_for_all_zeroes(self) -> None:
         self.add(1 << 40, ZERO)
@@ -172,7 +174,7 @@ class WriteTest(StreamTestCase):
                 raise KeyError('enough')
 
         sink.zero = fail_later  # type: ignore[method-assign]
-        self.assertRaises(KeyError, self.run_stream, sink)
+        self.assertRaises(KeyError, self.run_pipeline, sink)
         self.assertEqual(5, len(sink.zeroes))
         self.assertLessEqual(max(length for _, length in sink.zeroes),
                              256 * MIB)
@@ -180,7 +182,7 @@ class WriteTest(StreamTestCase):
                          [start for start, _ in sink.zeroes])
 
 
-class BoundTest(StreamTestCase):
+class BoundTest(PipelineTestCase):
 
     def test_a_slow_disk_stops_the_reader(self) -> None:
         """What is in flight is bounded, however large the file is."""
@@ -196,7 +198,7 @@ class BoundTest(StreamTestCase):
                 super().write(start, view)
 
         sink = SlowSink(size)
-        running = threading.Thread(target=self.run_stream, args=(sink,))
+        running = threading.Thread(target=self.run_pipeline, args=(sink,))
         running.start()
         running.join(0.3)
         held = self.meter.read
@@ -212,11 +214,11 @@ class BoundTest(StreamTestCase):
         for _ in range(5000):
             self.add(64, COMPRESSED, MIB - 16)
         with self.assertRaises(exceptions.ImageRefused) as caught:
-            self.run_stream(ListSink(self.image.map.end))
+            self.run_pipeline(ListSink(self.image.map.end))
         self.assertEqual('corrupt', caught.exception.findings[0].code)
 
 
-class ErrorTest(StreamTestCase):
+class ErrorTest(PipelineTestCase):
 
     def test_the_error_of_a_worker_is_raised_as_it_is(self) -> None:
         self.add(4 * MIB, DATA)
@@ -229,7 +231,7 @@ class ErrorTest(StreamTestCase):
         sink.write = fail  # type: ignore[method-assign]
         for workers in (1, 4):
             with self.assertRaises(MemoryError) as caught:
-                self.run_stream(sink, workers)
+                self.run_pipeline(sink, workers)
             self.assertIs(error, caught.exception)
 
     def test_the_error_of_the_decoder_is_raised_as_it_is(self) -> None:
@@ -244,15 +246,16 @@ class ErrorTest(StreamTestCase):
         for index in range(1000):
             self.add(64, COMPRESSED, index * 4 * KIB)
         with self.assertRaises(KeyError) as caught:
-            self.run_stream(ListSink(64 * 1000), 2)
+            self.run_pipeline(ListSink(64 * 1000), 2)
         self.assertIs(error, caught.exception)
 
-    def test_what_the_witness_says_stops_it(self) -> None:
+    def test_what_was_read_before_stops_it(self) -> None:
         self.add(4 * MIB, DATA)
         seen = {(100, 50): hashlib.sha256(b'other').digest()}
-        running = pipeline.Stream(
-            self.image, recorded.ReplayCheck('memory', seen),
-            ListSink(4 * MIB), algorithm='sha256', meter=self.meter)
+        running = pipeline.Pipeline(
+            self.source, cutter.Cutter(self.image),
+            recorded.ReplayCheck('memory', seen), ListSink(4 * MIB),
+            algorithm='sha256', meter=self.meter)
         self.assertRaises(exceptions.SourceChanged, running.run)
 
     def test_the_listener_is_called_while_it_runs_and_may_stop_it(
@@ -263,5 +266,5 @@ class ErrorTest(StreamTestCase):
             raise KeyboardInterrupt
 
         self.meter = meter.Meter(4 * MIB, stop)
-        self.assertRaises(KeyboardInterrupt, self.run_stream,
+        self.assertRaises(KeyboardInterrupt, self.run_pipeline,
                           ListSink(4 * MIB))

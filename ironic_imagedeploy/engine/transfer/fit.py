@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Does the image fit on the target?"""
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import findings
+from ironic_imagedeploy.engine.inspection import result as _inspection
+from ironic_imagedeploy.engine.targets import base as targets
+from ironic_imagedeploy.engine.transfer import held_ends
+from ironic_imagedeploy.engine.transfer import meter as _meter
+
+
+def require_fit(inspection: _inspection.Inspection, target: targets.Target,
+                size: int) -> None:
+    """Refuse an image that does not fit on the target.
+
+    :param size: bytes that the disk in the image has, at least.
+    :raises TargetTooSmall: when the target has fewer.
+    :raises SectorSizeMismatch: when the sectors of the target have another
+        size than those that the image counts.
+    :raises ImageRefused: when the image is larger than was expected of it,
+        or than the new file that it makes can be.
+    """
+    if size > target.size:
+        if target.created:
+            raise exceptions.ImageRefused(
+                inspection.source.name,
+                [_decompression_bomb(inspection, target, size)])
+        raise exceptions.TargetTooSmall(
+            target.path, expected=f'at least {size} bytes',
+            found=f'{target.size} bytes',
+            fix='Use a larger disk or a smaller image.')
+    if finding := inspection.too_large(size):
+        raise exceptions.ImageRefused(inspection.source.name, [finding])
+    sectors = inspection.sector_size
+    if sectors and sectors != target.sector_size and target.fixed_sectors:
+        raise exceptions.SectorSizeMismatch(
+            target.path, expected=f'sectors of {sectors} bytes, as the GPT '
+            'of the image counts', found=f'{target.sector_size} bytes',
+            fix='Use an image built for the sector size of the disk.')
+
+
+class SizeGuard:
+    """Stops a disk that outgrows its target; hands its final size on.
+
+    :param held: holds the ends of the disk; None when nothing is written.
+    """
+
+    def __init__(self, inspection: _inspection.Inspection,
+                 target: targets.Target, meter: _meter.Meter,
+                 held: held_ends.HeldEnds | None = None) -> None:
+        self._inspection = inspection
+        self._target = target
+        self._meter = meter
+        self._held = held
+
+    def at_least(self, size: int) -> None:
+        """Learn that the disk has so many bytes or more.
+
+        :raises ImageDeployError: when they do not fit.
+        """
+        require_fit(self._inspection, self._target, size)
+
+    def final(self, size: int) -> None:
+        """Learn how many bytes the disk has.
+
+        :raises ImageDeployError: when they do not fit.
+        """
+        self.at_least(size)
+        self._meter.total = size
+        if self._held:
+            self._held.set_size(size)
+        self._target.adapt(size)
+
+
+def _decompression_bomb(inspection: _inspection.Inspection,
+                        target: targets.Target, size: int
+                        ) -> findings.Finding:
+    return findings.Finding(
+        code='decompression-bomb',
+        message='The file unpacks to far more than an image would.',
+        expected=f'at most {target.size} bytes from a file of '
+        f'{inspection.stored_size} bytes', found=f'at least {size} bytes',
+        fix='If it is right, write it to a disk, or to a file that was made '
+            'with its size: truncate -s SIZE FILE')

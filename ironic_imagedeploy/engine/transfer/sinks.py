@@ -1,0 +1,91 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Sinks: what takes the bytes of the disk out of the pipeline."""
+
+from ironic_imagedeploy.engine.targets import base as targets
+from ironic_imagedeploy.engine.transfer import held_ends
+from ironic_imagedeploy.engine.transfer import memory
+from ironic_imagedeploy.engine.transfer import meter as _meter
+from ironic_imagedeploy.engine.transfer import read_back
+
+Stage = _meter.Stage
+
+#: Bytes of zeroes compared at once.
+_STEP = 1 << 20
+
+
+class WritingSink:
+    """Writes the disk but for its ends, which are held.
+
+    :param log: is told of every write.
+    """
+
+    def __init__(self, target: targets.Target, held: held_ends.HeldEnds,
+                 log: read_back.WriteLog, meter: _meter.Meter) -> None:
+        self._target = target
+        self._held = held
+        self._log = log
+        self._meter = meter
+
+    def write(self, start: int, view: memoryview) -> None:
+        """Write the bytes at that offset, or hold them."""
+        length = len(view)
+        start, view = self._held.keep(start, view)
+        if view:
+            with self._meter.spend(Stage.DISK):
+                self._target.write(start, view)
+            self._log.wrote(start, view)
+        self._meter.count(written=length)
+
+    def zero(self, start: int, length: int) -> None:
+        """Zero that range, but for what is held: it was wiped."""
+        low = max(start, self._held.low)
+        high = min(start + length, self._held.high)
+        if low < high:
+            with self._meter.spend(Stage.DISK):
+                self._target.zero(low, high - low)
+            self._log.zeroed(low, high - low)
+        self._meter.count(zeroed=length)
+
+
+class ComparingSink:
+    """Compares the disk; nothing is written.
+
+    :param target: the disk.
+    """
+
+    def __init__(self, target: targets.Target, meter: _meter.Meter) -> None:
+        self._target = target
+        self._meter = meter
+
+    def write(self, start: int, view: memoryview) -> None:
+        """Compare the disk at that offset with these bytes.
+
+        :raises ReadBackMismatch: when it holds others.
+        """
+        with self._meter.spend(Stage.DISK):
+            found = self._target.read(start, len(view))
+        if not memory.equal(found, view):
+            raise self._target.mismatch(start, len(view))
+        self._meter.count(written=len(view))
+
+    def zero(self, start: int, length: int) -> None:
+        """Compare that range of the disk with zeroes.
+
+        :raises ReadBackMismatch: when it holds anything else.
+        """
+        for at in range(start, start + length, _STEP):
+            step = min(_STEP, start + length - at)
+            with self._meter.spend(Stage.DISK):
+                read_back.verify_zero(self._target, at, step)
+            self._meter.count(zeroed=step)

@@ -1,0 +1,108 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import gzip
+
+from ironic_imagedeploy.engine.formats import compressed_raw
+from ironic_imagedeploy.engine.transfer import buffers
+from ironic_imagedeploy.engine.transfer import meter
+from ironic_imagedeploy.engine.transfer import unpacker
+from tests.unit.engine import base
+from tests.unit.engine import memory
+from tests.unit.engine import transfers
+
+KIB = base.KIB
+MIB = base.MIB
+
+
+class UnpackerTest(base.EngineTestCase):
+    """What is given when; the events are in the sequence that they came."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.events: list[tuple[str, int]] = []
+
+    def at_least(self, size: int) -> None:
+        self.events.append(('at least', size))
+
+    def final(self, size: int) -> None:
+        self.events.append(('final', size))
+
+    def unpack(self, disk: bytes, kept_back: int) -> bytes:
+        """The disk, put together from the jobs."""
+        file = gzip.compress(disk, 1)
+        one = unpacker.Unpacker(
+            compressed_raw.CompressedRawImage(
+                memory.MemorySource(file), 'gz'),
+            self, meter.Meter(0), kept_back=kept_back)
+        unpacked = bytearray()
+        for position in range(0, len(file), buffers.CHUNK_SIZE):
+            part = file[position:position + buffers.CHUNK_SIZE]
+            chunk = one.pool.take(position)
+            chunk.memory[:len(part)] = part
+            chunk.length = len(part)
+            for job in one.split(chunk):
+                self.take(job, unpacked)
+            chunk.release()
+        for job in one.finish():
+            self.take(job, unpacked)
+        return bytes(unpacked)
+
+    def take(self, job: unpacker.jobs.Job, unpacked: bytearray) -> None:
+        for piece in job.pieces:
+            self.assertEqual(len(unpacked), piece.start)
+            unpacked += piece.stored
+            self.events.append(('given', len(unpacked)))
+        job.release()
+
+    def test_the_end_is_kept_back_until_the_size_is_known(self) -> None:
+        for size in (6 * MIB, 6 * MIB + 1, 7 * MIB - 1, 20 * MIB):
+            for kept_back in (0, 1, MIB, MIB + 4096, 9 * MIB):
+                with self.subTest(size=size, kept_back=kept_back):
+                    self.events = []
+                    disk = transfers.noise(size)
+                    self.assert_same(disk, self.unpack(disk, kept_back))
+                    at = self.events.index(('final', size))
+                    before = [end for event, end in self.events[:at]
+                              if event == 'given']
+                    self.assertLessEqual(max(before, default=0),
+                                         max(size - kept_back, 0))
+                    self.assertGreaterEqual(
+                        max(before, default=0),
+                        size - kept_back - 2 * buffers.CHUNK_SIZE)
+
+    def test_the_listener_learns_of_each_mib_before_it_is_given(self) -> None:
+        self.unpack(transfers.noise(5 * MIB + 100 * KIB), MIB)
+        learned = 0
+        for event, size in self.events:
+            if event == 'given':
+                self.assertLessEqual(size, learned)
+            learned = size if event != 'given' else learned
+        self.assertEqual(
+            [index * MIB for index in range(1, 6)] + [5 * MIB + 100 * KIB],
+            [size for event, size in self.events if event != 'given'])
+
+    def test_a_stop_wakes_who_waits_for_a_chunk_of_the_disk(self) -> None:
+        file = gzip.compress(bytes(64 * MIB), 1)
+        one = unpacker.Unpacker(
+            compressed_raw.CompressedRawImage(
+                memory.MemorySource(file), 'gz'),
+            self, meter.Meter(0), kept_back=0)
+        chunk = one.pool.take(0)
+        chunk.memory[:len(file)] = file
+        chunk.length = len(file)
+        one.stop()
+        held = []
+        with self.assertRaises(buffers.Stopped):
+            for job in one.split(chunk):
+                held.append(job)

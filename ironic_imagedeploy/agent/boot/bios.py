@@ -108,8 +108,8 @@ def read_table(device: str) -> partitions.PartitionTable:
             table = partitions.read_table(read, disk.seek(0, os.SEEK_END))
         except exceptions.BadContent as error:
             raise errors.DeploymentError(
-                f'The partition table of {device} cannot be used: {error}'
-            ) from error
+                f'The partition table of {device} cannot be used: expected '
+                f'{error.expected}, found {error.found}.') from error
     if table is None:
         raise errors.DeploymentError(f'{device} has no partition table')
     return table

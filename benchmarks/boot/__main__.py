@@ -29,8 +29,8 @@ import typing
 
 from benchmarks import measurement
 from benchmarks import table
-from tests.functional import base
-from tests.functional import debian_system
+from tests.support import debian_system
+from tests.support import disks
 
 _DISK = 4 * table.GIB
 _OURS = 'ironic-imagedeploy'
@@ -50,8 +50,8 @@ def main() -> int:
     machine = measurement.machine(tuple(_NAMES))
     results: list[Result] = []
     with tempfile.TemporaryDirectory(dir=options.disk) as folder:
-        place = base.run('findmnt', '-n', '-o', 'FSTYPE', '--target',
-                         folder)
+        place = disks.run('findmnt', '-n', '-o', 'FSTYPE', '--target',
+                          folder)
         for firmware in _FIRMWARE:
             results += _measure(pathlib.Path(folder), image, firmware,
                                 options.rounds)
@@ -84,8 +84,8 @@ def _measure(folder: pathlib.Path, image: pathlib.Path, firmware: str,
 
 def _run(folder: pathlib.Path, image: pathlib.Path, result: Result) -> None:
     backing = folder / 'disk'
-    base.fill(backing, _DISK, 0)
-    device = base.attach(backing)
+    disks.fill(backing, _DISK, 0)
+    device = disks.attach(backing)
     image.read_bytes()
     try:
         # It asks fuser who uses the disk, and mounts things.
@@ -102,7 +102,7 @@ def _run(folder: pathlib.Path, image: pathlib.Path, result: Result) -> None:
     finally:
         subprocess.run(['partx', '-d', device], check=False,
                        stderr=subprocess.DEVNULL)
-        base.run('losetup', '-d', device)
+        disks.run('losetup', '-d', device)
         backing.unlink()
 
 

@@ -22,9 +22,9 @@ import dataclasses
 import pathlib
 import shutil
 
-from tests.functional import debian_system
 from tests.support import cache
 from tests.support import commands
+from tests.support import debian_system
 
 _KERNEL = 'linux-image-cloud-arm64'
 _PACKAGES = ('busybox-static', 'grub-efi-arm64-bin', 'grub-efi-arm64-signed',

@@ -15,7 +15,6 @@
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-import hashlib
 import io
 import json
 import os
@@ -23,19 +22,14 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import typing
 import unittest
 
 from ironic_imagedeploy.cmd import imagedeploy
+from tests.support import disks
 
 MIB = 1 << 20
-#: What disks hold before a test: a byte that is forgotten shows.
-OLD = 0xa5
-_CHUNK = 4 * MIB
-#: Where no TMPDIR is set: memory, which spares the machine's disk.
-_MEMORY = pathlib.Path('/dev/shm')
 PROGRAM = pathlib.Path(sys.executable).with_name('ironic-imagedeploy')
 
 
@@ -72,28 +66,28 @@ class FunctionalTestCase(unittest.TestCase):
         super().setUp()
         if os.geteuid() != 0:
             self.skipTest('loop devices are for root only')
-        self.directory = make_directory()
+        self.directory = disks.make_directory()
         self.addCleanup(shutil.rmtree, self.directory)
 
     def disk(self, size: int, *, sector_size: int = 512,
              read_only: bool = False) -> Disk:
         """A loop device full of old bytes, gone with the test."""
         backing = self.directory / f'disk-{time.monotonic_ns()}'
-        fill(backing, size)
-        device = attach(backing, sector_size=sector_size,
-                        read_only=read_only)
-        self.addCleanup(run, 'losetup', '-d', device)
+        disks.fill(backing, size)
+        device = disks.attach(backing, sector_size=sector_size,
+                              read_only=read_only)
+        self.addCleanup(disks.run, 'losetup', '-d', device)
         return Disk(device, backing, size)
 
     @contextlib.contextmanager
     def attached(self, backing: pathlib.Path, sector_size: int = 512
                  ) -> Iterator[str]:
         """A file as a disk, for a while."""
-        device = attach(backing, sector_size=sector_size)
+        device = disks.attach(backing, sector_size=sector_size)
         try:
             yield device
         finally:
-            run('losetup', '-d', device)
+            disks.run('losetup', '-d', device)
 
     def invoke(self, *arguments: typing.Any) -> Outcome:
         """Run the program's main function in this process."""
@@ -129,113 +123,25 @@ class FunctionalTestCase(unittest.TestCase):
         :param raw: what the image's guest sees.
         """
         size = raw.stat().st_size
-        self.assertIsNone(first_difference(raw, disk.backing, size),
+        self.assertIsNone(disks.first_difference(raw, disk.backing, size),
                           'first byte that differs')
         start, end = max(size, MIB), max(size, disk.size - MIB)
-        self.assertTrue(holds(disk.backing, size, start, 0),
+        self.assertTrue(disks.holds(disk.backing, size, start, 0),
                         "the disk's first MiB is not wiped")
-        self.assertTrue(holds(disk.backing, start, end, OLD),
+        self.assertTrue(disks.holds(disk.backing, start, end, disks.OLD),
                         'bytes between the image and the last MiB changed')
-        self.assertTrue(holds(disk.backing, end, disk.size, 0),
+        self.assertTrue(disks.holds(disk.backing, end, disk.size, 0),
                         "the disk's last MiB is not wiped")
 
     def assert_untouched(self, disk: Disk) -> None:
         """Every byte is the old one."""
-        self.assertTrue(holds(disk.backing, 0, disk.size, OLD),
+        self.assertTrue(disks.holds(disk.backing, 0, disk.size, disks.OLD),
                         'the target was touched')
 
     def assert_boots_nothing(self, disk: Disk) -> None:
         """The first and the last MiB are zero."""
-        self.assertTrue(holds(disk.backing, 0, MIB, 0),
+        self.assertTrue(disks.holds(disk.backing, 0, MIB, 0),
                         'the first MiB is not zero')
-        self.assertTrue(holds(disk.backing, disk.size - MIB, disk.size, 0),
-                        'the last MiB is not zero')
-
-
-def make_directory() -> pathlib.Path:
-    """A fresh directory, in memory unless TMPDIR says where."""
-    parent = None
-    if 'TMPDIR' not in os.environ and os.access(_MEMORY, os.W_OK):
-        parent = _MEMORY
-    return pathlib.Path(tempfile.mkdtemp(prefix='imagedeploy-', dir=parent))
-
-
-def run(*command: str | pathlib.Path) -> str:
-    """Standard output of a tool that must succeed."""
-    done = subprocess.run(command, text=True, capture_output=True,
-                          timeout=1200)
-    if done.returncode:
-        said = (done.stdout + done.stderr)[-500:]
-        raise AssertionError(f'{command[0]} failed: {said}')
-    return done.stdout.strip()
-
-
-def attach(backing: pathlib.Path, *, sector_size: int = 512,
-           read_only: bool = False) -> str:
-    """The loop device that a file was attached to.
-
-    Others attach devices too: losetup may lose the race for a free one.
-    """
-    options = ['-b', str(sector_size), *(['-r'] if read_only else [])]
-    for attempt in range(20):
-        try:
-            return run('losetup', '-f', '--show', *options, backing)
-        except AssertionError:
-            if attempt == 19:
-                raise
-            time.sleep(0.1)
-    raise AssertionError('unreachable')
-
-
-def checksum(path: pathlib.Path, algorithm: str = 'sha512') -> str:
-    """The checksum of a file, as options take it."""
-    with path.open('rb') as file:
-        digest = hashlib.file_digest(file, algorithm)
-    return f'{algorithm}:{digest.hexdigest()}'
-
-
-def fill(path: pathlib.Path, size: int, byte: int = OLD) -> None:
-    """Make a file of one byte, again and again."""
-    block = bytes([byte]) * _CHUNK
-    with path.open('wb') as file:
-        for start in range(0, size, _CHUNK):
-            file.write(block[:size - start])
-
-
-def holds(path: pathlib.Path, start: int, end: int, byte: int) -> bool:
-    """Whether all bytes in that range of the file are this one."""
-    block = bytes([byte]) * _CHUNK
-    return all(chunk == block[:len(chunk)]
-               for chunk in _chunks(path, start, end))
-
-
-def first_difference(one: pathlib.Path, other: pathlib.Path, size: int
-                     ) -> int | None:
-    """Offset of the first byte, of that many, that two files differ in."""
-    position = 0
-    for ours, theirs in zip(_chunks(one, 0, size), _chunks(other, 0, size),
-                            strict=True):
-        if ours != theirs:
-            return position + next(
-                index for index, (a, b) in enumerate(
-                    zip(ours, theirs, strict=True))
-                if a != b)
-        position += len(ours)
-    return None
-
-
-def _chunks(path: pathlib.Path, start: int, end: int) -> Iterator[bytes]:
-    with path.open('rb') as file:
-        file.seek(start)
-        while start < end:
-            chunk = file.read(min(_CHUNK, end - start))
-            if not chunk:
-                raise AssertionError(f'{path} ends at {start}, before {end}')
-            yield chunk
-            start += len(chunk)
-
-
-def first_bytes(path: str | pathlib.Path, length: int) -> bytes:
-    """How a disk begins."""
-    with open(path, 'rb') as disk:
-        return disk.read(length)
+        self.assertTrue(
+            disks.holds(disk.backing, disk.size - MIB, disk.size, 0),
+            'the last MiB is not zero')

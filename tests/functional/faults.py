@@ -22,6 +22,7 @@ from unittest import mock
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.sources import http
 from tests.functional import base
+from tests.support import disks
 from tests.support import images
 from tests.support import web
 
@@ -80,7 +81,7 @@ class FaultTestCase(base.FunctionalTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.shared = base.make_directory()
+        cls.shared = disks.make_directory()
         cls.addClassCleanup(shutil.rmtree, cls.shared)
         cls.make_image(cls.shared / 'image')
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 import contextlib
 import os
 import pathlib
-import struct
 import tempfile
 import typing
 
@@ -26,23 +25,18 @@ from ironic_python_agent import disk_utils
 
 from ironic_imagedeploy.agent.boot import mounts
 from tests.functional import base
+from tests.support import commands
+from tests.support import disks
 from tests.support import images
-from tests.unit.agent import base as agent_base
+from tests.support import ramdisk
 
 MIB = base.MIB
 #: mkfs.xfs makes none below 300 MiB.
 SIZES = {'ext4': 64 * MIB, 'xfs': 320 * MIB, 'btrfs': 128 * MIB}
 _MAKERS = {'ext4': ('mke2fs', '-q', '-t', 'ext4', '-b', '4096', '-F'),
            'xfs': ('mkfs.xfs', '-q', '-f'), 'btrfs': ('mkfs.btrfs', '-q')}
-_X86_64 = 0x8664
 
 Change = Callable[[pathlib.Path], None]
-
-
-def efi_program(text: str, machine: int = _X86_64) -> bytes:
-    """Something that begins like a program for UEFI."""
-    front = b'MZ' + bytes(58) + struct.pack('<I', 64) + b'PE\0\0'
-    return front + struct.pack('<H', machine) + bytes(200) + text.encode()
 
 
 def debian(tree: pathlib.Path) -> None:
@@ -73,19 +67,19 @@ def put(tree: pathlib.Path, path: str, content: bytes, *, mode: int = 0o644
 def make_file_system(path: pathlib.Path, kind: str, *changes: Change
                      ) -> pathlib.Path:
     """A file system in a file, filled by functions."""
-    base.fill(path, SIZES[kind], 0)
-    base.run(*_MAKERS[kind], path)
+    disks.fill(path, SIZES[kind], 0)
+    disks.run(*_MAKERS[kind], path)
     with tempfile.TemporaryDirectory() as place:
-        base.run('mount', '-o', 'loop', path, place)
+        disks.run('mount', '-o', 'loop', path, place)
         try:
             for change in changes:
                 change(pathlib.Path(place))
         finally:
-            base.run('umount', place)
+            disks.run('umount', place)
     return path
 
 
-class PartitionImageTestCase(agent_base.AgentTestCase):
+class PartitionImageTestCase(ramdisk.AgentTestCase):
     """The agent with a disk that is a loop device."""
 
     SIZE = 768 * MIB
@@ -100,17 +94,17 @@ class PartitionImageTestCase(agent_base.AgentTestCase):
 
     def _replace_disk_tools(self) -> None:
         self.backing = self.directory / 'backing'
-        base.fill(self.backing, self.SIZE, 0)
-        self.device = base.attach(self.backing, sector_size=self.SECTOR_SIZE)
+        disks.fill(self.backing, self.SIZE, 0)
+        self.device = disks.attach(self.backing, sector_size=self.SECTOR_SIZE)
         self.addCleanup(self._detach)
         self.machine.set_disk(self.device)
         # It asks fuser, which fails where it may not look at process 1.
         self.patched(disk_utils, 'wait_for_disk_to_become_available')
 
     def _detach(self) -> None:
-        with contextlib.suppress(AssertionError):
-            base.run('partx', '-d', self.device)
-        base.run('losetup', '-d', self.device)
+        with contextlib.suppress(commands.CommandFailed):
+            disks.run('partx', '-d', self.device)
+        disks.run('losetup', '-d', self.device)
 
     def use(self, *changes: Change, kind: str = 'ext4',
             boot_mode: str = 'bios', **capabilities: str) -> None:
@@ -146,6 +140,6 @@ class PartitionImageTestCase(agent_base.AgentTestCase):
     def esp(self, path: str) -> bytes:
         """A file in the EFI system partition."""
         output = self.directory / 'of-esp'
-        base.run('mcopy', '-n', '-o', '-i',
-                 self.partition('efi system partition'), f'::{path}', output)
+        disks.run('mcopy', '-n', '-o', '-i',
+                  self.partition('efi system partition'), f'::{path}', output)
         return output.read_bytes()

@@ -22,10 +22,10 @@ import shutil
 
 from ironic_imagedeploy.agent.boot import grub
 from tests.functional import arm_system
-from tests.functional import base
-from tests.functional import debian_system
 from tests.functional import partition_images
 from tests.functional import virtual_machine
+from tests.support import debian_system
+from tests.support import disks
 
 MIB = partition_images.MIB
 #: Says which menu the kernel was started from.
@@ -65,10 +65,10 @@ class BootTestCase(partition_images.PartitionImageTestCase):
         """
         if without:
             raw = self.directory / 'root.raw'
-            base.run('qemu-img', 'convert', '-O', 'raw', self.system, raw)
-            base.run('debugfs', '-w', '-R', f'rm {without}', raw)
-            base.run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', raw,
-                     self.image)
+            disks.run('qemu-img', 'convert', '-O', 'raw', self.system, raw)
+            disks.run('debugfs', '-w', '-R', f'rm {without}', raw)
+            disks.run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', raw,
+                      self.image)
             raw.unlink()
         else:
             shutil.copy(self.system, self.image)
@@ -129,11 +129,11 @@ class BiosBootTest(BootTestCase):
     def test_msdos(self):
         self.assertEqual('ramdisk', self.deploy())
         self.assert_updates_its_menu()
-        before = base.first_bytes(self.backing, MIB)
+        before = disks.first_bytes(self.backing, MIB)
         said = self.computer.run(
             'grub-install /dev/disk/by-id/virtio-system && echo installed')
         self.assertIn('installed', said)
-        self.assertNotEqual(before, base.first_bytes(self.backing, MIB))
+        self.assertNotEqual(before, disks.first_bytes(self.backing, MIB))
         self.assertIn(OWN_MENU, self.computer.run(LOOK))
 
     def test_gpt(self):

@@ -20,7 +20,8 @@ import tempfile
 import typing
 
 from tests.functional import base
-from tests.functional import test_memory
+from tests.functional import memory
+from tests.support import disks
 from tests.support import images
 from tests.support import web
 
@@ -48,7 +49,7 @@ class PackedTestCase(base.FunctionalTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.shared = base.make_directory()
+        cls.shared = disks.make_directory()
         cls.addClassCleanup(shutil.rmtree, cls.shared)
         cls.guest = cls.shared / 'guest.raw'
         images.make_guest(cls.guest, SIZE, seed=31)
@@ -73,7 +74,7 @@ class WriteTest(PackedTestCase):
                     disk = self.disk(48 * MIB, sector_size=sector_size)
                     outcome = self.execute(
                         'write', packed, disk.device, '--verify', 'full',
-                        '--checksum', base.checksum(packed), '--json')
+                        '--checksum', disks.checksum(packed), '--json')
                     self.assert_status(0, outcome)
                     self.assert_written(self.guest, disk)
                     self.assertEqual(SIZE, outcome.json['virtual_size'])
@@ -91,7 +92,7 @@ class WriteTest(PackedTestCase):
                     [tool, '-dc', packed], check=True, capture_output=True
                 ).stdout).hexdigest()
                 self.assertEqual(f'sha256:{expected}',
-                                 base.checksum(target, 'sha256'))
+                                 disks.checksum(target, 'sha256'))
 
     def test_from_a_server_that_drops_the_connection(self) -> None:
         for tool, packed in self.packed.items():
@@ -101,7 +102,7 @@ class WriteTest(PackedTestCase):
                 disk = self.disk(48 * MIB)
                 outcome = self.execute(
                     'write', server.url(packed.name), disk.device, '--json',
-                    '--checksum', base.checksum(packed))
+                    '--checksum', disks.checksum(packed))
                 self.assert_status(0, outcome)
                 self.assertGreaterEqual(outcome.json['resumes'], 1)
                 self.assert_written(self.guest, disk)
@@ -191,20 +192,20 @@ class MemoryTest(base.FunctionalTestCase):
     """512 MiB, with the largest windows that are unpacked."""
 
     def check(self, tool: str, *options: str) -> None:
-        guest = test_memory.make_large(self.directory / 'guest', 512 * MIB,
-                                       400 * MIB)
+        guest = memory.make_large(self.directory / 'guest', 512 * MIB,
+                                  400 * MIB)
         packed = pack(guest, tool, *options)
         server = web.Server(self.directory)
         self.addCleanup(server.stop)
         with tempfile.NamedTemporaryFile(dir=self.directory) as target:
             target.truncate(512 * MIB)
             with self.attached(pathlib.Path(target.name)) as device:
-                peak = test_memory.measure(
+                peak = memory.measure(
                     base.PROGRAM, 'write', server.url(packed.name), device,
                     '--verify', 'full')
-            self.assertLess(peak, test_memory.BOUND)
+            self.assertLess(peak, memory.BOUND)
             self.assertGreater(peak, 16 * MIB, 'nothing was measured')
-            self.assertEqual('', base.run('cmp', guest, target.name))
+            self.assertEqual('', disks.run('cmp', guest, target.name))
 
     def test_gzip(self) -> None:
         self.check('gzip', '-1')

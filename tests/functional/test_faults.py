@@ -18,6 +18,7 @@ from unittest import mock
 
 from tests.functional import base
 from tests.functional import faults
+from tests.support import disks
 from tests.support import web
 
 MIB = base.MIB
@@ -212,7 +213,7 @@ class FailedTest(faults.FaultTestCase):
 
     def test_flipped_byte_with_a_checksum(self) -> None:
         stored = bytearray(self.image.read_bytes())
-        right = base.checksum(self.image)
+        right = disks.checksum(self.image)
         stored[-5 * KIB] ^= 1
         self.assert_fails(serving(content=bytes(stored)), 'checksum',
                           status=6, options=('--checksum', right))

@@ -18,6 +18,7 @@ import os
 
 from ironic_imagedeploy.engine.contents import filesystems
 from tests.functional import base
+from tests.support import disks
 from tests.support import web
 
 MIB = base.MIB
@@ -39,7 +40,7 @@ class FileSystemsTest(base.FunctionalTestCase):
         self.image.unlink(missing_ok=True)
         with self.image.open('wb') as file:
             file.truncate(size)
-        base.run(*command, self.image)
+        disks.run(*command, self.image)
         with self.mounted('rw'):
             self.fill(names)
 
@@ -66,12 +67,12 @@ class FileSystemsTest(base.FunctionalTestCase):
         """The image, mounted for a while."""
         with self.attached(self.image) as device:
             # Discards of one test would reach the file of the next.
-            base.run('mount', '-o', f'{how},nodiscard', device,
-                     self.mountpoint)
+            disks.run('mount', '-o', f'{how},nodiscard', device,
+                      self.mountpoint)
             try:
                 yield
             finally:
-                base.run('umount', self.mountpoint)
+                disks.run('umount', self.mountpoint)
 
     def open(self, kind: str) -> filesystems.FileSystem:
         """A fresh look into the image."""
@@ -139,13 +140,13 @@ class FileSystemsTest(base.FunctionalTestCase):
     def move_into_subvolume(self, name: str, default: str) -> None:
         """Leave nothing of the system outside of a new subvolume."""
         for entry in self.mountpoint.iterdir():
-            base.run('rm', '-r', entry)
+            disks.run('rm', '-r', entry)
         for each in {name, default} - {''}:
-            base.run('btrfs', 'subvolume', 'create', self.mountpoint / each)
+            disks.run('btrfs', 'subvolume', 'create', self.mountpoint / each)
         self.fill(0, name)
         if default:
-            base.run('btrfs', 'subvolume', 'set-default',
-                     self.mountpoint / default)
+            disks.run('btrfs', 'subvolume', 'set-default',
+                      self.mountpoint / default)
 
     def test_over_http(self) -> None:
         """Little is read, and only once."""

@@ -23,12 +23,13 @@ import time
 
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import mounts
-from tests.functional import base
 from tests.functional import partition_images
-from tests.functional.partition_images import efi_program
 from tests.functional.partition_images import put
+from tests.support import boot_files
+from tests.support import disks
 from tests.support import images
 
+efi_program = boot_files.efi_program
 MIB = partition_images.MIB
 #: Seconds in which a deployment of such an image ends, busy machines too.
 BOUND = 300
@@ -54,19 +55,19 @@ class HostileTestCase(partition_images.PartitionImageTestCase):
     @contextlib.contextmanager
     def mounted(self, path: pathlib.Path, kind: str) -> Iterator[mounts.Root]:
         """A file system in a file, as the agent mounts it."""
-        self.attached = device = base.attach(path)
+        self.attached = device = disks.attach(path)
         try:
             with mounts.mounted(device, kind) as root:
                 yield root
         finally:
-            base.run('losetup', '-d', device)
+            disks.run('losetup', '-d', device)
 
     def other_disk(self, size: int = 128 * MIB) -> tuple[str, pathlib.Path]:
         """Another disk of the machine, and the file behind it."""
         backing = self.directory / 'other'
-        base.fill(backing, size, 0)
-        device = base.attach(backing)
-        self.addCleanup(base.run, 'losetup', '-d', device)
+        disks.fill(backing, size, 0)
+        device = disks.attach(backing)
+        self.addCleanup(disks.run, 'losetup', '-d', device)
         return device, backing
 
     def assert_fails(self, *words: str) -> None:
@@ -74,9 +75,9 @@ class HostileTestCase(partition_images.PartitionImageTestCase):
         said = self.failed()
         for word in words:
             self.assertIn(word, said)
-        partition = base.run('lsblk', '-nlpo', 'NAME', self.device
+        partition = disks.run('lsblk', '-nlpo', 'NAME', self.device
                              ).splitlines()[-1]
-        self.assertEqual(bytes(MIB), base.first_bytes(partition, MIB))
+        self.assertEqual(bytes(MIB), disks.first_bytes(partition, MIB))
 
     def assert_deploys(self, **info: object) -> None:
         """It succeeds, with the kernels that are sound."""
@@ -168,7 +169,7 @@ class TextsTest(HostileTestCase):
             os.mkfifo(tree / 'pipe')
             os.mknod(tree / 'disk', 0o060666, os.stat(self.device).st_rdev)
             (tree / 'fixed').touch()
-            base.run('chattr', '+i', tree / 'fixed')
+            disks.run('chattr', '+i', tree / 'fixed')
 
         path = partition_images.make_file_system(
             self.directory / 'root', 'ext4', change)
@@ -229,8 +230,8 @@ class Ext4Test(HostileTestCase):
 
     def test_a_panic_is_not_granted(self):
         self.use(partition_images.debian)
-        base.run('tune2fs', '-e', 'panic', '-E', 'mount_opts=errors=panic',
-                 self.guest)
+        disks.run('tune2fs', '-e', 'panic', '-E', 'mount_opts=errors=panic',
+                  self.guest)
         with self.mounted(self.guest, 'ext4') as root:
             self._assert_no_panic()
             with root.writable():
@@ -245,8 +246,8 @@ class Ext4Test(HostileTestCase):
 
     def test_directory_that_is_broken(self):
         self.use(partition_images.debian)
-        base.run('tune2fs', '-e', 'continue', self.guest)
-        block = base.run('debugfs', '-R', 'bmap /boot 0', self.guest)
+        disks.run('tune2fs', '-e', 'continue', self.guest)
+        block = disks.run('debugfs', '-R', 'bmap /boot 0', self.guest)
         with self.guest.open('r+b') as file:
             file.seek(int(block.split()[-1]) * 4096 + 64)
             file.write(b'\xff' * 512)
@@ -257,16 +258,16 @@ class Ext4Test(HostileTestCase):
 
     def test_journal_on_another_disk(self):
         other, backing = self.other_disk()
-        base.run('mke2fs', '-q', '-O', 'journal_dev', '-b', '4096', other)
+        disks.run('mke2fs', '-q', '-O', 'journal_dev', '-b', '4096', other)
         path = self.directory / 'root'
-        base.fill(path, 64 * MIB, 0)
-        base.run('mke2fs', '-q', '-t', 'ext4', '-b', '4096', '-J',
-                 f'device={other}', '-F', path)
+        disks.fill(path, 64 * MIB, 0)
+        disks.run('mke2fs', '-q', '-t', 'ext4', '-b', '4096', '-J',
+                  f'device={other}', '-F', path)
         place = self.directory / 'place'
         place.mkdir()
-        base.run('mount', '-o', 'loop', path, place)
+        disks.run('mount', '-o', 'loop', path, place)
         partition_images.debian(place)
-        base.run('umount', place)
+        disks.run('umount', place)
         before = digest(backing)
         with self.assertRaisesRegex(Exception, 'on one device'), \
                 self.mounted(path, 'ext4'):
@@ -283,13 +284,13 @@ class Ext4Test(HostileTestCase):
             self.directory / 'live', kind)
         place = self.directory / 'place'
         place.mkdir()
-        base.run('mount', '-o', 'loop', path, place)
+        disks.run('mount', '-o', 'loop', path, place)
         try:
             partition_images.debian(place)
             os.sync()
             return shutil.copy(path, self.directory / 'copy')
         finally:
-            base.run('umount', place)
+            disks.run('umount', place)
 
 
 class XfsTest(HostileTestCase):
@@ -298,8 +299,8 @@ class XfsTest(HostileTestCase):
         self.use(partition_images.debian, kind='xfs')
         place = self.directory / 'place'
         place.mkdir()
-        base.run('mount', '-o', 'loop', self.guest, place)
-        self.addCleanup(base.run, 'umount', place)
+        disks.run('mount', '-o', 'loop', self.guest, place)
+        self.addCleanup(disks.run, 'umount', place)
         self.assert_deploys()
 
 
@@ -309,11 +310,11 @@ class BtrfsTest(HostileTestCase):
         self.use(partition_images.debian, kind='btrfs')
         other, backing = self.other_disk()
         path = self.directory / 'root'
-        base.fill(path, 128 * MIB, 0)
-        device = base.attach(path)
-        self.addCleanup(base.run, 'losetup', '-d', device)
-        base.run('mkfs.btrfs', '-q', '-f', '-d', 'single', '-m', 'raid1',
-                 device, other)
+        disks.fill(path, 128 * MIB, 0)
+        device = disks.attach(path)
+        self.addCleanup(disks.run, 'losetup', '-d', device)
+        disks.run('mkfs.btrfs', '-q', '-f', '-d', 'single', '-m', 'raid1',
+                  device, other)
         before = digest(backing)
         with self.assertRaisesRegex(Exception, 'on one device'), \
                 mounts.mounted(device, 'btrfs'):
@@ -326,11 +327,11 @@ class BtrfsTest(HostileTestCase):
                       ) -> partition_images.Change:
         """A system in that subvolume, which is the default one."""
         def change(tree: pathlib.Path) -> None:
-            base.run('btrfs', '-q', 'subvolume', 'create', tree / name)
+            disks.run('btrfs', '-q', 'subvolume', 'create', tree / name)
             partition_images.debian(tree / name)
-            base.run('btrfs', 'property', 'set', '-ts', tree / name, 'ro',
-                     str(read_only).lower())
-            base.run('btrfs', 'subvolume', 'set-default', tree / name)
+            disks.run('btrfs', 'property', 'set', '-ts', tree / name, 'ro',
+                      str(read_only).lower())
+            disks.run('btrfs', 'subvolume', 'set-default', tree / name)
         return change
 
     def test_names_of_the_default_subvolume(self):
@@ -352,7 +353,7 @@ class BtrfsTest(HostileTestCase):
 
     def test_nested_subvolume(self):
         def change(tree: pathlib.Path) -> None:
-            base.run('btrfs', '-q', 'subvolume', 'create', tree / 'boot')
+            disks.run('btrfs', '-q', 'subvolume', 'create', tree / 'boot')
             partition_images.debian(tree)
 
         self.use(change, kind='btrfs')

@@ -19,6 +19,7 @@ import subprocess
 import time
 
 from tests.functional import base
+from tests.support import disks
 from tests.support import images
 from tests.support import web
 
@@ -34,7 +35,7 @@ class InterruptionTest(base.FunctionalTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.shared = base.make_directory()
+        cls.shared = disks.make_directory()
         cls.addClassCleanup(shutil.rmtree, cls.shared)
         cls.guest = images.make_guest(cls.shared / 'image', SIZE, seed=12)
 
@@ -101,7 +102,7 @@ class InterruptionTest(base.FunctionalTestCase):
                                          'boots nothing')
                 self.assertEqual('', outcome.stdout)
                 self.assert_boots_nothing(self.target)
-                base.fill(self.target.backing, self.target.size)
+                disks.fill(self.target.backing, self.target.size)
 
     def test_killed(self) -> None:
         outcome = self.stop(self.start_and_wait(), signal.SIGKILL)
@@ -114,7 +115,7 @@ class InterruptionTest(base.FunctionalTestCase):
         outcome = self.execute('write', self.server.url('image'),
                                self.target.device)
         self.assert_status(0, outcome)
-        self.assertIsNone(base.first_difference(
+        self.assertIsNone(disks.first_difference(
             self.guest, self.target.backing, SIZE))
 
     def test_stopped_before_it_began(self) -> None:

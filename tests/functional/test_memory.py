@@ -16,23 +16,22 @@ The whole promise, 8 GiB of disk with 5 GiB of data, takes minutes and some
 GiB of temporary space: set IMAGEDEPLOY_LARGE=1 for it.
 """
 
+
 from array import array
 import os
 import pathlib
-import random
-import re
-import subprocess
-import tempfile
-import time
 
 from tests.functional import base
+from tests.functional import memory
+from tests.support import disks
 from tests.support import images
 from tests.support import web
 
+BOUND = memory.BOUND
+make_large = memory.make_large
+measure = memory.measure
 MIB = base.MIB
 GIB = 1 << 30
-BOUND = 128 * MIB
-_BLOCK = 64 * 1024
 
 
 class MemoryTestCase(base.FunctionalTestCase):
@@ -52,10 +51,10 @@ class MemoryTestCase(base.FunctionalTestCase):
         with self.attached(target) as device:
             peak = measure(base.PROGRAM, 'write', server.url('image'),
                            device, '--verify', 'full', '--checksum',
-                           base.checksum(image))
+                           disks.checksum(image))
         self.assertLess(peak, BOUND)
         self.assertGreater(peak, 16 * MIB, 'nothing was measured')
-        self.assertEqual('', base.run('cmp', guest, target))
+        self.assertEqual('', disks.run('cmp', guest, target))
 
 
 class ModerateTest(MemoryTestCase):
@@ -83,8 +82,8 @@ class TablesTest(MemoryTestCase):
 
     def test_check(self) -> None:
         image = self.directory / 'image'
-        base.run('qemu-img', 'create', '-q', '-f', 'qcow2', '-o',
-                 'preallocation=metadata,cluster_size=256k', image, '1T')
+        disks.run('qemu-img', 'create', '-q', '-f', 'qcow2', '-o',
+                  'preallocation=metadata,cluster_size=256k', image, '1T')
         scatter(image)
         said = self.directory / 'said'
         peak = measure('sh', '-c', f'exec "$0" check --json "$1" >{said}',
@@ -109,27 +108,6 @@ class LargeTest(MemoryTestCase):
         self.check(8 * GIB, 5 * GIB, 'compression_type=zstd')
 
 
-def make_large(path: pathlib.Path, size: int, data_size: int
-               ) -> pathlib.Path:
-    """A sparse disk with that much data, of which half can be compressed."""
-    dice = random.Random(size + data_size)
-    noise = dice.randbytes(_BLOCK // 2)
-    run = 64 * _BLOCK
-    with path.open('wb') as file:
-        file.truncate(size)
-        for number in sorted(dice.sample(range(size // run),
-                                         data_size // run)):
-            file.seek(number * run)
-            for block in range(64):
-                # Each block differs, without the cost of noise for each.
-                mark = (number << 8 | block).to_bytes(8, 'big')
-                file.write(mark * (_BLOCK // 16) + mark
-                           + noise[8:] if block % 2
-                           else noise + mark * (_BLOCK // 16))
-    images.partition(path)
-    return path
-
-
 def scatter(image: pathlib.Path) -> None:
     """Swap neighbours in the level 2 tables, so that nothing joins."""
     with image.open('r+b') as file:
@@ -146,29 +124,3 @@ def scatter(image: pathlib.Path) -> None:
             entries[::2], entries[1::2] = entries[1::2], entries[::2]
             file.seek(offset)
             file.write(entries)
-
-
-def measure(*command: str | pathlib.Path) -> int:
-    """Most memory, in bytes, that a successful command took.
-
-    The resource usage that wait4 gives would include that of this process,
-    from before the command was executed in its copy.
-    """
-    with tempfile.TemporaryFile('w+') as said:
-        program = subprocess.Popen(command, stdout=said, stderr=said)
-        peak = 0
-        while program.poll() is None:
-            peak = max(peak, high_water_mark(program.pid))
-            time.sleep(0.05)
-        said.seek(0)
-        if program.returncode:
-            raise AssertionError(
-                f'status {program.returncode}: {said.read()}')
-    return peak
-
-
-def high_water_mark(pid: int) -> int:
-    """Most memory, in bytes, that a running program has had."""
-    status = pathlib.Path(f'/proc/{pid}/status').read_text()
-    match = re.search(r'^VmHWM:\s+(\d+) kB$', status, re.MULTILINE)
-    return int(match[1]) * 1024 if match else 0

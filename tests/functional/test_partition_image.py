@@ -28,12 +28,12 @@ from ironic_python_agent import partition_utils
 
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import mounts
-from tests.functional import base
 from tests.functional import partition_images
-from tests.functional.partition_images import efi_program
 from tests.functional.partition_images import put
 from tests.support import boot_files
+from tests.support import disks
 
+efi_program = boot_files.efi_program
 MIB = partition_images.MIB
 SECTOR = 512
 
@@ -45,7 +45,7 @@ class BiosTest(partition_images.PartitionImageTestCase):
 
         :returns: the sector that the core begins in.
         """
-        first = base.first_bytes(self.device, 4 * MIB)
+        first = disks.first_bytes(self.device, 4 * MIB)
         self.assertEqual(b'\x55\xaa', first[510:512])
         # grub2's offsets: no drive check, the drive that booted
         self.assertEqual(b'\x90\x90', first[0x66:0x68])
@@ -70,12 +70,12 @@ class BiosTest(partition_images.PartitionImageTestCase):
             result['imagedeploy']['bootloader'])
         self.assertEqual(
             ['ext4', 'swap', 'ext4'],
-            [base.run('blkid', '-p', '-s', 'TYPE', '-o', 'value',
-                      self.partition(what))
+            [disks.run('blkid', '-p', '-s', 'TYPE', '-o', 'value',
+                       self.partition(what))
              for what in ('ephemeral', 'swap', 'root')])
         uuid = self.standby.partition_uuids['root uuid']
-        self.assertEqual(uuid, base.run('blkid', '-p', '-s', 'UUID', '-o',
-                                        'value', self.guest))
+        self.assertEqual(uuid, disks.run('blkid', '-p', '-s', 'UUID', '-o',
+                                         'value', self.guest))
         menu = self.menu()
         self.assertIn(f'search --no-floppy --fs-uuid --set=root {uuid}', menu)
         self.assertIn(
@@ -85,7 +85,7 @@ class BiosTest(partition_images.PartitionImageTestCase):
         self.assert_file_system_is_sound()
 
     def assert_file_system_is_sound(self) -> None:
-        base.run('e2fsck', '-fn', self.partition())
+        disks.run('e2fsck', '-fn', self.partition())
 
     def test_gpt(self):
         self.use(partition_images.debian, disk_label='gpt')
@@ -104,7 +104,7 @@ class BiosTest(partition_images.PartitionImageTestCase):
 
     def test_subvolume(self):
         def change(tree: pathlib.Path) -> None:
-            base.run('btrfs', '-q', 'subvolume', 'create', tree / '@')
+            disks.run('btrfs', '-q', 'subvolume', 'create', tree / '@')
             partition_images.debian(tree / '@')
 
         self.use(change, kind='btrfs')
@@ -115,9 +115,9 @@ class BiosTest(partition_images.PartitionImageTestCase):
 
     def test_default_subvolume(self):
         def change(tree: pathlib.Path) -> None:
-            base.run('btrfs', '-q', 'subvolume', 'create', tree / 'system')
+            disks.run('btrfs', '-q', 'subvolume', 'create', tree / 'system')
             partition_images.debian(tree / 'system')
-            base.run('btrfs', 'subvolume', 'set-default', tree / 'system')
+            disks.run('btrfs', 'subvolume', 'set-default', tree / 'system')
 
         self.use(change, kind='btrfs')
         self.written()
@@ -138,7 +138,7 @@ class BiosTest(partition_images.PartitionImageTestCase):
         self.written()
         path = self.directory / 'grub.cfg'
         path.write_text(self.menu())
-        base.run('grub-script-check', path)
+        disks.run('grub-script-check', path)
 
     def test_rebuild_keeps_the_ephemeral_partition(self):
         self.use(partition_images.debian)
@@ -155,7 +155,7 @@ class BiosTest(partition_images.PartitionImageTestCase):
         with mounts.mounted(self.partition('ephemeral'), 'ext4') as root:
             self.assertEqual(b'mine', root.read('precious'))
         # Without an initramfs it comes last, and finds its root like this.
-        partition = base.run('blkid', '-p', '-s', 'PART_ENTRY_UUID', '-o',
+        partition = disks.run('blkid', '-p', '-s', 'PART_ENTRY_UUID', '-o',
                         'value', self.partition())
         self.assertRegex(
             self.menu(), r"menuentry 'Linux 6.2' {\n  linux "
@@ -165,14 +165,14 @@ class BiosTest(partition_images.PartitionImageTestCase):
         self.use(partition_images.debian)
         for form in ('xfs', 'btrfs', 'xfs'):
             self.written(root_mb=100, ephemeral_mb=310, ephemeral_format=form)
-            self.assertEqual(form, base.run(
+            self.assertEqual(form, disks.run(
                 'blkid', '-p', '-s', 'TYPE', '-o', 'value',
                 self.partition('ephemeral')))
 
     def use_on_old_disk(self) -> bytes:
         """How a disk begins that must not be touched."""
         self.use(partition_images.debian)
-        old = bytes([base.OLD]) * MIB
+        old = bytes([disks.OLD]) * MIB
         pathlib.Path(self.device).write_bytes(old)
         return old
 
@@ -189,13 +189,13 @@ class BiosTest(partition_images.PartitionImageTestCase):
                 root_mb=root_mb))
         self.assertIn('status code 404', self.failed(
             configdrive=self.server.url('gone')))
-        self.assertEqual(old, base.first_bytes(self.device, MIB))
+        self.assertEqual(old, disks.first_bytes(self.device, MIB))
 
     def test_formats_that_cannot_be_made(self):
         old = self.use_on_old_disk()
         self.assertIn('expected a program mkfs.hfs, found none', self.failed(
             ephemeral_mb=32, ephemeral_format='hfs'))
-        self.assertEqual(old, base.first_bytes(self.device, MIB))
+        self.assertEqual(old, disks.first_bytes(self.device, MIB))
         # The agent's own error has no fields that could be sent.
         with mock.patch.object(partition_utils, 'work_on_disk', autospec=True,
                                side_effect=errors.FileSystemNotSupported(
@@ -310,7 +310,7 @@ class LargeSectorsTest(partition_images.PartitionImageTestCase):
             self.use(partition_images.debian, disk_label=label)
             self.assertIn(f'No BIOS boots from {self.device}: expected '
                           'sectors of 512 bytes, found 4096', self.failed())
-        self.assertEqual(bytes(MIB), base.first_bytes(self.device, MIB))
+        self.assertEqual(bytes(MIB), disks.first_bytes(self.device, MIB))
 
 
 class HostileTest(partition_images.PartitionImageTestCase):
@@ -368,7 +368,7 @@ class HostileTest(partition_images.PartitionImageTestCase):
             self.assertNotRegex(line, r'[;&|<>()$`"\\]')
         path = self.directory / 'grub.cfg'
         path.write_text(menu)
-        base.run('grub-script-check', path)
+        disks.run('grub-script-check', path)
 
     def test_no_file_of_the_image_is_executed_or_mapped_executable(self):
         for boot_mode in ('bios', 'uefi'):
@@ -432,12 +432,12 @@ class HostileTest(partition_images.PartitionImageTestCase):
     def test_no_kernel(self):
         self.use(lambda tree: put(tree, 'etc/hostname', b'x'))
         self.assertIn('no-bootloader', self.failed())
-        self.assertEqual(bytes(MIB), base.first_bytes(self.device, MIB))
+        self.assertEqual(bytes(MIB), disks.first_bytes(self.device, MIB))
 
     def assert_root_is_wiped(self) -> None:
         partition, = (path for path in pathlib.Path('/dev').glob(
             f'{os.path.basename(self.device)}p*'))
-        self.assertEqual(bytes(MIB), base.first_bytes(partition, MIB))
+        self.assertEqual(bytes(MIB), disks.first_bytes(partition, MIB))
 
 
 class MountTest(partition_images.PartitionImageTestCase):
@@ -449,11 +449,11 @@ class MountTest(partition_images.PartitionImageTestCase):
 
         path = partition_images.make_file_system(
             self.directory / 'root', 'ext4', change)
-        device = base.attach(path)
-        self.addCleanup(base.run, 'losetup', '-d', device)
+        device = disks.attach(path)
+        self.addCleanup(disks.run, 'losetup', '-d', device)
         with mounts.mounted(device, 'ext4') as root:
-            place = base.run('findmnt', '-n', '-o', 'TARGET', device)
-            options = base.run('findmnt', '-n', '-o', 'OPTIONS', device)
+            place = disks.run('findmnt', '-n', '-o', 'TARGET', device)
+            options = disks.run('findmnt', '-n', '-o', 'OPTIONS', device)
             for option in ('ro', 'nosuid', 'nodev', 'noexec'):
                 self.assertIn(option, options.split(','))
             with self.assertRaises(PermissionError):
@@ -463,7 +463,7 @@ class MountTest(partition_images.PartitionImageTestCase):
             with self.assertRaisesRegex(image_tree.UnsafePath, 'Read-only'):
                 root.write('program', b'')
             with root.writable():
-                options = base.run('findmnt', '-n', '-o', 'OPTIONS', device)
+                options = disks.run('findmnt', '-n', '-o', 'OPTIONS', device)
                 for option in ('rw', 'nosuid', 'nodev', 'noexec'):
                     self.assertIn(option, options.split(','))
         self.assertFalse(os.path.exists(place))

@@ -22,6 +22,7 @@ import subprocess
 from xml.etree import ElementTree
 
 from tests.functional import base
+from tests.support import disks
 from tests.support import images
 from tests.support import web
 
@@ -41,7 +42,7 @@ class ProgramTestCase(base.FunctionalTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.shared = base.make_directory()
+        cls.shared = disks.make_directory()
         cls.addClassCleanup(shutil.rmtree, cls.shared)
         cls.guest = images.make_guest(cls.shared / 'guest', SIZE, seed=20)
         images.partition(cls.guest, 'gpt', PARTS)
@@ -102,8 +103,8 @@ class MapTest(ProgramTestCase):
                                    for extent in ours['extents']))
         self.assertEqual(
             stored(ours['extents'], lambda extent: extent['kind'] != 'zero'),
-            stored(json.loads(base.run('qemu-img', 'map', '--output=json',
-                                       '-f', 'qcow2', image)),
+            stored(json.loads(disks.run('qemu-img', 'map', '--output=json',
+                                        '-f', 'qcow2', image)),
                    lambda extent: extent['data']))
 
     def test_svg(self) -> None:
@@ -124,7 +125,7 @@ class WriteTest(ProgramTestCase):
         self.target = self.disk(SIZE + 2 * MIB)
 
     def test_summary(self) -> None:
-        checksum = base.checksum(self.image)
+        checksum = disks.checksum(self.image)
         outcome = self.execute('write', self.image, self.target.device,
                                '--checksum', checksum, '--verify', 'full')
         self.assert_status(0, outcome)

@@ -14,11 +14,12 @@
 
 import pathlib
 
-from tests.functional import base
 from tests.functional import partition_images
-from tests.functional.partition_images import efi_program
 from tests.functional.partition_images import put
+from tests.support import boot_files
+from tests.support import disks
 
+efi_program = boot_files.efi_program
 MACHINE = '4d3c2b1a00000000000000000000beef'
 NEWER, OLDER = '6.11.4-301.fc41.x86_64', '6.9.12-200.fc40.x86_64'
 RESCUE = f'0-rescue-{MACHINE}'
@@ -89,7 +90,7 @@ class RedHatTest(partition_images.PartitionImageTestCase):
             f"  initrd '/boot/initramfs-{RESCUE}.img'", '}'], lines[5:])
         path = self.directory / 'grub.cfg'
         path.write_text('\n'.join(lines))
-        base.run('grub-script-check', path)
+        disks.run('grub-script-check', path)
 
     def test_bios(self):
         self.use(fedora)

@@ -20,6 +20,7 @@ import tarfile
 import zipfile
 
 from tests.functional import base
+from tests.support import disks
 from tests.support import images
 
 MIB = base.MIB
@@ -37,7 +38,7 @@ class RefusalTestCase(base.FunctionalTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.shared = base.make_directory()
+        cls.shared = disks.make_directory()
         cls.addClassCleanup(shutil.rmtree, cls.shared)
         cls.guest = images.make_guest(cls.shared / 'guest', SIZE, seed=9)
         cls.good = images.convert(cls.guest, cls.shared / 'good')
@@ -92,8 +93,8 @@ class DangerousTest(RefusalTestCase):
     """qcow2 files that would read or need what is outside of them."""
 
     def test_backing_file(self) -> None:
-        base.run('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw',
-                 '-b', '/etc/shadow', self.image, '16M')
+        disks.run('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw',
+                  '-b', '/etc/shadow', self.image, '16M')
         self.assert_refused('backing-file')
 
     def test_data_file(self) -> None:
@@ -182,8 +183,8 @@ class FormatTest(RefusalTestCase):
     def test_vmdk_with_a_backing_file(self) -> None:
         backing = images.convert(self.guest, self.directory / 'backing',
                                  form='vmdk')
-        base.run('qemu-img', 'create', '-q', '-f', 'vmdk', '-F', 'vmdk',
-                 '-b', backing, self.image)
+        disks.run('qemu-img', 'create', '-q', '-f', 'vmdk', '-F', 'vmdk',
+                  '-b', backing, self.image)
         self.assert_refused('external-extent', '--permit', 'vmdk')
 
     def test_luks(self) -> None:
@@ -204,15 +205,15 @@ class FormatTest(RefusalTestCase):
         (folder / 'file').write_bytes(bytes(3 * MIB))
         esp = self.directory / 'esp'
         esp.write_bytes(bytes(MIB))
-        base.run('mkfs.vfat', esp)
+        disks.run('mkfs.vfat', esp)
         for options in (
                 ('-R',), ('-R', '-partition_offset', '16'),
                 ('-R', '-append_partition', '2', '0xef', str(esp)),
                 ('-R', '-append_partition', '2', '0xef', str(esp),
                  '-appended_part_as_gpt', '-partition_offset', '16')):
             with self.subTest(options):
-                base.run('xorriso', '-as', 'mkisofs', '-quiet', *options,
-                         '-o', self.image, folder)
+                disks.run('xorriso', '-as', 'mkisofs', '-quiet', *options,
+                          '-o', self.image, folder)
                 self.assert_refused('format-unsupported')
                 self.assert_refused('format-mismatch', '--disk-format',
                                     'raw')
@@ -299,7 +300,7 @@ class ExpectationTest(RefusalTestCase):
                             'partition', image=self.good)
 
     def test_file_system_given_as_whole_disk(self) -> None:
-        base.run('mke2fs', '-q', '-t', 'ext4', self.image, '8M')
+        disks.run('mke2fs', '-q', '-t', 'ext4', self.image, '8M')
         self.assert_refused('image-type-mismatch', '--image-type',
                             'whole-disk')
 
@@ -309,7 +310,7 @@ class ExpectationTest(RefusalTestCase):
             with self.subTest(command):
                 with self.image.open('wb') as file:
                     file.truncate(320 * MIB)
-                base.run(*command.split(), self.image)
+                disks.run(*command.split(), self.image)
                 outcome = self.invoke('check', self.image, '--image-type',
                                       'partition', '--json')
                 self.assert_status(4, outcome)
@@ -322,7 +323,7 @@ class ExpectationTest(RefusalTestCase):
         with self.image.open('wb') as file:
             file.truncate(8 * MIB)
         for command, name in (('mkfs.vfat', 'vfat'), ('mkswap', 'swap')):
-            base.run(command, self.image)
+            disks.run(command, self.image)
             outcome = self.invoke('check', self.image, '--image-type',
                                   'partition')
             self.assert_status(4, outcome)
@@ -330,7 +331,7 @@ class ExpectationTest(RefusalTestCase):
             self.assertIn(name, outcome.stdout)
 
     def test_file_system_that_is_cut_off(self) -> None:
-        base.run('mke2fs', '-q', '-t', 'ext4', self.image, '8M')
+        disks.run('mke2fs', '-q', '-t', 'ext4', self.image, '8M')
         with self.image.open('r+b') as file:
             file.truncate(7 * MIB)
         self.assert_refused('truncated', '--image-type', 'partition')
@@ -342,7 +343,7 @@ class ExpectationTest(RefusalTestCase):
             file.seek(512 + 60)
             file.write(b'????')
         self.assert_refused('corrupt')
-        base.run('sgdisk', '-e', self.image)
+        disks.run('sgdisk', '-e', self.image)
         self.assert_status(0, self.invoke('check', self.image))
 
     def test_nothing_to_boot(self) -> None:
@@ -410,7 +411,7 @@ class ChecksumTest(RefusalTestCase):
                     self.check_wrong(image, algorithm)
 
     def check_wrong(self, image: pathlib.Path, algorithm: str) -> None:
-        right = base.checksum(image, algorithm)
+        right = disks.checksum(image, algorithm)
         wrong = right[:-1] + ('0' if right[-1] != '0' else '1')
         disk = self.disk(SIZE + 2 * MIB)
         outcome = self.invoke('write', image, disk.device, '--progress',
@@ -422,7 +423,7 @@ class ChecksumTest(RefusalTestCase):
 
     def test_right(self) -> None:
         disk = self.disk(SIZE + 2 * MIB)
-        right = base.checksum(self.good)
+        right = disks.checksum(self.good)
         outcome = self.invoke('write', self.good, disk.device, '--json',
                               '--progress', 'none', '--checksum', right)
         self.assert_status(0, outcome)

@@ -21,6 +21,7 @@ from tests.functional import base
 from tests.functional import partition_images
 from tests.functional.partition_images import put
 from tests.support import boot_files
+from tests.support import disks
 from tests.support import web
 
 MIB = base.MIB
@@ -74,13 +75,13 @@ class BesideTestCase(partition_images.PartitionImageTestCase):
         error = self.failed()
         for word in words:
             self.assertIn(word, error)
-        self.assertEqual(bytes(MIB), base.first_bytes(self.device, MIB))
+        self.assertEqual(bytes(MIB), disks.first_bytes(self.device, MIB))
 
     def assert_wiped(self) -> None:
         """There is nothing left in the root partition to boot."""
         partition, = (path for path in pathlib.Path('/dev').glob(
             f'{os.path.basename(self.device)}p*'))
-        self.assertEqual(bytes(MIB), base.first_bytes(partition, MIB))
+        self.assertEqual(bytes(MIB), disks.first_bytes(partition, MIB))
 
     def assert_command_line(self, menu: str, prefix: str = '') -> None:
         """One entry, with the options of the image and of the node."""
@@ -103,7 +104,7 @@ class PlacedTest(BesideTestCase):
                 self.assert_command_line(menu)
         path = self.directory / 'grub.cfg'
         path.write_text(menu)
-        base.run('grub-script-check', path)
+        disks.run('grub-script-check', path)
 
     def test_uefi(self):
         self.use(without_kernel, boot_mode='uefi')
@@ -112,7 +113,7 @@ class PlacedTest(BesideTestCase):
 
     def test_subvolume(self):
         def change(tree: pathlib.Path) -> None:
-            base.run('btrfs', '-q', 'subvolume', 'create', tree / '@')
+            disks.run('btrfs', '-q', 'subvolume', 'create', tree / '@')
             without_kernel(tree / '@')
 
         self.use(change, kind='btrfs')
@@ -168,7 +169,7 @@ class PlacedTest(BesideTestCase):
     def test_the_file_system_is_sound(self):
         self.use(without_kernel)
         self.assert_placed(self.written())
-        base.run('e2fsck', '-fn', self.partition())
+        disks.run('e2fsck', '-fn', self.partition())
 
 
 class RefusedTest(BesideTestCase):
@@ -222,7 +223,7 @@ class RefusedTest(BesideTestCase):
                 'imagedeploy': {'boot_files': {**self.order, **wrong}}}
             self.failed()
             self.assertEqual(bytes(MIB),
-                             base.first_bytes(self.device, MIB))
+                             disks.first_bytes(self.device, MIB))
 
     def test_other_bytes_than_those_of_the_checksum(self):
         self.use(without_kernel)

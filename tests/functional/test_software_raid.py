@@ -24,6 +24,7 @@ from ironic_imagedeploy.agent.boot import software_raid
 from tests.functional import base
 from tests.functional import partition_images
 from tests.functional.partition_images import put
+from tests.support import disks
 
 MIB = base.MIB
 UUID = '5e4f7c2a:0a1b2c3d:11223344:aabbccdd'
@@ -38,11 +39,11 @@ class SoftwareRaidTest(partition_images.PartitionImageTestCase):
         disks = []
         for number, table in enumerate(tables):
             backing = self.directory / f'member{number}'
-            base.fill(backing, 16 * MIB, 0)
+            disks.fill(backing, 16 * MIB, 0)
             subprocess.run(['sfdisk', '-q', backing], input=table, text=True,
                            check=True)
-            device = base.attach(backing)
-            self.addCleanup(base.run, 'losetup', '-d', device)
+            device = disks.attach(backing)
+            self.addCleanup(disks.run, 'losetup', '-d', device)
             self.addCleanup(subprocess.run, ['partx', '-d', device],
                             capture_output=True)
             disks.append(device)
@@ -54,7 +55,7 @@ class SoftwareRaidTest(partition_images.PartitionImageTestCase):
 
     def core(self, device: str, start: int) -> bytes:
         """The core of grub2 that the first sector leads to."""
-        first = base.first_bytes(device, 16 * MIB)
+        first = disks.first_bytes(device, 16 * MIB)
         self.assertEqual(start, int.from_bytes(first[0x5c:0x64], 'little'))
         self.assertEqual(b'\x55\xaa', first[510:512])
         return first[start * 512:]
@@ -69,7 +70,7 @@ class SoftwareRaidTest(partition_images.PartitionImageTestCase):
         # The same but for where it is; the array itself has none.
         self.assertEqual(on_mbr[512:80 << 10], on_gpt[512:80 << 10])
         self.assertNotEqual(bytes(512), on_mbr[512:1024])
-        self.assertEqual(bytes(440), base.first_bytes(self.device, 440))
+        self.assertEqual(bytes(440), disks.first_bytes(self.device, 440))
         self.assertIn(f" ro '{OPTION}' 'console=ttyS0", self.menu())
 
     def test_options_of_a_later_menu(self):
@@ -92,4 +93,4 @@ class SoftwareRaidTest(partition_images.PartitionImageTestCase):
         self.use(partition_images.debian, boot_mode='uefi')
         self.assertIn('has no place for the boot loader x86_64-efi',
                       self.failed())
-        self.assertEqual(bytes(MIB), base.first_bytes(self.device, MIB))
+        self.assertEqual(bytes(MIB), disks.first_bytes(self.device, MIB))

@@ -18,6 +18,7 @@ import shutil
 import stat
 
 from tests.functional import base
+from tests.support import disks
 from tests.support import images
 
 MIB = base.MIB
@@ -30,7 +31,7 @@ class TargetTestCase(base.FunctionalTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.shared = base.make_directory()
+        cls.shared = disks.make_directory()
         cls.addClassCleanup(shutil.rmtree, cls.shared)
         cls.raw = images.make_guest(cls.shared / 'guest', SIZE, seed=4,
                                     label='gpt')
@@ -71,22 +72,22 @@ class DiskTest(TargetTestCase):
 
     def test_mounted(self) -> None:
         disk = self.disk(SIZE)
-        base.run('mke2fs', '-q', '-t', 'ext4', disk.device)
+        disks.run('mke2fs', '-q', '-t', 'ext4', disk.device)
         place = self.mount(disk.device)
         (place / 'precious').write_text('mine')
         self.assert_refuses(disk.device, 'in use', 'mounted')
         self.assertEqual('mine', (place / 'precious').read_text())
-        base.run('umount', place)
-        base.run('e2fsck', '-fn', disk.device)
+        disks.run('umount', place)
+        disks.run('e2fsck', '-fn', disk.device)
 
     def test_partition_mounted(self) -> None:
         disk = self.disk(SIZE)
         images.partition(pathlib.Path(disk.device), 'dos',
                          'start=2048, size=16384\n')
         # A loop device keeps the partitions of its last user.
-        base.run('partx', '-u', disk.device)
-        self.addCleanup(base.run, 'partx', '-d', disk.device)
-        base.run('mke2fs', '-q', '-t', 'ext4', f'{disk.device}p1')
+        disks.run('partx', '-u', disk.device)
+        self.addCleanup(disks.run, 'partx', '-d', disk.device)
+        disks.run('mke2fs', '-q', '-t', 'ext4', f'{disk.device}p1')
         place = self.mount(f'{disk.device}p1')
         (place / 'precious').write_text('mine')
         self.assert_refuses(disk.device, 'in use')
@@ -112,8 +113,8 @@ class DiskTest(TargetTestCase):
             outcome = self.write(device)
         self.assert_status(5, outcome)
         self.assert_one_sentence(outcome, device, 'No space left')
-        self.assertTrue(base.holds(backing, 0, MIB, 0))
-        self.assertTrue(base.holds(backing, SIZE - MIB, SIZE, 0))
+        self.assertTrue(disks.holds(backing, 0, MIB, 0))
+        self.assertTrue(disks.holds(backing, SIZE - MIB, SIZE, 0))
 
     def test_by_another_name(self) -> None:
         disk = self.disk(SIZE + MIB)
@@ -133,17 +134,17 @@ class DiskTest(TargetTestCase):
     def mount(self, device: str) -> pathlib.Path:
         place = self.directory / 'mounted'
         place.mkdir()
-        base.run('mount', device, place)
+        disks.run('mount', device, place)
         self.addCleanup(lambda: os.path.ismount(place)
-                        and base.run('umount', place))
+                        and disks.run('umount', place))
         return place
 
     def small_file_system(self, size: int) -> pathlib.Path:
         place = self.directory / 'small'
         place.mkdir()
-        base.run('mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs',
-                 place)
-        self.addCleanup(base.run, 'umount', place)
+        disks.run('mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs',
+                  place)
+        self.addCleanup(disks.run, 'umount', place)
         return place
 
 
@@ -161,8 +162,8 @@ class FileTest(TargetTestCase):
         images.partition(guest)
         image = images.convert(guest, self.directory / 'image')
         self.assert_status(0, self.invoke('write', image, self.target))
-        self.assertIsNone(base.first_difference(guest, self.target,
-                                                64 * MIB))
+        self.assertIsNone(disks.first_difference(guest, self.target,
+                                                 64 * MIB))
         status = self.target.stat()
         self.assertEqual(64 * MIB, status.st_size)
         self.assertLess(status.st_blocks * 512, 3 * MIB)
@@ -172,15 +173,15 @@ class FileTest(TargetTestCase):
         self.assertEqual(self.raw.read_bytes(), self.target.read_bytes())
 
     def test_existing_file_is_a_disk_of_its_size(self) -> None:
-        base.fill(self.target, SIZE + 3 * MIB)
+        disks.fill(self.target, SIZE + 3 * MIB)
         self.assert_status(0, self.write(self.target))
         self.assert_written(self.raw, base.Disk(
             str(self.target), self.target, SIZE + 3 * MIB))
 
     def test_existing_file_that_is_too_small(self) -> None:
-        base.fill(self.target, SIZE - 1)
+        disks.fill(self.target, SIZE - 1)
         self.assert_refuses(self.target, 'too small')
-        self.assertTrue(base.holds(self.target, 0, SIZE - 1, base.OLD))
+        self.assertTrue(disks.holds(self.target, 0, SIZE - 1, disks.OLD))
         self.assertEqual(SIZE - 1, self.target.stat().st_size)
 
     def test_file_behind_a_loop_device(self) -> None:
@@ -191,8 +192,8 @@ class FileTest(TargetTestCase):
     def test_no_room(self) -> None:
         place = self.directory / 'small'
         place.mkdir()
-        base.run('mount', '-t', 'tmpfs', '-o', 'size=4M', 'tmpfs', place)
-        self.addCleanup(base.run, 'umount', place)
+        disks.run('mount', '-t', 'tmpfs', '-o', 'size=4M', 'tmpfs', place)
+        self.addCleanup(disks.run, 'umount', place)
         self.assert_refuses(place / 'disk.img', 'No space left')
         self.assertEqual([], list(place.iterdir()), 'a rest was left')
 

@@ -17,6 +17,7 @@ import pathlib
 
 from tests.functional import base
 from tests.functional import faults
+from tests.support import disks
 from tests.support import images
 from tests.support import web
 
@@ -109,8 +110,8 @@ class TablesTest(faults.FaultTestCase):
     @classmethod
     def make_image(cls, image: pathlib.Path) -> None:
         images.make_mixed(image, 4 * MIB, 'cluster_size=512', seed=8)
-        base.run('qemu-img', 'resize', '-q', '-f', 'qcow2', image,
-                 str(16 * MIB))
+        disks.run('qemu-img', 'resize', '-q', '-f', 'qcow2', image,
+                  str(16 * MIB))
         images.qemu_io(image, 'write -P 5 10M 3M')
         cls.raw = images.as_raw(image)
 
@@ -151,11 +152,11 @@ class FarTablesTest(faults.FaultTestCase):
         images.create(image, 4 * MIB, 'cluster_size=512')
         images.write_table(image)
         images.qemu_io(image, 'write -P 1 1M 3M')
-        base.run('qemu-img', 'resize', '-q', '-f', 'qcow2', image,
-                 str(64 * MIB))
+        disks.run('qemu-img', 'resize', '-q', '-f', 'qcow2', image,
+                  str(64 * MIB))
         images.qemu_io(image, 'write -P 5 10M 30M')
-        base.run('qemu-img', 'resize', '-q', '-f', 'qcow2', image,
-                 str(256 * MIB))
+        disks.run('qemu-img', 'resize', '-q', '-f', 'qcow2', image,
+                  str(256 * MIB))
 
     @functools.cached_property
     def target(self) -> base.Disk:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Files with the headers of kernels, and initramfs."""
+"""Files with the headers of kernels and EFI programs, and initramfs."""
 
 import gzip
 import struct
@@ -54,3 +54,9 @@ def zboot(machine: int = 0xaa64) -> bytes:
 def initramfs(content: bytes = b'070701' + bytes(506)) -> bytes:
     """An archive with nothing in it, compressed."""
     return gzip.compress(content, mtime=0)
+
+
+def efi_program(text: str, machine: int = 0x8664) -> bytes:
+    """Something that begins like a program for UEFI."""
+    front = b'MZ' + bytes(58) + struct.pack('<I', 64) + b'PE\0\0'
+    return front + struct.pack('<H', machine) + bytes(200) + text.encode()

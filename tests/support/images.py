@@ -17,7 +17,8 @@ import pathlib
 import random
 import subprocess
 
-from tests.functional import base
+from tests.support import commands
+from tests.support import disks
 
 KIB = 1024
 MIB = 1 << 20
@@ -84,17 +85,17 @@ def content(dice: random.Random, length: int) -> bytes:
 def create(path: pathlib.Path, size: int, options: str = '',
            form: str = 'qcow2') -> pathlib.Path:
     """An empty image, by ``qemu-img create``."""
-    base.run('qemu-img', 'create', '-q', '-f', form,
-             *(('-o', options) if options else ()), path, str(size))
+    disks.run('qemu-img', 'create', '-q', '-f', form,
+              *(('-o', options) if options else ()), path, str(size))
     return path
 
 
 def convert(guest: pathlib.Path, path: pathlib.Path, options: str = '', *,
             compress: bool = False, form: str = 'qcow2') -> pathlib.Path:
     """An image of a guest's disk, by ``qemu-img convert``."""
-    base.run('qemu-img', 'convert', '-f', 'raw', '-O', form,
-             *(('-c',) if compress else ()),
-             *(('-o', options) if options else ()), guest, path)
+    disks.run('qemu-img', 'convert', '-f', 'raw', '-O', form,
+              *(('-c',) if compress else ()),
+              *(('-o', options) if options else ()), guest, path)
     return path
 
 
@@ -102,10 +103,10 @@ def create_encrypted(path: pathlib.Path, form: str, options: str) -> None:
     """An encrypted image whose key is the secret ``s``."""
     for attempt in range(20):
         try:
-            base.run('qemu-img', 'create', '-q', '-f', form, '--object',
-                     'secret,id=s,data=abc', '-o', options, path, '4M')
+            disks.run('qemu-img', 'create', '-q', '-f', form, '--object',
+                      'secret,id=s,data=abc', '-o', options, path, '4M')
             return
-        except AssertionError as error:
+        except commands.CommandFailed as error:
             # qemu-img measures its speed, and at times cannot.
             if 'CPU usage' not in str(error) or attempt == 19:
                 raise
@@ -114,15 +115,15 @@ def create_encrypted(path: pathlib.Path, form: str, options: str) -> None:
 def as_raw(image: pathlib.Path, form: str = 'qcow2') -> pathlib.Path:
     """What the guest sees: the oracle's answer."""
     raw = image.with_name(f'{image.name}.raw')
-    base.run('qemu-img', 'convert', '-f', form, '-O', 'raw', image, raw)
+    disks.run('qemu-img', 'convert', '-f', form, '-O', 'raw', image, raw)
     return raw
 
 
 def qemu_io(image: pathlib.Path, *commands: str) -> None:
     """Let qemu-io change an image, as a running guest would."""
     arguments = [part for command in commands for part in ('-c', command)]
-    said = base.run('qemu-io', '-f', 'qcow2', '-d', 'unmap', *arguments,
-                    image)
+    said = disks.run('qemu-io', '-f', 'qcow2', '-d', 'unmap', *arguments,
+                     image)
     if 'failed' in said:
         raise AssertionError(f'qemu-io: {said[-500:]}')
 

@@ -24,10 +24,11 @@ from ironic_python_agent.extensions import standby
 from ironic_python_agent import partition_utils
 from ironic_python_agent import raid_utils
 
-from tests.unit.agent import base
+from tests.support import ramdisk
 
 
-class StandbyTest(base.AgentTestCase):
+
+class StandbyTest(ramdisk.AgentTestCase):
 
     def test_an_image_that_is_cached_is_not_written(self):
         writers = [self.patched(standby.StandbyExtension, name) for name in (
@@ -65,7 +66,7 @@ class StandbyTest(base.AgentTestCase):
                       self.standby.agent.command_results)
 
 
-class PartitionsTest(base.AgentTestCase):
+class PartitionsTest(ramdisk.AgentTestCase):
 
     def test_a_fat_is_made_of_a_partition_and_a_file(self):
         # What it does there, LargeSectorsTest sees on a real disk.

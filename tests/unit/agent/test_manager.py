@@ -21,11 +21,11 @@ from ironic_python_agent import tls_utils
 
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent import progress
+from tests.support import ramdisk
 from tests.support import web
-from tests.unit.agent import base
 
 
-class ManagerTest(base.AgentTestCase):
+class ManagerTest(ramdisk.AgentTestCase):
 
     def test_tells_its_name_and_version(self):
         self.assertEqual('2', hardware.get_current_versions()[
@@ -63,7 +63,7 @@ class ManagerTest(base.AgentTestCase):
         self.assertEqual('written by the stock manager', self.written())
 
 
-class WriteImageTest(base.AgentTestCase):
+class WriteImageTest(ramdisk.AgentTestCase):
 
     def test_image_is_on_the_disk_and_reported(self):
         result = self.written()
@@ -88,7 +88,7 @@ class WriteImageTest(base.AgentTestCase):
         self.fixed.assert_called_once_with(device, node_uuid=None)
         self.rescanned.assert_called_once_with(device)
         self.validated.assert_called_once_with(device)
-        configdrive.assert_called_once_with(base.NODE_ID, device,
+        configdrive.assert_called_once_with(ramdisk.NODE_ID, device,
                                             'the config drive')
         self.assertEqual('the-image', self.standby.cached_image_id)
 
@@ -98,7 +98,7 @@ class WriteImageTest(base.AgentTestCase):
         self.assert_written()
 
     def test_raw(self):
-        digest = base.hashlib.sha256(self.guest.read_bytes()).hexdigest()
+        digest = ramdisk.hashlib.sha256(self.guest.read_bytes()).hexdigest()
         self.written(urls=[self.server.url('guest')], disk_format='raw',
                      os_hash_algo='sha256', os_hash_value=digest)
         self.assert_written()
@@ -143,7 +143,7 @@ class WriteImageTest(base.AgentTestCase):
                 self.assertEqual(self.guest.stat().st_size, each['total'])
 
 
-class FailuresTest(base.AgentTestCase):
+class FailuresTest(ramdisk.AgentTestCase):
 
     def test_format_mismatch(self):
         details = self.failed(disk_format='raw')
@@ -198,7 +198,7 @@ class FailuresTest(base.AgentTestCase):
         self.assertIn('the checksum does not match', self.failed())
 
     def test_weak_checksum(self):
-        digest = base.hashlib.md5(self.image.read_bytes()).hexdigest()
+        digest = ramdisk.hashlib.md5(self.image.read_bytes()).hexdigest()
         md5 = {'os_hash_algo': 'md5', 'os_hash_value': digest}
         self.assertIn('checksum-weak', self.failed(**md5))
         self.assert_untouched()
@@ -220,9 +220,10 @@ class FailuresTest(base.AgentTestCase):
         self.assert_untouched()
 
     def test_disk_too_small(self):
-        self.disk.write_bytes(base.OLD * base.MIB)
+        self.disk.write_bytes(ramdisk.OLD * ramdisk.MIB)
         self.assertIn('too-large', self.failed())
-        self.assertEqual(base.MIB, self.disk.read_bytes().count(base.OLD))
+        self.assertEqual(ramdisk.MIB,
+                         self.disk.read_bytes().count(ramdisk.OLD))
 
     def test_a_disk_that_the_agent_finds_unusable_boots_nothing(self):
         self.validated.side_effect = errors.DeploymentError('no partitions')
@@ -247,7 +248,7 @@ class FailuresTest(base.AgentTestCase):
                 self.assertIn('Executing', line)
 
 
-class LoginTest(base.AgentTestCase):
+class LoginTest(ramdisk.AgentTestCase):
     """The options of the agent's own download hold here too."""
 
     def setUp(self):
@@ -296,7 +297,7 @@ class LoginTest(base.AgentTestCase):
         self.failed(**info, no_proxy='.example.com')
 
 
-class TransportSecurityTest(base.AgentTestCase):
+class TransportSecurityTest(ramdisk.AgentTestCase):
 
     def setUp(self):
         super().setUp()

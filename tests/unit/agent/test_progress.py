@@ -14,10 +14,10 @@ from unittest import mock
 
 from ironic_imagedeploy.agent import progress
 from ironic_imagedeploy import engine
-from tests.unit.agent import base
+from tests.support import ramdisk
 
 
-class PublisherTest(base.AgentTestCase):
+class PublisherTest(ramdisk.AgentTestCase):
 
     def setUp(self):
         super().setUp()
@@ -43,7 +43,7 @@ class PublisherTest(base.AgentTestCase):
             self.assertEqual('decode', self.shown(6.0, 2)['bottleneck'])
 
 
-class InFlightTest(base.AgentTestCase):
+class InFlightTest(ramdisk.AgentTestCase):
 
     def test_the_kernel_tells(self):
         opened = mock.mock_open(read_data='       1       32\n')

@@ -19,7 +19,7 @@ import pathlib
 import shutil
 import typing
 
-from tests.functional import base as program
+from tests.support import disks
 from tests.support import images
 from tests.unit.conductor import base
 
@@ -62,7 +62,7 @@ class Store:
         """The file that a program makes of the argument FILE."""
         path = self._files / 'made'
         path.unlink(missing_ok=True)
-        program.run(*(path if argument == 'FILE' else argument
+        disks.run(*(path if argument == 'FILE' else argument
                       for argument in arguments))
         return path
 
@@ -82,7 +82,7 @@ class Store:
         """The good image on a larger disk."""
         path = self._files / 'grown'
         shutil.copyfile(self.good, path)
-        program.run('qemu-img', 'resize', '-q', '-f', 'qcow2', path, size)
+        disks.run('qemu-img', 'resize', '-q', '-f', 'qcow2', path, size)
         return path
 
     def root(self) -> pathlib.Path:

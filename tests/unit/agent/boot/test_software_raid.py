@@ -23,7 +23,7 @@ from ironic_imagedeploy.agent.boot import bios
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import commands
-from tests.unit.agent import test_sysfs
+from tests.unit.agent import block_devices
 
 MIB = 1 << 20
 UEFI = grub.platform('uefi', 'x86_64')
@@ -35,7 +35,7 @@ EXPORT = ('MD_LEVEL=raid1\nMD_DEVICES=2\nMD_METADATA=1.2\n'
           'MD_DEVICE_dev_vda1_DEV=/dev/vda1\n')
 
 
-class FindTest(test_sysfs.SysfsTestCase):
+class FindTest(block_devices.SysfsTestCase):
 
     def find(self, export=EXPORT, device='/dev/md127'):
         with mock.patch.object(commands, 'run', autospec=True,
@@ -75,7 +75,7 @@ class FindTest(test_sysfs.SysfsTestCase):
         self.assert_refused('found none')
 
 
-class WholeDiskTest(test_sysfs.SysfsTestCase):
+class WholeDiskTest(block_devices.SysfsTestCase):
 
     def setUp(self):
         super().setUp()
@@ -95,7 +95,7 @@ class WholeDiskTest(test_sysfs.SysfsTestCase):
         software_raid.check_whole_disk('/dev/md127', 'bios')
 
 
-class DisksTest(test_sysfs.SysfsTestCase):
+class DisksTest(block_devices.SysfsTestCase):
     """Two disks with tables as ironic-python-agent makes them."""
 
     def array(self, *tables):

@@ -21,9 +21,10 @@ from ironic_python_agent import errors
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import uefi
 from ironic_imagedeploy.agent import sysfs
-from tests.functional.partition_images import efi_program
+from tests.support import boot_files
 from tests.unit.agent import trees
 
+efi_program = boot_files.efi_program
 PLATFORM = grub.platform('uefi', 'x86_64')
 SHIM = 'usr/lib/shim/shimx64.efi.signed'
 GRUB = 'usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed'

@@ -23,6 +23,7 @@ from ironic_python_agent import disk_utils
 from ironic_python_agent import errors
 from ironic_python_agent.extensions import base
 
+from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
@@ -33,8 +34,8 @@ def forget_image() -> None:
     base.get_extension('standby').cached_image_id = None
 
 
-def make_bootable(image_info: dict[str, typing.Any], device: str,
-                  configdrive: str | None) -> dict[str, typing.Any]:
+def make_bootable(order: orders.WriteOrder, device: str
+                  ) -> dict[str, typing.Any]:
     """Partition table, config drive and root UUID, the agent's own way.
 
     :returns: the result of the agent's command prepare_image.
@@ -43,7 +44,7 @@ def make_bootable(image_info: dict[str, typing.Any], device: str,
     """
     with bootable_or_wiped(device):
         _fix_partition_table(device)
-        return finish(image_info, configdrive, {})
+        return finish(order, {})
 
 
 @contextlib.contextmanager
@@ -60,8 +61,8 @@ def bootable_or_wiped(device: str) -> Iterator[None]:
         raise
 
 
-def finish(image_info: dict[str, typing.Any], configdrive: str | None,
-           partition_uuids: dict[str, typing.Any]) -> dict[str, typing.Any]:
+def finish(order: orders.WriteOrder, partition_uuids: dict[str, typing.Any]
+           ) -> dict[str, typing.Any]:
     """The rest of the agent's command, for an image that is there.
 
     It does not write an image that it believes to be on the disk.
@@ -71,9 +72,9 @@ def finish(image_info: dict[str, typing.Any], configdrive: str | None,
     """
     standby = base.get_extension('standby')
     standby.partition_uuids = partition_uuids
-    standby.cached_image_id = image_info['id']
-    command = standby.prepare_image(image_info=image_info,
-                                    configdrive=configdrive)
+    standby.cached_image_id = order.image_info['id']
+    command = standby.prepare_image(image_info=order.image_info,
+                                    configdrive=order.configdrive)
     result: dict[str, typing.Any] = command.wait()
     return result
 

@@ -14,8 +14,9 @@
 
 import base64
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
-import typing
+import dataclasses
 
 from oslo_config import cfg
 import requests
@@ -23,19 +24,19 @@ import requests
 from ironic_python_agent import config  # noqa: F401 (before utils)
 from ironic_python_agent import utils
 
+from ironic_imagedeploy.agent import order
 from ironic_imagedeploy import engine
 
 CONF = cfg.CONF
 
 
 @contextlib.contextmanager
-def open_image(image_info: dict[str, typing.Any]
-               ) -> Iterator[engine.Source]:
+def open_image(download: order.Download) -> Iterator[engine.Source]:
     """Open the image with the agent's TLS, proxy and login options.
 
     :raises SourceError: when no URL of the image can be opened.
     """
-    login = _login(image_info)
+    login = _login(download)
     timeout = CONF.image_download_connection_timeout
     with utils.get_requests_session() as session:
 
@@ -44,10 +45,10 @@ def open_image(image_info: dict[str, typing.Any]
                 url, headers=headers, stream=True, auth=login,
                 # Else REQUESTS_CA_BUNDLE would win over the option insecure.
                 verify=session.verify,
-                timeout=timeout, proxies=_proxies(url, image_info))
+                timeout=timeout, proxies=_proxies(url, download))
             return answer
 
-        location, *mirrors = image_info['urls']
+        location, *mirrors = download.urls
         with engine.open_source(
                 location, mirrors=mirrors, request=request, timeout=timeout,
                 retries=CONF.image_download_connection_retries) as source:
@@ -55,19 +56,18 @@ def open_image(image_info: dict[str, typing.Any]
 
 
 @contextlib.contextmanager
-def open_beside(image_info: dict[str, typing.Any], url: str
-                ) -> Iterator[engine.Source]:
+def open_separate(download: order.Download, url: str
+                  ) -> Iterator[engine.Source]:
     """Open a file that comes with the image, from wherever it is.
 
     :raises SourceError: when it cannot be opened.
     """
-    told = {**image_info, 'urls': [url]}
-    if engine.origin(url) != engine.origin(image_info['urls'][0]):
+    separate = dataclasses.replace(download, urls=(url,))
+    if engine.origin(url) != engine.origin(download.urls[0]):
         # Logins for the image are not told to another server.
-        for name in ('image_request_authorization',
-                     'image_server_auth_strategy'):
-            told.pop(name, None)
-    with open_image(told) as source:
+        separate = dataclasses.replace(separate, authorization=None,
+                                       login=None)
+    with open_image(separate) as source:
         yield source
 
 
@@ -83,25 +83,20 @@ class _Supplied(requests.auth.AuthBase):
         return request
 
 
-def _login(image_info: dict[str, typing.Any]
-           ) -> requests.auth.AuthBase | None:
-    supplied = image_info.get('image_request_authorization')
-    if supplied:
-        return _Supplied(base64.b64decode(supplied).decode())
-    if image_info.get('image_server_auth_strategy') == 'http_basic':
-        return requests.auth.HTTPBasicAuth(
-            image_info.get('image_server_user') or '',
-            image_info.get('image_server_password') or '')
+def _login(download: order.Download) -> requests.auth.AuthBase | None:
+    if download.authorization:
+        return _Supplied(base64.b64decode(download.authorization).decode())
+    if download.login:
+        return requests.auth.HTTPBasicAuth(*download.login)
     if CONF.image_server_auth_strategy == 'http_basic':
         return requests.auth.HTTPBasicAuth(CONF.image_server_user or '',
                                            CONF.image_server_password or '')
     return None
 
 
-def _proxies(url: str, image_info: dict[str, typing.Any]) -> dict[str, str]:
+def _proxies(url: str, download: order.Download) -> Mapping[str, str]:
     # Given proxies win over the environment, no_proxy included: ask here.
-    no_proxy = image_info.get('no_proxy')
-    if no_proxy and requests.utils.should_bypass_proxies(url, no_proxy):
+    if download.no_proxy and requests.utils.should_bypass_proxies(
+            url, download.no_proxy):
         return {}
-    proxies: dict[str, str] = image_info.get('proxies') or {}
-    return proxies
+    return download.proxies

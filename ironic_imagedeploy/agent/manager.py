@@ -16,28 +16,25 @@ from collections.abc import Iterator
 import contextlib
 import typing
 
-from oslo_log import log
-
 from ironic_python_agent import config  # noqa: F401 (before hardware)
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
 
-from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent import image_source
-from ironic_imagedeploy.agent import order
+from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import partition_image
 from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.agent import whole_disk
+from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
-
-LOG = log.getLogger(__name__)
 
 
 class ImageDeployHardwareManager(hardware.HardwareManager):
     """Takes over the deploy step write_image, and nothing else."""
 
-    HARDWARE_MANAGER_NAME = 'ImageDeployHardwareManager'
-    HARDWARE_MANAGER_VERSION = '2'
+    HARDWARE_MANAGER_NAME = names.HARDWARE_MANAGER
+    HARDWARE_MANAGER_VERSION = names.HARDWARE_MANAGER_VERSION
 
     def evaluate_hardware_support(self) -> int:
         """Come before the generic manager on every machine."""
@@ -59,37 +56,21 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
             interface is in charge: the agent's own writer is next.
         :raises DeploymentError: when it failed; nothing boots then.
         """
-        if not order.is_for_us(node):
+        if not names.is_ours(node.get('deploy_interface'),
+                             node.get('instance_info')):
             raise errors.IncompatibleHardwareMethodError(
                 'the node does not use the deploy interface imagedeploy')
-        wanted = order.Order.read(node, image_info)
-        device = hardware.dispatch_to_managers('get_os_install_device',
-                                               permit_refresh=True)
-        handover.forget_image()
-        publisher = progress.Publisher(device)
-        publisher.show('inspect', 'network')
-        if wanted.is_partition:
-            with (_agent_errors(),
-                  image_source.open_image(image_info) as source):
-                return partition_image.write(
-                    wanted, node, image_info, source, device, configdrive,
-                    publisher)
-        software_raid.check_whole_disk(device, wanted.boot_mode)
-        with (_agent_errors(),
-              image_source.open_image(image_info) as source,
-              engine.open_target(device) as target):
-            inspection = engine.inspect(source, wanted.expectation(target))
-            inspection.raise_if_refused()
-            LOG.info('Writing %(format)s image %(image)s to %(device)s',
-                     {'format': inspection.format, 'image': source.name,
-                      'device': device})
-            report = engine.transfer(
-                inspection, target, read_back=wanted.policy.read_back,
-                workers=wanted.policy.workers or None,
-                progress=publisher)
-        publisher.show('boot', 'disk')
-        result = handover.make_bootable(image_info, device, configdrive)
-        return {**result, 'imagedeploy': report.to_dict()}
+        with _agent_errors():
+            order = orders.WriteOrder.read(node, image_info, configdrive)
+            device = hardware.dispatch_to_managers('get_os_install_device',
+                                                   permit_refresh=True)
+            handover.forget_image()
+            publisher = progress.Publisher(device)
+            publisher.show('inspect', 'network')
+            write = (partition_image.write if order.partitions
+                     else whole_disk.write)
+            with image_source.open_image(order.download) as source:
+                return write(order, source, device, publisher)
 
 
 @contextlib.contextmanager

@@ -10,8 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What Ironic ordered for a node, in the words of the engine."""
+"""The work of the deploy step write_image, read once from all that orders it.
 
+The conductor's order comes with the node, Ironic describes the image, and
+the machine says what it is.
+"""
+
+from collections.abc import Mapping
 import dataclasses
 import typing
 
@@ -22,70 +27,142 @@ from ironic_python_agent import errors
 from ironic_python_agent import hardware
 from ironic_python_agent import utils
 
-from ironic_imagedeploy.agent.boot import separate_kernel
 from ironic_imagedeploy.conf import policy
+from ironic_imagedeploy.contract import names
+from ironic_imagedeploy.contract import order as contract
+from ironic_imagedeploy.contract import policy as contract_policy
 from ironic_imagedeploy import engine
 
 CONF = cfg.CONF
-DEPLOY_INTERFACE = 'imagedeploy'
-
-
-def is_for_us(node: dict[str, typing.Any]) -> bool:
-    """Whether the node is being deployed by the imagedeploy interface."""
-    interface = (node.get('instance_info') or {}).get(
-        'deploy_interface', node.get('deploy_interface'))
-    return interface == DEPLOY_INTERFACE
+_PARTITION = 'partition'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
-    """An image and how to write it.
+class Download:
+    """Where an image is, and who asks for it.
 
-    :ivar policy: what the operator allows and asks for.
-    :ivar image_type: whole-disk or partition.
-    :ivar disk_format: the format that the image must have.
-    :ivar checksum: what its stored bytes must hash to.
-    :ivar boot_mode: bios or uefi, how the node will boot.
-    :ivar arch: the processor's architecture.
-    :ivar beside: a kernel and an initramfs, for an image that may have none.
+    :ivar urls: of the image; any of them will do.
+    :ivar authorization: a header's value, base64, that the user of the node
+        supplied.
+    :ivar login: user and password, for HTTP basic authentication.
+    :ivar proxies: URLs by scheme.
+    :ivar no_proxy: hosts that are asked without one.
     """
 
-    policy: policy.Policy
-    image_type: str
+    urls: tuple[str, ...]
+    authorization: str | None = dataclasses.field(default=None, repr=False)
+    login: tuple[str, str] | None = dataclasses.field(
+        default=None, repr=False)
+    proxies: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    no_proxy: str | None = None
+
+    @classmethod
+    def read(cls, image_info: Mapping[str, typing.Any]) -> 'Download':
+        """The download that Ironic describes."""
+        login = None
+        if image_info.get('image_server_auth_strategy') == 'http_basic':
+            login = (image_info.get('image_server_user') or '',
+                     image_info.get('image_server_password') or '')
+        return cls(
+            urls=tuple(image_info['urls']), login=login,
+            authorization=image_info.get('image_request_authorization'),
+            proxies=image_info.get('proxies') or {},
+            no_proxy=image_info.get('no_proxy'))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PartitionSizes:
+    """Sizes of the partitions around a partition image, in MiB.
+
+    :ivar ephemeral_format: of its file system.
+    :ivar preserve_ephemeral: the partitions are there already, and the
+        ephemeral one keeps its content.
+    """
+
+    root: int
+    swap: int = 0
+    ephemeral: int = 0
+    ephemeral_format: str | None = None
+    preserve_ephemeral: bool = False
+
+    @classmethod
+    def read(cls, image_info: Mapping[str, typing.Any]) -> 'PartitionSizes':
+        """The sizes that Ironic orders.
+
+        :raises DeploymentError: when that of the root is missing.
+        """
+        try:
+            root = int(image_info['root_mb'])
+        except (KeyError, TypeError, ValueError):
+            raise errors.DeploymentError(
+                'The size of the root partition is not known: expected '
+                'root_gb in instance_info of the node. openstack baremetal '
+                'node set --instance-info root_gb=SIZE NODE') from None
+        return cls(
+            root=root, swap=int(image_info.get('swap_mb') or 0),
+            ephemeral=int(image_info.get('ephemeral_mb') or 0),
+            ephemeral_format=image_info.get('ephemeral_format'),
+            preserve_ephemeral=bool(image_info.get('preserve_ephemeral')))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WriteOrder:
+    """An image, and how to write it to a disk of this machine.
+
+    :ivar policy: what the operator allows and asks for.
+    :ivar disk_format: the format that the image must have.
+    :ivar checksum: what its stored bytes must hash to.
+    :ivar separate_kernel: for a partition image that may have no kernel.
+    :ivar download: where the image is.
+    :ivar partitions: sizes; None for a whole-disk image.
+    :ivar disk_label: ``gpt`` or ``msdos``, when the node must have it.
+    :ivar boot_mode: bios or uefi, how the node will boot.
+    :ivar arch: the processor's architecture.
+    :ivar node_uuid: of the node, for names of partitions.
+    :ivar configdrive: the config drive, or its URL.
+    :ivar image_info: the image as ironic-python-agent's own prepare_image
+        wants it described; read by :mod:`handover` alone.
+    """
+
+    policy: contract_policy.Policy
     disk_format: str | None
     checksum: engine.Checksum | None
+    separate_kernel: contract.SeparateKernel | None
+    download: Download
+    partitions: PartitionSizes | None
+    disk_label: str | None
     boot_mode: str
     arch: str
-    beside: separate_kernel.BootFiles | None = None
+    node_uuid: str
+    configdrive: str | None = dataclasses.field(repr=False)
+    image_info: dict[str, typing.Any] = dataclasses.field(repr=False)
 
     @classmethod
     def read(cls, node: dict[str, typing.Any],
-             image_info: dict[str, typing.Any]) -> 'Order':
+             image_info: dict[str, typing.Any],
+             configdrive: str | None = None) -> 'WriteOrder':
         """The order in a call of the deploy step write_image.
 
-        :raises DeploymentError: when it is not one that we can carry out.
+        :raises InvalidOrder: when the conductor's cannot be carried out.
+        :raises DeploymentError: when something is missing.
         """
-        sent = (node.get('driver_internal_info') or {}).get(
-            DEPLOY_INTERFACE) or {}
-        options = policy.Policy.from_conf(CONF).updated(sent)
-        arch = hardware.dispatch_to_managers('get_cpus').architecture
+        sent = contract.DeployOrder.from_dict(
+            (node.get('driver_internal_info') or {}).get(names.KEY) or {},
+            policy.from_conf(CONF))
+        is_partition = image_info.get('image_type') == _PARTITION
         return cls(
-            policy=options,
-            image_type=image_info.get('image_type') or 'whole-disk',
-            disk_format=(image_info.get('disk_format')
-                         or sent.get('disk_format')),
-            checksum=_checksum(image_info, sent),
+            policy=sent.policy,
+            disk_format=image_info.get('disk_format') or sent.disk_format,
+            checksum=sent.checksum or _checksum(image_info),
+            separate_kernel=sent.separate_kernel,
+            download=Download.read(image_info),
+            partitions=(PartitionSizes.read(image_info) if is_partition
+                        else None),
+            disk_label=utils.get_partition_table_type_from_specs(node),
             boot_mode=utils.get_node_boot_mode(node),
-            arch=arch,
-            beside=separate_kernel.BootFiles.read(
-                sent['boot_files'], arch,
-                options.insecure_checksums_permitted)
-            if sent.get('boot_files') else None)
-
-    @property
-    def is_partition(self) -> bool:
-        """The image is the content of one partition."""
-        return self.image_type == 'partition'
+            arch=hardware.dispatch_to_managers('get_cpus').architecture,
+            node_uuid=image_info.get('node_uuid', 'local'),
+            configdrive=configdrive, image_info=image_info)
 
     def expectation(self, target: engine.Target, size: int | None = None
                     ) -> engine.Expectation:
@@ -95,24 +172,22 @@ class Order:
         """
         return engine.Expectation(
             disk_format=self.disk_format,
-            image_type='partition' if self.is_partition else 'whole-disk',
+            image_type=_PARTITION if self.partitions else 'whole-disk',
             checksum=self.checksum, require_checksum=True,
             permit_weak=self.policy.insecure_checksums_permitted,
             permitted=self.policy.permitted_formats,
             disk_size=target.size if size is None else size,
             sector_size=target.sector_size,
             boot_mode=self.boot_mode, arch=self.arch,
-            has_kernel=self.beside is not None)
+            has_kernel=self.separate_kernel is not None)
 
 
-def _checksum(image_info: dict[str, typing.Any],
-              sent: dict[str, typing.Any]) -> engine.Checksum | None:
-    """The checksum as the conductor resolved it, else as Ironic gives it."""
+def _checksum(image_info: Mapping[str, typing.Any]
+              ) -> engine.Checksum | None:
+    """The checksum as Ironic gives it, from whom the conductor has none."""
     algorithm = image_info.get('os_hash_algo')
     value = image_info.get('os_hash_value')
     try:
-        if sent.get('checksum'):
-            return engine.Checksum.parse(sent['checksum'])
         if algorithm and value:
             return engine.Checksum(algorithm, value)
         if image_info.get('checksum'):

@@ -29,20 +29,16 @@ from ironic_imagedeploy.agent.boot import mounts
 from ironic_imagedeploy.agent.boot import separate_kernel
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
-from ironic_imagedeploy.agent import order
+from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import partitioning
 from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
 
-#: Among the UUIDs that the conductor asks for: there is one already.
-BOOTLOADER = 'bootloader'
 
-
-def write(wanted: order.Order, node: dict[str, typing.Any],
-          image_info: dict[str, typing.Any], source: engine.Source,
-          device: str, configdrive: str | None,
+def write(order: orders.WriteOrder, source: engine.Source, device: str,
           publisher: progress.Publisher) -> dict[str, typing.Any]:
     """Partition the disk, stream the image, make the disk boot.
 
@@ -52,66 +48,63 @@ def write(wanted: order.Order, node: dict[str, typing.Any],
     :raises ImageDeployError: when the image is not written, or wrong.
     :raises DeploymentError: when the agent fails; nothing boots then.
     """
-    platform = grub.platform(wanted.boot_mode, wanted.arch)
+    platform = grub.platform(order.boot_mode, order.arch)
     array = software_raid.find(device)
     grub.check(platform, raid=array is not None)
     if array:
         array.check(platform)
-    inspection = _inspect(wanted, image_info, source, device, configdrive,
-                          platform)
+    inspection = _inspect(order, source, device, platform)
     kind = mounts.permitted(inspection.file_system)
-    place = _kernel_beside(wanted, inspection, image_info, publisher)
-    made = partitioning.make(node, image_info, device, configdrive,
-                             boot_mode=wanted.boot_mode, arch=wanted.arch)
-    root = made['partitions']['root']
+    install_kernel = _kernel_installer(order, inspection, publisher)
+    partitions = partitioning.make(order, device)
     LOG.info('Writing %(format)s partition image %(image)s to %(device)s',
              {'format': inspection.format, 'image': source.name,
-              'device': root})
-    with partitioning.held_open(root):
-        with engine.open_target(root) as target:
+              'device': partitions.root})
+    with partitioning.held_open(partitions.root):
+        with engine.open_target(partitions.root) as target:
             report = engine.transfer(
-                inspection, target, read_back=wanted.policy.read_back,
-                workers=wanted.policy.workers or None, progress=publisher)
+                inspection, target, read_back=order.policy.read_back,
+                workers=order.policy.workers or None, progress=publisher)
         publisher.show('boot', 'disk')
-        with handover.bootable_or_wiped(root):
-            made = {**partitioning.with_uuids(made), BOOTLOADER: platform.name}
+        with handover.bootable_or_wiped(partitions.root):
+            partitions = partitions.with_uuids()
             installed = install.install(
                 install.Disk(
-                    device=device, root=root, kind=kind,
-                    uuid=made['root uuid'],
-                    partition_uuid=partitioning.partition_uuid(root),
-                    esp=made['partitions'].get('efi system partition'),
-                    esp_uuid=made.get('efi system partition uuid'),
+                    device=device, root=partitions.root, kind=kind,
+                    uuid=partitions.root_uuid,
+                    partition_uuid=partitioning.partition_uuid(
+                        partitions.root),
+                    esp=partitions.esp, esp_uuid=partitions.esp_uuid,
                     array=array),
-                platform, wanted.arch, place)
-            result = handover.finish(image_info, configdrive, made)
-    return {**result, 'imagedeploy': {**report.to_dict(),
-                                      'bootloader': installed}}
+                platform, order.arch, install_kernel)
+            result = handover.finish(order, {
+                **partitions.of_agent, names.BOOTLOADER: platform.name})
+    return {**result, names.KEY: {**report.to_dict(),
+                                  'bootloader': installed}}
 
 
-def _inspect(wanted: order.Order, image_info: dict[str, typing.Any],
-             source: engine.Source, device: str, configdrive: str | None,
+def _inspect(order: orders.WriteOrder, source: engine.Source, device: str,
              platform: grub.Platform) -> engine.Inspection:
     """See that image, disk and partitions go together."""
     with engine.open_target(device) as disk:
         if platform is grub.BIOS:
             bios.check(device, disk.sector_size)
-        partitioning.check_fit(image_info, disk.size, wanted.boot_mode,
-                               configdrive)
-        partitioning.check_formats(image_info, wanted.boot_mode)
-        inspection = engine.inspect(source, wanted.expectation(
-            disk, partitioning.root_size(image_info)))
+        partitioning.check_fit(order, disk.size)
+        partitioning.check_formats(order)
+        inspection = engine.inspect(source, order.expectation(
+            disk, partitioning.root_size(order)))
     inspection.raise_if_refused()
     return inspection
 
 
-def _kernel_beside(wanted: order.Order, inspection: engine.Inspection,
-                   image_info: dict[str, typing.Any],
-                   publisher: progress.Publisher
-                   ) -> Callable[[image_tree.Tree], menu.Entry]:
+def _kernel_installer(order: orders.WriteOrder,
+                      inspection: engine.Inspection,
+                      publisher: progress.Publisher
+                      ) -> Callable[[image_tree.Tree], menu.Entry]:
     """What puts a kernel into a root file system that has none."""
-    if wanted.beside is None or inspection.has_kernel:
+    if order.separate_kernel is None or inspection.has_kernel:
         return separate_kernel.no_kernel
-    wanted.beside.check(image_info)
-    return functools.partial(wanted.beside.place, image_info=image_info,
+    files = separate_kernel.BootFiles.read(order)
+    files.check(order.download)
+    return functools.partial(files.install, download=order.download,
                              publisher=publisher)

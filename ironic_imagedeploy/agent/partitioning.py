@@ -13,7 +13,9 @@
 """Partitions around a partition image, as the agent itself makes them."""
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -31,6 +33,7 @@ from ironic_python_agent import partition_utils
 from ironic_python_agent import utils
 
 from ironic_imagedeploy.agent import commands
+from ironic_imagedeploy.agent import order as orders
 
 _MIB = 1 << 20
 #: Bytes of the largest sectors that ISO 9660 is mounted from.
@@ -39,37 +42,69 @@ _ISO_BLOCK = 2048
 _APPEARS = 30.0
 
 
-def root_size(image_info: dict[str, typing.Any]) -> int:
-    """Bytes of the root partition that was ordered.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Partitions:
+    """Partitions of a disk, by their devices.
 
-    :raises DeploymentError: when none was.
+    :ivar root: the one that the image goes into.
+    :ivar root_uuid: of its file system; empty while it has none.
+    :ivar esp: the EFI system partition.
+    :ivar esp_uuid: of its file system.
+    :ivar configdrive: the one that holds the config drive.
+    :ivar of_agent: the same under ironic-python-agent's names, for Ironic.
     """
-    try:
-        return int(image_info['root_mb']) * _MIB
-    except (KeyError, TypeError, ValueError):
-        raise errors.DeploymentError(
-            'The size of the root partition is not known: expected root_gb '
-            'in instance_info of the node. openstack baremetal node set '
-            '--instance-info root_gb=SIZE NODE') from None
+
+    root: str
+    root_uuid: str = ''
+    esp: str | None = None
+    esp_uuid: str | None = None
+    configdrive: str | None = None
+    of_agent: Mapping[str, typing.Any] = dataclasses.field(
+        default_factory=dict)
+
+    @classmethod
+    def of(cls, made: Mapping[str, typing.Any]) -> 'Partitions':
+        """The partitions that ironic-python-agent has made."""
+        devices = made['partitions']
+        return cls(root=devices['root'],
+                   esp=devices.get('efi system partition'),
+                   configdrive=devices.get('configdrive'), of_agent=made)
+
+    def with_uuids(self) -> 'Partitions':
+        """The same partitions, once an image is in that of the root.
+
+        The file systems themselves are asked: what udev knows may be older.
+
+        :raises DeploymentError: when one has none, or is two at once.
+        """
+        root_uuid = _uuid(self.root)
+        esp_uuid = _uuid(self.esp) if self.esp else None
+        of_agent = {**self.of_agent, 'root uuid': root_uuid}
+        if esp_uuid:
+            of_agent['efi system partition uuid'] = esp_uuid
+        return dataclasses.replace(self, root_uuid=root_uuid,
+                                   esp_uuid=esp_uuid, of_agent=of_agent)
 
 
-def check_fit(image_info: dict[str, typing.Any], disk_size: int,
-              boot_mode: str, configdrive: str | None = None) -> None:
+def root_size(order: orders.WriteOrder) -> int:
+    """Bytes of the root partition that was ordered."""
+    return _sizes(order).root * _MIB
+
+
+def check_fit(order: orders.WriteOrder, disk_size: int) -> None:
     """See that all partitions fit, before the disk is touched.
 
     :param disk_size: bytes.
-    :param configdrive: the config drive, or its URL.
     :raises DeploymentError: when they do not.
     """
-    options = cfg.CONF.disk_utils
-    parts = {'root': root_size(image_info) // _MIB,
-             'swap': int(image_info.get('swap_mb') or 0),
-             'ephemeral': int(image_info.get('ephemeral_mb') or 0),
-             'boot': (options.efi_system_partition_size if boot_mode == 'uefi'
+    options, sizes = cfg.CONF.disk_utils, _sizes(order)
+    parts = {'root': sizes.root, 'swap': sizes.swap,
+             'ephemeral': sizes.ephemeral,
+             'boot': (options.efi_system_partition_size
+                      if order.boot_mode == 'uefi'
                       else options.bios_boot_partition_size),
-             'config drive': _config_drive_size(
-                 configdrive, image_info.get('node_uuid', 'local')),
-             # before the first one and behind the last one
+             'config drive': _config_drive_size(order),
+             # before the first one and after the last one
              'tables': 2}
     if sum(parts.values()) > disk_size // _MIB:
         raise errors.DeploymentError(
@@ -80,32 +115,37 @@ def check_fit(image_info: dict[str, typing.Any], disk_size: int,
             'instance_info.')
 
 
-def _config_drive_size(configdrive: str | None, node_uuid: str) -> int:
-    """MiB of a config drive, which is unpacked for that.
+def _sizes(order: orders.WriteOrder) -> orders.PartitionSizes:
+    assert order.partitions is not None
+    return order.partitions
 
-    :raises DeploymentError: when it is none.
+
+def _config_drive_size(order: orders.WriteOrder) -> int:
+    """MiB of the config drive, which is unpacked for that.
+
+    :raises DeploymentError: when it is not one.
     """
-    if not configdrive:
+    if not order.configdrive:
         return 0
     with tempfile.TemporaryDirectory(prefix='imagedeploy-') as name:
         try:
             return int(partition_utils.get_configdrive(
-                configdrive, node_uuid, tempdir=name)[0])
+                order.configdrive, order.node_uuid, tempdir=name)[0])
         except (EOFError, zlib.error) as error:
             raise errors.DeploymentError(
                 f'The config drive cannot be unpacked: {error}. Make it '
                 'again.') from error
 
 
-def check_formats(image_info: dict[str, typing.Any], boot_mode: str) -> None:
+def check_formats(order: orders.WriteOrder) -> None:
     """See that all partitions can be formatted, before the disk is touched.
 
     :raises DeploymentError: naming what is missing.
     """
-    formats = ['vfat'] if boot_mode == 'uefi' else []
-    if int(image_info.get('ephemeral_mb') or 0) and not image_info.get(
-            'preserve_ephemeral'):
-        formats.append(str(image_info.get('ephemeral_format')))
+    sizes = _sizes(order)
+    formats = ['vfat'] if order.boot_mode == 'uefi' else []
+    if sizes.ephemeral and not sizes.preserve_ephemeral:
+        formats.append(str(sizes.ephemeral_format))
     for name in formats:
         program = f'mkfs.{name}'
         if not shutil.which(program):
@@ -116,32 +156,25 @@ def check_formats(image_info: dict[str, typing.Any], boot_mode: str) -> None:
                 'instance_info.')
 
 
-def make(node: dict[str, typing.Any], image_info: dict[str, typing.Any],
-         device: str, configdrive: str | None, *, boot_mode: str, arch: str
-         ) -> dict[str, typing.Any]:
+def make(order: orders.WriteOrder, device: str) -> Partitions:
     """Make and format all partitions, but leave the root one empty.
 
-    :returns: ``partitions``, devices by what they are for, and UUIDs by the
-        agent's names; that of the root is not known yet.
     :raises DeploymentError: when the disk cannot be partitioned like this.
     """
-    node_uuid = image_info.get('node_uuid', 'local')
-    if not image_info.get('preserve_ephemeral'):
+    sizes = _sizes(order)
+    if not sizes.preserve_ephemeral:
         _wipe_partitions(device)
     try:
-        made: dict[str, typing.Any] = partition_utils.work_on_disk(
-            device, root_size(image_info) // _MIB,
-            int(image_info.get('swap_mb') or 0),
-            int(image_info.get('ephemeral_mb') or 0),
-            image_info.get('ephemeral_format'), None, node_uuid,
-            preserve_ephemeral=bool(image_info.get('preserve_ephemeral')),
-            configdrive=configdrive, boot_mode=boot_mode,
-            disk_label=utils.get_partition_table_type_from_specs(node),
-            cpu_arch=arch)
-        if configdrive and disk_utils.get_dev_sector_size(
-                device) > _ISO_BLOCK:
-            _make_mountable(made['partitions']['configdrive'], configdrive,
-                            node_uuid)
+        partitions = Partitions.of(partition_utils.work_on_disk(
+            device, sizes.root, sizes.swap, sizes.ephemeral,
+            sizes.ephemeral_format, None, order.node_uuid,
+            preserve_ephemeral=sizes.preserve_ephemeral,
+            configdrive=order.configdrive, boot_mode=order.boot_mode,
+            disk_label=order.disk_label, cpu_arch=order.arch))
+        if (order.configdrive and partitions.configdrive
+                and disk_utils.get_dev_sector_size(device) > _ISO_BLOCK):
+            _make_mountable(partitions.configdrive, order.configdrive,
+                            order.node_uuid)
     except processutils.ProcessExecutionError as error:
         raise errors.DeploymentError(
             f'{device} cannot be partitioned: {str(error.stderr).strip()}'
@@ -150,7 +183,7 @@ def make(node: dict[str, typing.Any], image_info: dict[str, typing.Any],
         # Sent as it is, the conductor would see no answer of the agent.
         raise errors.DeploymentError(
             f'{device} cannot be partitioned: {error.message}') from error
-    return made
+    return partitions
 
 
 def _wipe_partitions(device: str) -> None:
@@ -201,19 +234,6 @@ def held_open(partition: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def with_uuids(made: dict[str, typing.Any]) -> dict[str, typing.Any]:
-    """The same, once an image is in the root partition.
-
-    The file systems themselves are asked: what udev knows may be older.
-
-    :raises DeploymentError: when one has none, or is two at once.
-    """
-    found = {**made, 'root uuid': _uuid(made['partitions']['root'])}
-    if esp := made['partitions'].get('efi system partition'):
-        found['efi system partition uuid'] = _uuid(esp)
-    return found
 
 
 def partition_uuid(partition: str) -> str:

@@ -18,9 +18,9 @@ import typing
 
 from ironic_python_agent.extensions import base
 
+from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 
-COMMAND = 'execute_deploy_step'
 #: Seconds without a byte after which the bottleneck is what is waited for.
 _IDLE = 5.0
 
@@ -66,7 +66,8 @@ def publish(progress: dict[str, typing.Any]) -> None:
     command = _running_command()
     if command is not None:
         with command.command_state_lock:
-            command.command_result = {'imagedeploy': {'progress': progress}}
+            command.command_result = {
+                names.KEY: {names.PROGRESS: progress}}
 
 
 def _in_flight(device: str) -> int | None:
@@ -87,6 +88,6 @@ def _running_command() -> base.AsyncCommandResult | None:
         return None
     # A command is listed only after it has been started.
     for command in reversed(list(agent.command_results.values())):
-        if command.command_name == COMMAND and not command.is_done():
+        if command.command_name == names.COMMAND and not command.is_done():
             return command
     return None

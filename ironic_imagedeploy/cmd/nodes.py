@@ -20,6 +20,7 @@ import datetime
 import typing
 
 from ironic_imagedeploy.cmd import text
+from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 
 #: Provision states of a node that is being deployed.
@@ -67,8 +68,7 @@ class Deployment:
     @classmethod
     def of(cls, node: typing.Any) -> 'Deployment':
         """The deployment of a node of openstacksdk."""
-        ours = _mapping(_mapping(node.driver_internal_info).get(
-            'imagedeploy'))
+        ours = _mapping(_mapping(node.driver_internal_info).get(names.KEY))
         told = _mapping(ours.get('progress'))
         stall = _mapping(told.get('stalled'))
         return cls(

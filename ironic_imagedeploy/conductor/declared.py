@@ -26,6 +26,7 @@ from ironic_imagedeploy.conductor import glance
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy.conf import policy
+from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 
 #: Schemes of the places that images are taken from.
@@ -46,7 +47,7 @@ def deployable(task: task_manager.TaskManager) -> bool:
         return False
     return (found.scheme in SCHEMES
             and found.disk_format in (
-                None, *policy.Policy.from_conf(CONF).permitted_formats))
+                None, *policy.from_conf(CONF).permitted_formats))
 
 
 def image(task: task_manager.TaskManager) -> images.InstanceImage:
@@ -130,7 +131,7 @@ def _check_url(node: objects.Node, role: str, href: str) -> None:
 def _in_instance_info(node: objects.Node, href: str) -> images.DeclaredImage:
     """Metadata that the user of the node gives."""
     info = node.instance_info
-    order = node.driver_internal_info.get(policy.KEY) or {}
+    order = node.driver_internal_info.get(names.KEY) or {}
     algorithm = info.get('image_os_hash_algo')
     value = info.get('image_os_hash_value')
     if order.get('checksum_is_ours') and (

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the conductor orders from the agent in the ramdisk."""
+"""The conductor's order for the agent in the ramdisk."""
 
 from oslo_log import log
 
@@ -22,17 +22,13 @@ from ironic import objects
 
 from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy.conf import policy
+from ironic_imagedeploy.contract import names
+from ironic_imagedeploy.contract import order as contract
 
 LOG = log.getLogger(__name__)
 
-KEY = policy.KEY
-HARDWARE_MANAGER = 'ImageDeployHardwareManager'
+#: Key in driver_internal_info of what the ramdisk says of itself.
 _VERSIONS = 'hardware_manager_version'
-_BOOT_FILES = 'boot_files'
-#: The first version of the hardware manager that puts them on the disk.
-_WITH_BOOT_FILES = 2
-#: What our agent side tells among the UUIDs of the partitions.
-_BOOTLOADER = 'bootloader'
 
 
 def give(task: task_manager.TaskManager, served: serving.Served) -> None:
@@ -40,17 +36,13 @@ def give(task: task_manager.TaskManager, served: serving.Served) -> None:
 
     What an earlier deployment left there is forgotten.
     """
-    provided = served.image
-    checksum = provided.checksum
-    node = task.node
-    order = {
-        **policy.Policy.from_conf(CONF).to_dict(),
-        'disk_format': provided.verdict.format,
-        'checksum': checksum and f'{checksum.algorithm}:{checksum.value}',
-        'checksum_is_ours': provided.checksum_is_ours}
-    if served.boot_files:
-        order[_BOOT_FILES] = served.boot_files
-    node.set_driver_internal_info(KEY, order)
+    node, image = task.node, served.image
+    order = contract.DeployOrder(
+        policy=policy.from_conf(CONF),
+        disk_format=image.verdict.format, checksum=image.checksum,
+        checksum_is_ours=image.checksum_is_ours,
+        separate_kernel=served.separate_kernel)
+    node.set_driver_internal_info(names.KEY, order.to_dict())
     # An earlier ramdisk's answer says nothing about the one to come.
     node.del_driver_internal_info(_VERSIONS)
     node.save()
@@ -59,10 +51,10 @@ def give(task: task_manager.TaskManager, served: serving.Served) -> None:
 def renew(task: task_manager.TaskManager, served: serving.Served) -> None:
     """Say where things are now that another conductor has the node."""
     node = task.node
-    order = node.driver_internal_info.get(KEY)
-    if order and served.boot_files:
+    order = node.driver_internal_info.get(names.KEY)
+    if order and served.separate_kernel:
         node.set_driver_internal_info(
-            KEY, {**order, _BOOT_FILES: served.boot_files})
+            names.KEY, contract.relocated(order, served.separate_kernel))
         node.save()
 
 
@@ -77,16 +69,17 @@ def check_agent(task: task_manager.TaskManager) -> None:
         # The agent was busy when it should have told.
         task.driver.deploy.refresh_steps(task, 'deploy')
     found = node.driver_internal_info.get(_VERSIONS) or {}
-    order = node.driver_internal_info.get(KEY) or {}
-    if order.get(_BOOT_FILES):
-        _check_boot_files(node, found.get(HARDWARE_MANAGER))
-    if HARDWARE_MANAGER in found:
+    order = node.driver_internal_info.get(names.KEY) or {}
+    if contract.has_separate_kernel(order):
+        _check_separate_kernel(node, found.get(names.HARDWARE_MANAGER))
+    if names.HARDWARE_MANAGER in found:
         return
     if CONF.imagedeploy.require_agent:
         raise exception.InstanceDeployFailure(
             f'The deploy ramdisk of node {node.uuid} does not carry the agent '
             f'side of imagedeploy: expected the hardware manager '
-            f'{HARDWARE_MANAGER}, found {", ".join(sorted(found)) or "none"}. '
+            f'{names.HARDWARE_MANAGER}, found '
+            f'{", ".join(sorted(found)) or "none"}. '
             'Add ironic-imagedeploy to the deploy ramdisk, or set '
             '[imagedeploy]require_agent=False to let ironic-python-agent '
             'write the image itself. The disk was not touched.')
@@ -95,16 +88,17 @@ def check_agent(task: task_manager.TaskManager) -> None:
                 node.uuid)
 
 
-def _check_boot_files(node: objects.Node, version: str | None) -> None:
-    """Nobody else puts a kernel beside the image on the disk."""
-    if int(version or 0) < _WITH_BOOT_FILES:
+def _check_separate_kernel(node: objects.Node, version: str | None) -> None:
+    """See that the agent side puts a separate kernel on the disk."""
+    if int(version or 0) < names.SEPARATE_KERNEL_SINCE:
         raise exception.InstanceDeployFailure(
-            f'The deploy ramdisk of node {node.uuid} does not put a kernel '
-            'on the disk that comes beside the image: expected the hardware '
-            f'manager {HARDWARE_MANAGER} in version {_WITH_BOOT_FILES} or '
-            f'later, found {version or "none"}. Update ironic-imagedeploy in '
-            'the deploy ramdisk, or use an image with a kernel of its own. '
-            'The disk was not touched.')
+            f'The deploy ramdisk of node {node.uuid} does not put a separate '
+            'kernel on the disk: expected the hardware manager '
+            f'{names.HARDWARE_MANAGER} in version '
+            f'{names.SEPARATE_KERNEL_SINCE} or later, found '
+            f'{version or "none"}. Update ironic-imagedeploy in the deploy '
+            'ramdisk, or use an image with a kernel of its own. The disk was '
+            'not touched.')
 
 
 def boot_loader_is_there(task: task_manager.TaskManager) -> bool:
@@ -116,4 +110,4 @@ def boot_loader_is_there(task: task_manager.TaskManager) -> bool:
     if node.driver_internal_info.get('is_whole_disk_image') is not False:
         return False
     answer = agent_client.get_client(task).get_partition_uuids(node)
-    return _BOOTLOADER in (answer.get('command_result') or {})
+    return names.BOOTLOADER in (answer.get('command_result') or {})

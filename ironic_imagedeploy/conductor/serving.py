@@ -14,7 +14,6 @@
 
 import dataclasses
 import os
-import typing
 
 from oslo_utils import fileutils
 
@@ -30,6 +29,7 @@ from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor.checks import separate_kernel
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.contract import order
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,12 +37,11 @@ class Served:
     """Files that the node gets to read.
 
     :ivar image: to be written.
-    :ivar boot_files: for the agent: a kernel and an initramfs for an image
-        that may have none, and kernel parameters.
+    :ivar separate_kernel: for an image that may have none.
     """
 
     image: delivery.Provided
-    boot_files: dict[str, typing.Any] | None = None
+    separate_kernel: order.SeparateKernel | None = None
 
 
 def provide(task: task_manager.TaskManager) -> Served:
@@ -58,7 +57,7 @@ def provide(task: task_manager.TaskManager) -> Served:
     """
     node, image = task.node, declared.image(task)
     provided = acceptance.accept(image)
-    boot_files = _provide_boot_files(task, image, provided)
+    files = _provide_separate_kernel(task, image, provided)
     info = dict(node.instance_info)
     info.update(image.declared.instance_info)
     info['image_type'] = (stock_images.IMAGE_TYPE_PARTITION if image.partition
@@ -74,7 +73,7 @@ def provide(task: task_manager.TaskManager) -> Served:
     info['image_url'] = _url(image)
     node.instance_info = info
     node.save()
-    return Served(image=provided, boot_files=boot_files)
+    return Served(image=provided, separate_kernel=files)
 
 
 def withdraw(node: objects.Node) -> None:
@@ -83,21 +82,20 @@ def withdraw(node: objects.Node) -> None:
         fileutils.delete_if_exists(_link(node, role))
 
 
-def _provide_boot_files(task: task_manager.TaskManager,
-                        image: images.InstanceImage,
-                        provided: delivery.Provided
-                        ) -> dict[str, typing.Any] | None:
+def _provide_separate_kernel(
+        task: task_manager.TaskManager, image: images.InstanceImage,
+        provided: delivery.Provided) -> order.SeparateKernel | None:
     needed = separate_kernel.needed(task, image, provided.verdict)
     if not needed:
         return None
-    order: dict[str, typing.Any] = {'options': separate_kernel.options(task)}
-    for each in needed:
-        checksum = acceptance.accept(each).checksum
+    options = separate_kernel.options(task)
+    files = {}
+    for file in needed:
+        checksum = acceptance.accept(file).checksum
         assert checksum is not None
-        order[each.role] = {
-            'url': _url(each),
-            'checksum': f'{checksum.algorithm}:{checksum.value}'}
-    return order
+        files[file.role] = order.RemoteFile(
+            url=_url(file), checksum=checksum)
+    return order.SeparateKernel(**files, options=options)
 
 
 def _url(image: images.InstanceImage) -> str:

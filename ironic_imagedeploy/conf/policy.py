@@ -10,59 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an operator allows and asks for, on its way to the ramdisk."""
-
-import dataclasses
-import typing
+"""The policy of a service, read from its configuration."""
 
 from oslo_config import cfg
 
 from ironic_imagedeploy.conf import opts
-
-#: Where in driver_internal_info the conductor's order for the agent is.
-KEY = 'imagedeploy'
+from ironic_imagedeploy.contract import policy
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Policy:
-    """The options that both sides follow.
-
-    :ivar permitted_formats: image formats that may be deployed.
-    :ivar read_back: none, sample or full.
-    :ivar insecure_checksums_permitted: accept md5 and sha1.
-    :ivar workers: threads that decode; 0 for two each processor.
-    """
-
-    permitted_formats: tuple[str, ...]
-    read_back: str
-    insecure_checksums_permitted: bool
-    workers: int
-
-    @classmethod
-    def from_conf(cls, conf: cfg.ConfigOpts) -> 'Policy':
-        """The policy of this service's configuration."""
-        opts.register_opts(conf)
-        group = conf.imagedeploy
-        return cls(
-            permitted_formats=tuple(group.permitted_formats),
-            read_back=group.read_back,
-            insecure_checksums_permitted=group.insecure_checksums_permitted,
-            workers=group.workers)
-
-    def updated(self, sent: typing.Mapping[str, typing.Any]) -> 'Policy':
-        """This policy with what a conductor sent instead.
-
-        :param sent: what :meth:`to_dict` gave, by the same or another
-            release: unknown and missing keys are no error.
-        """
-        known = {field.name for field in dataclasses.fields(self)}
-        values = {name: value for name, value in sent.items()
-                  if name in known and value is not None}
-        if 'permitted_formats' in values:
-            values['permitted_formats'] = tuple(values['permitted_formats'])
-        return dataclasses.replace(self, **values)
-
-    def to_dict(self) -> dict[str, typing.Any]:
-        """The policy as JSON values."""
-        return {**dataclasses.asdict(self),
-                'permitted_formats': list(self.permitted_formats)}
+def from_conf(conf: cfg.ConfigOpts) -> policy.Policy:
+    """The policy that the options of this service make."""
+    opts.register_opts(conf)
+    group = conf.imagedeploy
+    return policy.Policy(
+        permitted_formats=tuple(group.permitted_formats),
+        read_back=group.read_back,
+        insecure_checksums_permitted=group.insecure_checksums_permitted,
+        workers=group.workers)

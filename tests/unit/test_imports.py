@@ -24,18 +24,34 @@ CHECK = ROOT / 'tools' / 'imports.sh'
 # For a file of the package: what it may import, and what it may not.
 RULES = {
     'conf/opts.py': (
-        ['oslo_config'],
+        ['oslo_config', 'ironic_imagedeploy.contract'],
         ['ironic_imagedeploy.engine', 'ironic_imagedeploy.conductor',
          'ironic_imagedeploy.agent', 'ironic_imagedeploy.cmd']),
+    'contract/order.py': (
+        ['ironic_imagedeploy.contract.policy',
+         'ironic_imagedeploy.engine.checksum',
+         'ironic_imagedeploy.engine.exceptions'],
+        ['ironic', 'ironic_python_agent', 'oslo_config',
+         'ironic_imagedeploy.conf', 'ironic_imagedeploy.conductor',
+         'ironic_imagedeploy.agent', 'ironic_imagedeploy.cmd',
+         'ironic_imagedeploy.engine.codecs',
+         'ironic_imagedeploy.engine.contents',
+         'ironic_imagedeploy.engine.formats',
+         'ironic_imagedeploy.engine.inspection',
+         'ironic_imagedeploy.engine.sources',
+         'ironic_imagedeploy.engine.targets',
+         'ironic_imagedeploy.engine.transfer']),
     'conductor/deploy.py': (
         ['ironic.drivers.modules.agent', 'ironic_imagedeploy.engine',
-         'ironic_imagedeploy.conf', 'ironic_imagedeploy.conductor.images'],
+         'ironic_imagedeploy.conf', 'ironic_imagedeploy.contract',
+         'ironic_imagedeploy.conductor.images'],
         ['ironic_python_agent', 'ironic_imagedeploy.agent',
          'ironic_imagedeploy.cmd', 'ironic_imagedeploy.engine.sources',
          'ironic_imagedeploy.engine.inspection']),
     'agent/manager.py': (
         ['ironic_python_agent.hardware', 'ironic_imagedeploy.engine',
-         'ironic_imagedeploy.conf', 'ironic_imagedeploy.agent.boot.install'],
+         'ironic_imagedeploy.conf', 'ironic_imagedeploy.contract',
+         'ironic_imagedeploy.agent.boot.install'],
         ['ironic', 'ironic_imagedeploy.conductor', 'ironic_imagedeploy.cmd',
          'ironic_imagedeploy.engine.targets']),
     'cmd/imagedeploy.py': (
@@ -54,6 +70,7 @@ RULES = {
         ['ironic', 'ironic_python_agent', 'oslo_config',
          'ironic_imagedeploy.conf', 'ironic_imagedeploy.cmd',
          'ironic_imagedeploy.conductor', 'ironic_imagedeploy.agent',
+         'ironic_imagedeploy.contract',
          'ironic_imagedeploy.engine.contents',
          'ironic_imagedeploy.engine.codecs']),
     'engine/transfer/pipeline.py': (

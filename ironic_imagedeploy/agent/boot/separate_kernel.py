@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A kernel and an initramfs that come beside the image."""
+"""A separate kernel: it comes with an image, but not inside of it."""
 
 from collections.abc import Iterator
 import contextlib
@@ -25,7 +25,9 @@ from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import kernel_options
 from ironic_imagedeploy.agent.boot import menu
 from ironic_imagedeploy.agent import image_source
+from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.contract import order as contract
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.contents import kernel_options as menu_options
 
@@ -59,14 +61,14 @@ class BootFile:
         return f'{_FOLDER}/{_ROLES[self.role]}'
 
     @contextlib.contextmanager
-    def opened(self, image_info: dict[str, typing.Any]
+    def opened(self, download: orders.Download
                ) -> Iterator[engine.Inspection]:
         """Open it, and see that it is what it must be.
 
         :raises ImageRefused: when it is not.
         :raises SourceError: when it cannot be read.
         """
-        with image_source.open_beside(image_info, self.url) as source:
+        with image_source.open_separate(download, self.url) as source:
             source.name = f'{self.role} {source.name}'
             inspection = engine.inspect(source, self.expectation)
             inspection.raise_if_refused()
@@ -75,7 +77,7 @@ class BootFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BootFiles:
-    """What an image without a kernel is booted with.
+    """The files that an image without a kernel is booted with.
 
     :ivar options: of the kernel, those of the node.
     """
@@ -85,50 +87,45 @@ class BootFiles:
     options: tuple[str, ...]
 
     @classmethod
-    def read(cls, sent: dict[str, typing.Any], arch: str, permit_weak: bool
-             ) -> 'BootFiles':
-        """What the conductor ordered.
+    def read(cls, order: orders.WriteOrder) -> 'BootFiles':
+        """The files that the conductor ordered.
 
-        :param arch: the processor that it is for.
-        :param permit_weak: accept md5 and sha1.
-        :raises DeploymentError: when it cannot be carried out.
+        :raises DeploymentError: when a boot menu cannot have the options.
         """
-        options = sent.get('options') or ''
-        try:
-            files = {role: BootFile(
-                role=role, url=sent[role]['url'],
-                expectation=engine.Expectation(
-                    image_type=role, arch=arch, permit_weak=permit_weak,
-                    checksum=engine.Checksum.parse(sent[role]['checksum'])))
-                for role in _ROLES}
-        except (KeyError, TypeError, ValueError) as error:
-            raise errors.DeploymentError(
-                'The order for the kernel beside the image makes no sense: '
-                'expected a URL and a checksum for kernel and ramdisk, found '
-                f'another: {error}. Use the same release of '
-                'ironic-imagedeploy on both sides.') from error
-        if unsafe := menu_options.unsafe(options):
+        sent = order.separate_kernel
+        assert sent is not None
+        if unsafe := menu_options.unsafe(sent.options):
             raise errors.DeploymentError(
                 'The kernel parameters of the node cannot be written into a '
                 f'boot menu: {ascii(unsafe)}')
-        return cls(**files, options=kernel_options.safe(
-            options, 'kernel_append_params'))
 
-    def check(self, image_info: dict[str, typing.Any]) -> None:
+        def boot_file(role: str, file: contract.RemoteFile) -> BootFile:
+            return BootFile(role=role, url=file.url,
+                            expectation=engine.Expectation(
+                                image_type=role, arch=order.arch,
+                                permit_weak=(order.policy
+                                             .insecure_checksums_permitted),
+                                checksum=file.checksum))
+        return cls(kernel=boot_file('kernel', sent.kernel),
+                   ramdisk=boot_file('ramdisk', sent.ramdisk),
+                   options=kernel_options.safe(
+                       sent.options, 'kernel_append_params'))
+
+    def check(self, download: orders.Download) -> None:
         """Look at both, before a disk is erased for them.
 
         :raises ImageRefused, SourceError: as :meth:`BootFile.opened`.
         """
         for file in (self.kernel, self.ramdisk):
-            with file.opened(image_info):
-                LOG.info('Beside the image is %s', file.role)
+            with file.opened(download):
+                LOG.info('A separate %s comes with the image', file.role)
 
-    def place(self, root: image_tree.Tree, image_info: dict[str, typing.Any],
-              publisher: progress.Publisher) -> menu.Entry:
+    def install(self, root: image_tree.Tree, download: orders.Download,
+                publisher: progress.Publisher) -> menu.Entry:
         """Copy both into a root file system that has no kernel.
 
         :param root: writable.
-        :returns: what the boot menu has to have.
+        :returns: the entry that the boot menu needs.
         :raises ImageRefused, SourceError: as :meth:`BootFile.opened`.
         :raises ChecksumMismatch: when they are not what was ordered.
         :raises UnsafePath: when they do not fit into the tree.
@@ -136,7 +133,7 @@ class BootFiles:
         root.make_directory(_FOLDER)
         version = None
         for file in (self.kernel, self.ramdisk):
-            with file.opened(image_info) as inspection:
+            with file.opened(download) as inspection:
                 version = version or inspection.kernel_version
                 _check_room(root, file, inspection.stored_size)
                 root.copy(file.path, _proven(inspection, publisher))
@@ -148,22 +145,22 @@ class BootFiles:
 
 
 def no_kernel(root: image_tree.Tree) -> typing.NoReturn:
-    """Nothing comes beside the image.
+    """No separate kernel comes with the image.
 
-    :raises DeploymentError: as it should have.
+    :raises DeploymentError: always, since the image has none.
     """
     raise errors.DeploymentError(
         'The partition image has no kernel: expected /boot/vmlinuz-* or '
         '/boot/loader/entries/*.conf, found neither. Install a kernel in the '
-        'image, or give one beside it.')
+        'image, or give a separate one.')
 
 
 def _check_room(root: image_tree.Tree, file: BootFile, size: int) -> None:
     free = root.free
     if size + _SLACK > free:
         raise errors.DeploymentError(
-            f'The {_ROLES[file.role]} beside the image does not fit into its '
-            f'file system: expected {size + _SLACK} bytes of free space, '
+            f'The separate {_ROLES[file.role]} does not fit into the '
+            f'file system of the image: expected {size + _SLACK} bytes free, '
             f'found {free} bytes. Build the image with a larger file system.')
 
 

@@ -92,7 +92,7 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
     It is the same for all nodes of a kind, so that one inspection serves
     them: the sizes of disks are compared afterwards.
     """
-    options = policy.Policy.from_conf(CONF)
+    options = policy.from_conf(CONF)
     return engine.Expectation(
         disk_format=image.disk_format,
         image_type=_image_type(image),

@@ -19,12 +19,12 @@ from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.drivers.modules import agent_client
 
-from ironic_imagedeploy.conductor import order
 from ironic_imagedeploy.conductor.progress import notifications
 from ironic_imagedeploy.conductor.progress import records
-
-STEP = 'write_image'
-COMMAND = 'execute_deploy_step'
+from ironic_imagedeploy.contract import names
+from ironic_imagedeploy.contract import order
+from ironic_imagedeploy.contract import progress
+from ironic_imagedeploy.contract import report as reports
 
 
 def keep(task: task_manager.TaskManager) -> None:
@@ -35,33 +35,34 @@ def keep(task: task_manager.TaskManager) -> None:
         Ironic would take the step for done, and start a half-written disk.
     """
     node = task.node
-    if (node.deploy_step or {}).get('step') != STEP:
+    if (node.deploy_step or {}).get('step') != names.STEP:
         return
     client = agent_client.get_client(task)
     commands = client.get_commands_status(node)
     _tell_again(client, commands)
-    if not any(each.get('command_name') == COMMAND for each in commands):
+    if not any(command.get('command_name') == names.COMMAND
+               for command in commands):
         raise exception.InstanceDeployFailure(
             f'The agent on node {node.uuid} was started again while it wrote '
             'the image: expected to find its command, found none. The disk '
             'holds a part of the image and boots nothing. Deploy the node '
             'again; if it happens again, see the console of the node.')
-    answer = told(commands[-1])
-    known = dict(node.driver_internal_info.get(order.KEY) or {})
-    if 'report' in answer:
-        # The URLs of boot files may be secret for as long as they are valid.
-        for name in ('progress', 'boot_files'):
-            known.pop(name, None)
-        known['report'] = answer['report']
-        notifications.ended(task.context, node, answer['report'])
+    answer = result(commands[-1])
+    known = dict(node.driver_internal_info.get(names.KEY) or {})
+    report = reports.checked(answer.get(names.REPORT))
+    if report is not None:
+        known = order.fulfilled(known)
+        known.pop(names.PROGRESS, None)
+        known[names.REPORT] = report
+        notifications.ended(task.context, node, report)
     else:
         record = records.advanced(
-            known.get('progress'), answer.get('progress'),
-            CONF.imagedeploy.stall_threshold)
+            progress.ProgressRecord.from_dict(known.get(names.PROGRESS)),
+            answer.get(names.PROGRESS), CONF.imagedeploy.stall_threshold)
         if record is None:
             return
-        known['progress'] = record
-    node.set_driver_internal_info(order.KEY, known)
+        known[names.PROGRESS] = record.to_dict()
+    node.set_driver_internal_info(names.KEY, known)
     node.save()
 
 
@@ -79,16 +80,19 @@ def _tell_again(client: agent_client.AgentClient,
     client.get_commands_status = get_commands_status
 
 
-def told(command: dict[str, typing.Any]) -> dict[str, typing.Any]:
-    """Progress of a running or failed command, the report of a done one."""
-    if command.get('command_name') != COMMAND:
+def result(command: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    """Progress of a running or failed command, the report of a done one.
+
+    Neither is checked yet.
+    """
+    if command.get('command_name') != names.COMMAND:
         return {}
-    result = command.get('command_result')
-    if not isinstance(result, dict):
+    outcome = command.get('command_result')
+    if not isinstance(outcome, dict):
         return {}
-    if isinstance(result.get(order.KEY), dict):
-        return {'progress': result[order.KEY].get('progress')}
-    result = result.get('deploy_result')
-    if isinstance(result, dict) and isinstance(result.get(order.KEY), dict):
-        return {'report': result[order.KEY]}
+    if isinstance(outcome.get(names.KEY), dict):
+        return {names.PROGRESS: outcome[names.KEY].get(names.PROGRESS)}
+    outcome = outcome.get('deploy_result')
+    if isinstance(outcome, dict) and isinstance(outcome.get(names.KEY), dict):
+        return {names.REPORT: outcome[names.KEY]}
     return {}

@@ -29,33 +29,35 @@ from ironic.objects import fields
 from ironic.objects import node as node_objects
 from ironic.objects import notification
 
-from ironic_imagedeploy.conductor import order
+from ironic_imagedeploy.contract import names
+from ironic_imagedeploy.contract import progress
 
 LOG = log.getLogger(__name__)
 METRICS = metrics_utils.get_metrics_logger(__name__)
 
-_ACTION = 'write_image'
+_ACTION = names.STEP
 _BOTTLENECKS = ('network', 'decode', 'disk')
 
 
 def progressed(context: ironic_context.RequestContext, uuid: str,
-               before: Mapping[str, typing.Any] | None,
-               record: Mapping[str, typing.Any]) -> None:
+               before: progress.ProgressRecord | None,
+               record: progress.ProgressRecord) -> None:
     """Notify of the progress: the start, a stall, or else how far it is."""
     level = fields.NotificationLevel.DEBUG
     status = fields.NotificationStatus.SUCCESS
     if not before:
         level = fields.NotificationLevel.INFO
         status = fields.NotificationStatus.START
-    elif record['stalled'] and not before.get('stalled'):
+    elif record.stalled and not before.stalled:
         level = fields.NotificationLevel.WARNING
         status = fields.NotificationStatus.ERROR
         LOG.warning('Node %(node)s: no byte of its image came to the disk '
                     'since %(since)s; it waits for %(waiting_for)s',
-                    {'node': uuid, **record['stalled']})
+                    {'node': uuid, 'since': record.stalled.since,
+                     'waiting_for': record.stalled.waiting_for})
     if _wanted(level):
         _emit(context, objects.Node.get(context, uuid), level, status,
-              {'progress': dict(record)})
+              {names.PROGRESS: record.to_dict()})
 
 
 def ended(context: ironic_context.RequestContext, node: objects.Node,
@@ -68,20 +70,21 @@ def ended(context: ironic_context.RequestContext, node: objects.Node,
         node, event=_summary(report, seconds), event_type=states.DEPLOYING)
     if _wanted(fields.NotificationLevel.INFO):
         _emit(context, node, fields.NotificationLevel.INFO,
-              fields.NotificationStatus.END, {'report': dict(report)})
+              fields.NotificationStatus.END, {names.REPORT: dict(report)})
 
 
-def measure(records: Sequence[Mapping[str, typing.Any]]) -> None:
+def measure(records: Sequence[progress.ProgressRecord | None]) -> None:
     """Gauges of all writes that this conductor looks after."""
-    moving = [record for record in records if not record.get('stalled')]
+    moving = [record for record in records
+              if record and not record.stalled]
+    stalled = sum(bool(record and record.stalled) for record in records)
     gauges = {
         'writing': len(records),
-        'stalled': len(records) - len(moving),
-        'bytes_per_second': sum(record.get('bytes_per_second', 0)
-                                for record in moving)}
+        'stalled': stalled,
+        'bytes_per_second': sum(record.bytes_per_second for record in moving)}
     for bottleneck in _BOTTLENECKS:
         gauges[f'limited_by.{bottleneck}'] = sum(
-            record.get('bottleneck') == bottleneck for record in moving)
+            record.bottleneck == bottleneck for record in moving)
     for name, value in gauges.items():
         METRICS.send_gauge(METRICS.get_metric_name(f'ImageDeploy.{name}'),
                            value)
@@ -112,12 +115,12 @@ def _wanted(level: str) -> bool:
 
 
 def _emit(context: ironic_context.RequestContext, node: objects.Node,
-          level: str, status: str, told: dict[str, typing.Any]) -> None:
-    """Send Ironic's notification about a node, its deploy step told of."""
+          level: str, status: str, outcome: dict[str, typing.Any]) -> None:
+    """Send Ironic's notification about a node, with ours in its step."""
     try:
         payload = node_objects.NodePayload(node)
         payload.deploy_step = {**(payload.deploy_step or {}),
-                               order.KEY: told}
+                               names.KEY: outcome}
         notification.mask_secrets(payload)
         # The name of the class is not sent, only the event and the payload.
         node_objects.NodeMaintenanceNotification(

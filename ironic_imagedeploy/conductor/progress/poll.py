@@ -41,10 +41,11 @@ from ironic.db.sqlalchemy import models
 from ironic.drivers.modules import agent_client
 from ironic import objects
 
-from ironic_imagedeploy.conductor import order
 from ironic_imagedeploy.conductor.progress import answers
 from ironic_imagedeploy.conductor.progress import notifications
 from ironic_imagedeploy.conductor.progress import records
+from ironic_imagedeploy.contract import names
+from ironic_imagedeploy.contract import progress
 
 LOG = log.getLogger(__name__)
 METRICS = metrics_utils.get_metrics_logger(__name__)
@@ -70,14 +71,20 @@ class Write(typing.NamedTuple):
     @property
     def is_ours(self) -> bool:
         """Whether imagedeploy is writing."""
-        return (self.deploy_interface == order.KEY
-                and (self.deploy_step or {}).get('step') == answers.STEP
-                and order.KEY in (self.driver_internal_info or {}))
+        return (self.deploy_interface == names.DEPLOY_INTERFACE
+                and (self.deploy_step or {}).get('step') == names.STEP
+                and names.KEY in (self.driver_internal_info or {}))
 
     @property
     def known(self) -> dict[str, typing.Any]:
         """What the node shows of imagedeploy."""
-        return (self.driver_internal_info or {}).get(order.KEY) or {}
+        return (self.driver_internal_info or {}).get(names.KEY) or {}
+
+    @property
+    def progress(self) -> progress.ProgressRecord | None:
+        """The progress that the node shows."""
+        return progress.ProgressRecord.from_dict(
+            self.known.get(names.PROGRESS))
 
 
 def periodic_task() -> Callable[..., None]:
@@ -98,11 +105,11 @@ def follow(manager: base_manager.BaseConductorManager,
     """One round: ask the agents, keep and announce what they tell."""
     latest = []
     for write, answer in _answers(context, _writes(manager)):
-        before = write.known.get('progress')
+        before = write.progress
         record = _record(before, answer)
         if record and _keep(write, record):
             notifications.progressed(context, write.uuid, before, record)
-        latest.append(record or before or {})
+        latest.append(record or before)
     notifications.measure(latest)
 
 
@@ -142,7 +149,7 @@ def _ask(context: ironic_context.RequestContext, write: Write
             node, retry_connection=False, expect_errors=True)
         last = commands[-1] if commands else {}
         return {'status': last.get('command_status'),
-                **answers.told(last)}
+                **answers.result(last)}
     except Exception as error:
         # Whatever one of them says, the others are asked too.
         LOG.debug('The agent of node %(node)s does not tell its progress: '
@@ -170,8 +177,9 @@ class _Session(requests.Session):
         return super().request(*args, **{**options, 'timeout': _TIMEOUT})
 
 
-def _record(before: dict[str, typing.Any] | None,
-            answer: dict[str, typing.Any] | None) -> records.Record | None:
+def _record(before: progress.ProgressRecord | None,
+            answer: dict[str, typing.Any] | None
+            ) -> progress.ProgressRecord | None:
     """The new record; None when there is nothing to keep."""
     patience = CONF.imagedeploy.stall_threshold
     if answer is None:
@@ -179,10 +187,10 @@ def _record(before: dict[str, typing.Any] | None,
     # What has ended is the affair of the heartbeat that tells so.
     if answer['status'] != 'RUNNING':
         return None
-    return records.advanced(before, answer.get('progress'), patience)
+    return records.advanced(before, answer.get(names.PROGRESS), patience)
 
 
-def _keep(write: Write, record: records.Record) -> bool:
+def _keep(write: Write, record: progress.ProgressRecord) -> bool:
     """Write the record, unless somebody else has written to the node.
 
     :returns: whether it was written.
@@ -195,7 +203,7 @@ def _keep(write: Write, record: records.Record) -> bool:
         node.driver_internal_info == write.driver_internal_info,
     ).values(driver_internal_info={
         **(write.driver_internal_info or {}),
-        order.KEY: {**write.known, 'progress': record},
+        names.KEY: {**write.known, names.PROGRESS: record.to_dict()},
     }).execution_options(synchronize_session=False)
     try:
         with enginefacade.writer.using(_SESSION) as session:

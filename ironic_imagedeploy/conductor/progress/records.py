@@ -10,88 +10,83 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How far a write is, as driver_internal_info of the node shows it."""
+"""How far a write is, judged by what was seen before."""
 
-from collections.abc import Mapping
+import dataclasses
 import datetime
-import math
 import typing
 
 from oslo_utils import timeutils
 
-Record = dict[str, typing.Any]
+from ironic_imagedeploy.contract import progress
 
 #: What the agent does when no byte of the image is missing on the disk.
 _AFTER = 'boot'
-_LONGEST_WORD = 32
 
 
-def advanced(before: Mapping[str, typing.Any] | None, told: typing.Any,
-             patience: float) -> Record | None:
+def advanced(before: progress.ProgressRecord | None, answer: typing.Any,
+             patience: float) -> progress.ProgressRecord | None:
     """The record after an answer of the agent.
 
     :param before: the record until now.
-    :param told: the progress as the agent tells it, which nobody vouches
+    :param answer: the progress as the agent tells it, which nobody vouches
         for.
     :param patience: seconds without a new byte that are not a stall yet.
-    :returns: None when it is no progress.
+    :returns: None when there is no progress in the answer.
     """
-    if not isinstance(told, Mapping) or not isinstance(
-            told.get('phase'), str):
+    current = progress.AgentProgress.from_dict(answer)
+    if current is None:
         return None
     now = _now()
-    done, total = (int(_number(told.get(key))) for key in ('done', 'total'))
-    rate = _number(told.get('bytes_per_second'))
-    record = {
-        'phase': told['phase'][:_LONGEST_WORD],
-        'done': done, 'total': total,
-        'percent': _percent(done, total),
-        'bytes_per_second': round(rate),
-        'bottleneck': str(told.get('bottleneck') or '')[:_LONGEST_WORD],
-        'estimated_end': None,
-        'updated_at': _stamp(now),
-        'moved_at': _stamp(now),
-        'stalled': None}
-    before = before or {}
-    if all(before.get(key) == record[key] for key in ('phase', 'done')):
-        record['moved_at'] = before.get('moved_at') or record['moved_at']
-    idle = now - _time(record['moved_at'], now)
-    if record['phase'] != _AFTER and idle.total_seconds() >= patience:
-        return _stalled(record, record['moved_at'], _waits_for(record))
-    if rate > 0 and done < total:
-        left = min((total - done) / rate, 1e9)
-        record['estimated_end'] = _stamp(
-            now + datetime.timedelta(seconds=left))
+    moved_at = _stamp(now)
+    if before and (before.phase, before.done) == (current.phase,
+                                                  current.done):
+        moved_at = before.moved_at or moved_at
+    record = progress.ProgressRecord(
+        phase=current.phase, done=current.done, total=current.total,
+        percent=_percent(current.done, current.total),
+        bytes_per_second=round(current.bytes_per_second),
+        bottleneck=current.bottleneck,
+        updated_at=_stamp(now), moved_at=moved_at)
+    idle = now - _time(moved_at, now)
+    if record.phase != _AFTER and idle.total_seconds() >= patience:
+        return _stalled(record, moved_at, _waits_for(record))
+    if current.bytes_per_second > 0 and record.done < record.total:
+        left = min((record.total - record.done) / current.bytes_per_second,
+                   1e9)
+        return dataclasses.replace(record, estimated_end=_stamp(
+            now + datetime.timedelta(seconds=left)))
     return record
 
 
-def silent(before: Mapping[str, typing.Any] | None, patience: float
-           ) -> Record | None:
+def silent(before: progress.ProgressRecord | None, patience: float
+           ) -> progress.ProgressRecord | None:
     """The record after the agent did not answer.
 
     :returns: None when there is nothing new to say.
     """
-    if not before or (before.get('stalled') or {}).get(
-            'waiting_for') == 'agent':
+    if not before or (before.stalled
+                      and before.stalled.waiting_for == 'agent'):
         return None
     now = _now()
-    since = before.get('updated_at')
-    if (now - _time(since, now)).total_seconds() < patience:
+    if (now - _time(before.updated_at, now)).total_seconds() < patience:
         return None
-    return _stalled(dict(before), since, 'agent')
+    return _stalled(before, before.updated_at, 'agent')
 
 
-def _stalled(record: Record, since: typing.Any, waiting_for: str) -> Record:
-    return {**record, 'bytes_per_second': 0, 'estimated_end': None,
-            'stalled': {'since': since, 'waiting_for': waiting_for}}
+def _stalled(record: progress.ProgressRecord, since: str, waiting_for: str
+             ) -> progress.ProgressRecord:
+    return dataclasses.replace(
+        record, bytes_per_second=0, estimated_end=None,
+        stalled=progress.Stall(since=since, waiting_for=waiting_for))
 
 
-def _waits_for(record: Record) -> str:
+def _waits_for(record: progress.ProgressRecord) -> str:
     """The agent sees it while it writes; all else waits for the disk."""
-    reads = record['phase'] == 'inspect' or (
-        record['phase'] == 'write' and
-        (record['done'] < record['total'] or not record['total']))
-    return record['bottleneck'] if reads else 'disk'
+    reads = record.phase == 'inspect' or (
+        record.phase == 'write' and (
+            record.done < record.total or not record.total))
+    return record.bottleneck if reads else 'disk'
 
 
 def _percent(done: int, total: int) -> float | None:
@@ -99,14 +94,6 @@ def _percent(done: int, total: int) -> float | None:
     if not total:
         return None
     return min(done * 1000 // total, 1000) / 10
-
-
-def _number(value: typing.Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0
-    if not math.isfinite(value) or abs(value) >= 1 << 63:
-        return 0
-    return max(value, 0)
 
 
 def _now() -> datetime.datetime:
@@ -117,9 +104,10 @@ def _stamp(moment: datetime.datetime) -> str:
     return moment.isoformat(timespec='seconds')
 
 
-def _time(stamp: typing.Any, default: datetime.datetime
-          ) -> datetime.datetime:
+def _time(stamp: str, default: datetime.datetime) -> datetime.datetime:
     try:
-        return datetime.datetime.fromisoformat(stamp)
-    except (TypeError, ValueError):
+        moment = datetime.datetime.fromisoformat(stamp)
+    except ValueError:
         return default
+    # Without a zone it could not be compared with one that has it.
+    return moment if moment.tzinfo else default

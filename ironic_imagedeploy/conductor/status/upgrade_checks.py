@@ -31,8 +31,9 @@ from ironic.drivers import base
 
 from ironic_imagedeploy.conductor.status import option_checks
 from ironic_imagedeploy.conf import opts
+from ironic_imagedeploy.contract import names
 
-NAME = 'imagedeploy'
+NAME = names.DEPLOY_INTERFACE
 #: The oldest Ironic that the package is tested with.
 OLDEST_IRONIC = '38.0.0'
 

@@ -12,6 +12,7 @@
 
 import contextlib
 import hashlib
+import types
 
 from oslo_config import cfg
 
@@ -20,7 +21,9 @@ from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import separate_kernel
-from ironic_imagedeploy.agent import image_source as agent_web
+from ironic_imagedeploy.agent import image_source
+from ironic_imagedeploy.agent import order as orders
+from ironic_imagedeploy.contract import order as contract
 from ironic_imagedeploy import engine
 from tests.support import boot_files as made
 from tests.support import web
@@ -38,7 +41,8 @@ class BootFilesTestCase(trees.TreeTestCase):
         self.addCleanup(self.server.stop)
         self.content = {'kernel': made.bzimage(), 'ramdisk': made.initramfs()}
         self.shown = []
-        self.image_info = {'urls': [self.server.url('root.qcow2')]}
+        self.download = orders.Download(
+            urls=(self.server.url('root.qcow2'),))
         self.sent = {'options': 'nofb "x=a b" root=/dev/sda'}
         for role, content in self.content.items():
             (self.directory / 'web' / role).write_bytes(content)
@@ -47,19 +51,25 @@ class BootFilesTestCase(trees.TreeTestCase):
                 f'sha256:{hashlib.sha256(content).hexdigest()}'}
 
     def read(self, permit_weak=False, **changes):
-        return separate_kernel.BootFiles.read(
-            {**self.sent, **changes}, 'x86_64', permit_weak)
+        # Of an order it reads nothing else.
+        order = types.SimpleNamespace(
+            separate_kernel=contract.SeparateKernel.from_dict(
+                {**self.sent, **changes}),
+            policy=types.SimpleNamespace(
+                insecure_checksums_permitted=permit_weak),
+            arch='x86_64')
+        return separate_kernel.BootFiles.read(order)
 
-    def place(self, **changes):
-        return self.read(**changes).place(self.tree, self.image_info,
-                                          self.shown.append)
+    def install(self, **changes):
+        return self.read(**changes).install(self.tree, self.download,
+                                            self.shown.append)
 
 
-class PlaceTest(BootFilesTestCase):
+class InstallTest(BootFilesTestCase):
 
     def test_both_are_there(self):
         self.put('etc/default/grub', 'GRUB_CMDLINE_LINUX="quiet"')
-        entry = self.place()
+        entry = self.install()
         self.assertEqual(
             (made.KERNEL_VERSION, f'/{FOLDER}/kernel',
              (f'/{FOLDER}/initramfs',), ('quiet', 'nofb', 'x=a b')),
@@ -75,7 +85,7 @@ class PlaceTest(BootFilesTestCase):
     def test_version_that_a_menu_cannot_have(self):
         content = made.bzimage(version="6.1';reboot;'")
         (self.directory / 'web' / 'kernel').write_bytes(content)
-        entry = self.place(kernel={
+        entry = self.install(kernel={
             **self.sent['kernel'], 'checksum':
             f'sha256:{hashlib.sha256(content).hexdigest()}'})
         self.assertEqual('of unknown version', entry.version)
@@ -87,23 +97,23 @@ class PlaceTest(BootFilesTestCase):
         tree = Small(str(self.top))
         self.addCleanup(tree.close)
         with self.assertRaisesRegex(errors.DeploymentError, 'does not fit'):
-            self.read().place(tree, self.image_info, self.shown.append)
+            self.read().install(tree, self.download, self.shown.append)
         self.assertEqual([], list((self.top / FOLDER).iterdir()))
 
     def test_directory_is_outside(self):
         self.link('boot', '/tmp')
         with self.assertRaisesRegex(image_tree.UnsafePath, 'outside'):
-            self.place()
+            self.install()
 
     def test_other_bytes(self):
         with self.assertRaises(engine.exceptions.ChecksumMismatch):
-            self.place(ramdisk={**self.sent['ramdisk'],
+            self.install(ramdisk={**self.sent['ramdisk'],
                                 'checksum': f'sha256:{"0" * 64}'})
 
     def test_something_else(self):
         with self.assertRaisesRegex(engine.exceptions.ImageRefused,
                                     'kernel http.*not-a-kernel'):
-            self.place(kernel=self.sent['ramdisk'])
+            self.install(kernel=self.sent['ramdisk'])
 
 
 class ReadTest(BootFilesTestCase):
@@ -112,7 +122,8 @@ class ReadTest(BootFilesTestCase):
         for wrong in ({'kernel': None}, {'ramdisk': {}},
                       {'kernel': {'url': 'x', 'checksum': 'sha256:0'}},
                       {'options': 'a;b'}, {'options': 'x' * 3000}):
-            with self.assertRaises(errors.DeploymentError, msg=wrong):
+            with self.assertRaises((errors.DeploymentError,
+                                    contract.InvalidOrder), msg=wrong):
                 self.read(**wrong)
 
     def test_checksum_that_can_be_forged(self):
@@ -121,8 +132,8 @@ class ReadTest(BootFilesTestCase):
                            f'md5:{hashlib.md5(content).hexdigest()}'}}
         with self.assertRaisesRegex(engine.exceptions.ImageRefused,
                                     'checksum-weak'):
-            self.read(**weak).check(self.image_info)
-        self.read(permit_weak=True, **weak).check(self.image_info)
+            self.read(**weak).check(self.download)
+        self.read(permit_weak=True, **weak).check(self.download)
 
 
 class LoginTest(BootFilesTestCase):
@@ -137,12 +148,9 @@ class LoginTest(BootFilesTestCase):
 
         self.server.answer = answer
         with contextlib.suppress(engine.exceptions.ImageRefused), \
-                agent_web.open_beside({
-                    'urls': [url],
-                    'image_request_authorization': 'QmVhcmVyIHNlY3JldA==',
-                    'image_server_auth_strategy': 'http_basic',
-                    'image_server_user': 'user'},
-                    self.server.url('kernel')):
+                image_source.open_separate(orders.Download(
+                    urls=(url,), authorization='QmVhcmVyIHNlY3JldA==',
+                    login=('user', '')), self.server.url('kernel')):
             return seen
 
     def test_only_for_the_server_of_the_image(self):

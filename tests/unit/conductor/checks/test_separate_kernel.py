@@ -100,7 +100,8 @@ class KernelTestCase(test_partition_image.PartitionImageTestCase):
         """What the agent is told about boot files."""
         self.config(group='agent', **options)
         with self.task(shared=False) as task:
-            return serving.provide(task).boot_files
+            files = serving.provide(task).separate_kernel
+            return files and files.to_dict()
 
     def assert_served(self, order):
         """The conductor has them, as they are and as they must be."""

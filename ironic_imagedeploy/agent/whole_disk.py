@@ -1,0 +1,51 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The deployment of a whole-disk image."""
+
+import typing
+
+from oslo_log import log
+
+from ironic_imagedeploy.agent.boot import software_raid
+from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy.agent import order as orders
+from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.contract import names
+from ironic_imagedeploy import engine
+
+LOG = log.getLogger(__name__)
+
+
+def write(order: orders.WriteOrder, source: engine.Source, device: str,
+          publisher: progress.Publisher) -> dict[str, typing.Any]:
+    """Stream the image to the disk, and let the agent finish it.
+
+    :param publisher: shows how far it is.
+    :returns: what the agent's command prepare_image gives, and under
+        ``imagedeploy`` the report of the transfer.
+    :raises ImageDeployError: when the image is not written, or wrong.
+    :raises DeploymentError: when the agent fails; nothing boots then.
+    """
+    software_raid.check_whole_disk(device, order.boot_mode)
+    with engine.open_target(device) as target:
+        inspection = engine.inspect(source, order.expectation(target))
+        inspection.raise_if_refused()
+        LOG.info('Writing %(format)s image %(image)s to %(device)s',
+                 {'format': inspection.format, 'image': source.name,
+                  'device': device})
+        report = engine.transfer(
+            inspection, target, read_back=order.policy.read_back,
+            workers=order.policy.workers or None, progress=publisher)
+    publisher.show('boot', 'disk')
+    result = handover.make_bootable(order, device)
+    return {**result, names.KEY: report.to_dict()}

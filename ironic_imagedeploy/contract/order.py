@@ -1,0 +1,185 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The order of a conductor, as it travels in driver_internal_info."""
+
+from collections.abc import Mapping
+import dataclasses
+import typing
+
+from ironic_imagedeploy.contract import policy as _policy
+from ironic_imagedeploy.engine import checksum as _checksum
+from ironic_imagedeploy.engine import exceptions
+
+#: Version of the order. It grows when an agent that does not know what is
+#: new would write a wrong disk; a key that may be ignored needs no version.
+#: Orders without one are of version 1.
+VERSION = 1
+_BOOT_FILES = 'boot_files'
+
+
+class InvalidOrder(exceptions.ImageDeployError):
+    """An order that this release cannot carry out."""
+
+    summary = "the conductor's order cannot be carried out"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A file that the agent fetches.
+
+    :ivar url: which may be secret for as long as it is valid.
+    :ivar checksum: of its bytes.
+    """
+
+    url: str
+    checksum: _checksum.Checksum
+
+    @classmethod
+    def from_dict(cls, sent: typing.Any) -> 'RemoteFile':
+        """The file that :meth:`to_dict` gave.
+
+        :raises ValueError: when it is none.
+        """
+        if not isinstance(sent, Mapping) or not all(
+                isinstance(sent.get(key), str) for key in ('url', 'checksum')):
+            raise ValueError('a file without URL or checksum')
+        return cls(url=sent['url'],
+                   checksum=_checksum.Checksum.parse(sent['checksum']))
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """The file as JSON values."""
+        return {'url': self.url, 'checksum': _text(self.checksum)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeparateKernel:
+    """A kernel and an initramfs for a partition image without a kernel.
+
+    :ivar options: kernel parameters of the node.
+    """
+
+    kernel: RemoteFile
+    ramdisk: RemoteFile
+    options: str = ''
+
+    @classmethod
+    def from_dict(cls, sent: typing.Any) -> 'SeparateKernel':
+        """The files that :meth:`to_dict` gave.
+
+        :raises InvalidOrder: when they are none.
+        """
+        try:
+            options = sent.get('options') or ''
+            if not isinstance(options, str):
+                raise ValueError(f'options {ascii(options)[:80]}')
+            return cls(kernel=RemoteFile.from_dict(sent.get('kernel')),
+                       ramdisk=RemoteFile.from_dict(sent.get('ramdisk')),
+                       options=options)
+        except (AttributeError, ValueError) as error:
+            raise InvalidOrder(
+                'order for a separate kernel',
+                expected='URL and checksum of a kernel and of a ramdisk',
+                found=str(error),
+                fix='Use the same release of ironic-imagedeploy in the '
+                    'conductor and in the deploy ramdisk.') from None
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """The files as JSON values."""
+        return {'options': self.options, 'kernel': self.kernel.to_dict(),
+                'ramdisk': self.ramdisk.to_dict()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeployOrder:
+    """An accepted image, and how it is to be written.
+
+    :ivar policy: what the operator allows and asks for.
+    :ivar disk_format: the format that the image must have, when the
+        conductor has seen it.
+    :ivar checksum: what its stored bytes must hash to.
+    :ivar checksum_is_ours: nobody stated one: the conductor computed it.
+    :ivar separate_kernel: for an image that may have no kernel.
+    """
+
+    policy: _policy.Policy
+    disk_format: str | None = None
+    checksum: _checksum.Checksum | None = None
+    checksum_is_ours: bool = False
+    separate_kernel: SeparateKernel | None = None
+
+    @classmethod
+    def from_dict(cls, sent: Mapping[str, typing.Any],
+                  policy: _policy.Policy) -> 'DeployOrder':
+        """The order that a conductor of this or another release sent.
+
+        :param sent: empty when it sent none.
+        :param policy: of the ramdisk, for what the conductor did not send.
+        :raises InvalidOrder: when it cannot be carried out.
+        """
+        _check_version(sent.get('version', 1))
+        checksum = sent.get('checksum')
+        boot_files = sent.get(_BOOT_FILES)
+        try:
+            parsed = _checksum.Checksum.parse(checksum) if checksum else None
+        except (AttributeError, ValueError) as error:
+            raise InvalidOrder(
+                'order', expected='a usable checksum', found=str(error),
+                fix='Deploy the node again.') from None
+        return cls(
+            policy=policy.updated(sent),
+            disk_format=sent.get('disk_format'), checksum=parsed,
+            checksum_is_ours=bool(sent.get('checksum_is_ours')),
+            separate_kernel=(SeparateKernel.from_dict(boot_files)
+                             if boot_files else None))
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """The order as JSON values."""
+        order = {
+            'version': VERSION, **self.policy.to_dict(),
+            'disk_format': self.disk_format,
+            'checksum': self.checksum and _text(self.checksum),
+            'checksum_is_ours': self.checksum_is_ours}
+        if self.separate_kernel:
+            order[_BOOT_FILES] = self.separate_kernel.to_dict()
+        return order
+
+
+def has_separate_kernel(sent: Mapping[str, typing.Any]) -> bool:
+    """Whether an order, as it was sent, names a separate kernel."""
+    return bool(sent.get(_BOOT_FILES))
+
+
+def relocated(sent: Mapping[str, typing.Any], files: SeparateKernel
+              ) -> dict[str, typing.Any]:
+    """The order as it was sent, with a separate kernel at other URLs."""
+    return {**sent, _BOOT_FILES: files.to_dict()}
+
+
+def fulfilled(sent: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
+    """The order as it was sent, without URLs that may be secret."""
+    return {name: value for name, value in sent.items()
+            if name != _BOOT_FILES}
+
+
+def _check_version(version: typing.Any) -> None:
+    if isinstance(version, int) and 1 <= version <= VERSION:
+        return
+    raise InvalidOrder(
+        'order', expected=f'version {VERSION} at most',
+        found=f'version {ascii(version)[:32]}',
+        fix='Update ironic-imagedeploy in the deploy ramdisk: the conductor '
+            'has a later release. The disk was not touched.')
+
+
+def _text(checksum: _checksum.Checksum) -> str:
+    return f'{checksum.algorithm}:{checksum.value}'

@@ -1,0 +1,51 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The options of an operator that both sides follow."""
+
+from collections.abc import Mapping
+import dataclasses
+import typing
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Options that travel from the conductor to the ramdisk.
+
+    :ivar permitted_formats: image formats that may be deployed.
+    :ivar read_back: none, sample or full.
+    :ivar insecure_checksums_permitted: accept md5 and sha1.
+    :ivar workers: threads that decode; 0 for two each processor.
+    """
+
+    permitted_formats: tuple[str, ...]
+    read_back: str
+    insecure_checksums_permitted: bool
+    workers: int
+
+    def updated(self, sent: Mapping[str, typing.Any]) -> 'Policy':
+        """This policy with what a conductor sent instead.
+
+        :param sent: what :meth:`to_dict` gave, by the same or another
+            release: unknown and missing keys are no error.
+        """
+        known = {field.name for field in dataclasses.fields(self)}
+        values = {name: value for name, value in sent.items()
+                  if name in known and value is not None}
+        if 'permitted_formats' in values:
+            values['permitted_formats'] = tuple(values['permitted_formats'])
+        return dataclasses.replace(self, **values)
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """The policy as JSON values."""
+        return {**dataclasses.asdict(self),
+                'permitted_formats': list(self.permitted_formats)}

@@ -159,7 +159,8 @@ class DeploymentTest(base.ConductorTestCase):
         self.assertEqual(states.DEPLOYWAIT, node.provision_state)
         self.reboot.assert_called_once()
         self.assertEqual(
-            {'permitted_formats': ['qcow2'], 'read_back': 'full',
+            {'version': 1, 'permitted_formats': ['qcow2'],
+             'read_back': 'full',
              'insecure_checksums_permitted': False, 'workers': 0,
              'checksum_is_ours': False, 'disk_format': 'qcow2',
              'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest()},

@@ -141,6 +141,17 @@ class ImageCacheTest(base.ConductorTestCase):
 
 class ImagesTest(base.ConductorTestCase):
 
+    def test_a_file_needs_its_type_to_be_validated(self):
+        self._start_service()
+        self.addCleanup(self._stop_service)
+        self.config(file_url_allowed_paths=[str(self.directory)],
+                    group='conductor')
+        # Without image_type, Ironic 39 reads an attribute of a web answer.
+        self.use(f'file://{self.qcow2}', image_type='whole-disk')
+        found = self.service.validate_driver_interfaces(
+            self.context, self.node.uuid)
+        self.assertEqual({'result': True}, found['deploy'])
+
     def test_a_raw_disk_may_be_called_gpt(self):
         self.assertEqual({'raw', 'gpt'}, images.RAW_IMAGE_FORMATS)
 

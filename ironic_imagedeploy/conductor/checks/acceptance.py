@@ -90,9 +90,12 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
     """What the bytes of the image, or of a file beside it, must be like.
 
     It is the same for all nodes of a kind, so that one inspection serves
-    them: the sizes of disks are compared afterwards.
+    them.
+
+    :raises InvalidParameterValue: when a root device hint makes no sense.
     """
     options = policy.from_conf(CONF)
+    limit = _limit(image)
     return engine.Expectation(
         disk_format=image.disk_format,
         image_type=_image_type(image),
@@ -101,9 +104,15 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
         require_checksum=image.scheme != 'file',
         permit_weak=options.insecure_checksums_permitted,
         permitted=options.permitted_formats,
+        disk_size=limit.size if limit else None,
         boot_mode=boot_mode_utils.get_boot_mode(image.node),
         arch=image.node.properties.get('cpu_arch'),
         has_kernel=image.has_kernel)
+
+
+def _limit(image: images.InstanceImage) -> size_limits.Limit | None:
+    return (size_limits.of_node(image.node) if image.role == images.DISK
+            else None)
 
 
 def _image_type(image: images.InstanceImage) -> str:
@@ -134,12 +143,12 @@ def _decide(image: images.InstanceImage, verdict: record.Verdict) -> None:
         if finding not in verdict.errors:
             LOG.warning('Image %s for node %s: %s', image.name,
                         image.node.uuid, finding)
-    errors = [remedies.mended(finding, image)
-              for finding in verdict.errors]
+    limit, size = _limit(image), verdict.virtual_size
+    errors = [
+        limit.exceeded(image.node, 'an image', size)
+        if limit and size and finding.code == 'too-large'
+        else remedies.mended(finding, image) for finding in verdict.errors]
     errors += metadata.objections(image)
-    limit, size = size_limits.of_node(image.node), verdict.virtual_size
-    if limit and size and size > limit.size:
-        errors.append(limit.exceeded(image.node, 'an image', size))
     if errors:
         raise engine.exceptions.ImageRefused(image.name, errors)
 

@@ -10,86 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Images that are refused: status 4, the reason, and an untouched disk."""
 
 import gzip
-import pathlib
 import random
-import shutil
 import tarfile
 import zipfile
 
 from tests.functional import base
+from tests.functional import refusals
 from tests.support import disks
 from tests.support import images
 
+SIZE = refusals.SIZE
 MIB = base.MIB
-SIZE = 16 * MIB
-#: What programs rely on; there may be more.
-KEYS = {'verdict', 'format', 'declared_format', 'image_type', 'virtual_size',
-        'stored_size', 'partition_table', 'boot_modes', 'sector_size',
-        'findings'}
-ESP = 'start=64, size=8192, type=uefi\n'
 
 
-class RefusalTestCase(base.FunctionalTestCase):
-    """A guest of 16 MiB and an image of it."""
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.shared = disks.make_directory()
-        cls.addClassCleanup(shutil.rmtree, cls.shared)
-        cls.guest = images.make_guest(cls.shared / 'guest', SIZE, seed=9)
-        cls.good = images.convert(cls.guest, cls.shared / 'good')
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.image = self.directory / 'image'
-
-    def patch(self, offset: int, content: bytes) -> None:
-        """Make the image a good one with other bytes at an offset."""
-        shutil.copy(self.good, self.image)
-        with self.image.open('r+b') as file:
-            file.seek(offset)
-            file.write(content)
-
-    def assert_refused(self, code: str, *options: str | int,
-                       image: pathlib.Path | None = None) -> None:
-        """All commands refuse the image for that reason."""
-        image = image or self.image
-        outcome = self.invoke('check', image, '--json', *options)
-        self.assert_status(4, outcome)
-        self.assertEqual('', outcome.stderr)
-        answer = outcome.json
-        self.assertLessEqual(KEYS, set(answer))
-        self.assertEqual('refuse', answer['verdict'])
-        finding, = [finding for finding in answer['findings']
-                    if finding['severity'] == 'error']
-        self.assertEqual(code, finding['code'], finding)
-        for key in ('expected', 'found', 'message', 'fix'):
-            self.assertTrue(finding[key])
-        self.assert_all_told(finding, *options, image=image)
-        disk = self.disk(SIZE + 2 * MIB)
-        outcome = self.invoke('write', image, disk.device, *options)
-        self.assert_status(4, outcome)
-        self.assert_one_sentence(outcome, code)
-        self.assert_untouched(disk)
-        target = self.directory / 'new'
-        self.assert_status(4, self.invoke('write', image, target, *options))
-        self.assertFalse(target.exists())
-
-    def assert_all_told(self, finding: dict[str, str], *options: str | int,
-                        image: pathlib.Path) -> None:
-        """The text of ``check`` says what its JSON says."""
-        outcome = self.invoke('check', image, *options)
-        self.assert_status(4, outcome)
-        self.assertIn('refused', outcome.stdout.splitlines()[0])
-        for key in ('code', 'expected', 'found', 'fix'):
-            self.assertIn(finding[key], outcome.stdout)
-
-
-class DangerousTest(RefusalTestCase):
+class DangerousTest(refusals.RefusalTestCase):
     """qcow2 files that would read or need what is outside of them."""
 
     def test_backing_file(self) -> None:
@@ -155,7 +91,7 @@ class DangerousTest(RefusalTestCase):
         self.assert_refused('format-ambiguous')
 
 
-class FormatTest(RefusalTestCase):
+class FormatTest(refusals.RefusalTestCase):
     """Files of other formats, or of none."""
 
     def test_formats_that_nobody_deploys(self) -> None:
@@ -282,152 +218,3 @@ class FormatTest(RefusalTestCase):
     def test_page_declared_raw(self) -> None:
         self.image.write_bytes(b'<html><body>Login</body></html>' * 999)
         self.assert_refused('not-an-image', '--disk-format', 'raw')
-
-
-class ExpectationTest(RefusalTestCase):
-    """Good images for another node."""
-
-    def test_larger_than_the_disk(self) -> None:
-        self.assert_refused('too-large', '--disk-size', SIZE - 512,
-                            image=self.good)
-
-    def test_other_sector_size(self) -> None:
-        images.make_guest(self.image, SIZE, seed=1, label='gpt')
-        self.assert_refused('sector-size', '--sector-size', 4096)
-
-    def test_whole_disk_given_as_partition(self) -> None:
-        self.assert_refused('image-type-mismatch', '--image-type',
-                            'partition', image=self.good)
-
-    def test_file_system_given_as_whole_disk(self) -> None:
-        disks.run('mke2fs', '-q', '-t', 'ext4', self.image, '8M')
-        self.assert_refused('image-type-mismatch', '--image-type',
-                            'whole-disk')
-
-    def test_file_system_that_boots_nothing(self) -> None:
-        for command in ('mke2fs -q -F -t ext4', 'mke2fs -q -F -t ext2',
-                        'mkfs.btrfs -q -f', 'mkfs.xfs -q -f'):
-            with self.subTest(command):
-                with self.image.open('wb') as file:
-                    file.truncate(320 * MIB)
-                disks.run(*command.split(), self.image)
-                outcome = self.invoke('check', self.image, '--image-type',
-                                      'partition', '--json')
-                self.assert_status(4, outcome)
-                finding, = outcome.json['findings']
-                self.assertEqual('no-bootloader', finding['code'])
-                self.assertIn('ramdisk_id', finding['fix'])
-                self.assert_status(0, self.invoke('check', self.image))
-
-    def test_file_system_of_no_system(self) -> None:
-        with self.image.open('wb') as file:
-            file.truncate(8 * MIB)
-        for command, name in (('mkfs.vfat', 'vfat'), ('mkswap', 'swap')):
-            disks.run(command, self.image)
-            outcome = self.invoke('check', self.image, '--image-type',
-                                  'partition')
-            self.assert_status(4, outcome)
-            self.assertIn('file-system-unsupported', outcome.stdout)
-            self.assertIn(name, outcome.stdout)
-
-    def test_file_system_that_is_cut_off(self) -> None:
-        disks.run('mke2fs', '-q', '-t', 'ext4', self.image, '8M')
-        with self.image.open('r+b') as file:
-            file.truncate(7 * MIB)
-        self.assert_refused('truncated', '--image-type', 'partition')
-        self.assert_refused('truncated')
-
-    def test_damaged_partition_table_with_a_good_backup(self) -> None:
-        images.make_guest(self.image, SIZE, seed=1, label='gpt')
-        with self.image.open('r+b') as file:
-            file.seek(512 + 60)
-            file.write(b'????')
-        self.assert_refused('corrupt')
-        disks.run('sgdisk', '-e', self.image)
-        self.assert_status(0, self.invoke('check', self.image))
-
-    def test_nothing_to_boot(self) -> None:
-        images.create(self.image, SIZE)
-        self.assert_refused('no-partition-table', '--image-type',
-                            'whole-disk')
-
-    def test_no_esp(self) -> None:
-        self.assert_refused('no-esp', '--boot-mode', 'uefi', image=self.good)
-
-    def test_no_boot_code(self) -> None:
-        with self.image.open('wb') as file:
-            file.truncate(SIZE)
-        images.partition(self.image, 'gpt', ESP)
-        self.assert_refused('no-bios-boot', '--boot-mode', 'bios')
-        self.assert_status(0, self.invoke('check', self.image, '--boot-mode',
-                                          'uefi'))
-
-    def test_truncated_raw_disk(self) -> None:
-        images.make_guest(self.image, SIZE, seed=1, label='gpt')
-        with self.image.open('r+b') as file:
-            file.truncate(SIZE - 512)
-        self.assert_refused('truncated')
-
-
-class SourceTest(RefusalTestCase):
-    """Sources that are none: status 3."""
-
-    def assert_no_source(self, source: str | pathlib.Path, *words: str
-                         ) -> None:
-        disk = self.disk(SIZE)
-        outcomes = [self.invoke('check', source), self.invoke('map', source),
-                    self.invoke('write', source, disk.device),
-                    self.invoke('verify', source, disk.device)]
-        for outcome in outcomes:
-            self.assert_status(3, outcome)
-            self.assert_one_sentence(outcome, *words)
-            self.assertEqual('', outcome.stdout)
-        self.assert_untouched(disk)
-
-    def test_missing(self) -> None:
-        self.assert_no_source(self.image, 'not found', str(self.image))
-        self.assert_no_source(f'file://{self.image}', 'not found')
-
-    def test_directory(self) -> None:
-        self.assert_no_source(self.directory, 'regular file')
-
-    def test_device(self) -> None:
-        self.assert_no_source('/dev/zero', 'regular file')
-
-    def test_scheme_that_nobody_knows(self) -> None:
-        for source in ('ftp://example.invalid/x', 'data:,hello',
-                       'glance-on-the-rocks:1'):
-            with self.subTest(source):
-                self.assert_no_source(source, 'scheme')
-
-
-class ChecksumTest(RefusalTestCase):
-    """A wrong checksum is found when all is read: status 6."""
-
-    def test_wrong(self) -> None:
-        for image in (self.good, self.guest):
-            for algorithm in ('md5', 'sha1', 'sha256', 'sha512'):
-                with self.subTest(algorithm):
-                    self.check_wrong(image, algorithm)
-
-    def check_wrong(self, image: pathlib.Path, algorithm: str) -> None:
-        right = disks.checksum(image, algorithm)
-        wrong = right[:-1] + ('0' if right[-1] != '0' else '1')
-        disk = self.disk(SIZE + 2 * MIB)
-        outcome = self.invoke('write', image, disk.device, '--progress',
-                              'none', '--checksum', wrong)
-        self.assert_status(6, outcome)
-        self.assert_one_sentence(outcome, 'checksum', wrong.split(':')[1],
-                                 right.split(':')[1])
-        self.assert_boots_nothing(disk)
-
-    def test_right(self) -> None:
-        disk = self.disk(SIZE + 2 * MIB)
-        right = disks.checksum(self.good)
-        outcome = self.invoke('write', self.good, disk.device, '--json',
-                              '--progress', 'none', '--checksum', right)
-        self.assert_status(0, outcome)
-        self.assertEqual(
-            {'algorithm': 'sha512', 'value': right.split(':')[1],
-             'verified': True}, outcome.json['checksum'])
-        self.assert_written(self.guest, disk)

@@ -10,236 +10,26 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import hashlib
-import json
-import os
 import pathlib
 from unittest import mock
 
-import requests
 
 from ironic.common import exception
-from ironic.common.glance_service import image_service
-from ironic.common import states
 from ironic.conf import CONF
 from ironic.drivers.modules import agent_client
 from ironic.drivers.modules import fake
 
 from ironic_imagedeploy.conductor.checks import acceptance
-from ironic_imagedeploy.conductor import serving
 from tests.support import boot_files
 from tests.unit.conductor import base
-from tests.unit.conductor import test_partition_image
+from tests.unit.conductor.checks import separate_kernels
 
-IDS = {'kernel': '2c1f4f0a-5f43-49e3-8d36-8ba0b5a7b0c1',
-       'ramdisk': '7d0f9c57-2a53-4f8e-bb2c-4e6a1b0c4d72'}
-CONTENT = {'kernel': boot_files.bzimage(), 'ramdisk': boot_files.initramfs()}
-OWN = ('boot/vmlinuz-6.1', 'usr/sbin/grub-install')
-NONE = ('sbin/init', 'etc/hostname')
+CONTENT = separate_kernels.CONTENT
+IDS = separate_kernels.IDS
+NONE = separate_kernels.NONE
 
 
-class KernelTestCase(test_partition_image.PartitionImageTestCase):
-    """A node with a partition image, and what is beside that."""
-
-    def setUp(self):
-        super().setUp()
-        self.config(image_download_source='http', group='agent')
-        for role, content in CONTENT.items():
-            (self.web / role).write_bytes(content)
-        self.glance.answer = self.answer
-
-    def answer(self, exchange):
-        """Glance's, which knows the file of each image."""
-        if exchange.file.name == 'file':
-            content = self.directory / 'glance' / (
-                exchange.path.split('/')[-2] + '.data')
-            exchange.file = content if content.exists() else exchange.file
-        exchange.serve()
-
-    def register(self, role, **metadata):
-        """Have a kernel or an initramfs in Glance."""
-        content = CONTENT[role]
-        folder = self.directory / 'glance'
-        (folder / f'{IDS[role]}.data').write_bytes(content)
-        (folder / IDS[role]).write_text(json.dumps({
-            'id': IDS[role], 'name': role, 'status': 'active',
-            'visibility': 'public', 'size': len(content), 'min_disk': 0,
-            'disk_format': 'aki', 'container_format': 'aki',
-            'checksum': hashlib.md5(content).hexdigest(),
-            'os_hash_algo': 'sha512',
-            'os_hash_value': hashlib.sha512(content).hexdigest(),
-            'file': f'/v2/images/{IDS[role]}/file', 'tags': [],
-            'schema': '/v2/schemas/image', **metadata}))
-
-    def beside(self, *files, **info):
-        """An image with these files at a URL, and this beside it."""
-        self.provide(*files)
-        self.state(**info)
-
-    def of_glance(self, *files, **metadata):
-        """The same in Glance."""
-        self.provide(*files)
-        self.glance.register(self.web / 'root.qcow2', **metadata)
-        self.node.instance_info = {'image_source': base.IMAGE_ID,
-                                   'root_gb': 10}
-        self.node.save()
-
-    def by_url(self, *files, algorithm='sha256', **info):
-        """The same, with all of it at URLs."""
-        self.beside(*files, **{
-            role: self.server.url(role) for role in CONTENT}, **{
-            f'{role}_checksum': f'{algorithm}:'
-            f'{hashlib.new(algorithm, content).hexdigest()}'
-            for role, content in CONTENT.items()}, **info)
-
-    def state(self, **info):
-        self.node.instance_info = {**self.node.instance_info, **info}
-        self.node.save()
-
-    def order(self, **options):
-        """What the agent is told about boot files."""
-        self.config(group='agent', **options)
-        with self.task(shared=False) as task:
-            files = serving.provide(task).separate_kernel
-            return files and files.to_dict()
-
-    def assert_served(self, order):
-        """The conductor has them, as they are and as they must be."""
-        for role, content in CONTENT.items():
-            url = order[role]['url']
-            self.assertEqual(
-                f'{self.http_url}/agent_images/{self.node.uuid}-{role}', url)
-            self.assertEqual(content, requests.get(url, timeout=60).content)
-            algorithm, value = order[role]['checksum'].split(':')
-            self.assertEqual(hashlib.new(algorithm, content).hexdigest(),
-                             value)
-
-    def refusal(self, *words):
-        """What validation says, which has these words in it."""
-        with self.task() as task:
-            error = self.assertRaises(exception.InvalidParameterValue,
-                                      acceptance.check_image, task)
-        for word in words:
-            self.assertIn(word, str(error))
-        return str(error)
-
-    def node_set(self, *options):
-        return ' '.join(['openstack baremetal node set', *options,
-                         self.node.uuid])
-
-
-class ServingTest(KernelTestCase):
-
-    def test_glance(self):
-        for role in IDS:
-            self.register(role)
-        self.of_glance(*NONE, kernel_id=IDS['kernel'],
-                       ramdisk_id=IDS['ramdisk'])
-        order = self.order()
-        self.assert_served(order)
-        self.assertTrue(order['kernel']['checksum'].startswith('sha512:'))
-        self.assertEqual('nofb vga=normal', order['options'])
-
-    def test_web_over_the_conductor(self):
-        self.by_url(*NONE)
-        self.assert_served(self.order(image_download_source='local'))
-
-    def test_web_stays_where_it_is(self):
-        self.by_url(*NONE)
-        order = self.order()
-        for role, content in CONTENT.items():
-            self.assertEqual(
-                {'url': self.server.url(role), 'checksum':
-                 f'sha256:{hashlib.sha256(content).hexdigest()}'},
-                order[role])
-        self.assertFalse((self.http / 'agent_images').exists())
-
-    def test_checksum_from_a_url(self):
-        (self.web / 'SHA256SUMS').write_text(''.join(
-            f'{hashlib.sha256(content).hexdigest()}  {role}\n'
-            for role, content in CONTENT.items()))
-        self.by_url(*NONE, **{f'{role}_checksum': self.server.url('SHA256SUMS')
-                              for role in CONTENT})
-        self.assert_served(self.order(image_download_source='local'))
-
-    def by_url(self, *files, **info):
-        """Later statements count."""
-        overridden = {name: value for name, value in info.items()
-                      if name.endswith('_checksum')}
-        super().by_url(*files, **{name: value for name, value in info.items()
-                                  if name not in overridden})
-        self.state(**overridden)
-
-    def test_files_of_the_conductor(self):
-        self.config(file_url_allowed_paths=[str(self.web)], group='conductor')
-        self.beside(*NONE, **{role: f'file://{self.web / role}'
-                              for role in CONTENT})
-        order = self.order()
-        self.assert_served(order)
-        self.assertTrue(order['kernel']['checksum'].startswith('sha256:'))
-
-    def test_swift(self):
-        self.provide(*NONE)
-        urls = {base.IMAGE_ID: self.server.url('root.qcow2?sig=a')}
-        for role in IDS:
-            self.register(role)
-            urls[IDS[role]] = self.server.url(f'{role}?sig=b')
-        self.of_glance(*NONE, kernel_id=IDS['kernel'],
-                       ramdisk_id=IDS['ramdisk'])
-        with (mock.patch.object(
-                image_service.GlanceImageService, 'swift_temp_url',
-                autospec=True, side_effect=lambda _, record:
-                urls[record['id']]),
-              mock.patch.object(serving.image_service.HttpImageService,
-                                'validate_href', autospec=True)):
-            order = self.order(image_download_source='swift')
-        self.assertEqual(urls[IDS['kernel']], order['kernel']['url'])
-        self.assertEqual(urls[IDS['ramdisk']], order['ramdisk']['url'])
-
-    def test_instance_info_comes_first(self):
-        for role in IDS:
-            self.register(role)
-        self.of_glance(*NONE, kernel_id='gone', ramdisk_id='gone too')
-        self.state(**IDS)
-        self.assert_served(self.order())
-        self.assertEqual(IDS['kernel'], self.node.instance_info['kernel'])
-
-    def test_fetched_once(self):
-        for role in IDS:
-            self.register(role)
-        self.of_glance(*NONE, kernel_id=IDS['kernel'],
-                       ramdisk_id=IDS['ramdisk'])
-        self.order()
-        sent = self.transferred(self.glance)
-        self.assert_served(self.order())
-        # That is what is stated about both, again.
-        self.assertLess(sum(sent), 2048)
-
-    def test_image_with_a_kernel_of_its_own(self):
-        """Nobody asks for what nobody needs."""
-        self.of_glance(*OWN, kernel_id=IDS['kernel'])
-        self.assertIsNone(self.order())
-
-    def test_image_whose_kernel_cannot_be_told(self):
-        self.by_url('boot/loader/entries/a.conf')
-        self.assertIsNotNone(self.order())
-        self.beside('boot/loader/entries/a.conf', ramdisk=None)
-        self.assertIsNone(self.order())
-
-    def test_gone_when_the_node_is_done(self):
-        self.by_url(*NONE)
-        self.order(image_download_source='local')
-        links = self.http / 'agent_images'
-        self.assertEqual(3, len(os.listdir(links)))
-        with self.task(shared=False) as task:
-            task.driver.deploy.clean_up(task)
-            task.driver.deploy.clean_up(task)
-        self.assertEqual([], os.listdir(links))
-        self.assertFalse(
-            pathlib.Path(CONF.pxe.images_path, self.node.uuid).exists())
-
-
-class RefusalsTest(KernelTestCase):
+class RefusalsTest(separate_kernels.KernelTestCase):
 
     def in_glance(self):
         for role in IDS:
@@ -411,7 +201,7 @@ def images_server(case):
     return server
 
 
-class OptionsTest(KernelTestCase):
+class OptionsTest(separate_kernels.KernelTestCase):
 
     def setUp(self):
         super().setUp()
@@ -447,41 +237,7 @@ class OptionsTest(KernelTestCase):
                 '--instance-info kernel_append_params=PARAMETERS'))
 
 
-class DeploymentTest(test_partition_image.DeploymentTest, KernelTestCase):
-    """From Ironic's method to the point where the ramdisk boots."""
-
-    def test_order_of_boot_files(self):
-        self.by_url(*NONE)
-        node = self.deploy()
-        self.assertIsNone(node.last_error)
-        self.assertEqual(states.DEPLOYWAIT, node.provision_state)
-        order = node.driver_internal_info['imagedeploy']['boot_files']
-        self.assertEqual({'kernel', 'ramdisk', 'options'}, set(order))
-        self.assertEqual(self.server.url('kernel'), order['kernel']['url'])
-
-    def test_refused_before_power(self):
-        self.by_url(*NONE)
-        (self.web / 'ramdisk').unlink()
-        node = self.deploy()
-        self.assertEqual(states.DEPLOYFAIL, node.provision_state)
-        self.assertIn('ramdisk http://', node.last_error)
-        self.reboot.assert_not_called()
-        self.set_power_state.assert_not_called()
-
-    def test_another_conductor_serves_them_itself(self):
-        self.by_url(*NONE, image_download_source='local')
-        self.deploy()
-        self.config(http_url=self._serve(self.http), group='deploy')
-        with self.task(shared=False) as task:
-            task.driver.deploy._update_instance_info(task)
-        order = self.refreshed().driver_internal_info['imagedeploy']
-        self.assertEqual(
-            f'{CONF.deploy.http_url}/agent_images/{self.node.uuid}-kernel',
-            order['boot_files']['kernel']['url'])
-        self.assertIn('permitted_formats', order)
-
-
-class AgentTest(KernelTestCase):
+class AgentTest(separate_kernels.KernelTestCase):
     """Only an agent side that knows of kernels beside images may write."""
 
     def check(self, **versions):

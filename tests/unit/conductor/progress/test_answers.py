@@ -19,16 +19,13 @@ from ironic.drivers.modules import agent_client
 from ironic import objects
 
 from tests.unit.conductor import base
+from tests.unit.conductor.progress import agents
 
-STEP = {'interface': 'deploy', 'step': 'write_image', 'priority': 80}
-PROGRESS = {'phase': 'write', 'done': 1, 'total': 2, 'bytes_per_second': 3.0,
-            'bottleneck': 'network'}
-REPORT = {'bytes_read': 5, 'checksum': {'verified': True}}
+command = agents.command
+STEP = agents.STEP
+PROGRESS = agents.PROGRESS
+REPORT = agents.REPORT
 
-
-def command(status, result, name='execute_deploy_step'):
-    return {'command_name': name, 'command_status': status,
-            'command_result': result, 'command_error': None}
 
 
 class KeepTest(base.ConductorTestCase):

@@ -17,6 +17,7 @@ import ctypes
 import errno
 import mmap
 import os
+import threading
 import types
 import typing
 
@@ -36,8 +37,8 @@ class Target(abc.ABC):
     :ivar sector_size: of its logical sectors.
     :ivar fixed_sectors: whether that size is the disk's own, so that an
         image must have been made for it.
-    :ivar created: a file that did not exist: nothing but the image says how
-        large it becomes.
+    :ivar created: a file that did not exist, which takes the size of the
+        image (:meth:`adapt`); until then it is as large as it may become.
     :ivar zeroes_written: bytes of zeroes that had to be written, since the
         target has no faster way.
     """
@@ -50,41 +51,34 @@ class Target(abc.ABC):
     zeroes_written: int = 0
 
     def __init__(self) -> None:
-        self._buffered = -1
-        self._direct = -1
+        self._descriptor = -1
+        self._edges = threading.Lock()
 
-    def use_page_cache(self) -> None:
-        """From here on, no direct I/O.
-
-        For images in pieces smaller than a sector: direct and cached writes
-        to one page at the same time would lose one of them.
+    @property
+    def alignment(self) -> int:
+        """Bytes that offset and length of a single read or write must be
+        multiples of: those of a sector, where the page cache is left out.
         """
-        if self._direct >= 0:
-            os.close(self._direct)
-            self._direct = -1
+        return 1
 
     def write(self, offset: int, view: memoryview) -> None:
         """Write all of it.
 
+        A sector that is written in part is read, changed and written back.
+        A disk is never written through the page cache: a cached write takes
+        the rest of its page along, as it was before a direct write to the
+        same page, and pages may be larger than sectors.
+
         :raises TargetError: when the target does not take it.
         """
-        if not view:
-            return
-        descriptor = self._buffered
-        if self._direct >= 0 and not (
-                (offset | len(view)) % self.sector_size):
-            descriptor = self._direct
-            if not _aligned(view, self.sector_size):
-                bounce = memoryview(mmap.mmap(-1, len(view)))
-                bounce[:] = view
-                view = bounce
-        try:
-            while view:
-                count = os.pwrite(descriptor, view, offset)
-                offset += count
-                view = view[count:]
-        except OSError as error:
-            raise self.failed('write', offset, error) from error
+        if before := min(-offset % self.alignment, len(view)):
+            self._write_part(offset, view[:before])
+        offset, view = offset + before, view[before:]
+        after = len(view) % self.alignment
+        whole = len(view) - after
+        self._write_whole(offset, view[:whole])
+        if after:
+            self._write_part(offset + whole, view[whole:])
 
     def zero(self, offset: int, length: int) -> None:
         """Make the range read as zeroes, by the fastest sure way."""
@@ -97,17 +91,20 @@ class Target(abc.ABC):
                 length -= step
 
     def read(self, offset: int, length: int) -> memoryview:
-        """Exactly that range, past the page cache where possible."""
+        """Bytes of that range, past the page cache where possible.
+
+        :raises TargetError: when the target does not give all of them.
+        """
         if not length:
             return memoryview(b'')
-        start = offset - offset % self.sector_size
-        end = -(-(offset + length) // self.sector_size) * self.sector_size
+        start = offset - offset % self.alignment
+        end = -(-(offset + length) // self.alignment) * self.alignment
         view = memoryview(mmap.mmap(-1, end - start))
-        descriptor = self._direct if self._direct >= 0 else self._buffered
         done = 0
         try:
             while done < end - start:
-                count = os.preadv(descriptor, [view[done:]], start + done)
+                count = os.preadv(self._descriptor, [view[done:]],
+                                  start + done)
                 if not count:
                     break
                 done += count
@@ -119,7 +116,7 @@ class Target(abc.ABC):
         return view[offset - start:offset - start + length]
 
     def adapt(self, size: int) -> None:
-        """The image has that many bytes after all; a new file adapts.
+        """Let a new file have that many bytes, those of the image.
 
         :raises TargetError: when it cannot.
         """
@@ -133,20 +130,20 @@ class Target(abc.ABC):
         self.flush()
 
     def flush(self) -> None:
-        """Everything written is on the medium.
+        """Let everything that was written be on the medium.
 
         The first error is final: the kernel reports a lost write only once.
+
+        :raises TargetError: when something was lost.
         """
         try:
-            os.fsync(self._buffered)
-            if self._direct >= 0:
-                os.fsync(self._direct)
+            os.fsync(self._descriptor)
         except OSError as error:
             raise self.failed('flush', 0, error) from error
 
     def drop_cache(self) -> None:
         """Let the next read come from the medium."""
-        os.posix_fadvise(self._buffered, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def reread_partitions(self) -> None:
         """Tell the kernel about the new partition table."""
@@ -154,14 +151,37 @@ class Target(abc.ABC):
 
     def close(self) -> None:
         """Give the target back."""
-        self.use_page_cache()
-        if self._buffered >= 0:
-            os.close(self._buffered)
-            self._buffered = -1
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     @abc.abstractmethod
     def _zero_fast(self, offset: int, length: int) -> bool:
         """Zero without writing; False when this target cannot."""
+
+    def _write_whole(self, offset: int, view: memoryview) -> None:
+        """Write bytes at a multiple of the alignment, in multiples of it."""
+        if self.alignment > 1 and view and not _in_place(view,
+                                                         self.alignment):
+            bounce = memoryview(mmap.mmap(-1, len(view)))
+            bounce[:] = view
+            view = bounce
+        try:
+            while view:
+                count = os.pwrite(self._descriptor, view, offset)
+                offset += count
+                view = view[count:]
+        except OSError as error:
+            raise self.failed('write', offset, error) from error
+
+    def _write_part(self, offset: int, view: memoryview) -> None:
+        """Write some bytes of one sector; the others stay."""
+        start = offset - offset % self.alignment
+        # Another thread may write the other bytes.
+        with self._edges:
+            sector = self.read(start, self.alignment)
+            sector[offset - start:offset - start + len(view)] = view
+            self._write_whole(start, sector)
 
     def failed(self, action: str, offset: int, error: OSError
                ) -> exceptions.TargetError:
@@ -195,7 +215,8 @@ class Target(abc.ABC):
         self.close()
 
 
-def _aligned(view: memoryview, alignment: int) -> bool:
+def _in_place(view: memoryview, alignment: int) -> bool:
+    """Whether direct I/O takes the bytes from where they are in memory."""
     if view.readonly:
         return False
     return ctypes.addressof(ctypes.c_char.from_buffer(view)) % alignment == 0

@@ -43,10 +43,8 @@ class BlockTarget(base.Target):
         self._zeroout = True
         try:
             # The kernel refuses O_EXCL for what is mounted or has holders.
-            self._buffered = os.open(
-                path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
-            self._direct = os.open(
-                path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+            self._descriptor = os.open(
+                path, os.O_RDWR | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
             self._measure()
         except OSError as error:
             self.close()
@@ -55,10 +53,14 @@ class BlockTarget(base.Target):
             self.close()
             raise
 
+    @property
+    def alignment(self) -> int:
+        return self.sector_size
+
     def reread_partitions(self) -> None:
         for attempt in range(_REREAD_ATTEMPTS):
             try:
-                fcntl.ioctl(self._buffered, _BLKRRPART)
+                fcntl.ioctl(self._descriptor, _BLKRRPART)
                 return
             except OSError as error:
                 # A device without partitions says EINVAL; udev may still
@@ -68,19 +70,19 @@ class BlockTarget(base.Target):
                 time.sleep(0.2 * (attempt + 1))
 
     def _measure(self) -> None:
-        if _INT.unpack(fcntl.ioctl(self._buffered, _BLKROGET,
+        if _INT.unpack(fcntl.ioctl(self._descriptor, _BLKROGET,
                                    bytes(_INT.size)))[0]:
             raise self._read_only()
         self.sector_size, = _INT.unpack(fcntl.ioctl(
-            self._buffered, _BLKSSZGET, bytes(_INT.size)))
+            self._descriptor, _BLKSSZGET, bytes(_INT.size)))
         self.size, = _SIZE.unpack(fcntl.ioctl(
-            self._buffered, _BLKGETSIZE64, bytes(_SIZE.size)))
+            self._descriptor, _BLKGETSIZE64, bytes(_SIZE.size)))
 
     def _zero_fast(self, offset: int, length: int) -> bool:
         if not self._zeroout or (offset | length) % self.sector_size:
             return False
         try:
-            fcntl.ioctl(self._buffered, _BLKZEROOUT,
+            fcntl.ioctl(self._descriptor, _BLKZEROOUT,
                         _RANGE.pack(offset, length))
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY,

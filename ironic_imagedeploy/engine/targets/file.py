@@ -69,7 +69,7 @@ class FileTarget(base.Target):
         if not self.created:
             return
         try:
-            os.truncate(self._buffered, size)
+            os.truncate(self._descriptor, size)
         except OSError as error:
             raise self.failed('truncation', size, error) from error
         self.size = size
@@ -82,15 +82,15 @@ class FileTarget(base.Target):
     def _open(self, create_size: int | None) -> None:
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
         try:
-            self._buffered = os.open(self.path, flags)
+            self._descriptor = os.open(self.path, flags)
         except FileNotFoundError:
             if create_size is None:
                 raise
-            self._buffered = os.open(
+            self._descriptor = os.open(
                 self.path, flags | os.O_CREAT | os.O_EXCL, 0o666)
             self.created = True
-            os.truncate(self._buffered, create_size)
-        status = os.fstat(self._buffered)
+            os.truncate(self._descriptor, create_size)
+        status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, 'a directory, pipe or other device')
         self.size = status.st_size
@@ -98,7 +98,7 @@ class FileTarget(base.Target):
 
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._buffered, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise self._busy('locked by another program') from None
         real = os.path.realpath(self.path)
@@ -117,7 +117,7 @@ class FileTarget(base.Target):
 
     def _zero_fast(self, offset: int, length: int) -> bool:
         if self._punch and _LIBC.fallocate(
-                self._buffered, _PUNCH_HOLE | _KEEP_SIZE,
+                self._descriptor, _PUNCH_HOLE | _KEEP_SIZE,
                 ctypes.c_int64(offset), ctypes.c_int64(length)):
             if ctypes.get_errno() != errno.EOPNOTSUPP:
                 raise self.failed('zeroing', offset, OSError(

@@ -16,6 +16,8 @@ import mmap
 import os
 import random
 import tempfile
+import threading
+from unittest import mock
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import targets
@@ -34,9 +36,12 @@ class DirectTarget(_base.Target):
         super().__init__()
         self.path = path
         self.sector_size = sector_size
-        self._buffered = os.open(path, os.O_RDWR)
-        self._direct = os.open(path, os.O_RDWR | os.O_DIRECT)
-        self.size = os.fstat(self._buffered).st_size
+        self._descriptor = os.open(path, os.O_RDWR | os.O_DIRECT)
+        self.size = os.fstat(self._descriptor).st_size
+
+    @property
+    def alignment(self) -> int:
+        return self.sector_size
 
     def _zero_fast(self, offset: int, length: int) -> bool:
         return False
@@ -147,12 +152,49 @@ class TargetTest(base.EngineTestCase):
         self.disk[:MIB] = self.disk[-MIB:] = bytes(MIB)
         self.assert_holds_disk()
 
-    def test_use_page_cache(self) -> None:
-        self.target.use_page_cache()
-        self.write(0, aligned(self.dice.randbytes(4096)))
-        self.assertEqual(self.disk[:5000], self.target.read(0, 5000))
-        self.target.use_page_cache()
+    def test_several_threads_write_parts_of_the_same_sectors(self) -> None:
+        """None of them writes back what another one has just changed."""
+        parts = [(start, self.dice.randbytes(100))
+                 for start in range(0, 64 * KIB, 100)]
+
+        def write(first: int) -> None:
+            for start, content in parts[first::4]:
+                self.target.write(start, memoryview(content))
+
+        threads = [threading.Thread(target=write, args=(index,))
+                   for index in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for start, content in parts:
+            self.disk[start:start + 100] = content
         self.assert_holds_disk()
+
+    def test_no_single_write_has_a_part_of_a_sector(self) -> None:
+        """However large the pages are, none is cached and written directly.
+
+        A cached write is what sectors in part would need; direct writes of
+        other sectors, which one page of 64 KiB has many of, would be lost
+        when it is written back.
+        """
+        single = []
+
+        def pwrite(descriptor: int, view: memoryview, offset: int) -> int:
+            single.append((offset, len(view)))
+            return written(descriptor, view, offset)
+
+        written = os.pwrite
+        with mock.patch.object(os, 'pwrite', pwrite):
+            for offset, length in ((0, 1), (511, 2), (5000, 70000),
+                                   (4096, 100), (512, 512), (1000, 24),
+                                   (65535, 65537), (4 * MIB - 1, 1)):
+                self.write(offset, memoryview(self.dice.randbytes(length)))
+        self.assert_holds_disk()
+        self.assertGreater(len(single), 8)
+        for offset, length in single:
+            self.assertEqual((0, 0), (offset % self.sector_size,
+                                      length % self.sector_size))
 
     def test_close_twice(self) -> None:
         self.target.close()

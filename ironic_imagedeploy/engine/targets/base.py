@@ -56,8 +56,9 @@ class Target(abc.ABC):
 
     @property
     def alignment(self) -> int:
-        """Bytes that offset and length of a single read or write must be
-        multiples of: those of a sector, where the page cache is left out.
+        """Bytes that a single read or write starts and ends at a multiple of.
+
+        Those of a sector, where the page cache is left out.
         """
         return 1
 

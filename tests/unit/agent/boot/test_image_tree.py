@@ -63,6 +63,16 @@ class ReadingTest(trees.TreeTestCase):
         with self.assertRaisesRegex(image_tree.UnsafePath, 'outside'):
             self.tree.read('../secret')
 
+    def test_a_mount_point_in_the_tree(self):
+        """What is mounted there is not of the image; /proc always is one."""
+        tree = image_tree.Tree('/')
+        self.addCleanup(tree.close)
+        for path in ('proc/version', 'proc'):
+            with self.assertRaisesRegex(image_tree.UnsafePath, 'outside'):
+                tree.read(path)
+        with self.assertRaisesRegex(image_tree.UnsafePath, 'outside'):
+            tree.names('proc')
+
     def test_links_in_a_circle(self):
         self.link('a', 'b')
         self.link('b', 'a')

@@ -13,6 +13,7 @@
 """Options that are misspelt, or that contradict each other."""
 
 from collections.abc import Iterator
+import contextlib
 import difflib
 import os
 import pathlib
@@ -23,22 +24,30 @@ from oslo_upgradecheck import upgradecheck
 from ironic_imagedeploy.conf import opts
 
 Code = upgradecheck.Code
+_NOT_VALID = (cfg.ConfigFileValueError, cfg.ConfigSourceValueError,
+              ValueError)
 #: How bad it is, and sentences that say what it is and what to do.
 Problem = tuple[upgradecheck.Code, str]
+#: Options of Ironic that the checks below read, by group.
+_OF_IRONIC = {
+    'DEFAULT': ('force_raw_images',),
+    'agent': ('allow_md5_checksum', 'image_download_source'),
+    'conductor': ('disable_deep_image_inspection', 'permitted_image_formats'),
+    'deploy': ('http_root', 'http_url')}
 
 
 def problems(conf: cfg.ConfigOpts) -> Iterator[Problem]:
     """Problems of the options that deployments depend on.
 
-    :raises cfg.Error: when a value is not valid.
-    :raises ValueError: the same.
+    :raises cfg.Error: when a file cannot be parsed.
     """
     yield from _misspelt(conf)
-    yield from _formats(conf)
-    yield from _checksums(conf)
-    yield from _ramdisks(conf)
-    yield from _download(conf)
-    yield from _without_effect(conf)
+    yield from _invalid(conf)
+    for check in (_formats, _checksums, _ramdisks, _download,
+                  _without_effect):
+        # What is not valid was told already, and says nothing more.
+        with contextlib.suppress(*_NOT_VALID):
+            yield from check(conf)
 
 
 def _misspelt(conf: cfg.ConfigOpts) -> Iterator[Problem]:
@@ -49,13 +58,48 @@ def _misspelt(conf: cfg.ConfigOpts) -> Iterator[Problem]:
             sections: dict[str, dict[str, list[str]]] = {}
             cfg.ConfigParser(str(path), sections).parse()
             for name in sections.get(group.name, {}):
-                if name.replace('-', '_') in known:
+                if name in known:
                     continue
                 near = difflib.get_close_matches(name, known, n=1)
                 meant = f'is it {near[0]}? ' if near else ''
                 yield (Code.WARNING,
                        f'{path}: [{group.name}] has no option {name}, and it '
                        f'is ignored: {meant}Correct or remove it.')
+
+
+def _invalid(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    """Options whose values oslo.config does not take.
+
+    It reads an option when somebody asks for it, which may be a deployment.
+    """
+    names = [*_OF_IRONIC.items(), *(
+        (group.name, [option.dest for option in options])
+        for group, options in opts.list_opts())]
+    for group, options in names:
+        for name in options:
+            try:
+                conf.get(name) if group == 'DEFAULT' else conf[group][name]
+            except (cfg.NoSuchOptError, cfg.NoSuchGroupError):
+                # Of a hardware type that is not enabled.
+                continue
+            except _NOT_VALID as error:
+                # The text of oslo.config has its own objects in it; what the
+                # type said is the reason.
+                yield (Code.FAILURE,
+                       f'{_setting(conf, group, name)} is not valid: '
+                       f'{error.__context__ or error}. Correct the value.')
+
+
+def _setting(conf: cfg.ConfigOpts, group: str, name: str) -> str:
+    """Setting of an option, with the file and the value where one has it."""
+    setting = f'[{group}]{name}'
+    for path in _files(conf):
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(str(path), sections).parse()
+        if name in sections.get(group, {}):
+            value = sections[group][name][-1]
+            setting = f'{path}: [{group}]{name} = {value}'
+    return setting
 
 
 def _files(conf: cfg.ConfigOpts) -> Iterator[pathlib.Path]:

@@ -10,9 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import inspect
+import os
 import pathlib
+import re
 import shutil
 import tempfile
+from unittest import mock
 
 from ironic.conf import CONF
 from ironic.tests import base
@@ -52,11 +56,17 @@ class OptionChecksTest(base.TestCase):
         self.assertEqual([], [*option_checks.problems(CONF)])
 
     def test_misspelt(self):
-        path = self.read('[imagedeploy]', 'require-agent = True',
+        path = self.read('[imagedeploy]', 'require_agent = True',
                          'permited_formats = raw')
         self.assert_problem(
             Code.WARNING, f'{path}: [imagedeploy] has no option '
             'permited_formats', 'is it permitted_formats?')
+
+    def test_hyphens_are_not_underscores(self):
+        self.read('[imagedeploy]', 'require-agent = False')
+        self.assertTrue(CONF.imagedeploy.require_agent)
+        self.assert_problem(Code.WARNING, 'no option require-agent',
+                            'is it require_agent?')
 
     def test_misspelt_beyond_recognition(self):
         self.read('[imagedeploy-redfish]', 'verify_ca = /ca', 'xyz = 1')
@@ -77,6 +87,41 @@ class OptionChecksTest(base.TestCase):
         for words in ('permitted_formats', str(self.directory),
                       "found 'iso'. Correct the value."):
             self.assertIn(words, result.details)
+
+    def test_every_value_that_is_not_valid(self):
+        path = self.read(
+            '[imagedeploy]', 'read_back = ful', 'workers = many',
+            'cache_recheck_interval = -1', 'require_agent = perhaps',
+            'progress_interval = 10', '[agent]',
+            'image_download_source = ftp')
+        problems = [*option_checks.problems(CONF)]
+        self.assertEqual({Code.FAILURE}, {code for code, _ in problems})
+        texts = [text for _, text in problems]
+        for name, value in (
+                ('[imagedeploy]read_back', 'ful'),
+                ('[imagedeploy]workers', 'many'),
+                ('[imagedeploy]cache_recheck_interval', '-1'),
+                ('[imagedeploy]require_agent', 'perhaps'),
+                ('[agent]image_download_source', 'ftp')):
+            text, = [text for text in texts if name in text]
+            self.assertTrue(text.startswith(f'{path}: {name} = {value} is '
+                                            'not valid: '), text)
+            self.assertNotIn('LocationInfo', text)
+        self.assertEqual(5, len(texts))
+
+    def test_value_of_the_environment(self):
+        with mock.patch.dict(os.environ, OS_IMAGEDEPLOY__READ_BACK='ful'):
+            self.read('[imagedeploy]', 'workers = 1')
+            self.assert_problem(Code.FAILURE,
+                                '[imagedeploy]read_back is not valid')
+
+    def test_options_of_ironic_are_those_that_are_read(self):
+        source = inspect.getsource(option_checks)
+        read = set(re.findall(r'conf\.(agent|conductor|deploy)\.(\w+)',
+                              source))
+        self.assertEqual(read, {
+            (group, name) for group, names in option_checks._OF_IRONIC.items()
+            if group != 'DEFAULT' for name in names})
 
     def test_no_format(self):
         self.config(permitted_formats=[], group='imagedeploy')

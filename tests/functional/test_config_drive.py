@@ -27,7 +27,7 @@ from tests.functional import partition_images
 MIB = base.MIB
 
 
-class ConfigDriveTest(partition_images.PartitionImageTestCase):
+class ConfigDriveTestCase(partition_images.PartitionImageTestCase):
 
     SIZE = 1024 * MIB
     drive = hashlib.shake_256(b'config drive').digest(MIB // 2)
@@ -44,6 +44,9 @@ class ConfigDriveTest(partition_images.PartitionImageTestCase):
             gzip.compress(self.drive)).decode()
         self.written(configdrive=self.encoded)
 
+
+class ConfigDriveTest(ConfigDriveTestCase):
+
     def test_it_is_written_as_it_comes(self):
         self.deploy()
         content = pathlib.Path(self.partition('configdrive')).read_bytes()
@@ -51,7 +54,7 @@ class ConfigDriveTest(partition_images.PartitionImageTestCase):
         self.replacement.assert_not_called()
 
 
-class LargeSectorsTest(ConfigDriveTest):
+class LargeSectorsTest(ConfigDriveTestCase):
     """No kernel mounts an ISO 9660 from sectors of 4096 bytes."""
 
     SECTOR_SIZE = 4096

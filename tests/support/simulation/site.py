@@ -27,8 +27,8 @@ import sys
 
 import requests
 
-from tests.lab import services
 from tests.support import commands
+from tests.support import services
 from tests.support.simulation import agent
 from tests.support.simulation import api
 

@@ -27,7 +27,6 @@ from ironic_python_agent import raid_utils
 from tests.support import ramdisk
 
 
-
 class StandbyTest(ramdisk.AgentTestCase):
 
     def test_an_image_that_is_cached_is_not_written(self):

@@ -27,7 +27,6 @@ PROGRESS = agents.PROGRESS
 REPORT = agents.REPORT
 
 
-
 class KeepTest(base.ConductorTestCase):
 
     def setUp(self):

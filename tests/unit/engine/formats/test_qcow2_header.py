@@ -230,7 +230,6 @@ class RefusalTest(HeaderTestCase):
                 self.assert_refused('corrupt', self.patched(
                     l1_table_offset=offset))
 
-
     def test_more_entries_than_any_disk_needs(self) -> None:
         for entries in ((32 << 20) // 8 + 1, 0x7fffffff, 0xffffffff):
             self.assert_refused('corrupt', self.patched(l1_size=entries))

@@ -54,10 +54,10 @@ def aligned(content: bytes) -> memoryview:
     return view
 
 
-class TargetTest(base.EngineTestCase):
-    """With and without direct I/O, in sectors of both sizes."""
+class TargetTests:
+    """With and without direct I/O."""
 
-    sector_size = 512
+    sector_size: int
 
     def setUp(self) -> None:
         super().setUp()
@@ -201,7 +201,12 @@ class TargetTest(base.EngineTestCase):
         self.target.close()
 
 
-class LargeSectorTest(TargetTest):
+class SmallSectorTest(TargetTests, base.EngineTestCase):
+
+    sector_size = 512
+
+
+class LargeSectorTest(TargetTests, base.EngineTestCase):
 
     sector_size = 4096
 

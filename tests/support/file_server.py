@@ -21,6 +21,6 @@ application = flask.Flask(__name__, static_folder=None)
 
 @application.get('/<path:name>')
 def file(name: str) -> flask.Response:
-    """Send a file of the directory that LAB_HTTP_ROOT names."""
-    return flask.send_from_directory(os.environ['LAB_HTTP_ROOT'], name,
+    """Send a file of the directory that FILE_SERVER_ROOT names."""
+    return flask.send_from_directory(os.environ['FILE_SERVER_ROOT'], name,
                                      conditional=True)

@@ -33,6 +33,7 @@ import urllib.parse
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.codecs import compressions
+from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.transfer import memory
 
 MIB = 1 << 20
@@ -75,7 +76,7 @@ def decode(path: str) -> Callable[[], None]:
         return lambda: _decode_stream(path)
     with engine.open_source(path) as source:
         image = engine.inspect(source).image
-        assert image
+        assert isinstance(image, base.MappedImage)
         stored = [extent for extent in image.by_source()
                   if extent.kind is engine.ExtentKind.COMPRESSED]
     descriptor = os.open(path, os.O_RDONLY)
@@ -114,7 +115,7 @@ def _plan(path: str) -> tuple[list[Part], list[Part]]:
     """What is written, by one call each, and what is zeroed."""
     with engine.open_source(path) as source:
         image = engine.inspect(source).image
-        assert image
+        assert isinstance(image, base.MappedImage)
         if image.format_name == 'raw':
             return _scan(path, image.virtual_size)
         writes: list[Part] = []

@@ -18,33 +18,33 @@
 from benchmarks.boot import step
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import install
+from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import partitioning
 from ironic_imagedeploy import engine
 
 
 def main() -> None:
     run = step.Run.start()
-    platform = grub.platform(run.boot_mode, step.ARCH)
+    order = orders.WriteOrder.read(run.node, run.image_info)
+    platform = grub.platform(order.boot_mode, order.arch)
     with run.timed('layout'):
-        made = partitioning.make(run.node, run.image_info, run.device, None,
-                                 boot_mode=run.boot_mode, arch=step.ARCH)
-    root = made['partitions']['root']
-    with run.timed('image'), partitioning.held_open(root), \
+        partitions = partitioning.make(order, run.device)
+    with run.timed('image'), partitioning.held_open(partitions.root), \
             engine.open_source(run.image) as source, \
-            engine.open_target(root) as target:
+            engine.open_target(partitions.root) as target:
         inspection = engine.inspect(source, engine.Expectation(
             disk_format='qcow2', image_type='partition'))
         engine.transfer(inspection, target)
     with run.timed('bootloader'):
-        made = partitioning.with_uuids(made)
+        partitions = partitions.with_uuids()
         install.install(
             install.Disk(
-                device=run.device, root=root,
-                kind=inspection.file_system or '', uuid=made['root uuid'],
-                partition_uuid=partitioning.partition_uuid(root),
-                esp=made['partitions'].get('efi system partition'),
-                esp_uuid=made.get('efi system partition uuid')),
-            platform, step.ARCH)
+                device=run.device, root=partitions.root,
+                kind=inspection.file_system or '',
+                uuid=partitions.root_uuid,
+                partition_uuid=partitioning.partition_uuid(partitions.root),
+                esp=partitions.esp, esp_uuid=partitions.esp_uuid),
+            platform, order.arch)
     run.print()
 
 

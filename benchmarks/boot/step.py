@@ -58,7 +58,8 @@ class Run:
         cfg.CONF.set_override('partprobe_attempts', 1, group='disk_utils')
         hardware._global_managers = [{
             'name': 'machine', 'manager': _Machine(), 'support': 1}]
-        return cls(*sys.argv[1:4])
+        device, image, boot_mode = sys.argv[1:4]
+        return cls(device, image, boot_mode)
 
     @property
     def label(self) -> str:
@@ -75,9 +76,8 @@ class Run:
     @property
     def image_info(self) -> dict[str, typing.Any]:
         """The layout as Ironic describes it."""
-        return {'root_mb': ROOT, 'swap_mb': SWAP, 'ephemeral_mb': 0,
-                'ephemeral_format': None, 'preserve_ephemeral': False,
-                'node_uuid': 'node'}
+        return {'image_type': 'partition', 'urls': [], 'root_mb': ROOT,
+                'swap_mb': SWAP, 'node_uuid': 'node'}
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:

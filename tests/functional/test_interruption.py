@@ -21,6 +21,7 @@ import time
 from tests.functional import base
 from tests.support import disks
 from tests.support import images
+from tests.support import signals
 from tests.support import web
 
 MIB = base.MIB
@@ -41,9 +42,7 @@ class InterruptionTest(base.FunctionalTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        # Whoever started the tests under nohup ignores it for all programs.
-        self.addCleanup(signal.signal, signal.SIGHUP,
-                        signal.signal(signal.SIGHUP, signal.SIG_DFL))
+        signals.dispose(self)
         self.server = web.Server(self.shared)
         self.addCleanup(self.server.stop)
         self.target = self.disk(SIZE + 2 * MIB)
@@ -94,7 +93,7 @@ class InterruptionTest(base.FunctionalTestCase):
         return base.Outcome(program.returncode, out, err)
 
     def test_stopped_cleanly(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in signals.STOPPING:
             with self.subTest(number.name):
                 outcome = self.stop(self.start_and_wait(), number)
                 self.assert_status(128 + number, outcome)

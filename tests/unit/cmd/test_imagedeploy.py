@@ -28,6 +28,7 @@ from unittest import mock
 from ironic_imagedeploy.cmd import imagedeploy
 from ironic_imagedeploy import engine
 from tests.support import boot_files
+from tests.support import signals
 
 MIB = 1 << 20
 
@@ -203,10 +204,7 @@ class SignalTest(CommandTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        # What the runner of the tests does with them does not matter here.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            before = signal.signal(number, signal.default_int_handler)
-            self.addCleanup(signal.signal, number, before)
+        signals.dispose(self, signal.default_int_handler)
 
     def write_and_send(self, number: int) -> int:
         def send(*args: typing.Any, **kwargs: typing.Any) -> None:
@@ -218,7 +216,7 @@ class SignalTest(CommandTestCase):
             return self.run_main('write', self.image, self.target)
 
     def test_status_and_sentence(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in signals.STOPPING:
             self.assertEqual(128 + number, self.write_and_send(number))
             self.assertEqual(
                 f'ironic-imagedeploy: stopped by {number.name}; '

@@ -17,23 +17,17 @@ image header in RISC-V Linux", "initramfs buffer format", and zboot-header.S
 for kernels that unpack themselves under EFI.
 """
 
-from collections.abc import Iterator
 import dataclasses
-import zlib
 
 from ironic_imagedeploy.engine.codecs import magic
 from ironic_imagedeploy.engine.contents import efi_programs
-from ironic_imagedeploy.engine.contents import signatures
-from ironic_imagedeploy.engine import findings as _findings
 
-Finding = _findings.Finding
 KERNEL = 'kernel'
 RAMDISK = 'ramdisk'
 
 #: Bytes of the file: several times what distributions have, and what a
 #: machine has the memory for while it boots.
 LARGEST = {KERNEL: 256 << 20, RAMDISK: 1 << 30}
-_CALLED = {KERNEL: 'kernel', RAMDISK: 'initramfs'}
 #: Bytes at the front that tell what a kernel is.
 HEADER = 4096
 _SECTOR = 512
@@ -42,10 +36,10 @@ _PARAGRAPH = 16
 #: What setup_sects of 0 stands for, on kernels of the last century.
 _SETUP_SECTORS = 4
 _CPIO = (b'070701', b'070702')
-_PACKED_INITRAMFS = {
+#: Compressions of an initramfs that Linux unpacks, and how they begin.
+INITRAMFS_COMPRESSIONS = {
     'gz': magic.GZIP, 'xz': magic.XZ, 'bz2': magic.BZIP2, 'zstd': magic.ZSTD,
-    'lz4': magic.LZ4_LEGACY,
-    'lzma': b'\x5d\0\0', 'lzo': b'\x89LZO\0\r\n'}
+    'lz4': magic.LZ4_LEGACY, 'lzma': b'\x5d\0\0', 'lzo': b'\x89LZO\0\r\n'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +59,16 @@ class Kernel:
     version: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Initramfs:
+    """A cpio archive, or several, that Linux unpacks at its start.
+
+    :ivar compression: of the file; None for an archive as it is.
+    """
+
+    compression: str | None = None
+
+
 def kernel(front: bytes) -> Kernel | None:
     """The kernel that starts with these bytes.
 
@@ -81,100 +85,17 @@ def kernel(front: bytes) -> Kernel | None:
     return None
 
 
-class BootFile:
-    """A file that must be a kernel, or an initramfs.
+def initramfs(front: bytes) -> Initramfs | None:
+    """The initramfs that starts with these bytes.
 
-    :param kind: ``kernel`` or ``ramdisk``.
-    :param head: its first :data:`.signatures.HEAD` bytes, or all.
-    :param size: bytes of the whole file.
-    :param arch: the processor that it is for.
-    :ivar format: that of the :class:`Kernel`, or ``cpio``; None when it is
-        neither.
-    :ivar compression: of the file as a whole.
-    :ivar version: of a kernel, where it is told.
+    Only the first of its archives is looked at.
     """
-
-    def __init__(self, kind: str, head: bytes, size: int,
-                 arch: str | None = None) -> None:
-        self._kind = kind
-        self._head = head
-        self._size = size
-        self._arch = arch
-        self.format: str | None = None
-        self.compression: str | None = None
-        self.version: str | None = None
-
-    def judge(self) -> Iterator[Finding]:
-        """Say what is wrong with it."""
-        limit = LARGEST[self._kind]
-        if self._size > limit:
-            yield Finding(
-                code='boot-file-too-large',
-                message=f'No {_CALLED[self._kind]} is that large.',
-                expected=f'{limit} bytes at most', found=f'{self._size} bytes',
-                fix=_upload(self._kind))
-        elif self._kind == KERNEL:
-            yield from self._judge_kernel()
-        else:
-            yield from self._judge_initramfs()
-
-    def _judge_kernel(self) -> Iterator[Finding]:
-        front = self._head
-        if front.startswith(magic.GZIP):
-            # grub2 unpacks it while it loads.
-            self.compression, front = 'gz', _unpacked(front)
-        found = kernel(front)
-        if found is None:
-            yield Finding(
-                code='not-a-kernel', message='The file is no Linux kernel.',
-                expected='a bzImage (x86), or an Image (arm64), also by gzip '
-                         'or zboot',
-                found=self._description(), fix=_upload(KERNEL))
-            return
-        self.format, self.version = found.format, found.version
-        if not self.compression and self._size < found.size:
-            yield Finding(
-                code='truncated', message='The kernel is not complete.',
-                expected=f'{found.size} bytes or more, by its header',
-                found=f'{self._size} bytes', fix=_upload(KERNEL))
-        if self._arch and found.arch and not _runs(found.arch, self._arch):
-            yield Finding(
-                code='arch-mismatch',
-                message='The kernel is for another processor.',
-                expected=efi_programs.canonical(self._arch),
-                found=found.arch,
-                fix='Use a kernel for the processor of the node, or correct '
-                    'its property cpu_arch.')
-
-    def _judge_initramfs(self) -> Iterator[Finding]:
-        if self._head.startswith(_CPIO):
-            self.format = 'cpio'
-            return
-        for name, number in _PACKED_INITRAMFS.items():
-            if self._head.startswith(number):
-                self.format, self.compression = 'cpio', name
-                return
-        yield Finding(
-            code='not-an-initramfs', message='The file is no initramfs.',
-            expected='a cpio archive, as it is or compressed by '
-                     + ', '.join(_PACKED_INITRAMFS),
-            found=self._description(), fix=_upload(RAMDISK))
-
-    def _description(self) -> str:
-        """What else it is."""
-        head = self._head
-        if not head:
-            return 'an empty file'
-        if self.compression:
-            return f'something else in {self.compression}'
-        names = [each.name for each in signatures.images(head, b'')]
-        name = (names[0] if names else signatures.other(head)
-                or signatures.file_system(head)
-                or signatures.compressed(head))
-        if name:
-            return f'{"an" if name[0] in "aeiouAEIOU" else "a"} {name}'
-        # Its bytes may be a secret that a URL leads to: none is shown.
-        return 'a file of another kind'
+    if front.startswith(_CPIO):
+        return Initramfs()
+    for name, signature in INITRAMFS_COMPRESSIONS.items():
+        if front.startswith(signature):
+            return Initramfs(compression=name)
+    return None
 
 
 def _x86(front: bytes) -> Kernel:
@@ -187,21 +108,3 @@ def _x86(front: bytes) -> Kernel:
     return Kernel(
         format='bzImage', arch='x86_64', version=version or None,
         size=(sectors + 1) * _SECTOR + max(paragraphs - 1, 0) * _PARAGRAPH)
-
-
-def _runs(arch: str, processor: str) -> bool:
-    processor = efi_programs.canonical(processor)
-    return arch == processor or (arch, processor) == ('x86_64', 'i686')
-
-
-def _unpacked(head: bytes) -> bytes:
-    """The front of what is in a gzip file; empty when it is damaged."""
-    try:
-        return zlib.decompressobj(31).decompress(head, HEADER)
-    except zlib.error:
-        return b''
-
-
-def _upload(kind: str) -> str:
-    return (f'Use the {_CALLED[kind]} as the distribution has it in /boot, '
-            'and the whole of it.')

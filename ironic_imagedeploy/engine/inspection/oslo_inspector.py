@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 from oslo_utils.imageutils import format_inspector
 
-from ironic_imagedeploy.engine import findings as _findings
+from ironic_imagedeploy.engine import findings
 
 #: The inspector calls any disk with a boot sector by this name.
 _BOOT_SECTOR = 'gpt'
@@ -55,9 +55,9 @@ def formats(head: bytes) -> set[str]:
             if name != _BOOT_SECTOR and _matches(_look(name, head))}
 
 
-def objections(head: bytes, image_format: str, *, has_table: bool,
-               has_subclusters: bool) -> Iterator[_findings.Finding]:
-    """Why the inspector would refuse an image that our readers accept.
+def violations(head: bytes, image_format: str, *, has_table: bool,
+               has_subclusters: bool) -> Iterator[findings.Finding]:
+    """Findings of the inspector about an image that our readers accept.
 
     :param head: the front of the file.
     :param image_format: ``raw`` or ``qcow2``; it has no checks of vdi, and
@@ -86,14 +86,10 @@ def objections(head: bytes, image_format: str, *, has_table: bool,
             getattr(inspector, check)()
         except format_inspector.SafetyViolation as reason:
             if str(reason) not in _TOO_STRICT:
-                yield _findings.Finding(
-                    code=code,
-                    message="OpenStack's format inspector refuses the image.",
+                yield findings.Finding(
+                    code=code, case='inspector',
                     expected=f'an image that passes its {check}()',
-                    found=str(reason),
-                    fix='Make the image again: qemu-img convert -O qcow2 OLD '
-                        'NEW; for a partition table, repair it with sgdisk '
-                        'or sfdisk first.')
+                    found=str(reason))
 
 
 def _look(name: str, head: bytes) -> format_inspector.FileInspector:

@@ -17,8 +17,8 @@ declared must agree. Nothing is taken for raw because nothing else matched,
 unless it is declared.
 """
 
-from collections.abc import Generator
 from collections.abc import Iterator
+import dataclasses
 
 from ironic_imagedeploy.engine.contents import mbr
 from ironic_imagedeploy.engine.contents import optical
@@ -26,28 +26,44 @@ from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine.contents import signatures
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine import findings as _findings
+from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine import formats
+from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.formats import compressed_raw
+from ironic_imagedeploy.engine.inspection import expectation as _expectation
 from ironic_imagedeploy.engine.inspection import oslo_inspector
-from ironic_imagedeploy.engine.inspection import result as _inspection
+from ironic_imagedeploy.engine.sources import recorded
 
-Finding = _findings.Finding
-Inspection = _inspection.Inspection
+Expectation = _expectation.Expectation
+Finding = findings.Finding
 
 #: A disk has at least one sector.
 _SMALLEST = 512
 _OPTICAL = ('iso', 'udf')
-_CONVERT = ('Convert it and upload the result: qemu-img convert -O qcow2 '
-            'OLD NEW')
 
 
-def recognise(inspection: Inspection) -> Iterator[Finding]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recognition:
+    """What kind of file an image is.
+
+    :ivar format: by signature; None when it is not an image.
+    :ivar compression: of the file as a whole.
+    :ivar reader: of the format, where there is one.
+    :ivar findings: why the file must not be read as that.
+    """
+
+    format: str | None = None
+    compression: str | None = None
+    reader: type[base.MappedImage] | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def recognise(source: recorded.RecordedSource, expectation: Expectation
+              ) -> Recognition:
     """Find the format by signature, and hold it against what is declared.
 
-    Sets the format of the inspection; what it gives refuses the image.
+    :raises SourceError: when the file cannot be read.
     """
-    source, expectation = inspection.source, inspection.expectation
     head = source.read_at(0, min(signatures.HEAD, source.size))
     tail = (source.read_at(source.size - signatures.TAIL, signatures.TAIL)
             if source.random_access and source.size >= signatures.TAIL
@@ -58,40 +74,60 @@ def recognise(inspection: Inspection) -> Iterator[Finding]:
     if compression and _is_disk(head):
         names.append('raw')
     if len(names) + bool(compression) > 1:
-        yield Finding(
-            code='format-ambiguous',
-            message='The file is several formats at once.',
-            expected='the signature of one format',
-            found=' and '.join(filter(None, [*names, compression])),
-            fix='Make the image again from its origin.')
-        return
+        return Recognition(findings=(Finding(
+            code='format-ambiguous', expected='the signature of one format',
+            found=' and '.join(filter(None, [*names, compression]))),))
     if compression:
-        unpacked = yield from _unpack_head(inspection, compression)
-        if unpacked is None:
-            return
-        head = unpacked
+        return _recognise_compressed(source, compression, expectation)
+    return _recognise_disk(head, names, expectation)
+
+
+def _recognise_compressed(source: recorded.RecordedSource, compression: str,
+                          expectation: Expectation) -> Recognition:
+    if compression not in compressed_raw.supported():
+        return _compressed(compression, compression, compression)
+    try:
+        image = compressed_raw.CompressedRawImage(source, compression)
+        head = image.read(0, signatures.HEAD)
+        inside = _containers(head, b'', _within_reach(
+            image.read, compressed_raw.FRONT), None)
+    except exceptions.ImageRefused as refusal:
+        return Recognition(compression=compression,
+                           findings=refusal.findings)
+    if nested := signatures.compressed(head):
+        inside.append(nested)
+    if inside:
+        return _compressed(inside[0], compression,
+                           f'{inside[0]} in {compression}')
+    return dataclasses.replace(_recognise_disk(head, [], expectation),
+                               compression=compression)
+
+
+def _recognise_disk(head: bytes, names: list[str], expectation: Expectation
+                    ) -> Recognition:
+    """Recognise a file that is not compressed, or what is in one that is.
+
+    :param names: containers that it could be, one at most.
+    """
     if len(head) < _SMALLEST and not names:
-        yield _not_an_image(f'a file of {len(head)} bytes')
-        return
+        return _not_an_image(f'a file of {len(head)} bytes')
     declared = expectation.disk_format
     if not (names or _is_disk(head)) and (other := signatures.other(head)):
-        yield _not_an_image(f'a {other}')
-        return
-    inspection.format = names[0] if names else 'raw'
-    if declared not in (None, inspection.format):
-        yield Finding(
-            code='format-mismatch',
-            message='The file is of another format than declared.',
-            expected=f'{declared}, as declared', found=inspection.format,
-            fix='Upload it again with its real format: openstack image '
-                f'create --disk-format {inspection.format} ...; or state '
-                f'image_disk_format={inspection.format} for the node.')
-        return
-    yield from _check_support(inspection)
-    if inspection.format == 'raw' and declared is None and not (
+        return _not_an_image(f'a {other}')
+    name = names[0] if names else 'raw'
+    if declared not in (None, name):
+        return Recognition(format=name, findings=(Finding(
+            code='format-mismatch', expected=f'{declared}, as declared',
+            found=name, data={'format': name, 'declared': declared}),))
+    reader = formats.find(name)
+    unsupported = tuple(_check_support(name, reader, expectation.permitted))
+    if name == 'raw' and declared is None and not (
             _is_disk(head) or head[510:512] == mbr.BOOT_SIGNATURE):
-        inspection.format = None
-        yield _not_an_image('no known format, partition table or file system')
+        unknown = _not_an_image(
+            'no known format, partition table or file system')
+        return dataclasses.replace(
+            unknown, findings=unsupported + unknown.findings)
+    return Recognition(format=name, reader=reader, findings=unsupported)
 
 
 def _containers(head: bytes, tail: bytes, read: _read.Read,
@@ -142,53 +178,29 @@ def _within_reach(read: _read.Read, size: int) -> _read.Read:
     return bounded
 
 
-def _unpack_head(inspection: Inspection, compression: str
-                 ) -> Generator[Finding, None, bytes | None]:
-    """The front of the disk in a compressed file; None when refused."""
-    inspection.compression = compression
-    if compression in compressed_raw.supported():
-        image = compressed_raw.CompressedRawImage(inspection.source,
-                                                  compression)
-        head = image.read(0, signatures.HEAD)
-        inside = _containers(head, b'', _within_reach(
-            image.read, compressed_raw.FRONT), None)
-        if nested := signatures.compressed(head):
-            inside.append(nested)
-        if not inside:
-            return head
-        found = f'{inside[0]} in {compression}'
-        inspection.format = inside[0]
-    else:
-        inspection.format = found = compression
-    yield Finding(
-        code='format-unsupported',
-        message='Files that are compressed like this cannot be deployed.',
-        expected='raw in ' + ' or '.join(compressed_raw.supported()),
-        found=found,
-        fix='Decompress the file before it is uploaded.')
-    return None
-
-
-def _check_support(inspection: Inspection) -> Iterator[Finding]:
-    name, permitted = inspection.format or '', inspection.expectation.permitted
-    reader = formats.find(name)
+def _check_support(name: str, reader: type[base.MappedImage] | None,
+                   permitted: tuple[str, ...]) -> Iterator[Finding]:
     if reader and name in permitted:
         return
     if reader:
-        yield Finding(
-            code='format-not-permitted',
-            message='The operator does not permit this format.',
-            expected=_either(permitted), found=name,
-            fix=f'{_CONVERT}; or add {name} to permitted_formats of '
-                '[imagedeploy].')
+        yield Finding(code='format-not-permitted',
+                      expected=_either(permitted), found=name,
+                      data={'format': name})
     else:
-        yield Finding(
-            code='format-unsupported',
-            message='Images of this format cannot be deployed.',
-            expected=_either(permitted), found=name,
-            fix='An installation medium is never written to a disk; use an '
-                'image of an installed disk.' if name in _OPTICAL
-            else _CONVERT)
+        yield Finding(code='format-unsupported',
+                      case='medium' if name in _OPTICAL else '',
+                      expected=_either(permitted), found=name,
+                      data={'format': name})
+
+
+def _compressed(name: str, compression: str, found: str) -> Recognition:
+    """A compressed file that is not a raw disk in a known compression."""
+    return Recognition(
+        format=name, compression=compression, findings=(Finding(
+            code='format-unsupported', case='compressed',
+            expected='raw in ' + ' or '.join(compressed_raw.supported()),
+            found=found, data={'format': name,
+                               'compression': compression}),))
 
 
 def _is_disk(head: bytes) -> bool:
@@ -201,9 +213,6 @@ def _either(names: tuple[str, ...]) -> str:
     return ' or '.join(names) or 'no format at all'
 
 
-def _not_an_image(found: str) -> Finding:
-    return Finding(
-        code='not-an-image', message='The file is no disk image.',
-        expected='a disk image', found=found,
-        fix='Check what was uploaded, and its address; declare the format '
-            'raw only for a disk byte for byte.')
+def _not_an_image(found: str) -> Recognition:
+    return Recognition(findings=(Finding(
+        code='not-an-image', expected='a disk image', found=found),))

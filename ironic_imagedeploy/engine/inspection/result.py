@@ -10,63 +10,30 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is expected of an image, and what was found."""
+"""Result of an inspection."""
 
+from collections.abc import Set
 import dataclasses
 import typing
 
-from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine.contents import boot_files as _boot_files
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine import formats
+from ironic_imagedeploy.engine.inspection.checks import node
+from ironic_imagedeploy.engine.inspection import expectation as _expectation
 from ironic_imagedeploy.engine.sources import recorded
 
 Finding = _findings.Finding
 
-WHOLE_DISK = 'whole-disk'
-PARTITION = 'partition'
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Expectation:
-    """What the image must be, and for which node. None: not known.
-
-    :ivar disk_format: the declared format, as in Glance.
-    :ivar image_type: ``whole-disk`` or ``partition``; ``kernel`` or
-        ``ramdisk`` for one that comes beside a partition image.
-    :ivar checksum: of the file as stored.
-    :ivar permitted: formats that the operator permits.
-    :ivar disk_size: bytes of the node's disk, or of the partition for a
-        partition image.
-    :ivar sector_size: bytes in its sectors.
-    :ivar boot_mode: ``bios`` or ``uefi``.
-    :ivar arch: processor of the node, as ``x86_64``.
-    :ivar has_kernel: a kernel or initramfs is given with the image.
-    :ivar require_checksum: refuse what comes without a checksum.
-    :ivar permit_weak: accept md5 and sha1.
-    """
-
-    disk_format: str | None = None
-    image_type: str | None = None
-    checksum: _checksum.Checksum | None = None
-    permitted: tuple[str, ...] = ('raw', 'qcow2')
-    disk_size: int | None = None
-    sector_size: int | None = None
-    boot_mode: str | None = None
-    arch: str | None = None
-    has_kernel: bool = False
-    require_checksum: bool = False
-    permit_weak: bool = True
-
-
-@dataclasses.dataclass(kw_only=True)
 class Inspection:
-    """What was found. Sizes in bytes.
+    """What a look at an image found. Sizes in bytes.
 
-    :ivar format: by signature; None when it is no image.
+    :ivar format: by signature; None when it is not an image.
     :ivar compression: of the file as a whole: ``gz``, ``xz``, ``bz2`` or
         ``zstd``.
     :ivar image: its reader, when it can be read.
@@ -81,14 +48,14 @@ class Inspection:
     """
 
     source: recorded.RecordedSource
-    expectation: Expectation
+    expectation: _expectation.Expectation
     format: str | None = None
     compression: str | None = None
     image: formats.AnyImage | None = None
     table: partitions.PartitionTable | None = None
     file_system: str | None = None
     boot_files: _boot_files.BootFiles | None = None
-    efi_programs: set[str] | None = None
+    efi_programs: Set[str] | None = None
     has_kernel: bool | None = None
     kernel_version: str | None = None
     findings: tuple[Finding, ...] = ()
@@ -136,8 +103,8 @@ class Inspection:
         if self.expectation.image_type in kernels.LARGEST:
             return self.expectation.image_type if self.format else None
         if self.table:
-            return WHOLE_DISK
-        return PARTITION if self.file_system else None
+            return _expectation.WHOLE_DISK
+        return _expectation.PARTITION if self.file_system else None
 
     @property
     def partition_table(self) -> str | None:
@@ -152,12 +119,7 @@ class Inspection:
     @property
     def boot_modes(self) -> tuple[str, ...]:
         """How firmware could boot the disk: ``bios``, ``uefi``."""
-        modes = []
-        if self.table and self.table.boot_code:
-            modes.append('bios')
-        if self.table and self.table.esp and self.efi_programs != set():
-            modes.append('uefi')
-        return tuple(modes)
+        return node.boot_modes(self.table, self.efi_programs)
 
     @property
     def sector_size(self) -> int | None:
@@ -174,26 +136,17 @@ class Inspection:
 
     def too_large(self, size: int) -> Finding | None:
         """The finding for a disk of that size, when it is too large."""
-        limit = self.expectation.disk_size
-        if limit is None or size <= limit:
-            return None
-        is_partition = self.expectation.image_type == PARTITION
-        return Finding(
-            code='too-large',
-            message='The image is larger than the '
-                    f'{"root partition" if is_partition else "disk"}.',
-            expected=f'{limit} bytes at most', found=f'{size} bytes',
-            fix='Use a smaller image, or '
-                + ('a larger root_gb in instance_info.' if is_partition
-                   else 'a node with a larger disk.'))
+        return node.too_large(self.expectation, size)
 
     def accepted(self) -> formats.AnyImage:
         """The image, when it may be deployed.
 
         :raises ImageRefused: when it may not.
+        :raises TypeError: for a kernel or an initramfs, which has no disk.
         """
         self.raise_if_refused()
-        assert self.image is not None
+        if self.image is None:
+            raise TypeError(f'{self.source.name} is not an image of a disk')
         return self.image
 
     def to_dict(self) -> dict[str, typing.Any]:

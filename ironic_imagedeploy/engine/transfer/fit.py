@@ -88,8 +88,6 @@ def _decompression_bomb(inspection: _inspection.Inspection,
                         ) -> findings.Finding:
     return findings.Finding(
         code='decompression-bomb',
-        message='The file unpacks to far more than an image would.',
         expected=f'at most {target.size} bytes from a file of '
         f'{inspection.stored_size} bytes', found=f'at least {size} bytes',
-        fix='If it is right, write it to a disk, or to a file that was made '
-            'with its size: truncate -s SIZE FILE')
+        data={'size': size, 'stored_size': inspection.stored_size})

@@ -50,7 +50,7 @@ class NodeTest(verdicts.VerdictTestCase):
             self.assert_accepted(content, disk_size=20 * MIB)
         root = volumes.ext4(self.directory / 'root',
                             volumes.BOOTABLE).read_bytes()
-        self.assert_refused('too-large', root, 'root partition', 'root_gb',
+        self.assert_refused('too-large', root, 'a larger root partition',
                             image_type='partition', disk_size=10 * MIB)
 
     def test_sector_size(self) -> None:

@@ -46,13 +46,13 @@ class FormatsTest(base.EngineTestCase):
             self.assertEqual(set(), oslo_inspector.formats(head))
 
 
-class ObjectionsTest(base.EngineTestCase):
+class ViolationsTest(base.EngineTestCase):
 
-    def objections(self, head: bytes | bytearray, form: str, *,
+    def violations(self, head: bytes | bytearray, form: str, *,
                    has_table: bool = False, has_subclusters: bool = False
                    ) -> list[str]:
         """The codes of its findings, which are complete."""
-        found = list(oslo_inspector.objections(
+        found = list(oslo_inspector.violations(
             bytes(head[:HEAD]), form, has_table=has_table,
             has_subclusters=has_subclusters))
         for finding in found:
@@ -62,11 +62,11 @@ class ObjectionsTest(base.EngineTestCase):
         return [finding.code for finding in found]
 
     def test_good_images(self) -> None:
-        self.assertEqual([], self.objections(
+        self.assertEqual([], self.violations(
             qcow2.Builder(MIB).build(), 'qcow2'))
-        self.assertEqual([], self.objections(
+        self.assertEqual([], self.violations(
             disks.gpt(MIB), 'raw', has_table=True))
-        self.assertEqual([], self.objections(
+        self.assertEqual([], self.violations(
             disks.mbr(MIB, [(0x80, 0x83, 1, 5)]), 'raw', has_table=True))
 
     def test_dangerous_features(self) -> None:
@@ -77,24 +77,24 @@ class ObjectionsTest(base.EngineTestCase):
                 ({'incompatible_features': 4}, 'data-file'),
                 ({'incompatible_features': 1 << 20}, 'unknown-feature')):
             with self.subTest(code=code):
-                self.assertEqual([code], self.objections(
+                self.assertEqual([code], self.violations(
                     qcow2.patched(file, **fields), 'qcow2'))
 
     def test_version_2_of_qcow2_has_no_features(self) -> None:
         file = qcow2.Builder(MIB, version=2).build()
-        self.assertEqual([], self.objections(qcow2.patched(
+        self.assertEqual([], self.violations(qcow2.patched(
             file, incompatible_features=(1 << 64) - 1), 'qcow2'))
-        self.assertEqual(['backing-file'], self.objections(qcow2.patched(
+        self.assertEqual(['backing-file'], self.violations(qcow2.patched(
             file, backing_file_offset=200, backing_file_size=5), 'qcow2'))
 
     def test_subclusters_are_no_unknown_feature_to_us(self) -> None:
         file = qcow2.Builder(MIB, extended_l2=True).build()
-        self.assertEqual([], self.objections(file, 'qcow2',
+        self.assertEqual([], self.violations(file, 'qcow2',
                                              has_subclusters=True))
 
     def test_a_boot_flag_that_is_none(self) -> None:
         disk = disks.mbr(MIB, [(1, 0x83, 1, 5)])
-        self.assertEqual(['corrupt'], self.objections(disk, 'raw',
+        self.assertEqual(['corrupt'], self.violations(disk, 'raw',
                                                       has_table=True))
 
     def test_good_disks_that_the_inspector_refuses(self) -> None:
@@ -104,24 +104,24 @@ class ObjectionsTest(base.EngineTestCase):
         chs = disks.gpt(MIB)
         chs[447:450] = b'\xff\xff\xff'
         for disk in (hybrid, chs):
-            self.assertEqual([], self.objections(disk, 'raw',
+            self.assertEqual([], self.violations(disk, 'raw',
                                                  has_table=True))
 
     def test_boot_sectors_of_file_systems_are_not_judged(self) -> None:
         volume = bytearray(b'\xff' * 512)
         volume[510:512] = b'\x55\xaa'
-        self.assertEqual([], self.objections(volume, 'raw'))
+        self.assertEqual([], self.violations(volume, 'raw'))
 
     def test_formats_that_it_cannot_judge(self) -> None:
         for form in ('vdi', 'vmdk'):
             path = self.directory / form
             base.run('qemu-img', 'create', '-q', '-f', form, path, '4M')
-            self.assertEqual([], self.objections(path.read_bytes(), form))
+            self.assertEqual([], self.violations(path.read_bytes(), form))
 
     def test_a_head_that_is_too_short(self) -> None:
         file = qcow2.Builder(MIB).build()
         for length in (0, 4, 104, 511):
-            self.assertEqual([], self.objections(file[:length], 'qcow2'))
+            self.assertEqual([], self.violations(file[:length], 'qcow2'))
 
 
 class QuietTest(base.EngineTestCase):

@@ -27,7 +27,7 @@ class RootTest(verdicts.VerdictTestCase):
             content = make(self.directory / 'root', {
                 'etc/fstab': b'', 'boot/grub': None}).read_bytes()
             self.assert_refused('no-bootloader', content, 'grub2', 'none',
-                                'kernel_id', image_type='partition')
+                                'an initramfs with it', image_type='partition')
             self.assert_accepted(content, 'no-bootloader')
 
     def test_a_kernel_is_enough_and_needed(self) -> None:

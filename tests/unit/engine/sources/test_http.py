@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from unittest import mock
+
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import http
@@ -137,3 +139,117 @@ class InOrderTest(served.ServedTestCase):
         self.save('image', builder.build(last='l1'))
         self.assertRaises(exceptions.SourceNotSeekable, engine.inspect,
                           self.opened())
+
+
+class MirrorTest(served.ServedTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.mirror = self.serve()
+        self.options = {'mirrors': [self.mirror.url('image')]}
+
+    def test_a_good_server_needs_no_mirror(self) -> None:
+        self.streamed(self.opened(**self.options))
+        self.assertEqual([], self.mirror.requests)
+
+    def test_a_server_that_has_not_the_file(self) -> None:
+        for fault in (lambda exchange: exchange.refuse(404),
+                      lambda exchange: exchange.refuse(500),
+                      lambda exchange: exchange.hang_up('reset')):
+            self.server.answer = fault
+            source = self.opened(**self.options)
+            self.assert_same(self.content, self.streamed(source))
+
+    def test_a_server_that_is_not_there(self) -> None:
+        source = self.opened('http://127.0.0.1:9/image', **self.options)
+        self.assert_same(self.content, self.streamed(source))
+
+    def test_a_server_that_dies_on_the_way(self) -> None:
+        self.server.answer = web.in_turn(
+            Exchange.serve,
+            lambda exchange: exchange.serve(stop_after=2 * MIB),
+            last=lambda exchange: exchange.refuse(500))
+        source = self.opened(**self.options)
+        self.assert_same(self.content, self.streamed(source))
+        self.assertEqual((self.mirror.url('image'), 1),
+                         (source.name, source.resumes))
+        self.assertIn(f'bytes={3 * MIB}-{len(self.content) - 1}',
+                      self.mirror.requests)
+
+    def test_the_mirror_gets_as_much_patience(self) -> None:
+        self.server.answer = web.since(
+            1, lambda exchange: exchange.refuse(500))
+        busy = [lambda exchange: exchange.refuse(503)] * 2
+        self.mirror.answer = web.in_turn(Exchange.serve, *busy)
+        source = self.opened(**self.options)
+        self.assert_same(self.content, self.streamed(source))
+
+    def test_a_read_at_an_offset_goes_to_the_mirror_too(self) -> None:
+        source = self.opened(**self.options)
+        self.server.answer = lambda exchange: exchange.refuse(500)
+        self.assertEqual(self.content[2 * MIB:][:9],
+                         source.read_at(2 * MIB, 9))
+
+    def test_a_mirror_with_another_file(self) -> None:
+        self.server.answer = web.since(
+            1, lambda exchange: exchange.refuse(500))
+        self.mirror.answer = lambda exchange: exchange.serve(
+            content=self.content + b'more')
+        self.assert_fails(exceptions.SourceChanged, **self.options)
+
+    def test_a_mirror_without_ranges(self) -> None:
+        self.server.answer = web.since(
+            1, lambda exchange: exchange.refuse(500))
+        self.mirror.answer = lambda exchange: exchange.serve(ranges=False)
+        error = self.assert_fails(exceptions.SourceChanged, **self.options)
+        self.assertIn('whole file only', error.found)
+
+    def test_all_are_dead(self) -> None:
+        for server in (self.server, self.mirror):
+            server.answer = lambda exchange: exchange.refuse(500)
+        self.assert_fails(exceptions.SourceError, '500', **self.options)
+        self.server.answer = web.in_turn(
+            Exchange.serve, last=lambda exchange: exchange.refuse(500))
+        self.assert_fails(exceptions.SourceError, '500', **self.options)
+
+    def test_a_mirror_that_lies_is_found_out(self) -> None:
+        """Of the same size and type, but with another table."""
+        builder = qcow2.fill(qcow2.Builder(4 * MIB), 'd')
+        while builder.places.get('l2-0', 0) < MIB:
+            file = builder.build()
+        self.save('image', file)
+        inspection = engine.inspect(self.opened(**self.options))
+        self.server.answer = lambda exchange: exchange.refuse(500)
+        file[builder.places['l2-0'] + 5] ^= 1
+        self.mirror.answer = lambda exchange: exchange.serve(
+            content=bytes(file))
+        target = recording.RecordingTarget(4 * MIB)
+        self.assertRaises(exceptions.SourceChanged, engine.transfer,
+                          inspection, target)
+        self.assert_holds(target.disk[:MIB], 0)
+
+
+class PatienceTest(served.ServedTestCase):
+
+    def test_pauses_grow_up_to_a_limit(self) -> None:
+        problem = http.ranges.TransientError(exceptions.SourceError(
+            'x', expected='x', found='x', fix='x'))
+        with mock.patch.object(http, '_PAUSE', 0.5), mock.patch.object(
+                http.time, 'sleep', autospec=True) as sleep:
+            patience = http.Patience(10)
+            for _ in range(10):
+                self.assertTrue(patience.wait(problem))
+            self.assertFalse(patience.wait(problem))
+        self.assertEqual([0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30],
+                         [call.args[0] for call in sleep.call_args_list])
+
+    def test_only_enough_progress_counts(self) -> None:
+        problem = http.ranges.TransientError(exceptions.SourceError(
+            'x', expected='x', found='x', fix='x'))
+        patience = http.Patience(1)
+        self.assertTrue(patience.wait(problem))
+        patience.progressed(http.PROGRESS - 1)
+        self.assertFalse(patience.wait(problem))
+        patience.progressed(http.PROGRESS - 1)
+        patience.progressed(1)
+        self.assertTrue(patience.wait(problem))

@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Checks of a kernel or an initramfs that comes beside a partition image."""
+
+from collections.abc import Iterator
+import dataclasses
+import zlib
+
+from ironic_imagedeploy.engine.contents import efi_programs
+from ironic_imagedeploy.engine.contents import kernels
+from ironic_imagedeploy.engine.contents import signatures
+from ironic_imagedeploy.engine import findings
+
+Finding = findings.Finding
+
+_CALLED = {kernels.KERNEL: 'kernel', kernels.RAMDISK: 'initramfs'}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BootFile:
+    """A file that should be a kernel, or an initramfs.
+
+    :ivar format: that of the :class:`.Kernel`, or ``cpio``; None when it is
+        neither.
+    :ivar compression: of the file as a whole.
+    :ivar version: of a kernel, where it is told.
+    :ivar findings: what is wrong with it.
+    """
+
+    format: str | None = None
+    compression: str | None = None
+    version: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def judge(kind: str, head: bytes, size: int, arch: str | None = None
+          ) -> BootFile:
+    """Judge a file by its first bytes.
+
+    :param kind: ``kernel`` or ``ramdisk``.
+    :param head: its first :data:`.signatures.HEAD` bytes, or all.
+    :param size: bytes of the whole file.
+    :param arch: the processor that it is for.
+    """
+    limit = kernels.LARGEST[kind]
+    if size > limit:
+        return BootFile(findings=(Finding(
+            code='boot-file-too-large', expected=f'{limit} bytes at most',
+            found=f'{size} bytes', data={
+                'kind': _CALLED[kind], 'limit': limit, 'size': size}),))
+    if kind == kernels.KERNEL:
+        return _judge_kernel(head, size, arch)
+    return _judge_initramfs(head)
+
+
+def _judge_kernel(head: bytes, size: int, arch: str | None) -> BootFile:
+    compression, front = None, head
+    if signatures.compressed(head) == 'gz':
+        # grub2 unpacks it while it loads.
+        compression, front = 'gz', _unpacked(head)
+    kernel = kernels.kernel(front)
+    if kernel is None:
+        return BootFile(compression=compression, findings=(Finding(
+            code='not-a-kernel',
+            expected='a bzImage (x86), or an Image (arm64), also by gzip or '
+                     'zboot',
+            found=_description(head, compression),
+            data={'kind': 'kernel'}),))
+    least = 0 if compression else kernel.size
+    return BootFile(
+        format=kernel.format, compression=compression, version=kernel.version,
+        findings=(*_check_whole(least, size), *_check_arch(kernel, arch)))
+
+
+def _check_whole(least: int, size: int) -> Iterator[Finding]:
+    if size < least:
+        yield Finding(
+            code='truncated', case='kernel',
+            expected=f'{least} bytes or more, by its header',
+            found=f'{size} bytes', data={'size': size})
+
+
+def _check_arch(kernel: kernels.Kernel, arch: str | None
+                ) -> Iterator[Finding]:
+    if arch and kernel.arch and not _runs(kernel.arch, arch):
+        yield Finding(
+            code='arch-mismatch', case='kernel',
+            expected=efi_programs.canonical(arch), found=kernel.arch,
+            data={'arch': kernel.arch})
+
+
+def _judge_initramfs(head: bytes) -> BootFile:
+    if initramfs := kernels.initramfs(head):
+        return BootFile(format='cpio', compression=initramfs.compression)
+    return BootFile(findings=(Finding(
+        code='not-an-initramfs',
+        expected='a cpio archive, as it is or compressed by '
+                 + ', '.join(kernels.INITRAMFS_COMPRESSIONS),
+        found=_description(head), data={'kind': 'initramfs'}),))
+
+
+def _description(head: bytes, compression: str | None = None) -> str:
+    """What else it is."""
+    if not head:
+        return 'an empty file'
+    if compression:
+        return f'something else in {compression}'
+    names = [each.name for each in signatures.images(head, b'')]
+    name = (names[0] if names else signatures.other(head)
+            or signatures.file_system(head)
+            or signatures.compressed(head))
+    if name:
+        return f'{"an" if name[0] in "aeiouAEIOU" else "a"} {name}'
+    # Its bytes may be a secret that a URL leads to: none is shown.
+    return 'a file of another kind'
+
+
+def _runs(arch: str, processor: str) -> bool:
+    processor = efi_programs.canonical(processor)
+    return arch == processor or (arch, processor) == ('x86_64', 'i686')
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The front of what is in a gzip file; empty when it is damaged."""
+    try:
+        return zlib.decompressobj(31).decompress(head, kernels.HEADER)
+    except zlib.error:
+        return b''

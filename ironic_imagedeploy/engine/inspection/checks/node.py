@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Checks of the image against the machine's disk, firmware and processor."""
+
+from collections.abc import Iterator
+from collections.abc import Set
+
+from ironic_imagedeploy.engine.contents import efi_programs
+from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine import findings
+from ironic_imagedeploy.engine.inspection import expectation as _expectation
+
+Expectation = _expectation.Expectation
+Finding = findings.Finding
+
+
+def too_large(expectation: Expectation, size: int) -> Finding | None:
+    """The finding for a disk of so many bytes, when that is too large."""
+    limit = expectation.disk_size
+    if limit is None or size <= limit:
+        return None
+    place = ('root partition' if expectation.image_type
+             == _expectation.PARTITION else 'disk')
+    return Finding(
+        code='too-large', expected=f'{limit} bytes at most',
+        found=f'{size} bytes',
+        data={'limit': limit, 'size': size, 'place': place})
+
+
+def check_table(expectation: Expectation, table: partitions.PartitionTable,
+                programs: Set[str] | None) -> Iterator[Finding]:
+    """Findings about sectors, firmware and processor.
+
+    :param programs: processors that the image has EFI programs for.
+    """
+    sectors = table.sector_size
+    if sectors and expectation.sector_size not in (None, sectors):
+        yield Finding(
+            code='sector-size',
+            expected=f'sectors of {expectation.sector_size} bytes',
+            found=f'a GPT for sectors of {sectors} bytes',
+            data={'disk_sector_size': expectation.sector_size,
+                  'image_sector_size': sectors})
+    if expectation.boot_mode == 'bios' and not table.boot_code:
+        yield Finding(code='no-bios-boot', found='none',
+                      expected='boot code in the first sector')
+    if expectation.boot_mode == 'uefi':
+        yield from _check_uefi(expectation.arch, table, programs)
+
+
+def boot_modes(table: partitions.PartitionTable | None,
+               programs: Set[str] | None) -> tuple[str, ...]:
+    """How firmware could boot the disk: ``bios``, ``uefi``.
+
+    :param programs: processors that the image has EFI programs for.
+    """
+    modes = []
+    if table and table.boot_code:
+        modes.append('bios')
+    if table and table.esp and programs != set():
+        modes.append('uefi')
+    return tuple(modes)
+
+
+def _check_uefi(arch: str | None, table: partitions.PartitionTable,
+                programs: Set[str] | None) -> Iterator[Finding]:
+    if 'uefi' not in boot_modes(table, programs):
+        yield Finding(
+            code='no-esp',
+            expected='an EFI system partition with boot programs',
+            found='one without' if table.esp else 'none',
+            data={'esp': table.esp is not None})
+    elif arch and programs and efi_programs.canonical(arch) not in programs:
+        yield Finding(
+            code='arch-mismatch', expected=efi_programs.canonical(arch),
+            found=' and '.join(sorted(programs)),
+            data={'arch': min(programs)})

@@ -1,0 +1,62 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is expected of an image."""
+
+import dataclasses
+
+from ironic_imagedeploy.engine import checksum as _checksum
+from ironic_imagedeploy.engine import findings
+
+WHOLE_DISK = 'whole-disk'
+PARTITION = 'partition'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What the image must be, and for which machine. None: not known.
+
+    :ivar disk_format: the declared format, as in Glance.
+    :ivar image_type: ``whole-disk`` or ``partition``; ``kernel`` or
+        ``ramdisk`` for one that comes beside a partition image.
+    :ivar checksum: of the file as stored.
+    :ivar permitted: formats that the operator permits.
+    :ivar disk_size: bytes of the machine's disk, or of the partition for a
+        partition image.
+    :ivar sector_size: bytes in its sectors.
+    :ivar boot_mode: ``bios`` or ``uefi``.
+    :ivar arch: processor of the machine, as ``x86_64``.
+    :ivar has_kernel: a kernel or initramfs is given with the image.
+    :ivar require_checksum: refuse what comes without a checksum.
+    :ivar permit_weak: accept md5 and sha1.
+    """
+
+    disk_format: str | None = None
+    image_type: str | None = None
+    checksum: _checksum.Checksum | None = None
+    permitted: tuple[str, ...] = ('raw', 'qcow2')
+    disk_size: int | None = None
+    sector_size: int | None = None
+    boot_mode: str | None = None
+    arch: str | None = None
+    has_kernel: bool = False
+    require_checksum: bool = False
+    permit_weak: bool = True
+
+    @property
+    def content_severity(self) -> findings.Severity:
+        """Severity of a content that does not suit the declared type.
+
+        Without a declared type there is nothing that it contradicts.
+        """
+        return (findings.Severity.ERROR if self.image_type
+                else findings.Severity.WARNING)

@@ -19,6 +19,7 @@ from benchmarks.boot import step
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import install
 from ironic_imagedeploy.agent import order as orders
+from ironic_imagedeploy.agent import partition_devices
 from ironic_imagedeploy.agent import partitioning
 from ironic_imagedeploy import engine
 
@@ -26,10 +27,11 @@ from ironic_imagedeploy import engine
 def main() -> None:
     run = step.Run.start()
     order = orders.WriteOrder.read(run.node, run.image_info)
-    platform = grub.platform(order.boot_mode, order.arch)
+    platform = grub.platform_of(order.boot_mode, order.arch)
     with run.timed('layout'):
         partitions = partitioning.make(order, run.device)
-    with run.timed('image'), partitioning.held_open(partitions.root), \
+    with run.timed('image'), \
+            partition_devices.held_open(partitions.root), \
             engine.open_source(run.image) as source, \
             engine.open_target(partitions.root) as target:
         inspection = engine.inspect(source, engine.Expectation(
@@ -42,7 +44,8 @@ def main() -> None:
                 device=run.device, root=partitions.root,
                 kind=inspection.file_system or '',
                 uuid=partitions.root_uuid,
-                partition_uuid=partitioning.partition_uuid(partitions.root),
+                partition_uuid=partition_devices.partition_uuid(
+                    partitions.root),
                 esp=partitions.esp, esp_uuid=partitions.esp_uuid),
             platform, order.arch)
     run.print()

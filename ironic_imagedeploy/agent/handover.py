@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the agent itself does to a disk around the writing of an image."""
+"""Work of the agent itself on a disk, before and after an image is written."""
 
 from collections.abc import Iterator
 import contextlib
@@ -63,7 +63,7 @@ def bootable_or_wiped(device: str) -> Iterator[None]:
 
 def finish(order: orders.WriteOrder, partition_uuids: dict[str, typing.Any]
            ) -> dict[str, typing.Any]:
-    """The rest of the agent's command, for an image that is there.
+    """Run the rest of the agent's command, for an image that is there.
 
     It does not write an image that it believes to be on the disk.
 

@@ -39,7 +39,7 @@ _PARTITION = 'partition'
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Download:
-    """Where an image is, and who asks for it.
+    """Location of an image, and who asks for it.
 
     :ivar urls: of the image; any of them will do.
     :ivar authorization: a header's value, base64, that the user of the node
@@ -84,6 +84,11 @@ class PartitionSizes:
     ephemeral: int = 0
     ephemeral_format: str | None = None
     preserve_ephemeral: bool = False
+
+    @property
+    def root_bytes(self) -> int:
+        """Size of the root partition in bytes."""
+        return self.root << 20
 
     @classmethod
     def read(cls, image_info: Mapping[str, typing.Any]) -> 'PartitionSizes':
@@ -164,9 +169,15 @@ class WriteOrder:
             node_uuid=image_info.get('node_uuid', 'local'),
             configdrive=configdrive, image_info=image_info)
 
+    @property
+    def partition_sizes(self) -> PartitionSizes:
+        """Sizes for a partition image; not for another."""
+        assert self.partitions is not None
+        return self.partitions
+
     def expectation(self, target: engine.Target, size: int | None = None
                     ) -> engine.Expectation:
-        """What the image must be like to be deployed to that disk.
+        """Properties that the image must have to be deployed to a disk.
 
         :param size: bytes that there are for it; the whole disk by default.
         """

@@ -30,6 +30,8 @@ from ironic_imagedeploy.agent.boot import separate_kernel
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent import order as orders
+from ironic_imagedeploy.agent import partition_checks
+from ironic_imagedeploy.agent import partition_devices
 from ironic_imagedeploy.agent import partitioning
 from ironic_imagedeploy.agent import progress
 from ironic_imagedeploy.contract import names
@@ -48,7 +50,7 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
     :raises ImageDeployError: when the image is not written, or wrong.
     :raises DeploymentError: when the agent fails; nothing boots then.
     """
-    platform = grub.platform(order.boot_mode, order.arch)
+    platform = grub.platform_of(order.boot_mode, order.arch)
     array = software_raid.find(device)
     grub.check(platform, raid=array is not None)
     if array:
@@ -60,7 +62,7 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
     LOG.info('Writing %(format)s partition image %(image)s to %(device)s',
              {'format': inspection.format, 'image': source.name,
               'device': partitions.root})
-    with partitioning.held_open(partitions.root):
+    with partition_devices.held_open(partitions.root):
         with engine.open_target(partitions.root) as target:
             report = engine.transfer(
                 inspection, target, read_back=order.policy.read_back,
@@ -72,7 +74,7 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
                 install.Disk(
                     device=device, root=partitions.root, kind=kind,
                     uuid=partitions.root_uuid,
-                    partition_uuid=partitioning.partition_uuid(
+                    partition_uuid=partition_devices.partition_uuid(
                         partitions.root),
                     esp=partitions.esp, esp_uuid=partitions.esp_uuid,
                     array=array),
@@ -89,10 +91,10 @@ def _inspect(order: orders.WriteOrder, source: engine.Source, device: str,
     with engine.open_target(device) as disk:
         if platform is grub.BIOS:
             bios.check(device, disk.sector_size)
-        partitioning.check_fit(order, disk.size)
-        partitioning.check_formats(order)
+        partition_checks.check_fit(order, disk.size)
+        partition_checks.check_formats(order)
         inspection = engine.inspect(source, order.expectation(
-            disk, partitioning.root_size(order)))
+            disk, order.partition_sizes.root_bytes))
     inspection.raise_if_refused()
     return inspection
 
@@ -100,8 +102,8 @@ def _inspect(order: orders.WriteOrder, source: engine.Source, device: str,
 def _kernel_installer(order: orders.WriteOrder,
                       inspection: engine.Inspection,
                       publisher: progress.Publisher
-                      ) -> Callable[[image_tree.Tree], menu.Entry]:
-    """What puts a kernel into a root file system that has none."""
+                      ) -> Callable[[image_tree.ImageTree], menu.Entry]:
+    """Function that puts a kernel into a root file system without one."""
     if order.separate_kernel is None or inspection.has_kernel:
         return separate_kernel.no_kernel
     files = separate_kernel.BootFiles.read(order)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How far a transfer is, for whoever asks the agent's API."""
+"""Progress of a transfer, for whoever asks the agent's API."""
 
 import os
 import time
@@ -54,7 +54,7 @@ class Publisher:
         publish(engine.Progress(phase, 0, 0, 0.0, bottleneck)._asdict())
 
     def _waiting_for(self, progress: engine.Progress) -> str:
-        """What has to answer before the next byte can be on the disk."""
+        """Bottleneck that must answer before the next byte can be written."""
         requests = _in_flight(self._device)
         if requests is None:
             return progress.bottleneck

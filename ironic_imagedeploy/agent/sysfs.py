@@ -19,7 +19,7 @@ _BLOCK = '/sys/class/block'
 
 
 class Partition(typing.NamedTuple):
-    """A partition by its place, whatever it is called.
+    """A partition by its disk and number, whatever it is called.
 
     :ivar disk: the device that it is a part of.
     :ivar number: in the partition table of that.
@@ -30,27 +30,27 @@ class Partition(typing.NamedTuple):
 
 
 def partition(device: str) -> Partition | None:
-    """Which partition a device is; none when it is a whole disk."""
-    place = _place(device)
+    """Partition that a device is; None when it is a whole disk."""
+    directory = _directory(device)
     try:
-        with open(f'{place}/partition', encoding='ascii') as file:
+        with open(f'{directory}/partition', encoding='ascii') as file:
             number = int(file.read())
     except FileNotFoundError:
         return None
-    disk = os.path.basename(os.path.dirname(os.path.realpath(place)))
+    disk = os.path.basename(os.path.dirname(os.path.realpath(directory)))
     return Partition(f'/dev/{disk}', number)
 
 
 def is_array(device: str) -> bool:
     """Whether a device is a software RAID (md)."""
-    return os.path.isdir(f'{_place(device)}/md')
+    return os.path.isdir(f'{_directory(device)}/md')
 
 
 def members(device: str) -> list[str]:
     """The devices that an array consists of."""
     return sorted(f'/dev/{name}' for name in os.listdir(
-        f'{_place(device)}/slaves'))
+        f'{_directory(device)}/slaves'))
 
 
-def _place(device: str) -> str:
+def _directory(device: str) -> str:
     return f'{_BLOCK}/{os.path.basename(os.path.realpath(device))}'

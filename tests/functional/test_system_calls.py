@@ -139,8 +139,8 @@ class BootLoaderTest(SystemCallTestCase):
                        check=True, capture_output=True)
         calls = self.trace(self.python(
             'import sys\n'
-            'from ironic_imagedeploy.agent.boot import uefi\n'
-            "uefi.fill(sys.argv[1], uefi.Programs('image', "
+            'from ironic_imagedeploy.agent.boot import esp\n'
+            "esp.fill(sys.argv[1], esp.Programs('image', "
             "{'BOOTX64.EFI': bytes(100000)}), 'a menu', ['debian'])\n",
             partition.device), partition.device)
         writes = [index for index, call in enumerate(calls)

@@ -49,9 +49,9 @@ def check(device: str, sector_size: int) -> None:
     """
     if sector_size != _SECTOR:
         raise errors.DeploymentError(
-            f'No BIOS boots from {device}: expected sectors of {_SECTOR} '
-            f'bytes, found {sector_size}. Boot the node with UEFI (its '
-            'capability boot_mode:uefi).')
+            f'No BIOS boots from {device}: expected sectors of '
+            f'{_SECTOR} bytes, found {sector_size}. Boot the node with UEFI '
+            '(its capability boot_mode:uefi).')
 
 
 def install(device: str, core: bytes) -> None:
@@ -65,7 +65,7 @@ def install(device: str, core: bytes) -> None:
                      .read_bytes())
     disk = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     try:
-        start, most = _place(read_table(device), device)
+        start, most = _core_space(read_table(device), device)
         if len(core) > most:
             raise errors.DeploymentError(
                 f'grub2 does not fit on {device}: expected at least '
@@ -90,7 +90,7 @@ def install(device: str, core: bytes) -> None:
 
 
 def table_name(device: str) -> str:
-    """What grub2 calls the kind of partition table that a disk has."""
+    """Name that grub2 has for the kind of partition table of a disk."""
     return 'gpt' if read_table(device).kind == 'gpt' else 'msdos'
 
 
@@ -122,8 +122,9 @@ def _linked(core: bytes, sector: int) -> bytes:
     return bytes(linked) + bytes(-len(linked) % _SECTOR)
 
 
-def _place(table: partitions.PartitionTable, device: str) -> tuple[int, int]:
-    """Where the core goes, and how many bytes there are."""
+def _core_space(table: partitions.PartitionTable, device: str
+                ) -> tuple[int, int]:
+    """Offset of the space for the core, and its length; in bytes."""
     if table.kind == 'mbr':
         first = min(partition.start for partition in table.partitions)
         return _SECTOR, first - _SECTOR

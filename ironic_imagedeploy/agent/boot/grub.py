@@ -52,7 +52,7 @@ class Platform:
 
     @property
     def directory(self) -> str:
-        """Where the ramdisk has its modules."""
+        """Folder of its modules in the ramdisk."""
         return f'{_LIBRARY}/{self.name}'
 
 
@@ -61,7 +61,7 @@ _EFI = {'x86_64': Platform('x86_64-efi', 'x64'),
         'aarch64': Platform('arm64-efi', 'aa64')}
 
 
-def platform(boot_mode: str, arch: str) -> Platform:
+def platform_of(boot_mode: str, arch: str) -> Platform:
     """The platform of a node.
 
     :raises DeploymentError: when no boot loader is made for it.
@@ -76,32 +76,32 @@ def platform(boot_mode: str, arch: str) -> Platform:
         f'found {arch} with {boot_mode}. Deploy a whole-disk image.')
 
 
-def check(wanted: Platform, raid: bool = False) -> None:
+def check(platform: Platform, raid: bool = False) -> None:
     """See that the ramdisk has all that it takes, before a disk is erased.
 
     :param raid: the root file system will be in a software RAID.
     :raises DeploymentError: naming what is missing.
     """
-    needed = [f'{wanted.directory}/{name}.mod' for name in (
+    needed = [f'{platform.directory}/{name}.mod' for name in (
         *_MODULES, *_FILE_SYSTEMS.values(), *(_RAID if raid else ()))]
-    if wanted is BIOS:
-        needed += [f'{wanted.directory}/boot.img']
+    if platform is BIOS:
+        needed += [f'{platform.directory}/boot.img']
     missing = [path for path in needed if not os.path.exists(path)]
     if not any(map(shutil.which, _MKIMAGE)):
         missing.append(_MKIMAGE[0])
-    if wanted is not BIOS and not shutil.which('mcopy'):
+    if platform is not BIOS and not shutil.which('mcopy'):
         missing.append('mcopy')
     if missing:
         raise errors.DeploymentError(
             'The deploy ramdisk lacks what a partition image needs to boot: '
-            f'expected grub2 with its modules for {wanted.name}, and mtools '
+            f'expected grub2 with its modules for {platform.name}, and mtools '
             f'for UEFI; found no {missing[0]}. Add them to the ramdisk '
             '(Debian: grub-common, grub-pc-bin, grub-efi-amd64-bin, mtools), '
             'or deploy a whole-disk image.')
 
 
 def early_configuration(uuid: str, folder: str, hint: str = '') -> str:
-    """What the program does first: find the root, and the menu there.
+    """Commands that the program begins with: find the root, and its menu.
 
     :param uuid: of the root file system.
     :param folder: that the menu is in, as grub2 sees the file system.
@@ -111,7 +111,7 @@ def early_configuration(uuid: str, folder: str, hint: str = '') -> str:
             f'set prefix=($root){folder}\n')
 
 
-def make_image(wanted: Platform, kind: str, configuration: str,
+def make_image(platform: Platform, kind: str, configuration: str,
                prefix: str, raid: bool = False) -> bytes:
     """A program of grub2 with the modules that it needs.
 
@@ -123,15 +123,15 @@ def make_image(wanted: Platform, kind: str, configuration: str,
     """
     modules = [*_MODULES, _FILE_SYSTEMS[kind],
                *(name for name in _HELPFUL if os.path.exists(
-                   f'{wanted.directory}/{name}.mod'))]
-    modules += ['biosdisk'] if wanted is BIOS else ['fat']
+                   f'{platform.directory}/{name}.mod'))]
+    modules += ['biosdisk'] if platform is BIOS else ['fat']
     modules += _RAID if raid else ()
     program = next(filter(shutil.which, _MKIMAGE), _MKIMAGE[0])
     with tempfile.TemporaryDirectory(prefix='imagedeploy-') as name:
         early = pathlib.Path(name, 'early.cfg')
         early.write_text(configuration, encoding='ascii')
-        made = pathlib.Path(name, 'image')
-        commands.run(program, '-O', wanted.name, '-d', wanted.directory,
-                     '-p', prefix, '-c', str(early), '-o', str(made),
+        program_file = pathlib.Path(name, 'image')
+        commands.run(program, '-O', platform.name, '-d', platform.directory,
+                     '-p', prefix, '-c', str(early), '-o', str(program_file),
                      *modules)
-        return made.read_bytes()
+        return program_file.read_bytes()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Files of a tree that somebody else made, and nothing outside of it.
+"""Files of an image that somebody else made, and nothing outside of it.
 
 The kernel resolves every path: openat2(2) with RESOLVE_BENEATH refuses
 whatever leads out of the tree, be it an absolute symbolic link, too many
@@ -51,7 +51,7 @@ _KINDS = {stat.S_IFBLK: 'a block device', stat.S_IFCHR: 'a character device',
 
 
 class UnsafePath(errors.DeploymentError):
-    """A path of the image is not what it must be."""
+    """A path of the image does not lead to a file of the right kind in it."""
 
 
 class _How(ctypes.Structure):
@@ -61,7 +61,7 @@ class _How(ctypes.Structure):
                 ('resolve', ctypes.c_uint64))
 
 
-class Tree:
+class ImageTree:
     """A directory and what is beneath it.
 
     :param top: path of the directory, which is trusted.
@@ -77,7 +77,7 @@ class Tree:
     def enter(self, path: str) -> None:
         """Let a directory of the tree be all of it from now on.
 
-        :raises UnsafePath: when it is none, or outside.
+        :raises UnsafePath: when it is not a directory, or is outside.
         """
         with self._directory(path) as directory:
             top = os.dup(directory)
@@ -129,7 +129,7 @@ class Tree:
             return found is not None
 
     def read(self, path: str, most: int = TEXT) -> bytes | None:
-        """All bytes of a file; None when it does not exist.
+        """Bytes of a whole file; None when it does not exist.
 
         :param most: a larger file is refused.
         :raises UnsafePath: when the path leads out of the tree, or to
@@ -142,7 +142,7 @@ class Tree:
         return content
 
     def front(self, path: str, length: int) -> bytes | None:
-        """The first bytes of a file; None when it does not exist.
+        """First bytes of a file; None when it does not exist.
 
         :raises UnsafePath: when the path leads out of the tree, or to
             anything but a file.
@@ -160,13 +160,13 @@ class Tree:
 
         :raises UnsafePath: when the path leads out of the tree.
         """
-        made = ''
+        directory = ''
         for name in path.split('/'):
-            parent, made = made, f'{made}/{name}'.lstrip('/')
-            if not self.is_directory(made):
-                with self._directory(parent) as directory:
-                    _unless_refused(made, os.mkdir, name, 0o755,
-                                    dir_fd=directory)
+            parent, directory = directory, f'{directory}/{name}'.lstrip('/')
+            if not self.is_directory(directory):
+                with self._directory(parent) as descriptor:
+                    _unless_refused(directory, os.mkdir, name, 0o755,
+                                    dir_fd=descriptor)
 
     def write(self, path: str, content: bytes) -> None:
         """Make a file of these bytes, as :meth:`copy` does."""
@@ -293,7 +293,7 @@ def _mode(name: str, directory: int) -> int | None:
 
 def _unless_refused(path: str, call: typing.Any, *arguments: typing.Any,
                     **named: typing.Any) -> typing.Any:
-    """What a system call gives; its error names the path in the image."""
+    """Call the system; an error of it names the path in the image."""
     try:
         return call(*arguments, **named)
     except FileNotFoundError:
@@ -302,7 +302,7 @@ def _unless_refused(path: str, call: typing.Any, *arguments: typing.Any,
         raise UnsafePath(f'/{path} of the image: {error.strerror}') from error
 
 
-def _wrong_kind(path: str, wanted: int, mode: int) -> UnsafePath:
+def _wrong_kind(path: str, kind: int, mode: int) -> UnsafePath:
     found = stat.S_IFMT(mode)
-    return UnsafePath(f'/{path} of the image: expected {_KINDS[wanted]}, '
+    return UnsafePath(f'/{path} of the image: expected {_KINDS[kind]}, '
                       f'found {_KINDS.get(found, "something else")}')

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Makes the disk with a partition image boot.
+"""Installation of grub2 on a disk with a partition image.
 
 No file of the image is executed, loaded or trusted as a path: its kernels
 are named in a menu that we write, its options are read as text, its signed
@@ -26,14 +26,16 @@ import typing
 from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent.boot import bios
+from ironic_imagedeploy.agent.boot import efi_loaders
+from ironic_imagedeploy.agent.boot import esp
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import kernel_options
 from ironic_imagedeploy.agent.boot import menu
 from ironic_imagedeploy.agent.boot import mounts
+from ironic_imagedeploy.agent.boot import nvram
 from ironic_imagedeploy.agent.boot import separate_kernel
 from ironic_imagedeploy.agent.boot import software_raid
-from ironic_imagedeploy.agent.boot import uefi
 from ironic_imagedeploy.agent import sysfs
 
 _GRUB2_FOLDER = 'boot/grub2'
@@ -73,17 +75,17 @@ class Disk:
 
     @property
     def kernel_options(self) -> tuple[str, ...]:
-        """What each kernel needs to find the root."""
+        """Options that each kernel needs to find the root."""
         return self.array.kernel_options if self.array else ()
 
 
 def install(disk: Disk, platform: grub.Platform, arch: str,
-            place: Callable[[image_tree.Tree], menu.Entry]
+            install_kernel: Callable[[image_tree.ImageTree], menu.Entry]
             = separate_kernel.no_kernel) -> dict[str, typing.Any]:
     """Install grub2 with a menu for the kernels of the system.
 
-    :param place: puts a kernel into a root file system that has none; that
-        is an error by default.
+    :param install_kernel: puts a kernel into a root file system that has
+        none; that is an error by default.
     :returns: what was installed, for the report.
     :raises DeploymentError: when the disk would not boot.
     """
@@ -91,13 +93,13 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
         entries, kernel_origin = menu.find_entries(root), 'image'
         menu.check_processor(root, entries, arch)
         folder = _menu_folder(root)
-        found = None
+        programs = None
         if platform is not grub.BIOS:
-            found = uefi.signed(root, platform, arch)
-        vendors = uefi.vendors(root) if found else []
+            programs = efi_loaders.signed(root, platform, arch)
+        vendors = efi_loaders.vendors(root) if programs else []
         with root.writable():
             if not entries:
-                entries, kernel_origin = [place(root)], 'beside'
+                entries, kernel_origin = [install_kernel(root)], 'beside'
             grub_cfg = menu.write(
                 entries, uuid=disk.uuid,
                 partition_uuid=disk.partition_uuid, prefix=root.prefix,
@@ -111,16 +113,16 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
     if platform is grub.BIOS:
         _install_bios(disk, menu_folder)
     else:
-        found = found or _own_efi(disk, menu_folder, platform)
-        _install_uefi(disk, menu_folder, platform, found, vendors)
+        programs = programs or _own_efi(disk, menu_folder, platform)
+        _install_uefi(disk, menu_folder, platform, programs, vendors)
     return {'platform': platform.name, 'menu': f'/{folder}/grub.cfg',
-            'origin': found.origin if found else 'ramdisk',
+            'origin': programs.origin if programs else 'ramdisk',
             'kernels': [entry.kernel for entry in entries],
             'kernel_origin': kernel_origin}
 
 
-def _menu_folder(root: image_tree.Tree) -> str:
-    """Where the system's own update of the menu writes it."""
+def _menu_folder(root: image_tree.ImageTree) -> str:
+    """Folder that the system's own update of the menu writes to."""
     if root.is_directory(_GRUB2_FOLDER) or any(
             root.size(path) for path in _GRUB2_PROGRAMS):
         return _GRUB2_FOLDER
@@ -128,7 +130,7 @@ def _menu_folder(root: image_tree.Tree) -> str:
 
 
 def _install_bios(disk: Disk, folder: str) -> None:
-    table = f'{bios.table_name(disk.device)}{_place(disk.root).number}'
+    table = f'{bios.table_name(disk.device)}{_partition(disk.root).number}'
     # The disk that the BIOS booted comes before others with the same UUID.
     name = disk.array.grub_name if disk.array else ''
     core = grub.make_image(
@@ -142,27 +144,27 @@ def _install_bios(disk: Disk, folder: str) -> None:
 
 
 def _own_efi(disk: Disk, folder: str, platform: grub.Platform
-             ) -> uefi.Programs:
-    return uefi.own(platform, grub.make_image(
+             ) -> esp.Programs:
+    return efi_loaders.own(platform, grub.make_image(
         platform, disk.kind, grub.early_configuration(disk.uuid, folder),
         folder, raid=bool(disk.array)))
 
 
 def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
-                  found: uefi.Programs, vendors: list[str]) -> None:
+                  programs: esp.Programs, vendors: list[str]) -> None:
     if disk.esp is None:
         raise errors.DeploymentError(
             f'{disk.device} has no EFI system partition')
     configuration = (grub.early_configuration(disk.uuid, folder)
                      + 'configfile $prefix/grub.cfg\n')
-    uefi.fill(disk.esp, found, configuration, vendors)
+    esp.fill(disk.esp, programs, configuration, vendors)
     esps = (disk.array.mirror_esp(disk.esp) if disk.array
-            else [_place(disk.esp)])
+            else [_partition(disk.esp)])
     if os.path.exists('/sys/firmware/efi'):
-        uefi.add_boot_entries(esps, platform)
+        nvram.add_boot_entries(esps, platform)
 
 
-def _mention_esp(root: image_tree.Tree, disk: Disk) -> None:
+def _mention_esp(root: image_tree.ImageTree, disk: Disk) -> None:
     """Add the ESP to fstab: an update of the boot loader looks for it."""
     table = root.read(_FSTAB)
     if table is None or not _FAT_ID.fullmatch(disk.esp_uuid or ''):
@@ -177,7 +179,7 @@ def _mention_esp(root: image_tree.Tree, disk: Disk) -> None:
     root.write(_FSTAB, _whole_lines(kept) + line.encode('ascii'))
 
 
-def _mention_options(root: image_tree.Tree, disk: Disk) -> None:
+def _mention_options(root: image_tree.ImageTree, disk: Disk) -> None:
     """Add what dracut needs to what a later update of the menu reads."""
     if not disk.kernel_options or not root.is_directory(_DRACUT):
         return
@@ -194,7 +196,7 @@ def _whole_lines(text: bytes) -> bytes:
     return text if not text or text.endswith(b'\n') else text + b'\n'
 
 
-def _place(partition: str) -> sysfs.Partition:
+def _partition(partition: str) -> sysfs.Partition:
     if found := sysfs.partition(partition):
         return found
     raise errors.DeploymentError(f'{partition} is not a partition of a disk')

@@ -36,7 +36,7 @@ _NAMES = ('GRUB_CMDLINE_LINUX', 'GRUB_CMDLINE_LINUX_DEFAULT')
 _OURS = re.compile(r'(root|BOOT_IMAGE|initrd)=.*|ro', re.DOTALL)
 
 
-def of_image(root: image_tree.Tree) -> tuple[str, ...]:
+def of_image(root: image_tree.ImageTree) -> tuple[str, ...]:
     """The options of /etc/default/grub, else those of /etc/kernel/cmdline.
 
     :raises UnsafePath: when these are not plain files.
@@ -74,7 +74,7 @@ def _safe_words(text: str, origin: str) -> Iterator[str]:
                         {'word': ascii(word), 'origin': origin})
 
 
-def _grub_defaults(root: image_tree.Tree) -> dict[str, str]:
+def _grub_defaults(root: image_tree.ImageTree) -> dict[str, str]:
     """The names that matter, with the values that they have in the end."""
     names = root.names(_MORE_DEFAULTS, _MOST_FILES)
     paths = [DEFAULTS] + [f'{_MORE_DEFAULTS}/{name}' for name in names

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an installed system can boot, and the menu of grub2 for it."""
+"""Kernels that an installed system can boot, and grub2's menu of them."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -40,8 +40,8 @@ _MOST_FILES = 256
 _MOST_TEXT = 16 << 10
 _MOST_INITRAMFS = 16
 _TIMEOUT = 5
-#: Parts of a version, a later one sorts behind: 6.1~rc1, 6.1, 6.1a, 6.1.2.
-#: What "make install" found in its place is 6.1.old.
+#: Parts of a version, a later one sorts after: 6.1~rc1, 6.1, 6.1a, 6.1.2.
+#: A kernel that "make install" replaced is called 6.1.old.
 _PRE_RELEASE, _END, _LETTERS, _NUMBER = range(4)
 
 
@@ -70,7 +70,7 @@ class Entry:
                 _version_key(self.version))
 
 
-def find_entries(root: image_tree.Tree) -> list[Entry]:
+def find_entries(root: image_tree.ImageTree) -> list[Entry]:
     """Kernels of the system, the newest first; none when it has none.
 
     :raises UnsafePath: when something that is needed is not a plain file.
@@ -84,7 +84,7 @@ def find_entries(root: image_tree.Tree) -> list[Entry]:
                   reverse=True)[:_MOST_ENTRIES]
 
 
-def check_processor(root: image_tree.Tree, entries: list[Entry], arch: str
+def check_processor(root: image_tree.ImageTree, entries: list[Entry], arch: str
                     ) -> None:
     """See that the processor runs the kernel that comes first.
 
@@ -102,7 +102,7 @@ def check_processor(root: image_tree.Tree, entries: list[Entry], arch: str
 
 
 def printable(version: str) -> str:
-    """What a kernel can be called, whatever its header says."""
+    """Name of a kernel in the menu, whatever its header says."""
     return version if _NAME.fullmatch(version) else 'of unknown version'
 
 
@@ -116,11 +116,12 @@ def write(entries: list[Entry], *, uuid: str, partition_uuid: str,
     :param prefix: of all paths, as grub2 sees the file system.
     :param options: of all kernels; those of an entry come later, and win.
     """
-    for each in (uuid, partition_uuid):
-        if not _UUID.fullmatch(each):
+    for identifier in (uuid, partition_uuid):
+        if not _UUID.fullmatch(identifier):
             raise errors.DeploymentError(
                 'The root file system or its partition has no usable UUID: '
-                f'expected letters, digits and hyphens, found {ascii(each)}')
+                f'expected letters, digits and hyphens, found '
+                f'{ascii(identifier)}')
     lines = ['# Written by ironic-imagedeploy; update-grub replaces it.',
              'set default=0', f'set timeout={_TIMEOUT}',
              f'search --no-floppy --fs-uuid --set=root {uuid}', '']
@@ -141,16 +142,16 @@ def write(entries: list[Entry], *, uuid: str, partition_uuid: str,
 
 
 def _quoted(word: str) -> str:
-    """One literal word of grub2's script language."""
+    """Literal word of grub2's script language."""
     if "'" in word or not word.isprintable():
         raise errors.DeploymentError(
             f'{ascii(word)} cannot be written into a boot menu')
     return f"'{word}'"
 
 
-def _kernels(root: image_tree.Tree, options: tuple[str, ...]
+def _kernels(root: image_tree.ImageTree, options: tuple[str, ...]
              ) -> Iterator[Entry]:
-    """The kernels in /boot, by their names."""
+    """Kernels in /boot, by their names."""
     names = [name for name in root.names(_BOOT)
              if boot_files.KERNEL.fullmatch(name)]
     versions = {name: match[1] for name in names
@@ -166,7 +167,7 @@ def _kernels(root: image_tree.Tree, options: tuple[str, ...]
                         initramfs=tuple(_initramfs(root, suffix)))
 
 
-def _is_usable(root: image_tree.Tree, name: str) -> bool:
+def _is_usable(root: image_tree.ImageTree, name: str) -> bool:
     if not _NAME.fullmatch(name):
         LOG.warning('The kernel /boot/%s of the image is not in the boot '
                     'menu: its name has unsafe characters', ascii(name))
@@ -178,7 +179,7 @@ def _is_usable(root: image_tree.Tree, name: str) -> bool:
         return False
 
 
-def _initramfs(root: image_tree.Tree, suffix: str) -> Iterator[str]:
+def _initramfs(root: image_tree.ImageTree, suffix: str) -> Iterator[str]:
     for pattern in _INITRAMFS:
         path = f'{_BOOT}/{pattern.format(suffix)}'
         if root.size(path):
@@ -186,7 +187,7 @@ def _initramfs(root: image_tree.Tree, suffix: str) -> Iterator[str]:
             return
 
 
-def _described(root: image_tree.Tree, options: tuple[str, ...]
+def _described(root: image_tree.ImageTree, options: tuple[str, ...]
                ) -> Iterator[Entry]:
     """Entries of the Boot Loader Specification, type 1."""
     for name in root.names(boot_files.BOOT_ENTRIES, _MOST_FILES):
@@ -223,12 +224,12 @@ def _keys(content: bytes) -> dict[str, list[str]]:
 
 
 def _words(values: list[str]) -> list[str]:
-    """All but variables of Red Hat's grub2, whose values are in grubenv."""
+    """Words but variables of Red Hat's grub2: their values are in grubenv."""
     return [word for word in ' '.join(values).split()
             if not word.startswith('$')]
 
 
-def _path(root: image_tree.Tree, values: list[str]) -> str | None:
+def _path(root: image_tree.ImageTree, values: list[str]) -> str | None:
     """The file in the root file system that an entry names.
 
     A path counts from the file system that /boot was on when the system was

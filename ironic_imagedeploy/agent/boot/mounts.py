@@ -43,7 +43,7 @@ _EXT4_JOURNAL_INODE_AT = 1024 + 0xe0
 _BTRFS_DEVICES_AT = 0x10000 + 0x88
 
 
-class Root(image_tree.Tree):
+class Root(image_tree.ImageTree):
     """A mounted root file system, read-only unless inside writable().
 
     :ivar kind: the type of the file system
@@ -66,7 +66,7 @@ class Root(image_tree.Tree):
             raise
 
     def _enter_subvolume(self) -> None:
-        """Some distributions have their root in one that is no default."""
+        """Enter the subvolume of the root, where that is not the default."""
         for name in btrfs.SUBVOLUMES:
             if self.is_directory(f'{name}/etc'):
                 self.enter(name)

@@ -48,7 +48,7 @@ class BootFile:
 
     :ivar role: ``kernel`` or ``ramdisk``.
     :ivar url: that it is at.
-    :ivar expectation: what it must be; a checksum among that.
+    :ivar expectation: its properties; a checksum among them.
     """
 
     role: str
@@ -57,7 +57,7 @@ class BootFile:
 
     @property
     def path(self) -> str:
-        """Where it goes to in the root file system."""
+        """Path of it in the root file system."""
         return f'{_FOLDER}/{_ROLES[self.role]}'
 
     @contextlib.contextmanager
@@ -120,7 +120,7 @@ class BootFiles:
             with file.opened(download):
                 LOG.info('A separate %s comes with the image', file.role)
 
-    def install(self, root: image_tree.Tree, download: orders.Download,
+    def install(self, root: image_tree.ImageTree, download: orders.Download,
                 publisher: progress.Publisher) -> menu.Entry:
         """Copy both into a root file system that has no kernel.
 
@@ -144,7 +144,7 @@ class BootFiles:
             options=kernel_options.of_image(root) + self.options)
 
 
-def no_kernel(root: image_tree.Tree) -> typing.NoReturn:
+def no_kernel(root: image_tree.ImageTree) -> typing.NoReturn:
     """No separate kernel comes with the image.
 
     :raises DeploymentError: always, since the image has none.
@@ -155,7 +155,7 @@ def no_kernel(root: image_tree.Tree) -> typing.NoReturn:
         'image, or give a separate one.')
 
 
-def _check_room(root: image_tree.Tree, file: BootFile, size: int) -> None:
+def _check_room(root: image_tree.ImageTree, file: BootFile, size: int) -> None:
     free = root.free
     if size + _SLACK > free:
         raise errors.DeploymentError(
@@ -172,11 +172,11 @@ def _proven(inspection: engine.Inspection, publisher: progress.Publisher
     :raises ChecksumMismatch: when they are others.
     """
     source, total = inspection.source, inspection.stored_size
-    wanted = inspection.expectation.checksum
-    assert wanted is not None
+    checksum = inspection.expectation.checksum
+    assert checksum is not None
     buffer, done = memoryview(bytearray(_CHUNK)), 0
     with contextlib.closing(
-            engine.VerifiedStream(source, wanted)) as stream:
+            engine.VerifiedStream(source, checksum)) as stream:
         while count := stream.readinto(buffer):
             done += count
             publisher(engine.Progress('boot', done, total, 0.0, 'network'))

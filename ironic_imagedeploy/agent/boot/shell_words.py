@@ -34,13 +34,13 @@ _MOST = 4096
 
 
 class NotData(Exception):
-    """A value that only a shell could tell."""
+    """A value that only a shell could compute."""
 
 
 class Assignment(typing.NamedTuple):
     """A line that gives a variable its value.
 
-    :ivar written: all that is behind the equals sign.
+    :ivar written: all that follows the equals sign.
     :ivar appends: to the value that it had (of bash).
     """
 
@@ -50,7 +50,7 @@ class Assignment(typing.NamedTuple):
 
 
 def assignment(line: str) -> Assignment | None:
-    """What a line assigns; None when it is something else."""
+    """Assignment in a line; None when it is something else."""
     match = _ASSIGNMENT.fullmatch(line)
     return Assignment(match[1], match[3], bool(match[2])) if match else None
 
@@ -58,7 +58,7 @@ def assignment(line: str) -> Assignment | None:
 def value(written: str, known: Mapping[str, str] = _NOTHING) -> str:
     """The value of an assignment, without its quotes.
 
-    :param written: all that is behind the equals sign.
+    :param written: all that follows the equals sign.
     :param known: values of variables.
     :raises NotData: with the reason.
     """
@@ -83,9 +83,9 @@ def value(written: str, known: Mapping[str, str] = _NOTHING) -> str:
             inside, rest = _plain(first, rest, known)
         taken.append(inside)
     if rest.strip() and not rest.strip().startswith('#'):
-        raise NotData('a command behind the value')
+        raise NotData('a command after the value')
     whole = ''.join(taken)
-    # One that is made of itself twice grows with each line.
+    # A value that has itself in it twice grows with each line.
     _check_length(whole)
     return whole
 
@@ -96,7 +96,7 @@ def _check_length(text: str) -> None:
 
 
 def _double_quoted(rest: str, known: Mapping[str, str]) -> tuple[str, str]:
-    """What is in double quotes, and what is behind them."""
+    """Text in double quotes, and the rest after them."""
     taken: list[str] = []
     while rest:
         first, rest = rest[0], rest[1:]
@@ -112,7 +112,7 @@ def _double_quoted(rest: str, known: Mapping[str, str]) -> tuple[str, str]:
 
 def _plain(first: str, rest: str, known: Mapping[str, str]
            ) -> tuple[str, str]:
-    """What a character stands for, and what is behind it."""
+    """Text that a character stands for, and the rest after it."""
     if first == '`':
         raise NotData('a backquote to be executed')
     if first != '$':

@@ -18,6 +18,7 @@ system partition, or grub2 for BIOS.
 """
 
 import dataclasses
+import operator
 import re
 
 from oslo_concurrency import processutils
@@ -55,12 +56,12 @@ class Array:
 
     @property
     def grub_name(self) -> str:
-        """What grub2 calls it."""
+        """Name that grub2 has for it."""
         return 'mduuid/' + self.uuid.replace(':', '')
 
     @property
     def kernel_options(self) -> tuple[str, ...]:
-        """What lets an initramfs of dracut assemble it."""
+        """Options that let an initramfs of dracut assemble it."""
         return (f'rd.md.uuid={self.uuid}',)
 
     def check(self, platform: grub.Platform) -> None:
@@ -98,15 +99,15 @@ class Array:
 
     def _prepare(self, disks: list[str], esp: str | None, boot_mode: str
                  ) -> str | None:
+        prepare = raid_utils.prepare_boot_partitions_for_softraid
         try:
-            made: str | None = raid_utils.prepare_boot_partitions_for_softraid(
-                self.device, disks, esp, boot_mode)
+            mirror: str | None = prepare(self.device, disks, esp, boot_mode)
         except (errors.RESTError, processutils.ProcessExecutionError,
                 OSError, IndexError) as error:
             raise errors.DeploymentError(
                 f'The disks of {self.device} cannot be made to boot: {error}'
             ) from error
-        return made
+        return mirror
 
 
 def find(device: str) -> Array | None:
@@ -149,7 +150,8 @@ def check_whole_disk(device: str, boot_mode: str) -> None:
     if getattr(cfg.CONF, 'enable_bios_bootloader_install', True):
         return
     raise errors.DeploymentError(
-        f'No BIOS boots a whole-disk image from the software RAID {device}: '
+        'No BIOS boots a whole-disk image from the software RAID '
+        f'{device}: '
         'expected a node with UEFI, or a partition image, found neither. '
         'Boot the node with UEFI (its capability boot_mode:uefi), or deploy '
         'a partition image: grub2 is then installed on each disk.')
@@ -179,7 +181,8 @@ def _largest_gap(table: partitions.PartitionTable) -> int:
     unit, largest = table.header.sector_size, 0
     begin, end = (table.header.first_usable * unit,
                   (table.header.last_usable + 1) * unit)
-    for partition in sorted(table.partitions, key=lambda each: each.start):
+    for partition in sorted(table.partitions,
+                            key=operator.attrgetter('start')):
         largest = max(largest, partition.start - _aligned(begin))
         begin = partition.start + partition.length
     return max(largest, end - _aligned(begin))

@@ -34,7 +34,7 @@ class TreeTestCase(oslotest_base.BaseTestCase):
         self.top.mkdir()
         self.secret = self.directory / 'secret'
         self.secret.write_text('root:secret')
-        self.tree = image_tree.Tree(str(self.top))
+        self.tree = image_tree.ImageTree(str(self.top))
         self.addCleanup(self.tree.close)
 
     def put(self, path: str, content: str | bytes = 'x') -> pathlib.Path:

@@ -65,7 +65,7 @@ class ReadingTest(trees.TreeTestCase):
 
     def test_a_mount_point_in_the_tree(self):
         """What is mounted there is not of the image; /proc always is one."""
-        tree = image_tree.Tree('/')
+        tree = image_tree.ImageTree('/')
         self.addCleanup(tree.close)
         for path in ('proc/version', 'proc'):
             with self.assertRaisesRegex(image_tree.UnsafePath, 'outside'):

@@ -91,7 +91,7 @@ class InstallTest(BootFilesTestCase):
         self.assertEqual('of unknown version', entry.version)
 
     def test_no_room(self):
-        class Small(image_tree.Tree):
+        class Small(image_tree.ImageTree):
             free = 1 << 20
 
         tree = Small(str(self.top))

@@ -26,7 +26,7 @@ from ironic_imagedeploy.agent import commands
 from tests.unit.agent import block_devices
 
 MIB = 1 << 20
-UEFI = grub.platform('uefi', 'x86_64')
+UEFI = grub.platform_of('uefi', 'x86_64')
 UUID = '5e4f7c2a:0a1b2c3d:11223344:aabbccdd'
 RAID = 'A19D880F-05FC-4D3B-A006-743F0F84911E'
 #: What mdadm says of an array that ironic-python-agent made.

@@ -10,22 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-from unittest import mock
 
-from oslo_concurrency import processutils
-
-from ironic_python_agent import config  # noqa: F401 (before efi_utils)
-from ironic_python_agent import efi_utils
-from ironic_python_agent import errors
-
+from ironic_imagedeploy.agent.boot import efi_loaders
 from ironic_imagedeploy.agent.boot import grub
-from ironic_imagedeploy.agent.boot import uefi
-from ironic_imagedeploy.agent import sysfs
 from tests.support import boot_files
 from tests.unit.agent import trees
 
 efi_program = boot_files.efi_program
-PLATFORM = grub.platform('uefi', 'x86_64')
+PLATFORM = grub.platform_of('uefi', 'x86_64')
 SHIM = 'usr/lib/shim/shimx64.efi.signed'
 GRUB = 'usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed'
 
@@ -33,7 +25,7 @@ GRUB = 'usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed'
 class SignedTest(trees.TreeTestCase):
 
     def signed(self):
-        return uefi.signed(self.tree, PLATFORM, 'x86_64')
+        return efi_loaders.signed(self.tree, PLATFORM, 'x86_64')
 
     def test_both_or_none(self):
         self.assertIsNone(self.signed())
@@ -83,12 +75,12 @@ class VendorsTest(trees.TreeTestCase):
         self.put('boot/efi/EFI/fedora/shimx64.efi')
         self.put('boot/efi/EFI/boot/bootx64.efi')
         self.assertEqual(['fedora', 'linuxmint', 'ubuntu', 'debian'],
-                         uefi.vendors(self.tree))
+                         efi_loaders.vendors(self.tree))
 
     def test_hostile_names(self):
         self.put('etc/os-release', 'ID="../../etc .. . a/b BOOT $(x)"\n'
                  "ID_LIKE='\\x; Debian debian con NUL.x'\n")
-        self.assertEqual(['debian'], uefi.vendors(self.tree))
+        self.assertEqual(['debian'], efi_loaders.vendors(self.tree))
 
     def test_a_crowd(self):
         for number in range(17):
@@ -96,59 +88,11 @@ class VendorsTest(trees.TreeTestCase):
         self.put('etc/os-release', 'ID=' + ' '.join(
             f'id{number}' for number in range(99)).join('""'))
         self.assertEqual([f'id{number}' for number in range(16)],
-                         uefi.vendors(self.tree))
+                         efi_loaders.vendors(self.tree))
         self.assertIn('more than 16 entries', self.log.output)
 
     def test_release_that_is_outside(self):
         self.link('etc/os-release', str(self.secret))
         self.put('usr/lib/os-release', 'ID=debian')
-        self.assertEqual(['debian'], uefi.vendors(self.tree))
+        self.assertEqual(['debian'], efi_loaders.vendors(self.tree))
         self.assertIn('leads to the outside', self.log.output)
-
-
-class BootEntryTest(trees.TreeTestCase):
-
-    def setUp(self):
-        super().setUp()
-        for name in ('get_boot_records', 'remove_boot_record',
-                     'add_boot_record'):
-            patcher = mock.patch.object(efi_utils, name, autospec=True)
-            setattr(self, name, patcher.start())
-            self.addCleanup(patcher.stop)
-
-    def test_only_one_of_the_label(self):
-        self.get_boot_records.return_value = iter([
-            ('0000', 'ironic1', 'HD', 'HD(1,GPT,old)'),
-            ('0001', 'UEFI PXEv4', 'PciRoot', 'PciRoot(0x0)'),
-            ('0002', 'ironic1', 'HD', 'HD(2,GPT,older)')])
-        uefi.add_boot_entries([sysfs.Partition('/dev/nvme0n1', 1)],
-                              PLATFORM)
-        self.assertEqual([mock.call('0000'), mock.call('0002')],
-                         self.remove_boot_record.mock_calls)
-        self.add_boot_record.assert_called_once_with(
-            '/dev/nvme0n1', 1, r'\EFI\BOOT\BOOTX64.EFI', 'ironic1')
-
-    def test_each_half_of_a_mirror(self):
-        self.get_boot_records.return_value = iter([
-            ('0000', 'ironic1', 'HD', 'HD(1,GPT,old)'),
-            ('0001', 'ironic1 (RAID, part0)', 'HD', 'HD(2,GPT,old)'),
-            ('0002', 'ironic10', 'HD', 'HD(2,GPT,other)')])
-        uefi.add_boot_entries([
-            sysfs.Partition('/dev/sda', 2), sysfs.Partition('/dev/sdb', 3)],
-            PLATFORM)
-        self.assertEqual([mock.call('0000'), mock.call('0001')],
-                         self.remove_boot_record.mock_calls)
-        self.assertEqual(
-            [mock.call('/dev/sdb', 3, r'\EFI\BOOT\BOOTX64.EFI',
-                       'ironic1 (RAID, part1)'),
-             mock.call('/dev/sda', 2, r'\EFI\BOOT\BOOTX64.EFI',
-                       'ironic1 (RAID, part0)')],
-            self.add_boot_record.mock_calls)
-
-    def test_firmware_that_takes_none(self):
-        self.get_boot_records.return_value = []
-        self.add_boot_record.side_effect = (
-            processutils.ProcessExecutionError(stderr='no space'))
-        with self.assertRaisesRegex(errors.DeploymentError, 'no space'):
-            uefi.add_boot_entries([sysfs.Partition('/dev/sda', 1)],
-                                  PLATFORM)

@@ -22,6 +22,7 @@ from ironic.drivers import base
 from ironic.drivers.modules import agent
 from ironic.drivers.modules import boot_mode_utils
 
+from ironic_imagedeploy.conductor import agent_errors
 from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor import checksums
 from ironic_imagedeploy.conductor import declared
@@ -87,7 +88,12 @@ class ImageDeploy(agent.AgentDeploy):
         if (task.node.provision_state == states.DEPLOYING
                 and task.driver.storage.should_write_image(task)):
             order.give(task, serving.provide(task))
-        super().prepare(task)
+        try:
+            super().prepare(task)
+        except Exception:
+            # Ironic does not call clean_up() then.
+            serving.withdraw(task.node)
+            raise
 
     def _update_instance_info(self, task: task_manager.TaskManager) -> None:
         """Called by prepare(): make the image available to the node.
@@ -141,6 +147,34 @@ class ImageDeploy(agent.AgentDeploy):
                 task, boot_mode_utils.get_boot_mode(task.node))
         else:
             super().configure_local_boot(task, **partitions)
+
+    @METRICS.timer('ImageDeploy.heartbeat')
+    def heartbeat(self, task: task_manager.TaskManager, *args: typing.Any,
+                  **kwargs: typing.Any) -> None:
+        """Called at each heartbeat: whatever fails tells no secret."""
+        agent_errors.redact(task)
+        super().heartbeat(task, *args, **kwargs)
+        if task.node.provision_state == states.DEPLOYFAIL:
+            # Ironic does not call clean_up() then.
+            serving.withdraw(task.node)
+
+    def execute_deploy_step(self, task: task_manager.TaskManager,
+                            step: dict[str, typing.Any]) -> typing.Any:
+        """Called for each step: its errors tell no secret."""
+        agent_errors.redact(task)
+        return super().execute_deploy_step(task, step)
+
+    def execute_clean_step(self, task: task_manager.TaskManager,
+                           step: dict[str, typing.Any]) -> typing.Any:
+        """Called for each step: its errors tell no secret."""
+        agent_errors.redact(task)
+        return super().execute_clean_step(task, step)
+
+    def execute_service_step(self, task: task_manager.TaskManager,
+                             step: dict[str, typing.Any]) -> typing.Any:
+        """Called for each step: its errors tell no secret."""
+        agent_errors.redact(task)
+        return super().execute_service_step(task, step)
 
     def process_next_step(self, task: task_manager.TaskManager,
                           step_type: str, **kwargs: typing.Any) -> None:

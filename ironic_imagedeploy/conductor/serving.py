@@ -29,6 +29,7 @@ from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor.checks import separate_kernel
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import order
 
 
@@ -77,9 +78,16 @@ def provide(task: task_manager.TaskManager) -> Served:
 
 
 def withdraw(node: objects.Node) -> None:
-    """Serve no kernel and no initramfs any longer."""
+    """Serve no kernel and no initramfs any longer, and forget their URLs.
+
+    A temporary URL of Swift is a secret for as long as it is valid.
+    """
     for role in images.BOOT_FILES:
         fileutils.delete_if_exists(_link(node, role))
+    sent = node.driver_internal_info.get(names.KEY) or {}
+    if order.has_separate_kernel(sent):
+        node.set_driver_internal_info(names.KEY, order.fulfilled(sent))
+        node.save()
 
 
 def _provide_separate_kernel(

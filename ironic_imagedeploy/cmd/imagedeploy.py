@@ -26,6 +26,7 @@ from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
 from ironic_imagedeploy.cmd import options
 from ironic_imagedeploy.cmd import progress_bar
+from ironic_imagedeploy.cmd import remedies
 from ironic_imagedeploy.cmd import summary
 from ironic_imagedeploy.cmd import svg
 from ironic_imagedeploy.cmd import watch
@@ -35,7 +36,7 @@ from ironic_imagedeploy import engine
 def check(args: argparse.Namespace) -> int:
     """Inspect the image and tell what was found."""
     with _open_source(args) as source:
-        inspection = engine.inspect(source, _expectation(args))
+        inspection = _inspect(source, args)
         _show(args, inspection.to_dict(),
               summary.check(inspection, source.name))
     if inspection.verdict == 'accept':
@@ -46,7 +47,7 @@ def check(args: argparse.Namespace) -> int:
 def map_(args: argparse.Namespace) -> int:
     """Show where the image has data."""
     with _open_source(args) as source:
-        inspection = engine.inspect(source, _expectation(args))
+        inspection = _inspect(source, args)
         inspection.raise_if_refused()
         if args.json:
             console.show(disk_map.json_pieces(inspection))
@@ -63,7 +64,7 @@ def write(args: argparse.Namespace) -> int:
     """Write the image to the target, unless it is refused."""
     _check_distinct(args)
     with _open_source(args) as source:
-        inspection = engine.inspect(source, _expectation(args))
+        inspection = _inspect(source, args)
         inspection.raise_if_refused()
         _warn(inspection)
         with (_open_target(args, inspection.largest) as target,
@@ -80,7 +81,7 @@ def write(args: argparse.Namespace) -> int:
 def verify(args: argparse.Namespace) -> int:
     """Compare the target with the image."""
     with _open_source(args) as source:
-        inspection = engine.inspect(source, _expectation(args))
+        inspection = _inspect(source, args)
         inspection.raise_if_refused()
         with (engine.open_target(args.target) as target,
               progress_bar.display(args.progress, sys.stderr) as display):
@@ -106,6 +107,13 @@ def _open_source(args: argparse.Namespace) -> engine.Source:
     if args.source.startswith('glance:'):
         extra['cloud'] = args.os_cloud
     return engine.open_source(args.source, mirrors=args.mirror, **extra)
+
+
+def _inspect(source: engine.Source, args: argparse.Namespace
+             ) -> engine.Inspection:
+    """The inspection, with remedies for who uses the command line."""
+    return remedies.with_remedies(
+        engine.inspect(source, _expectation(args)), args.source)
 
 
 def _expectation(args: argparse.Namespace) -> engine.Expectation:

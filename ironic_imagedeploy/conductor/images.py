@@ -67,11 +67,8 @@ class DeclaredImage:
         if self.size in (None, size):
             return None
         return engine.Finding(
-            code='truncated',
-            message='The store has another number of bytes than Glance '
-                    'states.',
-            expected=f'{self.size} bytes', found=f'{size} bytes',
-            fix='Upload the image again.')
+            code='truncated', case='store', data={'size': size},
+            expected=f'{self.size} bytes', found=f'{size} bytes')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,40 +10,55 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import ast
+
+import importlib.util
 import pathlib
 import re
+import types
 import unittest
 
-ROOT = pathlib.Path(__file__).parents[2]
-PACKAGE = ROOT / 'ironic_imagedeploy'
-REFUSALS = ROOT / 'doc' / 'source' / 'admin' / 'refusals.rst'
+from ironic_imagedeploy.engine import catalogue
 
-# What makes a finding: code as a keyword, or as the first argument.
-FIRST_ARGUMENT = {'refused', 'warn', 'BadContent'}
+DOCUMENTATION = pathlib.Path(__file__).parents[2] / 'doc'
 
 
-def finding_codes() -> set[str]:
-    """The codes that some line of the package gives a finding."""
-    codes = set()
-    for path in PACKAGE.rglob('*.py'):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call):
-                continue
-            name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
-            given = [keyword.value for keyword in node.keywords
-                     if keyword.arg == 'code']
-            if name in FIRST_ARGUMENT:
-                given += node.args[:1]
-            codes |= {value.value for value in given
-                      if isinstance(value, ast.Constant)
-                      and isinstance(value.value, str)}
-    return codes
+def extension() -> types.ModuleType:
+    """The extension of Sphinx that writes the tables of codes."""
+    specification = importlib.util.spec_from_file_location(
+        'finding_codes', DOCUMENTATION / 'ext' / 'finding_codes.py')
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 class FindingCodesTest(unittest.TestCase):
 
-    def test_each_code_is_explained_and_no_other(self):
-        explained = re.findall(r'^   \* - ``([a-z-]+)``',
-                               REFUSALS.read_text(), re.MULTILINE)
-        self.assertEqual(sorted(finding_codes()), sorted(explained))
+    def test_the_page_has_the_table_of_each_topic(self) -> None:
+        page = (DOCUMENTATION / 'source' / 'admin' / 'refusals.rst'
+                ).read_text()
+        self.assertEqual(
+            sorted(topic.name.lower() for topic in catalogue.Topic),
+            sorted(re.findall(r'^\.\. finding-codes:: (\w+)$', page,
+                              re.MULTILINE)))
+
+    def test_each_code_has_its_anchor_once(self) -> None:
+        tables = '\n'.join(line for topic in catalogue.Topic
+                           for line in extension().table(topic))
+        self.assertEqual(sorted(catalogue.ENTRIES), sorted(re.findall(
+            r'^   \* - \.\. _([a-z-]+):$', tables, re.MULTILINE)))
+
+    def test_a_row(self) -> None:
+        rows = list(extension().table(catalogue.Topic.DAMAGE))
+        at = next(index for index, row in enumerate(rows)
+                  if '_backing-file:' in row)
+        self.assertEqual(
+            ['   * - .. _backing-file:\n\n       ``backing-file``',
+             '     - The image names another file to read from.',
+             '     - Make it self-contained: ``qemu-img convert -O qcow2 '
+             'FILE NEW``.\n\n'
+             '       Make the image again: ``qemu-img convert -O qcow2 FILE '
+             'NEW``.\n\n'
+             '       Make it self-contained: ``VBoxManage clonemedium FILE '
+             'NEW``.',
+             '     - never'], rows[at:at + 4])

@@ -147,7 +147,8 @@ def _decide(image: images.InstanceImage, verdict: record.Verdict) -> None:
     errors = [
         limit.exceeded(image.node, 'an image', size)
         if limit and size and finding.code == 'too-large'
-        else remedies.mended(finding, image) for finding in verdict.errors]
+        else remedies.with_remedy(finding, image)
+        for finding in verdict.errors]
     errors += metadata.objections(image)
     if errors:
         raise engine.exceptions.ImageRefused(image.name, errors)
@@ -177,7 +178,7 @@ def _coded(image: images.InstanceImage,
             message=f'{error.summary[0].upper()}{error.summary[1:]}.',
             fix=error.fix)
         return engine.exceptions.ImageRefused(
-            image.name, [remedies.mended(finding, image)])
+            image.name, [remedies.with_remedy(finding, image)])
 
     if isinstance(error, engine.exceptions.SourceNotFound):
         return refused('image-not-found')

@@ -47,7 +47,6 @@ def _container(image: images.InstanceImage) -> Iterator[engine.Finding]:
     if container in _NO_DISKS:
         yield engine.Finding(
             code='container-format',
-            message='The file is declared to be no image of a disk.',
             expected='container_format=bare',
             found=f'container_format={container}',
             fix='Upload the image of the disk: '
@@ -69,9 +68,9 @@ def _architecture(image: images.InstanceImage) -> Iterator[engine.Finding]:
     for name, found in image.declared.architectures.items():
         if wanted and canonical(found) != canonical(wanted):
             yield engine.Finding(
-                code='arch-mismatch',
-                message=f'The {image.role.replace(images.DISK, "image")} is '
-                        'declared to be for another processor.',
+                code='arch-mismatch', case='declared',
+                data={'kind': image.role.replace(images.DISK, 'image'),
+                      'arch': canonical(found)},
                 expected=f'{name}={wanted}', found=f'{name}={found}',
                 fix='Use an image for the processor of the node, or correct '
                     'the image: ' + remedies.image_set(
@@ -83,8 +82,7 @@ def _firmware(image: images.InstanceImage) -> Iterator[engine.Finding]:
     mode = boot_mode_utils.get_boot_mode(image.node)
     if found in ('bios', 'uefi') and found != mode:
         yield engine.Finding(
-            code='firmware-mismatch',
-            message='The image is declared to be for other firmware.',
+            code='firmware-mismatch', data={'boot_mode': found},
             expected=f'hw_firmware_type={mode}, as the node boots',
             found=f'hw_firmware_type={found}',
             fix=remedies.boot_mode(image.node, found) + ', or, when the image '

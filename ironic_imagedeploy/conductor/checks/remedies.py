@@ -12,7 +12,9 @@
 
 """The command that mends what is wrong with an image or its node."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import shlex
 
@@ -22,18 +24,18 @@ from ironic import objects
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
 
-#: The boot mode in which a node could start the image after all.
-_FIRMWARE = {'no-esp': 'bios', 'no-bios-boot': 'uefi'}
-_CHECKSUMS = ('checksum-missing', 'checksum-weak', 'checksum-mismatch')
+_Remedy = Callable[[engine.Finding, images.InstanceImage], str]
 
 
-def mended(finding: engine.Finding, image: images.InstanceImage
-           ) -> engine.Finding:
+def with_remedy(finding: engine.Finding, image: images.InstanceImage
+                ) -> engine.Finding:
     """The finding with the command for this image and node.
 
     :param finding: of the engine, which knows neither of them.
     """
-    return dataclasses.replace(finding, fix=_Mender(image).fix(finding))
+    remedies = _OF_DISKS if image.role == images.DISK else _OF_BOOT_FILES
+    remedy = remedies.get(finding.code, _another)
+    return dataclasses.replace(finding, fix=remedy(finding, image))
 
 
 def node_set(node: objects.Node, *options: str) -> str:
@@ -87,83 +89,116 @@ def boot_mode(node: objects.Node, mode: str) -> str:
         'capabilities=' + ','.join([*kept, f'boot_mode:{mode}'])))
 
 
-class _Mender:
+def _format(finding: engine.Finding, image: images.InstanceImage) -> str:
+    found = str(finding.data['format'])
+    if found not in CONF.imagedeploy.permitted_formats:
+        return ('Use an image in one of the formats '
+                + ', '.join(CONF.imagedeploy.permitted_formats) + ': '
+                + another(image))
+    # Whatever has no signature could be raw.
+    sure = 'If it is a disk byte for byte: ' if found == 'raw' else ''
+    if image.glance:
+        return (f'{sure}Upload it again with its real format: '
+                + another(image, found))
+    return sure + _instance_info(image, f'image_disk_format={found}')
 
-    def __init__(self, image: images.InstanceImage) -> None:
-        self._node = image.node
-        self._image = image
 
-    def fix(self, finding: engine.Finding) -> str:
-        """The remedy, for one of the engine's findings."""
-        if self._image.role != images.DISK:
-            return self._boot_file(finding)
-        code, found = finding.code, finding.found
-        if code == 'format-mismatch':
-            return self._format(found)
-        if code in _CHECKSUMS and not self._image.glance:
-            return ('State the checksum of the image: '
-                    + self._instance_info('image_os_hash_algo=sha512',
-                                          'image_os_hash_value=SHA512'))
-        if code in _CHECKSUMS:
-            return ('Upload the image again, for which Glance computes its '
-                    'checksum: ' + another(self._image))
-        if code == 'image-type-mismatch':
-            return self._image_type(found)
-        if code in _FIRMWARE:
-            other = 'BIOS' if code == 'no-bios-boot' else 'UEFI'
-            return (f'Use an image for {other}, or, when the node can: '
-                    + boot_mode(self._node, _FIRMWARE[code]))
-        if code == 'arch-mismatch':
-            return ('Use an image for the processor of the node, or correct '
-                    'what is stated about the node: ' + node_set(
-                        self._node, f'--property cpu_arch={found.split()[0]}'))
-        if code == 'image-unreadable':
-            return finding.fix
-        return f'{finding.fix} Then: {another(self._image)}'
+def _permission(finding: engine.Finding, image: images.InstanceImage) -> str:
+    return (f'Convert it: qemu-img convert -O qcow2 FILE NEW; or add '
+            f'{finding.data["format"]} to permitted_formats of [imagedeploy]. '
+            f'Then: {another(image)}')
 
-    def _boot_file(self, finding: engine.Finding) -> str:
-        role = self._image.role
-        if finding.code in _CHECKSUMS and not self._image.glance:
-            return (f'State the checksum of the {role}: '
-                    + self._instance_info(f'{role}_checksum=sha512:SHA512'))
-        return f'{finding.fix} Then: {another(self._image)}'
 
-    def _instance_info(self, *settings: str) -> str:
-        return node_set(self._node, *(f'--instance-info {setting}'
-                                      for setting in settings))
+def _checksum(finding: engine.Finding, image: images.InstanceImage) -> str:
+    if image.glance:
+        return ('Upload the image again, for which Glance computes its '
+                'checksum: ' + another(image))
+    return 'State the checksum of the image: ' + _instance_info(
+        image, 'image_os_hash_algo=sha512', 'image_os_hash_value=SHA512')
 
-    def _format(self, found: str) -> str:
-        if found not in CONF.imagedeploy.permitted_formats:
-            return ('Use an image in one of the formats '
-                    + ', '.join(CONF.imagedeploy.permitted_formats) + ': '
-                    + another(self._image))
-        # Whatever has no signature could be raw.
-        sure = 'If it is a disk byte for byte: ' if found == 'raw' else ''
-        if self._image.glance:
-            return (f'{sure}Upload it again with its real format: '
-                    + another(self._image, found))
-        return sure + self._instance_info(f'image_disk_format={found}')
 
-    def _image_type(self, found: str) -> str:
-        info = self._node.instance_info
-        if found.endswith(' image'):
-            image_type = found.removeprefix('a ').removesuffix(' image')
-            if self._image.glance and not info.get('image_type'):
-                return image_set(self._image,
-                                 f'--property img_type={image_type}')
-            return self._instance_info(f'image_type={image_type}')
-        return ', and '.join(
-            [*self._unset('openstack image unset --property',
-                          [f'{role}_id' for role in images.BOOT_FILES
-                           if role in self._image.declared.boot_files],
-                          self._image.glance_id if self._image.glance else ''),
-             *self._unset('openstack baremetal node unset --instance-info',
-                          [role for role in images.BOOT_FILES
-                           if info.get(role)], self._node.uuid)])
+def _checksum_of_boot_file(finding: engine.Finding,
+                           image: images.InstanceImage) -> str:
+    if image.glance:
+        return _another(finding, image)
+    return f'State the checksum of the {image.role}: ' + _instance_info(
+        image, f'{image.role}_checksum=sha512:SHA512')
 
-    @staticmethod
-    def _unset(command: str, names: list[str], of: str) -> Iterator[str]:
-        program, _, option = command.rpartition(' ')
-        options = [f'{option} {name}' for name in names]
-        if options:
-            yield f'{program} {" ".join(options)} {of}'
+
+def _image_type(finding: engine.Finding, image: images.InstanceImage) -> str:
+    if finding.case == 'kernel':
+        return _without_kernel(image)
+    image_type = finding.data['image_type']
+    if image.glance and not image.node.instance_info.get('image_type'):
+        return image_set(image, f'--property img_type={image_type}')
+    return _instance_info(image, f'image_type={image_type}')
+
+
+def _without_kernel(image: images.InstanceImage) -> str:
+    """The commands that take kernel and ramdisk away from a whole disk."""
+    info = image.node.instance_info
+    return ', and '.join(
+        [*_unset('openstack image unset --property',
+                 [f'{role}_id' for role in images.BOOT_FILES
+                  if role in image.declared.boot_files],
+                 image.glance_id if image.glance else ''),
+         *_unset('openstack baremetal node unset --instance-info',
+                 [role for role in images.BOOT_FILES if info.get(role)],
+                 image.node.uuid)])
+
+
+def _bootloader(finding: engine.Finding, image: images.InstanceImage) -> str:
+    return ('Install them in the image (diskimage-builder: the elements '
+            'baremetal and grub2), or give it a kernel and an initramfs: '
+            'kernel and ramdisk of the node, or kernel_id and ramdisk_id of '
+            f'the image. Then: {another(image)}')
+
+
+def _bios(finding: engine.Finding, image: images.InstanceImage) -> str:
+    return ('Use an image for UEFI, or, when the node can: '
+            + boot_mode(image.node, 'bios'))
+
+
+def _uefi(finding: engine.Finding, image: images.InstanceImage) -> str:
+    return ('Use an image for BIOS, or, when the node can: '
+            + boot_mode(image.node, 'uefi'))
+
+
+def _processor(finding: engine.Finding, image: images.InstanceImage) -> str:
+    return ('Use an image for the processor of the node, or correct what is '
+            'stated about the node: ' + node_set(
+                image.node, f'--property cpu_arch={finding.data["arch"]}'))
+
+
+def _source(finding: engine.Finding, image: images.InstanceImage) -> str:
+    return finding.fix
+
+
+def _another(finding: engine.Finding, image: images.InstanceImage) -> str:
+    return f'{finding.fix} Then: {another(image)}'
+
+
+def _instance_info(image: images.InstanceImage, *settings: str) -> str:
+    return node_set(image.node, *(f'--instance-info {setting}'
+                                  for setting in settings))
+
+
+def _unset(command: str, names: list[str], of: str) -> Iterator[str]:
+    program, _, option = command.rpartition(' ')
+    options = [f'{option} {name}' for name in names]
+    if options:
+        yield f'{program} {" ".join(options)} {of}'
+
+
+#: Remedies for the image of a disk; others are another image.
+_OF_DISKS: Mapping[str, _Remedy] = {
+    'format-mismatch': _format, 'format-not-permitted': _permission,
+    'checksum-missing': _checksum, 'checksum-weak': _checksum,
+    'checksum-mismatch': _checksum, 'image-type-mismatch': _image_type,
+    'no-bootloader': _bootloader, 'no-esp': _bios, 'no-bios-boot': _uefi,
+    'arch-mismatch': _processor, 'image-unreadable': _source}
+#: Remedies for a kernel or an initramfs beside it.
+_OF_BOOT_FILES: Mapping[str, _Remedy] = {
+    'checksum-missing': _checksum_of_boot_file,
+    'checksum-weak': _checksum_of_boot_file,
+    'checksum-mismatch': _checksum_of_boot_file}

@@ -55,7 +55,8 @@ class Limit:
         """
         option = self.option.format(math.ceil(size / units.Gi))
         return engine.Finding(
-            code='too-large', message='The disk of the node is too small.',
+            code='too-large', case='node',
+            data={'limit': self.size, 'size': size, 'place': 'disk'},
             expected=f'{self.size} bytes at most, by {self.setting}',
             found=f'{what} of {size} bytes',
             fix=' '.join([

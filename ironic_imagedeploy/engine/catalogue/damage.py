@@ -32,8 +32,7 @@ _UNMOUNTABLE = Case(message='No kernel would mount the file system.',
                     fix=_FROM_ORIGIN)
 _INSPECTOR = Case(
     message="OpenStack's format inspector refuses the image.",
-    fix=f'Make the image again: {_CONVERT}; for a partition table, repair it '
-        'first.')
+    fix=f'Make the image again: {_CONVERT}')
 
 ENTRIES: Mapping[str, Entry] = {
     'backing-file': Entry(
@@ -89,7 +88,10 @@ ENTRIES: Mapping[str, Entry] = {
                         'firmware and Linux tolerate.',
                 fix='Repair it in the raw image, and upload that: '
                     'sgdisk -e {file}.'),
-            'inspector': _INSPECTOR}),
+            'inspector': Case(
+                message=_INSPECTOR.message,
+                fix=f'Repair the partition table, then make the image again: '
+                    f'{_CONVERT}')}),
     'truncated': Entry(
         topic=Topic.DAMAGE,
         meaning='The file ends before what its tables name, or the disk in '

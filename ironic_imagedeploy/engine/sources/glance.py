@@ -105,7 +105,7 @@ def _find(identifier: str, cloud: str | None
     except openstack.exceptions.NotFoundException:
         raise exceptions.SourceNotFound(
             f'{SCHEME}{identifier}', expected='an image of that UUID',
-            found='none', fix="See 'openstack image list'.") from None
+            found='none', fix='Check the UUID, and the cloud.') from None
     except Exception as error:
         # Discovery, clouds.yaml and Keystone fail with unrelated types.
         raise exceptions.SourceError(

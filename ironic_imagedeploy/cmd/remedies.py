@@ -1,0 +1,99 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What to do about a finding, for who uses the command line."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import os
+import shlex
+import urllib.parse
+
+from ironic_imagedeploy import engine
+
+#: How the file is called that is not one of this machine.
+_FILE = 'FILE'
+#: Formats that --permit takes.
+_PERMITTED = ('vmdk', 'vdi')
+
+
+def with_remedies(inspection: engine.Inspection, source: str
+                  ) -> engine.Inspection:
+    """The inspection, whose findings name the options and the file.
+
+    :param source: the image, as it was given.
+    """
+    file = _local(source)
+    return dataclasses.replace(inspection, findings=tuple(
+        dataclasses.replace(finding, fix=_fix(finding, file))
+        for finding in inspection.findings))
+
+
+def _fix(finding: engine.Finding, file: str) -> str:
+    remedy = _REMEDIES.get(finding.code)
+    return remedy(finding, file) if remedy else finding.fix_for(file)
+
+
+def _local(source: str) -> str:
+    """The path of the image, as a shell takes it."""
+    if source.startswith('file:'):
+        source = urllib.parse.unquote(urllib.parse.urlsplit(source).path)
+    return shlex.quote(source) if os.path.exists(source) else _FILE
+
+
+def _format(finding: engine.Finding, file: str) -> str:
+    name = finding.data['format']
+    if name not in ('raw', 'qcow2', *_PERMITTED):
+        return f'Convert it: qemu-img convert -O qcow2 {file} NEW'
+    # Whatever has no signature could be raw.
+    sure = 'if it is a disk byte for byte: ' if name == 'raw' else ''
+    return f'Say its real format, {sure}--disk-format {name}' + (
+        f' --permit {name}' if name in _PERMITTED else '')
+
+
+def _permit(finding: engine.Finding, file: str) -> str:
+    return (f'Convert it: qemu-img convert -O qcow2 {file} NEW; or accept it: '
+            f'--permit {finding.data["format"]}')
+
+
+def _image_type(finding: engine.Finding, file: str) -> str:
+    if finding.case == 'kernel':
+        return ('Leave out --kernel-beside: a whole-disk image needs no '
+                'other kernel.')
+    return f'Say what it is: --image-type {finding.data["image_type"]}'
+
+
+def _bios(finding: engine.Finding, file: str) -> str:
+    return 'Use an image for UEFI, or --boot-mode bios for a machine that can.'
+
+
+def _uefi(finding: engine.Finding, file: str) -> str:
+    return 'Use an image for BIOS, or --boot-mode uefi for a machine that can.'
+
+
+def _arch(finding: engine.Finding, file: str) -> str:
+    return (f'Use one for the processor of the machine, or correct --arch: '
+            f'{finding.data["arch"]}')
+
+
+def _bootloader(finding: engine.Finding, file: str) -> str:
+    return (finding.fix_for(file).rstrip('.')
+            + ', which --kernel-beside says.')
+
+
+#: Remedies that need an option; others are those of the catalogue.
+_REMEDIES: Mapping[str, Callable[[engine.Finding, str], str]] = {
+    'format-mismatch': _format, 'format-not-permitted': _permit,
+    'image-type-mismatch': _image_type, 'no-esp': _bios,
+    'no-bios-boot': _uefi, 'arch-mismatch': _arch,
+    'no-bootloader': _bootloader}

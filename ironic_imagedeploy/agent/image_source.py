@@ -39,12 +39,16 @@ def open_image(download: order.Download) -> Iterator[engine.Source]:
     login = _login(download)
     timeout = CONF.image_download_connection_timeout
     with utils.get_requests_session() as session:
+        engine.limit_heads(session)
 
-        def request(url: str, headers: dict[str, str]) -> requests.Response:
+        def request(url: str, headers: dict[str, str], timeout: float
+                    ) -> requests.Response:
             answer: requests.Response = session.get(
-                url, headers=headers, stream=True, auth=login,
+                url, headers=headers, stream=True,
+                auth=login if engine.may_know_secrets(url, of=location)
+                else None,
                 # Else REQUESTS_CA_BUNDLE would win over the option insecure.
-                verify=session.verify,
+                verify=session.verify, allow_redirects=False,
                 timeout=timeout, proxies=_proxies(url, download))
             return answer
 

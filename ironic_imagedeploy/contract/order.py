@@ -172,7 +172,7 @@ def fulfilled(sent: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
 
 
 def _check_version(version: typing.Any) -> None:
-    if isinstance(version, int) and 1 <= version <= VERSION:
+    if type(version) is int and 1 <= version <= VERSION:
         return
     raise InvalidOrder(
         'order', expected=f'version {VERSION} at most',

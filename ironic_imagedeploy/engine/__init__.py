@@ -31,10 +31,12 @@ from ironic_imagedeploy.engine.findings import Severity
 from ironic_imagedeploy.engine.inspection.expectation import Expectation
 from ironic_imagedeploy.engine.inspection.inspect import inspect
 from ironic_imagedeploy.engine.inspection.result import Inspection
+from ironic_imagedeploy.engine.sources.base import may_know_secrets
 from ironic_imagedeploy.engine.sources.base import origin
 from ironic_imagedeploy.engine.sources.base import redact
 from ironic_imagedeploy.engine.sources.base import Source
 from ironic_imagedeploy.engine.sources.glance import glance_request
+from ironic_imagedeploy.engine.sources.heads import limit_heads
 from ironic_imagedeploy.engine.sources import open_source
 from ironic_imagedeploy.engine.sources.verified import VerifiedStream
 from ironic_imagedeploy.engine.targets.base import Target
@@ -48,5 +50,6 @@ __all__ = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
     'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
     'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
-    'inspect', 'open_source', 'open_target', 'origin', 'redact', 'transfer',
+    'inspect', 'limit_heads', 'may_know_secrets', 'open_source',
+    'open_target', 'origin', 'redact', 'transfer',
 ]

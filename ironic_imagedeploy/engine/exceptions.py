@@ -18,8 +18,11 @@
      |- SourceError                                3
      |   |- SourceNotFound
      |   |- SourceTruncated
+     |   |   `- ConnectionDropped     (Retriable)
      |   |- SourceChanged
-     |   |- SourceTimeout
+     |   |- SourceTimeout             (Retriable)
+     |   |- SourceTooSlow
+     |   |- SourceUnavailable         (Retriable)
      |   `- SourceNotSeekable
      |- ImageRefused                               4
      |- BadContent                                 4
@@ -65,6 +68,15 @@ class ImageDeployError(Exception):
                          f'found {found}. {fix}'.rstrip())
 
 
+class Retriable(Exception):
+    """Mixin of the errors that may pass: the next attempt may succeed.
+
+    :ivar retry_after: seconds that the other side asked to wait.
+    """
+
+    retry_after: float = 0.0
+
+
 class SourceError(ImageDeployError):
     """The image cannot be read."""
 
@@ -84,16 +96,34 @@ class SourceTruncated(SourceError):
     summary = 'the image is shorter than announced'
 
 
+class ConnectionDropped(SourceTruncated, Retriable):
+    """The connection ended before the bytes that it was to bring."""
+
+    summary = 'the connection ended early'
+
+
 class SourceChanged(SourceError):
     """The image is not the one that was looked at first."""
 
     summary = 'the image changed while it was read'
 
 
-class SourceTimeout(SourceError):
+class SourceTimeout(SourceError, Retriable):
     """The source stopped answering."""
 
     summary = 'the source stopped answering'
+
+
+class SourceTooSlow(SourceError):
+    """The source answers, but slower than is allowed."""
+
+    summary = 'the source is too slow'
+
+
+class SourceUnavailable(SourceError, Retriable):
+    """The source cannot be reached, or says that it cannot answer now."""
+
+    summary = 'the image cannot be read now'
 
 
 class SourceNotSeekable(SourceError):

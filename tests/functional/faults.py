@@ -20,7 +20,7 @@ import typing
 from unittest import mock
 
 from ironic_imagedeploy import engine
-from ironic_imagedeploy.engine.sources import http
+from ironic_imagedeploy.engine.sources import mirrors
 from tests.functional import base
 from tests.support import disks
 from tests.support import images
@@ -97,7 +97,7 @@ class FaultTestCase(base.FunctionalTestCase):
         self.image = self.shared / 'image'
         self.server = web.Server(self.shared)
         self.addCleanup(self.server.stop)
-        self.enterContext(mock.patch.object(http, '_PAUSE', 0.01))
+        self.enterContext(mock.patch.object(mirrors, '_PAUSE', 0.01))
         self.enterContext(mock.patch.object(
             engine, 'open_source', functools.partial(
                 engine.open_source, timeout=TIMEOUT, retries=RETRIES)))

@@ -67,7 +67,7 @@ def _open_glance(service: image_service.GlanceImageService,
     timeout = CONF.webserver_connection_timeout
     source = engine.open_source(
         f'{service.endpoint}/v2/images/{identifier}/file', timeout=timeout,
-        request=engine.glance_request(service.client, identifier, timeout))
+        request=engine.glance_request(service.client, identifier))
     source.name = f'glance:{identifier}'
     return source
 
@@ -75,6 +75,7 @@ def _open_glance(service: image_service.GlanceImageService,
 def _open_web(image: images.InstanceImage) -> engine.Source:
     url, info = image.href, image.node.instance_info
     service = image_service.HttpImageService()
+    engine.limit_heads(service.session)
     login = service.gen_auth_from_conf_user_pass(url)
     supplied = None
     # A secret for the image is not told to another server.
@@ -86,13 +87,15 @@ def _open_web(image: images.InstanceImage) -> engine.Source:
     except ValueError:
         verify = CONF.webserver_verify_ca
 
-    def request(url: str, headers: dict[str, str]) -> requests.Response:
-        if supplied:
+    def request(address: str, headers: dict[str, str], timeout: float
+                ) -> requests.Response:
+        known = engine.may_know_secrets(address, of=url)
+        if supplied and known:
             headers = {**headers, 'Authorization': supplied}
         return service.session.get(
-            url, headers=headers, stream=True, verify=verify,
-            auth=None if supplied else login,
-            timeout=CONF.webserver_connection_timeout)
+            address, headers=headers, stream=True, verify=verify,
+            auth=login if known and not supplied else None,
+            timeout=timeout, allow_redirects=False)
 
     return engine.open_source(url, request=request,
                               timeout=CONF.webserver_connection_timeout)

@@ -62,8 +62,11 @@ def progressed(context: ironic_context.RequestContext, uuid: str,
 
 def ended(context: ironic_context.RequestContext, node: objects.Node,
           report: Mapping[str, typing.Any]) -> None:
-    """Tell of an image that is on the disk of a node."""
-    seconds = _number(report, 'seconds')
+    """Tell of an image that is on the disk of a node.
+
+    :param report: of the agent, checked.
+    """
+    seconds = report.get('seconds', 0)
     METRICS.send_timer(METRICS.get_metric_name('ImageDeploy.write'),
                        seconds * 1000)
     conductor_utils.node_history_record(
@@ -91,7 +94,7 @@ def measure(records: Sequence[progress.ProgressRecord | None]) -> None:
 
 
 def _summary(report: Mapping[str, typing.Any], seconds: float) -> str:
-    size = _number(report, 'virtual_size') / units.Mi
+    size = report.get('virtual_size', 0) / units.Mi
     rate = size / max(seconds, 0.001)
     checksum = report.get('checksum') or {}
     verified = 'verified' if checksum.get('verified') else 'not verified'
@@ -100,11 +103,6 @@ def _summary(report: Mapping[str, typing.Any], seconds: float) -> str:
             f'{checksum.get("algorithm")} {verified}, read back: '
             f'{report.get("read_back")}, resumed: {report.get("resumes")}, '
             f'limited by {report.get("bottleneck")}')
-
-
-def _number(report: Mapping[str, typing.Any], key: str) -> float:
-    value = report.get(key)
-    return value if isinstance(value, int | float) else 0
 
 
 def _wanted(level: str) -> bool:

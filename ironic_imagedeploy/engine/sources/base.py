@@ -21,8 +21,11 @@ from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
 
 
+_DEFAULT_PORTS = {'http': 80, 'https': 443}
+
+
 class Stream(typing.Protocol):
-    """The bytes of a file from the first to the last."""
+    """Bytes of a file, from the first to the last."""
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill the front of the buffer; 0 at the end of the file.
@@ -56,7 +59,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def read_at(self, offset: int, length: int) -> bytes:
-        """Exactly ``length`` bytes of the file.
+        """Read exactly ``length`` bytes of the file.
 
         :raises SourceTruncated: when the file ends before.
         :raises SourceNotSeekable: when the source cannot go there.
@@ -64,7 +67,10 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def open_stream(self) -> Stream:
-        """The file from its first byte. One stream at a time."""
+        """Read the file from its first byte; one stream at a time.
+
+        What was read at offsets before was a look at the file.
+        """
 
     def close(self) -> None:
         """Release files and connections."""
@@ -84,26 +90,60 @@ def redact(url: str) -> str:
 
     Temporary URLs carry their signature in the query.
 
-    :raises SourceError: when it is none.
+    :raises SourceError: when it is not a URL.
     """
     parts = _split(url)
     host = parts.netloc.rpartition('@')[2]
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path, '', ''))
 
 
-def origin(url: str) -> tuple[str, str]:
-    """Scheme, and host with port: who may be told the same secrets.
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of a URL (RFC 6454).
 
-    :raises SourceError: when it is no URL.
+    :raises SourceError: when it is not a URL.
     """
     parts = _split(url)
-    return parts.scheme.lower(), parts.netloc.rpartition('@')[2].lower()
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise _no_url(error) from None
+    return (parts.scheme, parts.hostname or '',
+            port or _DEFAULT_PORTS.get(parts.scheme))
+
+
+def may_know_secrets(url: str, *, of: str) -> bool:
+    """Whether the server of a URL may be told the secrets of another one.
+
+    The same server may, also by https where it was http.
+
+    :raises SourceError: when one of them is not a URL.
+    """
+    found, known = origin(url), origin(of)
+    return found == known or (
+        (known[0], known[2]), (found[0], found[2])) == (
+        ('http', 80), ('https', 443)) and found[1] == known[1]
+
+
+def login_in(url: str) -> tuple[str, str] | None:
+    """User and password in a URL.
+
+    :raises SourceError: when it is not a URL.
+    """
+    parts = _split(url)
+    if parts.username is None:
+        return None
+    return (urllib.parse.unquote(parts.username),
+            urllib.parse.unquote(parts.password or ''))
 
 
 def _split(url: str) -> urllib.parse.SplitResult:
     try:
         return urllib.parse.urlsplit(url)
     except ValueError as error:
-        raise exceptions.SourceError(
-            'the location of the image', expected='a URL', found=str(error),
-            fix='Check the address.') from None
+        raise _no_url(error) from None
+
+
+def _no_url(error: ValueError) -> exceptions.SourceError:
+    return exceptions.SourceError(
+        'the location of the image', expected='a URL', found=str(error),
+        fix='Check the address.')

@@ -41,40 +41,40 @@ class GlanceSource(http.HttpSource):
             self.declared_checksum = _checksum(location, image)
 
         super().__init__(
-            location, request=glance_request(service, identifier,
-                                           options.get('timeout', 60.0)),
-            **options)
+            location, request=glance_request(service, identifier), **options)
         self.name = location
 
 
-def glance_request(service: typing.Any, identifier: str, timeout: float
-                 ) -> ranges.Request:
-    """How to ask Glance for ranges of an image's file.
+def glance_request(service: typing.Any, identifier: str
+                   ) -> ranges.Request:
+    """A way to ask Glance for ranges of an image's file.
 
     :param service: the image service of openstacksdk.
     :param identifier: UUID of the image.
-    :param timeout: seconds of silence.
     """
     from keystoneauth1 import exceptions as keystone_exceptions
 
-    def send(headers: dict[str, str]) -> requests.Response:
+    def send(headers: dict[str, str], timeout: float) -> requests.Response:
         try:
             answer: requests.Response = service.get(
                 f'/images/{identifier}/file', headers=headers, stream=True,
                 raise_exc=False, timeout=timeout, connect_retries=0,
                 status_code_retries=0)
+        except keystone_exceptions.ConnectTimeout as error:
+            raise requests.ConnectTimeout(type(error).__name__) from error
         except keystone_exceptions.ClientException as error:
             raise requests.ConnectionError(type(error).__name__) from error
         return answer
 
-    def request(_: str, headers: dict[str, str]) -> requests.Response:
-        answer = send(headers)
+    def request(_: str, headers: dict[str, str], timeout: float
+                ) -> requests.Response:
+        answer = send(headers, timeout)
         if answer.status_code != 400:
             return answer
-        # What Glance says when the store behind it has no ranges.
+        # Glance says so when the store behind it has no ranges.
         answer.close()
         return send({name: value for name, value in headers.items()
-                     if name not in ('Range', 'If-Range')})
+                     if name not in ('Range', 'If-Range')}, timeout)
 
     return request
 

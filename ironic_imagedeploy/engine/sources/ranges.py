@@ -12,116 +12,65 @@
 
 """One file under one URL, asked for in ranges.
 
-The file is pinned by its size and its validator, a strong ETag or else
-Last-Modified (RFC 9110, sections 8.8 and 13.1.5): every range is asked for
-with If-Range, and every answer is held against them.
+The file is pinned by its size and its validators, ETag and Last-Modified
+(RFC 9110, sections 8.8 and 13.1.5): every range is asked for with If-Range,
+and every answer is held against them. An answer to If-Range need not repeat
+them (section 15.3.7), and a tag may be weak in one answer and strong in
+another. Where a checksum of the whole file is compared in the end, servers
+behind one name may each have tags and dates of their own.
+
+A redirector may send each request elsewhere: the file is asked for where it
+was found first, and by its own address again when that fails.
 """
 
 from collections.abc import Callable
-import http.client
+import http
 import re
-import time
 import typing
 
 import requests
-import urllib3
 
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine.sources import base
+from ironic_imagedeploy.engine.sources import answer
+from ironic_imagedeploy.engine.sources import redirects
 
-#: Sends a GET for that URL with those headers, body unread.
-Request = Callable[[str, dict[str, str]], requests.Response]
+#: Sends a GET for that URL with those headers, body unread, not redirected,
+#: with that timeout in seconds.
+Request = Callable[[str, dict[str, str], float], requests.Response]
 
-#: Bytes per second below which a connection counts as stalled.
-STALL_RATE = 1024
+#: Bytes of a part of a range at least: each costs a request.
+SMALLEST_PART = 64 << 10
 _RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Numbers of 18 digits fit everywhere, also into the kernel's offsets.
-_CONTENT_RANGE = re.compile(r'bytes (\d{1,18})-(\d{1,18})/(\d{1,18})',
-                            re.ASCII)
+_CONTENT_RANGE = re.compile(
+    r'bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)', re.ASCII)
 _CONTENT_LENGTH = re.compile(r'\d{1,18}', re.ASCII)
-_NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError,
-                   OSError)
-_TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 
 
-class TransientError(Exception):
-    """A failure that may pass.
+class _Pin(typing.NamedTuple):
+    """Validators of the file, as one answer states them."""
 
-    :ivar error: what to raise when it does not.
-    :ivar retry_after: seconds that the server asked to wait.
-    """
+    tag: str | None
+    modified: str | None
 
-    def __init__(self, error: exceptions.SourceError,
-                 retry_after: float = 0.0) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.retry_after = retry_after
+    @classmethod
+    def of(cls, response: requests.Response) -> '_Pin':
+        return cls(response.headers.get('ETag'),
+                   response.headers.get('Last-Modified'))
 
+    @property
+    def validator(self) -> str | None:
+        """What If-Range takes: a strong tag, or a date."""
+        strong = self.tag and not self.tag.startswith('W/')
+        return self.tag if strong else self.modified
 
-class Body:
-    """The bytes of one answer, as many as were announced."""
-
-    def __init__(self, response: requests.Response, length: int,
-                 name: str, timeout: float) -> None:
-        self.remaining = length
-        self._response = response
-        self._name = name
-        self._timeout = timeout
-        self._window = time.monotonic()
-        self._window_bytes = 0
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill the front of the buffer with what has come.
-
-        :raises TransientError: when the connection ends early or stalls.
-        """
-        wanted = min(len(buffer), self.remaining)
-        try:
-            # decode_content off: the checksum is over the bytes as stored.
-            received = self._response.raw.read1(wanted, decode_content=False)
-        except _NETWORK_ERRORS as error:
-            if not _is_early_end(error):
-                raise _network_failure(self._name, error,
-                                       self._timeout) from error
-            received = b''
-        if not received:
-            raise TransientError(exceptions.SourceTruncated(
-                self._name, expected=f'{self.remaining} more bytes',
-                found='the end of the connection',
-                fix='Check the server and what lies between.'))
-        count = len(received)
-        buffer[:count] = received
-        self.remaining -= count
-        self._watch_rate(count)
-        return count
-
-    def read(self) -> bytes:
-        """All of it."""
-        whole = bytearray(self.remaining)
-        view = memoryview(whole)
-        done = 0
-        while self.remaining:
-            done += self.readinto(view[done:])
-        return bytes(whole)
-
-    def close(self) -> None:
-        """Drop the connection, or keep it alive when all was read."""
-        if self.remaining:
-            self._response.close()
-        else:
-            self._response.raw.release_conn()
-
-    def _watch_rate(self, count: int) -> None:
-        self._window_bytes += count
-        elapsed = time.monotonic() - self._window
-        if elapsed < self._timeout:
-            return
-        if self._window_bytes < STALL_RATE * elapsed:
-            raise TransientError(exceptions.SourceTimeout(
-                self._name, expected=f'at least {STALL_RATE} bytes/s',
-                found=f'{self._window_bytes} bytes in {elapsed:.0f} seconds',
-                fix='Check the server and the network.'))
-        self._window, self._window_bytes = time.monotonic(), 0
+    def contradicts(self, other: '_Pin') -> bool:
+        """Whether both state the same thing differently."""
+        tags = [tag and tag.removeprefix('W/') for tag in (
+            self.tag, other.tag)]
+        return (None not in tags and tags[0] != tags[1]) or (
+            None not in (self.modified, other.modified)
+            and self.modified != other.modified)
 
 
 class Connection:
@@ -129,116 +78,103 @@ class Connection:
 
     :param url: where it is.
     :param request: sends one GET.
-    :param timeout: seconds of silence after which a connection is dropped.
+    :param limits: time that the server may take.
+    :param checksum_stated: a strong checksum of the whole file is compared
+        in the end, so that its size alone pins it here.
     """
 
-    def __init__(self, url: str, request: Request, timeout: float) -> None:
-        self.name = base.redact(url)
+    def __init__(self, url: str, request: Request,
+                 limits: answer.Limits | None = None, *,
+                 checksum_stated: bool = False) -> None:
+        self._limits = limits or answer.Limits()
+        self._route = redirects.Route(url, request, self._limits)
+        self.name = self._route.name
         self.size = 0
         self.random_access = True
-        self._url = url
-        self._request = request
-        self._timeout = timeout
-        self._validator: str | None = None
-        self._pin: tuple[str | None, str | None] = (None, None)
+        self._checksum_stated = checksum_stated
+        self._pin = _Pin(None, None)
 
-    def open(self, head: int) -> Body:
-        """Ask for the front of the file and learn its size and validator.
+    def open(self, head: int) -> answer.Body:
+        """Ask for the front of the file and learn its size and validators.
 
         :param head: bytes wanted.
-        :returns: the front, or the whole file where the server does not
-            give ranges (:attr:`random_access` is False then).
+        :returns: the front or a part of it, or the whole file where the
+            server does not give ranges (:attr:`random_access` is False
+            then).
         """
-        response = self._get(0, head - 1)
-        self._pin = _pin(response)
-        tag, modified = self._pin
-        self._validator = (tag if tag and not tag.startswith('W/')
-                           else modified)
-        if response.status_code == 416:
+        response = self._ask(0, head)
+        self._pin = _Pin.of(response)
+        status = response.status_code
+        if status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             response.close()
-            return Body(response, 0, self.name, self._timeout)
-        if response.status_code == 206:
-            start, end, self.size = self._content_range(response)
-            if start != 0 or end != min(head, self.size) - 1:
-                raise self._wrong_range(response, f'bytes 0-{head - 1}')
-            return self._body(response, end + 1)
+            return self._body(response, 0)
+        if status == http.HTTPStatus.PARTIAL_CONTENT:
+            start, end, size = self._content_range(response)
+            self.size = self._ask_size() if size is None else size
+            self._check_range(response, (start, end), (0, min(
+                head, self.size)))
+            return self._body(response, end)
         self.random_access = False
-        length = response.headers.get('Content-Length', '')
-        if not _CONTENT_LENGTH.fullmatch(length):
-            response.close()
-            raise exceptions.SourceError(
-                self.name, expected='an answer that states its length',
-                found='no usable Content-Length',
-                fix='Serve the image as a plain file.')
-        self.size = int(length)
+        self.size = self._content_length(response)
         return self._body(response, self.size)
 
-    def get(self, start: int, end: int) -> Body:
-        """The bytes from ``start`` up to and without ``end``.
+    def get(self, start: int, end: int) -> answer.Body:
+        """Ask for the bytes from ``start`` up to and without ``end``.
 
+        :returns: those bytes, or the first of them where the server gives a
+            range in parts.
         :raises SourceChanged: when the file is not the pinned one.
         """
-        response = self._get(start, end - 1)
-        if response.status_code != 206:
+        response = self._ask(start, end)
+        if response.status_code != http.HTTPStatus.PARTIAL_CONTENT:
             response.close()
-            raise self._changed('an answer with the whole file')
-        if self._content_range(response) != (start, end - 1, self.size):
-            raise self._wrong_range(response, f'bytes {start}-{end - 1}')
-        self._check_pin(response)
-        return self._body(response, end - start)
+            raise self._not_a_range(response)
+        first, last, size = self._content_range(response)
+        if size not in (None, self.size):
+            response.close()
+            raise self._changed(f'a file of {size} bytes')
+        self._check_range(response, (first, last), (start, end))
+        if not self._checksum_stated and self._pin.contradicts(
+                _Pin.of(response)):
+            response.close()
+            raise self._changed('another ETag or Last-Modified')
+        return self._body(response, last - first)
 
-    def _check_pin(self, response: requests.Response) -> None:
-        pin = _pin(response)
-        if pin == self._pin:
-            return
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from ``start`` up to and without ``end``."""
+        parts: list[bytes] = []
+        while start < end or not parts:
+            parts.append(self.get(start, end).read())
+            start += len(parts[-1])
+        return b''.join(parts)
+
+    def start_over(self) -> None:
+        """Ask the URL itself the next time, wherever it led before."""
+        self._route.start_over()
+
+    def _ask(self, start: int, end: int) -> requests.Response:
+        headers = {'Range': f'bytes={start}-{end - 1}'}
+        if self._pin.validator and not self._checksum_stated:
+            headers['If-Range'] = self._pin.validator
+        self._limits.deadline.allow(end - start)
+        return self._route.ask(headers, self._check_status)
+
+    def _ask_size(self) -> int:
+        """The size of a file whose ranges do not state it."""
+        response = self._route.ask({}, self._check_status)
         response.close()
-        changed = self._changed('another ETag or Last-Modified')
-        # A header that is missing may have been cut off with the connection.
-        if all(found in (None, expected) for found, expected
-               in zip(pin, self._pin, strict=True)):
-            raise TransientError(changed)
-        raise changed
-
-    def _get(self, first: int, last: int) -> requests.Response:
-        headers = {'Accept-Encoding': 'identity',
-                   'Range': f'bytes={first}-{last}'}
-        if self._validator:
-            headers['If-Range'] = self._validator
-        try:
-            response = self._request(self._url, headers)
-        except (requests.exceptions.InvalidSchema,
-                requests.exceptions.InvalidURL,
-                requests.exceptions.MissingSchema,
-                requests.exceptions.TooManyRedirects) as error:
-            raise self._bad_address(error) from error
-        except _NETWORK_ERRORS as error:
-            raise _network_failure(self.name, error, self._timeout) from error
-        except ValueError as error:
-            # Redirects may be to anything; not all of it is parsed with care.
-            raise self._bad_address(error) from error
-        try:
-            self._check_status(response)
-        except BaseException:
-            response.close()
-            raise
-        return response
-
-    def _bad_address(self, error: Exception) -> exceptions.SourceError:
-        return exceptions.SourceError(
-            self.name, expected='an http(s) address, directly or after a few '
-            'redirects', found=type(error).__name__,
-            fix='Check the address and where it redirects to.')
+        return self._content_length(response)
 
     def _check_status(self, response: requests.Response) -> None:
         status = response.status_code
         found = f'HTTP status {status}'
         if status in _RETRIED_STATUS:
-            raise TransientError(
-                exceptions.SourceError(
-                    self.name, expected='the image', found=found,
-                    fix='The server is overloaded or out of order; try again '
-                        'when it works.'),
-                _retry_after(response))
+            error = exceptions.SourceUnavailable(
+                self.name, expected='the image', found=found,
+                fix='The server is overloaded or out of order; try again '
+                    'when it works.')
+            error.retry_after = _retry_after(response)
+            raise error
         if status in (404, 410):
             raise exceptions.SourceNotFound(
                 self.name, expected='the image', found=found,
@@ -260,31 +196,59 @@ class Connection:
                 fix="Turn off the server's compression for images.")
 
     def _content_range(self, response: requests.Response
-                       ) -> tuple[int, int, int]:
-        match = _CONTENT_RANGE.fullmatch(
-            response.headers.get('Content-Range', '').strip())
-        if not match:
-            wrong = self._wrong_range(response, 'a range and its place')
-            # http.client takes the end of a connection for that of a header.
-            if 'Content-Range' in response.headers:
-                raise wrong
-            raise TransientError(wrong)
-        first, last, size = map(int, match.groups())
-        return first, last, size
-
-    def _body(self, response: requests.Response, length: int) -> Body:
-        return Body(response, length, self.name, self._timeout)
-
-    def _wrong_range(self, response: requests.Response, expected: str
-                     ) -> exceptions.SourceError:
-        found = response.headers.get('Content-Range', 'no Content-Range')
+                       ) -> tuple[int, int, int | None]:
+        """First byte and end of an answer; size of the file, if stated."""
+        value = response.headers.get('Content-Range')
+        match = _CONTENT_RANGE.fullmatch((value or '').strip())
+        if match:
+            size = None if match[3] == '*' else int(match[3])
+            return int(match[1]), int(match[2]) + 1, size
         response.close()
-        if self.size and not found.endswith(f'/{self.size}'):
-            return self._changed(f'Content-Range {found[:80]!r}')
-        return exceptions.SourceError(
-            self.name, expected=expected,
-            found=f'Content-Range {found[:80]!r}',
+        # http.client takes the end of a connection for that of a header.
+        kind = (exceptions.SourceUnavailable if value is None
+                else exceptions.SourceError)
+        raise kind(
+            self.name, expected='a Content-Range with first and last byte',
+            found=f'Content-Range {(value or "")[:80]!r}',
             fix='Use a server that answers ranges correctly.')
+
+    def _check_range(self, response: requests.Response,
+                     found: tuple[int, int], wanted: tuple[int, int]) -> None:
+        """Hold the bytes of an answer against the wanted ones."""
+        (start, end), (first, last) = found, wanted
+        if start == first and min(
+                last - first, SMALLEST_PART) <= end - start <= last - first:
+            return
+        response.close()
+        raise exceptions.SourceError(
+            self.name, expected=f'bytes {first} to {last - 1}, or the first '
+            'of them',
+            found=f'Content-Range from byte {start} to {end - 1}',
+            fix='Use a server that answers ranges correctly.')
+
+    def _content_length(self, response: requests.Response) -> int:
+        length = response.headers.get('Content-Length', '')
+        if _CONTENT_LENGTH.fullmatch(length):
+            return int(length)
+        response.close()
+        raise exceptions.SourceError(
+            self.name, expected='an answer that states its length',
+            found='no usable Content-Length',
+            fix='Serve the image as a plain file.')
+
+    def _not_a_range(self, response: requests.Response
+                     ) -> exceptions.SourceError:
+        found = 'an answer with the whole file'
+        length = response.headers.get('Content-Length')
+        if self._checksum_stated and length == str(self.size):
+            # Another server behind the name may know ranges.
+            return exceptions.SourceUnavailable(
+                self.name, expected='an answer with a range', found=found,
+                fix='Use servers that all answer range requests.')
+        return self._changed(found)
+
+    def _body(self, response: requests.Response, length: int) -> answer.Body:
+        return answer.Body(response, length, self.name, self._limits)
 
     def _changed(self, found: str) -> exceptions.SourceChanged:
         return exceptions.SourceChanged(
@@ -293,41 +257,6 @@ class Connection:
             fix='Deploy again once the image is no longer being replaced.')
 
 
-def _pin(response: requests.Response) -> tuple[str | None, str | None]:
-    headers = response.headers
-    return headers.get('ETag'), headers.get('Last-Modified')
-
-
 def _retry_after(response: requests.Response) -> float:
     text = response.headers.get('Retry-After', '')
     return float(text) if text.isascii() and text.isdigit() else 0.0
-
-
-def _is_early_end(error: Exception) -> bool:
-    return any(isinstance(part, (urllib3.exceptions.IncompleteRead,
-                                 http.client.IncompleteRead))
-               for part in (error, *error.args))
-
-
-def _network_failure(name: str, error: Exception, timeout: float
-                     ) -> TransientError:
-    if isinstance(error, _TIMEOUTS) or 'timed out' in str(error):
-        return TransientError(exceptions.SourceTimeout(
-            name, expected=f'an answer within {timeout:g} seconds',
-            found='silence',
-            fix='Check the server and the network, or allow more time.'))
-    return TransientError(exceptions.SourceError(
-        name, expected='a connection that holds', found=_root_cause(error),
-        fix='Check the address, the server, the network and, for https, the '
-            'certificates.'))
-
-
-def _root_cause(error: BaseException) -> str:
-    """The innermost reason, which names no URL and so no secret."""
-    seen: typing.Any = error
-    while inner := getattr(seen, 'reason', None) or seen.__cause__ \
-            or seen.__context__:
-        if not isinstance(inner, BaseException):
-            return str(inner)
-        seen = inner
-    return getattr(seen, 'strerror', None) or type(seen).__name__

@@ -69,17 +69,3 @@ class PolicyTest(unittest.TestCase):
         conf([])
         self.assertEqual(('raw', 'qcow2'),
                          policy.from_conf(conf).permitted_formats)
-
-    def test_what_the_conductor_sends_is_what_the_agent_follows(self):
-        conductor = policy.from_conf(configured(
-            permitted_formats=['vmdk'], read_back='sample', workers=3,
-            insecure_checksums_permitted=True))
-        agent = policy.from_conf(configured())
-        self.assertNotEqual(conductor, agent)
-        self.assertEqual(conductor, agent.updated(conductor.to_dict()))
-
-    def test_a_release_that_sends_less_or_more(self):
-        agent = policy.from_conf(configured(workers=2))
-        updated = agent.updated({'read_back': 'full', 'workers': None,
-                                 'invented': 1})
-        self.assertEqual(('full', 2), (updated.read_back, updated.workers))

@@ -20,7 +20,8 @@ NAMES = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
     'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
     'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
-    'inspect', 'open_source', 'open_target', 'origin', 'redact', 'transfer',
+    'inspect', 'limit_heads', 'may_know_secrets', 'open_source',
+    'open_target', 'origin', 'redact', 'transfer',
 ]
 
 

@@ -76,6 +76,21 @@ class KeepTest(base.ConductorTestCase):
                                                      self.node.id)
         self.assertIn('imagedeploy wrote the image', entry.event)
 
+    def test_a_hostile_report(self):
+        done = command('SUCCEEDED', {'deploy_step': STEP, 'deploy_result': {
+            'imagedeploy': {
+                'format': 'raw\x1b[2J\n' * 20000, 'seconds': float('nan'),
+                'virtual_size': 10 ** 400, 'bytes_read': 5,
+                'invented': 'x' * (50 << 20)}}})
+        report = self.heartbeat(done)['report']
+        self.assertEqual(5, report.pop('bytes_read'))
+        self.assertEqual(['format'], list(report))
+        self.assertEqual(32, len(report['format']))
+        entry, = objects.NodeHistory.list_by_node_id(self.context,
+                                                     self.node.id)
+        self.assertTrue(entry.event.isprintable())
+        self.assertLess(len(entry.event), 500)
+
     def test_a_command_that_ends_between_two_looks(self):
         running = command('RUNNING', {'imagedeploy': {'progress': PROGRESS}})
         done = command('SUCCEEDED', {

@@ -136,5 +136,5 @@ class HistoryTest(agents.FollowTestCase):
         self.assertIsNone(self.refreshed().last_error)
 
     def test_a_report_of_another_release(self):
-        notifications.ended(self.context, self.node, {'seconds': 'long'})
+        notifications.ended(self.context, self.node, {})
         self.assertEqual(1, len(self.lines()))

@@ -19,6 +19,7 @@ from unittest import mock
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import base as sources
 from ironic_imagedeploy.engine.sources import http
+from ironic_imagedeploy.engine.sources import mirrors
 from tests.support import web
 from tests.unit.engine import base
 
@@ -31,7 +32,7 @@ class ServedTestCase(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.enterContext(mock.patch.object(http, '_PAUSE', 0))
+        self.enterContext(mock.patch.object(mirrors, '_PAUSE', 0))
         self.content = random.Random(1).randbytes(5 * MIB + 321)
         self.save('image', self.content)
         self.server = self.serve()

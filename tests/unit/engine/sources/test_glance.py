@@ -195,7 +195,7 @@ class GlanceTest(served.ServedTestCase):
             self.server.requests.clear()
             self.server.answer = lambda exchange, status=status: (
                 exchange.refuse(status))
-            self.assert_fails_to_open(exceptions.SourceError)
+            self.assert_fails_to_open(exceptions.SourceUnavailable)
             self.assertEqual(3, len(self.server.requests))
 
     def test_a_glance_that_is_not_there(self) -> None:

@@ -14,7 +14,7 @@ import time
 from unittest import mock
 
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine.sources import http
+from ironic_imagedeploy.engine.sources import mirrors
 from tests.support import web
 from tests.unit.engine import base
 from tests.unit.engine.sources import served
@@ -54,7 +54,7 @@ class ResumeTest(served.ServedTestCase):
     def test_no_progress_ends_it(self) -> None:
         self.server.answer = web.since(
             1, lambda exchange: exchange.serve(stop_after=1000))
-        error = self.assert_fails(exceptions.SourceTruncated)
+        error = self.assert_fails(exceptions.ConnectionDropped)
         self.assertIn('more bytes', error.expected)
         self.assertEqual(1 + 3, len(self.server.requests))
 
@@ -79,7 +79,7 @@ class ResumeTest(served.ServedTestCase):
 
     def test_a_server_out_of_order_for_good(self) -> None:
         self.server.answer = lambda exchange: exchange.refuse(503)
-        self.assert_fails(exceptions.SourceError, '503')
+        self.assert_fails(exceptions.SourceUnavailable, '503')
         self.assertEqual(3, len(self.server.requests))
 
     def test_the_server_says_when_to_come_again(self) -> None:
@@ -94,7 +94,7 @@ class ResumeTest(served.ServedTestCase):
             self.server.answer = web.nth(0, lambda exchange, value=value:
                                          exchange.refuse(503, {
                                              'Retry-After': value}))
-            with mock.patch.object(http, '_PAUSE_LIMIT', 0.01):
+            with mock.patch.object(mirrors, '_PAUSE_LIMIT', 0.01):
                 began = time.monotonic()
                 self.opened()
                 self.assertLess(time.monotonic() - began, 20)

@@ -1,0 +1,127 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A bound on the time that the head of an answer takes.
+
+The timeout of a socket counts silence: a server that sends a byte now and
+then, or ``100 Continue`` for ever, is never silent. So the head of an answer,
+with all that comes before it, has the same seconds as a whole.
+"""
+
+import http.client
+import io
+import socket
+import time
+import typing
+
+import requests
+import urllib3
+import urllib3.connection
+import urllib3.poolmanager
+
+
+def limit_heads(session: requests.Session) -> None:
+    """Bound the heads of all answers of a session by its read timeouts."""
+    for adapter in session.adapters.values():
+        if isinstance(adapter, requests.adapters.HTTPAdapter):
+            _limit(adapter.poolmanager)
+            _limit_proxies(adapter)
+
+
+class _Head(io.RawIOBase):
+    """The socket of an answer, read within so many seconds.
+
+    :param raw: a file of the socket.
+    """
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket,
+                 seconds: float) -> None:
+        self._raw = raw
+        self._socket = sock
+        self._seconds = seconds
+        self._end: float | None = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: typing.Any) -> int | None:
+        if self._end is not None:
+            remaining = self._end - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError(
+                    f'no head of an answer in {self._seconds:g} seconds')
+            self._socket.settimeout(remaining)
+        return self._raw.readinto(buffer)
+
+    def end(self) -> None:
+        """The head is complete: from here on silence counts."""
+        self._end = None
+        self._socket.settimeout(self._seconds)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head comes within the timeout of its socket."""
+
+    def __init__(self, sock: socket.socket, *arguments: typing.Any,
+                 **options: typing.Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self._head: _Head | None = None
+        if seconds := sock.gettimeout():
+            self._head = _Head(self.fp.detach(), sock, seconds)
+            self.fp = io.BufferedReader(self._head)
+
+    def begin(self) -> None:
+        super().begin()
+        if self._head:
+            self._head.end()
+
+
+class _HTTPConnection(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _HTTPSConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+def _limit(manager: urllib3.PoolManager) -> None:
+    # Pools of other kinds, such as those of SOCKS, connect in their own way.
+    if manager.pool_classes_by_scheme is (
+            urllib3.poolmanager.pool_classes_by_scheme):
+        manager.pool_classes_by_scheme = {'http': _HTTPPool,
+                                          'https': _HTTPSPool}
+
+
+def _limit_proxies(adapter: requests.adapters.HTTPAdapter) -> None:
+    """Bound the answers that come through proxies, in the same way."""
+    make = adapter.proxy_manager_for
+
+    def proxy_manager_for(proxy: str, **options: typing.Any
+                          ) -> urllib3.PoolManager:
+        manager: urllib3.PoolManager = make(proxy, **options)
+        _limit(manager)
+        return manager
+
+    adapter.proxy_manager_for = (  # type: ignore[method-assign]
+        proxy_manager_for)

@@ -1,0 +1,216 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The same file on several web servers, read with patience."""
+
+from collections.abc import Sequence
+import time
+
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import answer
+from ironic_imagedeploy.engine.sources import ranges
+
+MIB = 1 << 20
+#: Bytes after which earlier failures are forgotten.
+PROGRESS = MIB
+_PAUSE = 0.5
+_PAUSE_LIMIT = 30.0
+
+
+class Patience:
+    """A number of failures in a row that are borne, with growing pauses.
+
+    :param retries: failures without progress before giving up.
+    :ivar failures: failures in a row so far.
+    """
+
+    def __init__(self, retries: int) -> None:
+        self.failures = 0
+        self._retries = retries
+        self._bytes = 0
+
+    def progressed(self, count: int) -> None:
+        """Count bytes that came."""
+        self._bytes += count
+        if self._bytes >= PROGRESS:
+            self.reset()
+
+    def reset(self) -> None:
+        """Forget the failures."""
+        self.failures = 0
+
+    def wait(self, problem: exceptions.SourceError) -> bool:
+        """Pause before the next attempt; False when there is none."""
+        if not isinstance(problem, exceptions.Retriable):
+            return False
+        self.failures += 1
+        self._bytes = 0
+        if self.failures > self._retries:
+            return False
+        pause = max(_PAUSE * 2 ** (self.failures - 1), problem.retry_after)
+        time.sleep(min(pause, _PAUSE_LIMIT))
+        return True
+
+
+class Mirrors:
+    """The servers of a file, of which one is asked until it is given up.
+
+    :param urls: where the file is, in the order of preference.
+    :param request: sends one GET.
+    :param limits: time that a server may take.
+    :param retries: failures in a row, without progress, before a server is
+        given up.
+    :param head: bytes of the front to ask for.
+    :param checksum_stated: as for :class:`.ranges.Connection`.
+    :ivar name: where the file is read from, without secrets.
+    :ivar size: bytes in the file.
+    :ivar random_access: whether the servers give ranges.
+    :ivar front: the answer that the file was found by.
+    :ivar resumes: how often a dropped connection was continued.
+    :raises SourceError: when no server has the file.
+    """
+
+    def __init__(self, urls: Sequence[str], request: ranges.Request, *,
+                 limits: answer.Limits, retries: int, head: int,
+                 checksum_stated: bool = False) -> None:
+        self.resumes = 0
+        self._waiting = list(urls)
+        self._request = request
+        self._limits = limits
+        self._retries = retries
+        self._head = head
+        self._checksum_stated = checksum_stated
+        self._server, self.front = self._next()
+        self.size = self._server.size
+        self.random_access = self._server.random_access
+
+    @property
+    def name(self) -> str:
+        return self._server.name
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from ``start`` up to and without ``end``."""
+        patience = self.patience()
+        while True:
+            try:
+                return self._server.read(start, end)
+            except exceptions.SourceError as problem:
+                self.recover(problem, patience)
+
+    def get(self, start: int) -> answer.Body:
+        """The bytes from ``start`` on, in one attempt.
+
+        :raises SourceError: when the server does not give them.
+        """
+        return self._server.get(start, self.size)
+
+    def patience(self) -> Patience:
+        """A fresh count of failures."""
+        return Patience(self._retries)
+
+    def recover(self, problem: exceptions.SourceError, patience: Patience
+                ) -> None:
+        """Wait, or go to the next server.
+
+        :raises SourceError: the problem, when neither helps.
+        """
+        if not isinstance(problem, (exceptions.Retriable,
+                                    exceptions.SourceTooSlow)):
+            raise problem
+        self._limits.deadline.remaining(self.name)
+        if patience.wait(problem):
+            if patience.failures > 1:
+                self._server.start_over()
+            return
+        if not self._waiting or not self.random_access:
+            raise problem
+        server, front = self._next()
+        front.close()
+        if server.size != self.size or not server.random_access:
+            raise exceptions.SourceChanged(
+                server.name, expected=f'the file of {self.size} bytes',
+                found=f'{server.size} bytes' if server.random_access
+                else 'a server that gives the whole file only',
+                fix='List only mirrors of the same image, which answer range '
+                    'requests.') from problem
+        self._server = server
+        patience.reset()
+
+    def _next(self) -> tuple[ranges.Connection, answer.Body]:
+        """The first of the waiting servers that has the file."""
+        while True:
+            server = ranges.Connection(
+                self._waiting.pop(0), self._request, self._limits,
+                checksum_stated=self._checksum_stated)
+            try:
+                return server, self._open(server)
+            except exceptions.SourceError:
+                if not self._waiting:
+                    raise
+                self._limits.deadline.remaining(server.name)
+
+    def _open(self, server: ranges.Connection) -> answer.Body:
+        patience = self.patience()
+        while True:
+            try:
+                return server.open(self._head)
+            except exceptions.SourceError as problem:
+                self._limits.deadline.remaining(server.name)
+                if not patience.wait(problem):
+                    raise
+
+
+class Download:
+    """The file from a position on, continued where a connection dropped.
+
+    :param mirrors: the servers of the file, which give ranges.
+    :param position: offset of the first byte.
+    """
+
+    def __init__(self, mirrors: Mirrors, position: int) -> None:
+        self._mirrors = mirrors
+        self._start = self._position = position
+        self._body: answer.Body | None = None
+        self._dropped = False
+        self._patience = mirrors.patience()
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the front of the buffer; 0 at the end of the file."""
+        if self._position == self._mirrors.size:
+            return 0
+        while True:
+            try:
+                count = self._receive(buffer)
+            except exceptions.SourceError as problem:
+                self.close()
+                self._dropped = self._position > self._start
+                self._mirrors.recover(problem, self._patience)
+            else:
+                self._position += count
+                self._patience.progressed(count)
+                return count
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+    def _receive(self, buffer: memoryview) -> int:
+        if self._body is not None and not self._body.remaining:
+            # The server gives a range in parts.
+            self.close()
+        if self._body is None:
+            self._body = self._mirrors.get(self._position)
+            self._mirrors.resumes += self._dropped
+            self._dropped = False
+        return self._body.readinto(buffer)

@@ -1,0 +1,119 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import json
+import unittest
+
+from ironic_imagedeploy.contract import names
+from ironic_imagedeploy.contract import progress
+from ironic_imagedeploy.contract import report
+from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.transfer import report as transfer_report
+from tests.unit.contract import before
+
+REPORT = before.REPORT['deploy_result'][names.KEY]
+PROGRESS = before.PROGRESS[names.KEY][names.PROGRESS]
+HUGE = 10 ** 400
+WORDS = 'A\x1b[31m\n' * 50000
+
+
+class ReportTest(unittest.TestCase):
+
+    def test_agent_before(self):
+        self.assertEqual(REPORT, report.checked(REPORT))
+
+    def test_agent_of_this_release(self):
+        told = engine.Report(
+            source='disk.img', format='raw', virtual_size=1, bytes_read=2,
+            bytes_written=3, bytes_zeroed=4, zeroes_written=5, resumes=6,
+            seconds=7.5, read_back='none', bottleneck='disk',
+            checksum=transfer_report.ChecksumReport(
+                algorithm='sha512', value='0a', verified=True)).to_dict()
+        self.assertEqual(told, report.checked(told))
+
+    def test_numbers(self):
+        for wrong in (HUGE, -1, float('nan'), float('inf'), 1 << 63, True,
+                      '12', [1], None):
+            checked = report.checked({'seconds': wrong, 'bytes_read': wrong,
+                                      'resumes': 1})
+            self.assertEqual({'resumes': 1}, checked, wrong)
+
+    def test_texts(self):
+        checked = report.checked({
+            'format': WORDS, 'source': WORDS, 'read_back': 5,
+            'checksum': {'algorithm': WORDS, 'value': WORDS, 'verified': 1}})
+        self.assertEqual({'format', 'source', 'checksum'}, set(checked))
+        self.assertEqual({'algorithm', 'value'}, set(checked['checksum']))
+        for text in (checked['format'], checked['source'],
+                     *checked['checksum'].values()):
+            self.assertTrue(text.isprintable())
+
+    def test_size(self):
+        hostile = {name: WORDS for name in REPORT} | {
+            'bootloader': {'kernels': [WORDS] * 100000, 'menu': WORDS},
+            'warnings': [{'code': WORDS, 'message': WORDS, 'fix': WORDS,
+                          'expected': WORDS, 'found': WORDS}] * 100000,
+            'invented': WORDS, **{str(number): WORDS for number in range(99)}}
+        self.assertLess(len(json.dumps(report.checked(hostile))), 1 << 17)
+
+    def test_something_else(self):
+        for told in (None, 5, 'report', [REPORT]):
+            self.assertIsNone(report.checked(told))
+        self.assertEqual({}, report.checked({'checksum': 'sha512'}))
+
+
+class ProgressTest(unittest.TestCase):
+
+    def test_agent_before(self):
+        self.assertEqual(
+            progress.AgentProgress(
+                phase='write', done=1 << 20, total=8 << 20,
+                bytes_per_second=524288.0, bottleneck='network'),
+            progress.AgentProgress.from_dict(PROGRESS))
+
+    def test_conductor_before_and_an_agent_of_this_release(self):
+        sent = engine.Progress('write', 1 << 20, 8 << 20, 524288.0,
+                               'network')._asdict()
+        self.assertLessEqual(PROGRESS.items(), sent.items())
+
+    def test_record_of_the_release_before(self):
+        self.assertEqual(before.RECORD, progress.ProgressRecord.from_dict(
+            before.RECORD).to_dict())
+        moving = {**before.RECORD, 'stalled': None, 'estimated_end': None}
+        self.assertEqual(moving, progress.ProgressRecord.from_dict(
+            moving).to_dict())
+
+    def test_nonsense(self):
+        for told in (None, 5, [], {}, {'phase': 5}, {'done': 5}):
+            self.assertIsNone(progress.AgentProgress.from_dict(told))
+            self.assertIsNone(progress.ProgressRecord.from_dict(told))
+        hostile = {'phase': WORDS, 'done': HUGE, 'total': float('nan'),
+                   'bytes_per_second': float('inf'), 'bottleneck': WORDS,
+                   'stalled': {'since': 5}, 'updated_at': WORDS}
+        for kind in (progress.AgentProgress, progress.ProgressRecord):
+            checked = kind.from_dict(hostile)
+            self.assertEqual((0, 0, 0, 32), (
+                checked.done, checked.total, checked.bytes_per_second,
+                len(checked.phase)))
+            self.assertTrue(checked.phase.isprintable())
+
+
+class NamesTest(unittest.TestCase):
+
+    def test_who_deploys_a_node(self):
+        for interface, info, ours in (
+                ('imagedeploy', None, True), ('direct', {}, False),
+                (None, {}, False),
+                ('direct', {'deploy_interface': 'imagedeploy'}, True),
+                ('imagedeploy', {'deploy_interface': 'direct'}, False)):
+            self.assertEqual(ours, names.is_ours(interface, info))

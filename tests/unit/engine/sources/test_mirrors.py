@@ -1,0 +1,142 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import unittest
+from unittest import mock
+
+from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import mirrors
+from tests.support import web
+from tests.unit.engine import base
+from tests.unit.engine import qcow2_builder as qcow2
+from tests.unit.engine import recording
+from tests.unit.engine.sources import served
+
+MIB = base.MIB
+Exchange = web.Exchange
+
+
+class MirrorTest(served.ServedTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.mirror = self.serve()
+        self.options = {'mirrors': [self.mirror.url('image')]}
+
+    def test_a_good_server_needs_no_mirror(self) -> None:
+        self.streamed(self.opened(**self.options))
+        self.assertEqual([], self.mirror.requests)
+
+    def test_a_server_that_has_not_the_file(self) -> None:
+        for fault in (lambda exchange: exchange.refuse(404),
+                      lambda exchange: exchange.refuse(500),
+                      lambda exchange: exchange.hang_up('reset')):
+            self.server.answer = fault
+            source = self.opened(**self.options)
+            self.assert_same(self.content, self.streamed(source))
+
+    def test_a_server_that_is_not_there(self) -> None:
+        source = self.opened('http://127.0.0.1:9/image', **self.options)
+        self.assert_same(self.content, self.streamed(source))
+
+    def test_a_server_that_dies_on_the_way(self) -> None:
+        self.server.answer = web.in_turn(
+            Exchange.serve,
+            lambda exchange: exchange.serve(stop_after=2 * MIB),
+            last=lambda exchange: exchange.refuse(500))
+        source = self.opened(**self.options)
+        self.assert_same(self.content, self.streamed(source))
+        self.assertEqual((self.mirror.url('image'), 1),
+                         (source.name, source.resumes))
+        self.assertIn(f'bytes={3 * MIB}-{len(self.content) - 1}',
+                      self.mirror.requests)
+
+    def test_the_mirror_gets_as_much_patience(self) -> None:
+        self.server.answer = web.since(
+            1, lambda exchange: exchange.refuse(500))
+        busy = [lambda exchange: exchange.refuse(503)] * 2
+        self.mirror.answer = web.in_turn(Exchange.serve, *busy)
+        source = self.opened(**self.options)
+        self.assert_same(self.content, self.streamed(source))
+
+    def test_a_read_at_an_offset_goes_to_the_mirror_too(self) -> None:
+        source = self.opened(**self.options)
+        self.server.answer = lambda exchange: exchange.refuse(500)
+        self.assertEqual(self.content[2 * MIB:][:9],
+                         source.read_at(2 * MIB, 9))
+
+    def test_a_mirror_with_another_file(self) -> None:
+        self.server.answer = web.since(
+            1, lambda exchange: exchange.refuse(500))
+        self.mirror.answer = lambda exchange: exchange.serve(
+            content=self.content + b'more')
+        self.assert_fails(exceptions.SourceChanged, **self.options)
+
+    def test_a_mirror_without_ranges(self) -> None:
+        self.server.answer = web.since(
+            1, lambda exchange: exchange.refuse(500))
+        self.mirror.answer = lambda exchange: exchange.serve(ranges=False)
+        error = self.assert_fails(exceptions.SourceChanged, **self.options)
+        self.assertIn('whole file only', error.found)
+
+    def test_all_are_dead(self) -> None:
+        for server in (self.server, self.mirror):
+            server.answer = lambda exchange: exchange.refuse(500)
+        self.assert_fails(exceptions.SourceUnavailable, '500',
+                          **self.options)
+        self.server.answer = web.in_turn(
+            Exchange.serve, last=lambda exchange: exchange.refuse(500))
+        self.assert_fails(exceptions.SourceUnavailable, '500',
+                          **self.options)
+
+    def test_a_mirror_that_lies_is_found_out(self) -> None:
+        """Of the same size and type, but with another table."""
+        builder = qcow2.fill(qcow2.Builder(4 * MIB), 'd')
+        while builder.places.get('l2-0', 0) < MIB:
+            file = builder.build()
+        self.save('image', file)
+        inspection = engine.inspect(self.opened(**self.options))
+        self.server.answer = lambda exchange: exchange.refuse(500)
+        file[builder.places['l2-0'] + 5] ^= 1
+        self.mirror.answer = lambda exchange: exchange.serve(
+            content=bytes(file))
+        target = recording.RecordingTarget(4 * MIB)
+        self.assertRaises(exceptions.SourceChanged, engine.transfer,
+                          inspection, target)
+        self.assert_holds(target.disk[:MIB], 0)
+
+
+class PatienceTest(unittest.TestCase):
+
+    def test_pauses_grow_up_to_a_limit(self) -> None:
+        problem = exceptions.SourceUnavailable(
+            'x', expected='x', found='x', fix='x')
+        with mock.patch.object(mirrors, '_PAUSE', 0.5), mock.patch.object(
+                mirrors.time, 'sleep', autospec=True) as sleep:
+            patience = mirrors.Patience(10)
+            for _ in range(10):
+                self.assertTrue(patience.wait(problem))
+            self.assertFalse(patience.wait(problem))
+        self.assertEqual([0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30],
+                         [call.args[0] for call in sleep.call_args_list])
+
+    def test_only_enough_progress_counts(self) -> None:
+        problem = exceptions.SourceUnavailable(
+            'x', expected='x', found='x', fix='x')
+        patience = mirrors.Patience(1)
+        self.assertTrue(patience.wait(problem))
+        patience.progressed(mirrors.PROGRESS - 1)
+        self.assertFalse(patience.wait(problem))
+        patience.progressed(mirrors.PROGRESS - 1)
+        patience.progressed(1)
+        self.assertTrue(patience.wait(problem))

@@ -31,6 +31,7 @@
      |   |- TargetBusy
      |   |- TargetReadOnly
      |   |- TargetTooSmall
+     |   |- TargetMayBoot
      |   `- SectorSizeMismatch
      `- VerificationError                          6
          |- ChecksumMismatch
@@ -212,6 +213,12 @@ class TargetTooSmall(TargetError):
     """The image does not fit on the target."""
 
     summary = 'the target is too small'
+
+
+class TargetMayBoot(TargetError):
+    """The ends of the target could not be wiped."""
+
+    summary = 'the disk could not be wiped and MAY BOOT'
 
 
 class SectorSizeMismatch(TargetError):

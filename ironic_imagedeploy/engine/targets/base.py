@@ -27,6 +27,9 @@ MIB = 1 << 20
 #: Bytes wiped at both ends of a disk before it is written.
 END = MIB
 _ZEROES = memoryview(mmap.mmap(-1, MIB))
+#: Writes that may fail before a wipe does not look for the bad sector any
+#: more: twelve find one in a MiB, and a dying disk takes its time for each.
+_FAILURES = 16
 
 
 class Target(abc.ABC):
@@ -85,11 +88,7 @@ class Target(abc.ABC):
         """Make the range read as zeroes, by the fastest sure way."""
         if not self._zero_fast(offset, length):
             self.zeroes_written += length
-            while length:
-                step = min(length, len(_ZEROES))
-                self.write(offset, _ZEROES[:step])
-                offset += step
-                length -= step
+            self._write_zeroes(offset, length)
 
     def read(self, offset: int, length: int) -> memoryview:
         """Bytes of that range, past the page cache where possible.
@@ -124,11 +123,28 @@ class Target(abc.ABC):
         return
 
     def wipe_ends(self) -> None:
-        """Zero the first and the last MiB: nothing boots from here on."""
-        self.zero(0, min(END, self.size))
-        tail = max(self.size - END, 0)
-        self.zero(tail, self.size - tail)
-        self.flush()
+        """Zero the first and the last MiB: nothing boots from here on.
+
+        The first sector comes first. Whatever fails, the rest is wiped, by
+        plain writes where zeroing fails and around sectors that fail.
+
+        :raises TargetMayBoot: with all that went wrong.
+        """
+        sector = min(self.sector_size, self.size)
+        front = min(END, self.size)
+        back = max(self.size - END, front)
+        errors: list[exceptions.TargetError] = []
+        for start, end in ((0, sector), (sector, front), (back, self.size)):
+            if start < end:
+                errors += self._wipe(start, end - start)
+        try:
+            self.flush()
+        except exceptions.TargetError as error:
+            errors.append(error)
+        if errors:
+            raise self.may_boot('; '.join(
+                f'{error.found} instead of {error.expected}'
+                for error in errors)) from errors[0]
 
     def flush(self) -> None:
         """Let everything that was written be on the medium.
@@ -159,6 +175,37 @@ class Target(abc.ABC):
     @abc.abstractmethod
     def _zero_fast(self, offset: int, length: int) -> bool:
         """Zero without writing; False when this target cannot."""
+
+    def _wipe(self, start: int, length: int) -> list[exceptions.TargetError]:
+        """Errors of the sectors in that range that could not be zeroed."""
+        try:
+            self.zero(start, length)
+        except exceptions.TargetError:
+            pass
+        else:
+            return []
+        errors = []
+        failures = 0
+        ranges = [(start, length)]
+        while ranges:
+            start, length = ranges.pop()
+            try:
+                self._write_zeroes(start, length)
+            except exceptions.TargetError as error:
+                failures += 1
+                if length <= self.sector_size or failures > _FAILURES:
+                    errors.append(error)
+                    continue
+                half = -(-length // self.sector_size // 2) * self.sector_size
+                ranges += [(start + half, length - half), (start, half)]
+        return errors
+
+    def _write_zeroes(self, offset: int, length: int) -> None:
+        while length:
+            step = min(length, len(_ZEROES))
+            self.write(offset, _ZEROES[:step])
+            offset += step
+            length -= step
 
     def _write_whole(self, offset: int, view: memoryview) -> None:
         """Write bytes at a multiple of the alignment, in multiples of it."""
@@ -196,6 +243,13 @@ class Target(abc.ABC):
             self.path, expected=f'a successful {action} at byte {offset}',
             found=error.strerror or str(error),
             fix='Check the disk and its cables; see the kernel log.')
+
+    def may_boot(self, found: str) -> exceptions.TargetMayBoot:
+        """The error for ends that could not be wiped."""
+        return exceptions.TargetMayBoot(
+            self.path, expected='zeroes in its first and its last MiB',
+            found=found, fix='Do not start the machine from this disk: wipe '
+            'it by other means, or replace it, before that.')
 
     def mismatch(self, offset: int, length: int
                  ) -> exceptions.ReadBackMismatch:

@@ -75,11 +75,18 @@ class HeldEnds:
         return start, view
 
     def write(self, target: targets.Target) -> None:
-        """Complete the disk: the back, then the front."""
-        target.write(self.high, memoryview(self._back))
-        target.flush()
-        target.write(0, memoryview(self._front))
-        target.flush()
+        """Complete the disk: the back, the front, and its first sector last.
+
+        Each is on the medium before the next: no first sector, which firmware
+        starts from, without what belongs to it.
+        """
+        front = memoryview(self._front)
+        sector = min(target.sector_size, len(front))
+        for start, part in ((self.high, memoryview(self._back)),
+                            (sector, front[sector:]), (0, front[:sector])):
+            if part:
+                target.write(start, part)
+                target.flush()
 
     def verify(self, target: targets.Target) -> None:
         """Read the ends back.

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 import contextlib
 
 from ironic_imagedeploy.engine import checksum as _checksum
-from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.formats import base as _formats
 from ironic_imagedeploy.engine.inspection import result as _inspection
@@ -102,12 +101,20 @@ def compare(inspection: _inspection.Inspection, target: targets.Target, *,
 
 @contextlib.contextmanager
 def _all_or_nothing(target: targets.Target) -> Iterator[None]:
-    """Whatever goes wrong inside leaves a disk that boots nothing."""
+    """Leave a disk that boots nothing when anything goes wrong inside.
+
+    :raises TargetMayBoot: when that cannot be done.
+    """
     try:
         yield
-    except BaseException:
-        with contextlib.suppress(exceptions.TargetError):
+    except BaseException as error:
+        try:
             target.wipe_ends()
+        except BaseException as failure:
+            reason = getattr(failure, 'found', type(failure).__name__)
+            raise target.may_boot(
+                f'{reason}; the first error was: '
+                f'{str(error) or type(error).__name__}') from error
         raise
 
 

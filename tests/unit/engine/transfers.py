@@ -25,6 +25,19 @@ MIB = base.MIB
 Action = recording.Action
 
 
+def wiped(size: int) -> list[Action]:
+    """The actions that wipe the ends of a disk of two MiB or more."""
+    return [Action('zero', 0, 512), Action('zero', 512, MIB - 512),
+            Action('zero', size - MIB, MIB), Action('flush')]
+
+
+def finished(size: int) -> list[Action]:
+    """The actions that put the ends there in the end."""
+    return [Action('write', size - MIB, MIB), Action('flush'),
+            Action('write', 512, MIB - 512), Action('flush'),
+            Action('write', 0, 512), Action('flush')]
+
+
 class TransferTestCase(base.EngineTestCase):
     """Images in memory, and disks that keep a log."""
 

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import os
 import random
 
@@ -154,8 +155,9 @@ class WriteTest(FileTargetTestCase):
 
     def test_what_fails_leaves_no_new_file(self) -> None:
         inspection = self.image()
-        inspection.expectation = engine.Expectation(
-            checksum=engine.Checksum('sha256', '0' * 64))
+        inspection = dataclasses.replace(
+            inspection, expectation=engine.Expectation(
+                checksum=engine.Checksum('sha256', '0' * 64)))
         with self.assertRaises(exceptions.ChecksumMismatch):
             with file.FileTarget(self.new, 3 * MIB) as target:
                 engine.transfer(inspection, target)

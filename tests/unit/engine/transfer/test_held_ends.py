@@ -81,15 +81,18 @@ class HeldEndsTest(base.EngineTestCase):
         held_ends.HeldEnds(2 * MIB).write(target)
         self.assert_holds(target.disk, 0)
 
-    def test_the_back_is_flushed_before_the_front_is_written(self) -> None:
-        target = recording.RecordingTarget(5 * MIB)
-        held_ends.HeldEnds(5 * MIB).write(target)
-        self.assertEqual(
-            [Action('write', 4 * MIB, MIB), Action('flush'),
-             Action('write', 0, MIB), Action('flush')], target.log)
+    def test_the_first_sector_comes_last_and_each_part_is_flushed(
+            self) -> None:
+        for sector in (512, 4096):
+            target = recording.RecordingTarget(5 * MIB, sector_size=sector)
+            held_ends.HeldEnds(5 * MIB).write(target)
+            self.assertEqual(
+                [Action('write', 4 * MIB, MIB), Action('flush'),
+                 Action('write', sector, MIB - sector), Action('flush'),
+                 Action('write', 0, sector), Action('flush')], target.log)
 
     def test_the_first_failure_is_the_last_step(self) -> None:
-        for step in range(4):
+        for step in range(6):
             with self.subTest(step=step):
                 target = recording.RecordingTarget(5 * MIB)
                 target.fail_nth(step)

@@ -30,12 +30,10 @@ Target = recording.RecordingTarget
 transfer = engine.transfer
 compare = engine.compare
 
-WIPED = [Action('zero', 0, MIB), Action('zero', 3 * MIB, MIB),
-         Action('flush')]
+WIPED = transfers.wiped(4 * MIB)
 MIDDLE = [Action('write', MIB, MIB), Action('write', 2 * MIB, MIB),
           Action('flush')]
-FINISHED = [Action('write', 3 * MIB, MIB), Action('flush'),
-            Action('write', 0, MIB), Action('flush')]
+FINISHED = transfers.finished(4 * MIB)
 
 
 class OrderTest(transfers.TransferTestCase):
@@ -62,11 +60,9 @@ class OrderTest(transfers.TransferTestCase):
         transfer(self.qcow2(), target)
         self.assert_same(self.disk, target.disk)
         changes = [action for action in target.log if action.changes]
-        self.assertEqual([Action('zero', 0, MIB),
-                          Action('zero', 4 * MIB, MIB)], changes[:2])
-        self.assertEqual([Action('write', 4 * MIB, MIB),
-                          Action('write', 0, MIB)], changes[-2:])
-        for action in changes[2:-2]:
+        self.assertEqual(transfers.wiped(5 * MIB)[:3], changes[:3])
+        self.assertEqual(transfers.finished(5 * MIB)[::2], changes[-3:])
+        for action in changes[3:-3]:
             self.assertGreaterEqual(action.start, MIB)
             self.assertLessEqual(action.end, 4 * MIB)
 
@@ -75,7 +71,7 @@ class OrderTest(transfers.TransferTestCase):
         transfer(self.qcow2(), target)
         changes = [action for action in target.log if action.changes]
         reached = MIB
-        for action in sorted(changes[2:-2], key=lambda each: each.start):
+        for action in sorted(changes[3:-3], key=lambda each: each.start):
             self.assertEqual(reached, action.start)
             reached = action.end
         self.assertEqual(4 * MIB, reached)
@@ -93,7 +89,7 @@ class OrderTest(transfers.TransferTestCase):
         self.assertGreater(len(wanted), 5)
         self.assertEqual(wanted, [
             (action.start, action.end)
-            for action in target.of_kind('zero')[2:]])
+            for action in target.of_kind('zero')[3:]])
 
     def test_many_zeroes_in_the_data_are_zeroed(self) -> None:
         target = Target(4 * MIB)
@@ -101,7 +97,7 @@ class OrderTest(transfers.TransferTestCase):
         self.assertEqual(
             {(MIB, 2 * MIB), (2 * MIB, 3 * MIB)},
             {(action.start, action.end)
-             for action in target.of_kind('zero')[2:]})
+             for action in target.of_kind('zero')[3:]})
         self.assert_holds(target.disk, 0)
 
     def test_a_larger_disk_keeps_what_lies_beyond_but_its_end(self) -> None:

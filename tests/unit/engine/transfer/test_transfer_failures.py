@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import hashlib
 import threading
 import time
@@ -30,10 +31,8 @@ source_bytes = transfers.source_bytes
 Target = recording.RecordingTarget
 transfer = engine.transfer
 
-WIPED = [Action('zero', 0, MIB), Action('zero', 3 * MIB, MIB),
-         Action('flush')]
-FINISHED = [Action('write', 3 * MIB, MIB), Action('flush'),
-            Action('write', 0, MIB), Action('flush')]
+WIPED = transfers.wiped(4 * MIB)
+FINISHED = transfers.finished(4 * MIB)
 
 
 class FailureTest(transfers.TransferTestCase):
@@ -72,7 +71,8 @@ class FailureTest(transfers.TransferTestCase):
         changed = bytearray(source.content)
         changed[self.places['data-7']] ^= 1
         source.streamed = changed
-        inspection.expectation = engine.Expectation(checksum=expected)
+        inspection = dataclasses.replace(
+            inspection, expectation=engine.Expectation(checksum=expected))
         self.failure(exceptions.ChecksumMismatch, inspection)
 
     def test_a_stream_that_ends_early(self) -> None:
@@ -146,7 +146,7 @@ class FailureTest(transfers.TransferTestCase):
         good = Target(4 * MIB)
         transfer(self.raw(), good, workers=1, read_back='full')
         self.assertGreater(len(good.log), 14)
-        for number in range(len(good.log)):
+        for number in range(len(WIPED) - 1, len(good.log)):
             with self.subTest(number=number, action=good.log[number]):
                 target = Target(4 * MIB)
                 target.fail_nth(number)
@@ -155,16 +155,22 @@ class FailureTest(transfers.TransferTestCase):
                              read_back='full')
                 self.assert_complete(caught.exception)
                 self.assert_no_threads()
-                if number < len(WIPED):
-                    self.assertEqual([], target.of_kind('write'))
-                else:
-                    self.assert_boots_nothing(target)
+                self.assert_boots_nothing(target)
 
-    def test_a_target_that_dies_never_gets_the_front(self) -> None:
-        """What it takes before is no more than the back."""
+    def test_zeroing_that_fails_once_is_done_by_writing(self) -> None:
+        for number in range(len(WIPED) - 1):
+            with self.subTest(number=number):
+                target = Target(4 * MIB)
+                target.fail_nth(number)
+                inspection = self.raw()
+                transfer(inspection, target, workers=1)
+                self.assert_same(source_bytes(inspection), target.disk)
+
+    def test_a_target_that_dies_never_gets_the_first_sector(self) -> None:
+        """What is not on it when it dies is not on it later."""
         good = Target(4 * MIB)
         transfer(self.raw(), good, workers=1)
-        front = good.log.index(Action('write', 0, MIB))
+        front = good.log.index(FINISHED[-2])
         for number in range(front + 1):
             with self.subTest(number=number, action=good.log[number]):
                 target = Target(4 * MIB)
@@ -172,10 +178,52 @@ class FailureTest(transfers.TransferTestCase):
                 with self.assertRaises(exceptions.TargetError) as caught:
                     transfer(self.raw(), target, workers=1)
                 self.assertIn(str(good.log[number].start),
-                              caught.exception.expected)
+                              str(caught.exception))
                 self.assert_no_threads()
                 if number:
-                    self.assert_holds(target.disk[:MIB], 0)
+                    self.assert_holds(target.disk[:512], 0)
+                if number > 1 and number < front - 1:
+                    self.assert_holds(target.disk[512:MIB], 0)
+
+    def test_a_sector_that_dies_while_the_ends_are_written(self) -> None:
+        """Every other sector of both ends is wiped, and it is said loudly."""
+        for sector in (0, 1, 2, 33, 1000, 2047, 6 * 1024 + 5, 8191):
+            with self.subTest(sector=sector):
+                bad = sector * 512
+                target = Target(4 * MIB)
+
+                def fault(action: Action, target: Target = target,
+                          bad: int = bad) -> None:
+                    if (action.changes and action.start <= bad < action.end
+                            and Action('write', 2 * MIB, MIB) in target.log):
+                        target.fail(action)
+
+                target.fault = fault
+                with self.assertRaises(
+                        exceptions.TargetMayBoot) as caught:
+                    transfer(self.raw(), target, workers=1)
+                self.assert_boots_nothing(target)
+                self.assertIn('MAY BOOT', str(caught.exception))
+                self.assertIn(f'write at byte {bad}',
+                              caught.exception.found)
+                self.assertIn('the first error was', caught.exception.found)
+
+    def test_ends_that_are_lost_are_each_wiped_on_their_own(self) -> None:
+        for lost in (range(0, MIB), range(3 * MIB, 4 * MIB)):
+            target = Target(4 * MIB)
+
+            def fault(action: Action, target: Target = target,
+                      lost: range = lost) -> None:
+                if action.changes and action.start in lost:
+                    target.fail(action)
+
+            target.fault = fault
+            with self.assertRaises(exceptions.TargetMayBoot):
+                target.wipe_ends()
+            self.assertLess(len(target.log), 100)
+            other = (target.disk[3 * MIB:] if 0 in lost
+                     else target.disk[:MIB])
+            self.assert_holds(other, 0)
 
     def test_the_first_error_is_told_when_the_wipe_fails_too(self) -> None:
         good = Target(4 * MIB)
@@ -195,9 +243,24 @@ class FailureTest(transfers.TransferTestCase):
                             target.fail(action)
 
                     target.fault = fault
-                    with self.assertRaises(type(error)) as caught:
+                    with self.assertRaises(
+                            exceptions.TargetMayBoot) as caught:
                         transfer(self.raw(), target, workers=1)
-                    self.assertIs(error, caught.exception)
+                    self.assertIs(error, caught.exception.__cause__)
+                    self.assertIn(str(error) or 'KeyboardInterrupt',
+                                  caught.exception.found)
+
+    def test_a_wipe_that_is_interrupted_may_boot(self) -> None:
+        target = Target(4 * MIB)
+
+        def fault(action: Action) -> None:
+            if FINISHED[-2] in target.log:
+                raise KeyboardInterrupt
+
+        target.fault = fault
+        with self.assertRaises(exceptions.TargetMayBoot) as caught:
+            transfer(self.raw(), target, workers=1)
+        self.assertIn('KeyboardInterrupt', caught.exception.found)
 
     def test_a_write_that_fails_at_any_byte(self) -> None:
         for start in range(MIB, 4 * MIB, 500 * KIB):

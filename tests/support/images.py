@@ -13,9 +13,11 @@
 """Images that qemu-img and qemu-io make, and what their guests see."""
 
 from collections.abc import Iterable
+import functools
 import pathlib
 import random
 import subprocess
+import tempfile
 
 from tests.support import commands
 from tests.support import disks
@@ -44,6 +46,20 @@ def make_guest(path: pathlib.Path, size: int, *, seed: int,
             file.write(content(dice, length))
     partition(path, label)
     return path
+
+
+@functools.cache
+def bootable(size: int, *, seed: int) -> tuple[bytes, bytes]:
+    """A guest's disk that a BIOS could start, and the compressed qcow2 of it.
+
+    Made once in a process, as most tests need one and change nothing in it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        guest = make_guest(pathlib.Path(folder, 'guest'), size, seed=seed)
+        with guest.open('r+b') as disk:
+            disk.write(b'\xeb\x63\x90')
+        image = convert(guest, pathlib.Path(folder, 'image'), compress=True)
+        return guest.read_bytes(), image.read_bytes()
 
 
 def partition(path: pathlib.Path, label: str = 'dos', script: str =

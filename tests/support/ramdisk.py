@@ -91,12 +91,11 @@ class AgentTestCase(oslotest_base.BaseTestCase):
         self.addCleanup(self.server.stop)
         self.disk = self.directory / 'disk'
         self.disk.write_bytes(OLD * DISK_SIZE)
-        self.guest = images.make_guest(self.directory / 'guest', 8 * MIB,
-                                       seed=2)
-        with self.guest.open('r+b') as guest:
-            guest.write(b'\xeb\x63\x90')
-        self.image = images.convert(
-            self.guest, self.directory / 'disk.qcow2', compress=True)
+        guest, image = images.bootable(8 * MIB, seed=2)
+        self.guest = self.directory / 'guest'
+        self.guest.write_bytes(guest)
+        self.image = self.directory / 'disk.qcow2'
+        self.image.write_bytes(image)
         self._set_up_agent()
         self.node = {
             'uuid': NODE_ID, 'deploy_interface': 'imagedeploy',

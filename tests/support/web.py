@@ -177,7 +177,7 @@ class Server(http.server.ThreadingHTTPServer):
         self._scheme = 'https' if context else 'http'
         if context:
             self.socket = context.wrap_socket(self.socket, server_side=True)
-        threading.Thread(target=self.serve_forever, args=(0.05,),
+        threading.Thread(target=self.serve_forever, args=(0.01,),
                          daemon=True).start()
 
     def url(self, name: str, *, host: str = '127.0.0.1') -> str:

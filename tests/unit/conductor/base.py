@@ -91,12 +91,11 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
                     enabled_hardware_types=['fake-hardware'],
                     tempdir=str(self.directory))
         self._set_up_servers()
-        self.guest = images.make_guest(self.directory / 'guest', 4 * MIB,
-                                       seed=1, label='dos')
-        _add_boot_code(self.guest)
-        self.qcow2 = images.convert(self.guest, self.web / 'disk.qcow2',
-                                    compress=True)
-        self.image = self.qcow2.read_bytes()
+        guest, self.image = images.bootable(4 * MIB, seed=1)
+        self.guest = self.directory / 'guest'
+        self.guest.write_bytes(guest)
+        self.qcow2 = self.web / 'disk.qcow2'
+        self.qcow2.write_bytes(self.image)
         self.node = objects_utils.create_test_node(
             self.context, driver='fake-hardware',
             deploy_interface='imagedeploy', network_interface='noop',
@@ -141,7 +140,7 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
         server = http.server.ThreadingHTTPServer(
             ('127.0.0.1', 0), functools.partial(
                 _Quiet, directory=str(directory)))
-        threading.Thread(target=server.serve_forever, args=(0.05,),
+        threading.Thread(target=server.serve_forever, args=(0.01,),
                          daemon=True).start()
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
@@ -208,9 +207,3 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: typing.Any) -> None:
         """Say nothing."""
-
-
-def _add_boot_code(path: pathlib.Path) -> None:
-    """Something in the first sector that a BIOS could start."""
-    with path.open('r+b') as disk:
-        disk.write(b'\xeb\x63\x90')

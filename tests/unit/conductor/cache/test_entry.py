@@ -17,7 +17,6 @@ import os
 from ironic.common import exception
 
 from tests.support import images
-from tests.unit.conductor import base
 from tests.unit.conductor.cache import cached
 
 MIB = 1 << 20
@@ -27,10 +26,9 @@ class ChangesTest(cached.CacheTestCase):
 
     def changed(self):
         """Another image, under the same name."""
-        guest = images.make_guest(self.directory / 'other', 4 * MIB, seed=2)
-        base._add_boot_code(guest)
-        return images.convert(guest, self.directory / 'other.qcow2',
-                              compress=True)
+        image = self.directory / 'other.qcow2'
+        image.write_bytes(images.bootable(4 * MIB, seed=2)[1])
+        return image
 
     def test_in_glance(self):
         self.provide()

@@ -14,6 +14,10 @@
 
 import re
 
+from ironic_imagedeploy.engine import text as _text
+
+printable = _text.printable
+
 #: Of a URL: user and password, and the query, which may be a signature.
 _SECRETS = re.compile(r"""(?<=://)[^/\s@]+@|(?<=\?)[^\s"'<>)]+""")
 _UNITS = ('KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB')
@@ -65,15 +69,3 @@ def counted(count: int, noun: str) -> str:
 def without_secrets(words: str) -> str:
     """The text without the parts of URLs that can be secrets."""
     return _SECRETS.sub('...', words)
-
-
-def printable(text: str) -> str:
-    """The text with everything that moves a cursor or hides made visible.
-
-    Names of partitions, of files and of servers come from strangers: an
-    escape sequence among them must not reach a terminal.
-    """
-    return ''.join(
-        character if character.isprintable()
-        else character.encode('unicode_escape').decode('ascii')
-        for character in text)

@@ -38,13 +38,15 @@
          `- ReadBackMismatch
 
 Every error says what it is about, what was expected, what was found and
-what to do; none of them holds a secret.
+what to do; none of them holds a secret, and what came from outside is
+printable and bounded.
 """
 
 from collections.abc import Sequence
 import typing
 
 from ironic_imagedeploy.engine import findings as _findings
+from ironic_imagedeploy.engine import text
 
 
 class ImageDeployError(Exception):
@@ -61,12 +63,13 @@ class ImageDeployError(Exception):
 
     def __init__(self, subject: str, *, expected: str, found: str,
                  fix: str) -> None:
-        self.subject = subject
-        self.expected = expected
-        self.found = found
-        self.fix = fix
-        super().__init__(f'{subject}: {self.summary}: expected {expected}, '
-                         f'found {found}. {fix}'.rstrip())
+        self.subject = text.bounded(subject)
+        self.expected = text.bounded(expected)
+        self.found = text.bounded(found)
+        self.fix = text.printable(fix)
+        super().__init__(
+            f'{self.subject}: {self.summary}: expected {self.expected}, '
+            f'found {self.found}. {self.fix}'.rstrip())
 
 
 class Retriable(Exception):

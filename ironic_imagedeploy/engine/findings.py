@@ -17,6 +17,7 @@ import dataclasses
 import typing
 
 from ironic_imagedeploy.engine import catalogue
+from ironic_imagedeploy.engine import text
 
 Retry = catalogue.Retry
 Severity = catalogue.Severity
@@ -61,16 +62,22 @@ class Finding:
                  fix: str = '') -> None:
         """Take the sentences from the catalogue.
 
+        What an image or a server said becomes printable, and is cut where it
+        is longer than anybody reads.
+
         :raises KeyError: when it has not got the code, or the code not the
             case, or the data not what the sentences need.
         """
         entry = catalogue.ENTRIES[code]
-        data = dict(data or {})
+        data = {name: text.bounded(value) if isinstance(value, str) else value
+                for name, value in (data or {}).items()}
         values: dict[str, typing.Any] = {
-            'code': code, 'expected': expected, 'found': found, 'case': case,
-            'data': data, 'severity': severity or entry.severity,
-            'message': message or entry.case(case).message.format_map(data),
-            'fix': fix or _fix(code, case, data)}
+            'code': code, 'expected': text.bounded(expected),
+            'found': text.bounded(found), 'case': case, 'data': data,
+            'severity': severity or entry.severity,
+            'message': text.bounded(message) or entry.case(
+                case).message.format_map(data),
+            'fix': text.printable(fix) or _fix(code, case, data)}
         for name, value in values.items():
             object.__setattr__(self, name, value)
 

@@ -55,6 +55,8 @@ def open_image(download: order.Download) -> Iterator[engine.Source]:
         location, *mirrors = download.urls
         with engine.open_source(
                 location, mirrors=mirrors, request=request, timeout=timeout,
+                minimum_speed=download.minimum_speed,
+                checksum_stated=download.checksum_stated,
                 retries=CONF.image_download_connection_retries) as source:
             yield source
 
@@ -66,7 +68,8 @@ def open_separate(download: order.Download, url: str
 
     :raises SourceError: when it cannot be opened.
     """
-    separate = dataclasses.replace(download, urls=(url,))
+    separate = dataclasses.replace(download, urls=(url,),
+                                   checksum_stated=False)
     if engine.origin(url) != engine.origin(download.urls[0]):
         # Logins for the image are not told to another server.
         separate = dataclasses.replace(separate, authorization=None,

@@ -47,6 +47,8 @@ class Download:
     :ivar login: user and password, for HTTP basic authentication.
     :ivar proxies: URLs by scheme.
     :ivar no_proxy: hosts that are asked without one.
+    :ivar checksum_stated: a strong checksum tells the image in the end.
+    :ivar minimum_speed: bytes per second that a server must give.
     """
 
     urls: tuple[str, ...]
@@ -55,9 +57,13 @@ class Download:
         default=None, repr=False)
     proxies: Mapping[str, str] = dataclasses.field(default_factory=dict)
     no_proxy: str | None = None
+    checksum_stated: bool = False
+    minimum_speed: int = 0
 
     @classmethod
-    def read(cls, image_info: Mapping[str, typing.Any]) -> 'Download':
+    def read(cls, image_info: Mapping[str, typing.Any],
+             checksum: engine.Checksum | None,
+             policy: contract_policy.Policy) -> 'Download':
         """The download that Ironic describes."""
         login = None
         if image_info.get('image_server_auth_strategy') == 'http_basic':
@@ -67,7 +73,9 @@ class Download:
             urls=tuple(image_info['urls']), login=login,
             authorization=image_info.get('image_request_authorization'),
             proxies=image_info.get('proxies') or {},
-            no_proxy=image_info.get('no_proxy'))
+            no_proxy=image_info.get('no_proxy'),
+            checksum_stated=bool(checksum and not checksum.weak),
+            minimum_speed=policy.minimum_speed)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -154,13 +162,14 @@ class WriteOrder:
         sent = contract.DeployOrder.from_dict(
             (node.get('driver_internal_info') or {}).get(names.KEY) or {},
             policy.from_conf(CONF))
+        checksum = sent.checksum or _checksum(image_info)
         is_partition = image_info.get('image_type') == _PARTITION
         return cls(
             policy=sent.policy,
             disk_format=image_info.get('disk_format') or sent.disk_format,
-            checksum=sent.checksum or _checksum(image_info),
+            checksum=checksum,
             separate_kernel=sent.separate_kernel,
-            download=Download.read(image_info),
+            download=Download.read(image_info, checksum, sent.policy),
             partitions=(PartitionSizes.read(image_info) if is_partition
                         else None),
             disk_label=utils.get_partition_table_type_from_specs(node),

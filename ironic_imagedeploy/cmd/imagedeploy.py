@@ -106,7 +106,10 @@ def _open_source(args: argparse.Namespace) -> engine.Source:
     extra = {}
     if args.source.startswith('glance:'):
         extra['cloud'] = args.os_cloud
-    return engine.open_source(args.source, mirrors=args.mirror, **extra)
+    checksum = getattr(args, 'checksum', None)
+    return engine.open_source(
+        args.source, mirrors=args.mirror,
+        checksum_stated=bool(checksum and not checksum.weak), **extra)
 
 
 def _inspect(source: engine.Source, args: argparse.Namespace

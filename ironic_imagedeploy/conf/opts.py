@@ -57,6 +57,16 @@ OPTS = [
              'node, 16 at most; fewer leave more of a small node to the '
              'agent.'),
     cfg.IntOpt(
+        'minimum_speed', default=0, min=0,
+        help='Bytes per second that a web server must give a node at least, '
+             'on the average of the seconds that the agent waits for it, '
+             '[DEFAULT]image_download_connection_timeout of them. A slower '
+             'one is given up for the next URL of the image, or else ends '
+             'the deployment. The default, 0, only gives up connections of '
+             'less than 1024 bytes per second: slow links are honest in some '
+             'places. Where they are not, a server that trickles holds a '
+             'node for days.'),
+    cfg.IntOpt(
         'cache_recheck_interval', default=3600, min=0,
         help='Seconds after which an image in the cache of the conductor is '
              'read and hashed again before it is given to another node. In '

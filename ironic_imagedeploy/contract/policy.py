@@ -25,12 +25,14 @@ class Policy:
     :ivar read_back: none, sample or full.
     :ivar insecure_checksums_permitted: accept md5 and sha1.
     :ivar workers: threads that decode; 0 for two each processor.
+    :ivar minimum_speed: bytes per second that a server must give.
     """
 
     permitted_formats: tuple[str, ...]
     read_back: str
     insecure_checksums_permitted: bool
     workers: int
+    minimum_speed: int = 0
 
     def updated(self, sent: Mapping[str, typing.Any]) -> 'Policy':
         """This policy with what a conductor sent instead.

@@ -37,6 +37,7 @@ from ironic_imagedeploy.engine.sources.base import redact
 from ironic_imagedeploy.engine.sources.base import Source
 from ironic_imagedeploy.engine.sources.glance import glance_request
 from ironic_imagedeploy.engine.sources.heads import limit_heads
+from ironic_imagedeploy.engine.sources.http import LOOK_TIMEOUT
 from ironic_imagedeploy.engine.sources import open_source
 from ironic_imagedeploy.engine.sources.verified import VerifiedStream
 from ironic_imagedeploy.engine.targets.base import Target
@@ -48,8 +49,9 @@ from ironic_imagedeploy.engine.transfer.transfer import transfer
 
 __all__ = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
-    'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
-    'inspect', 'limit_heads', 'may_know_secrets', 'open_source',
-    'open_target', 'origin', 'redact', 'transfer',
+    'Inspection', 'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report',
+    'Severity', 'Source', 'Target', 'VerifiedStream', 'compare',
+    'exceptions', 'glance_request', 'inspect', 'limit_heads',
+    'may_know_secrets', 'open_source', 'open_target', 'origin', 'redact',
+    'transfer',
 ]

@@ -97,5 +97,9 @@ def _open_web(image: images.InstanceImage) -> engine.Source:
             auth=login if known and not supplied else None,
             timeout=timeout, allow_redirects=False)
 
-    return engine.open_source(url, request=request,
-                              timeout=CONF.webserver_connection_timeout)
+    return engine.open_source(
+        url, request=request, timeout=CONF.webserver_connection_timeout,
+        # Some releases of Ironic have no such option.
+        look_timeout=getattr(CONF, 'webserver_verify_timeout',
+                             engine.LOOK_TIMEOUT),
+        checksum_stated=bool(image.checksum and not image.checksum.weak))

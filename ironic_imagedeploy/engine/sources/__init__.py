@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where image files come from. One module a kind, found by URL scheme."""
+"""Sources of image files, found by the scheme of their URL."""
 
 from collections.abc import Sequence
 import typing
@@ -24,20 +24,25 @@ NAMESPACE = 'ironic_imagedeploy.sources'
 
 
 def open_source(location: str, *, mirrors: Sequence[str] = (),
-                **options: typing.Any) -> base.Source:
+                checksum_stated: bool = False, **options: typing.Any
+                ) -> base.Source:
     """Open an image file.
 
     :param location: a path, or a URL whose scheme names an entry point of
         ``ironic_imagedeploy.sources``: file, http, https, glance.
     :param mirrors: further URLs of the same file, for web servers.
-    :param options: those of the source's class: for http ``verify``,
-        ``timeout`` (seconds), ``retries`` (count) and ``auth``.
+    :param checksum_stated: whether a strong checksum of the whole file is
+        compared in the end: web servers may then state another ETag or
+        date in each answer.
+    :param options: arguments of the source's class: for http ``verify``,
+        ``timeout``, ``look_timeout`` (seconds), ``minimum_speed`` (bytes
+        per second), ``retries`` (count) and ``auth``.
     :raises SourceError: when it cannot be opened.
     """
     scheme, colon, _ = location.partition(':')
     scheme = 'file' if not colon or '/' in scheme else scheme.lower()
     if scheme in ('http', 'https'):
-        options['mirrors'] = mirrors
+        options.update(mirrors=mirrors, checksum_stated=checksum_stated)
     elif scheme == 'file':
         options = {}
     try:

@@ -39,6 +39,7 @@ class GlanceSource(http.HttpSource):
         self.declared_format = image.disk_format
         if image.hash_algo and image.hash_value:
             self.declared_checksum = _checksum(location, image)
+            options['checksum_stated'] = not self.declared_checksum.weak
 
         super().__init__(
             location, request=glance_request(service, identifier), **options)

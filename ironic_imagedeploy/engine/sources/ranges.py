@@ -189,11 +189,19 @@ class Connection:
                 self.name, expected='the image', found=found,
                 fix='Check the address and the server.')
         coding = response.headers.get('Content-Encoding', 'identity')
-        if status != 416 and coding.lower() != 'identity':
+        if status != 416 and not self._is_stored(coding.lower()):
             raise exceptions.SourceError(
                 self.name, expected='the bytes as stored',
                 found=f'Content-Encoding {coding[:40]!r}',
                 fix="Turn off the server's compression for images.")
+
+    def _is_stored(self, coding: str) -> bool:
+        """Whether the bytes are those of the file.
+
+        Many servers take the suffix of a compressed file for a coding.
+        """
+        return coding == 'identity' or (
+            coding in ('gzip', 'x-gzip') and self.name.endswith('.gz'))
 
     def _content_range(self, response: requests.Response
                        ) -> tuple[int, int, int | None]:

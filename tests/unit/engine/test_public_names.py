@@ -18,10 +18,11 @@ from ironic_imagedeploy.engine import exceptions
 
 NAMES = [
     'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
-    'Inspection', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
-    'inspect', 'limit_heads', 'may_know_secrets', 'open_source',
-    'open_target', 'origin', 'redact', 'transfer',
+    'Inspection', 'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report',
+    'Severity', 'Source', 'Target', 'VerifiedStream', 'compare',
+    'exceptions', 'glance_request', 'inspect', 'limit_heads',
+    'may_know_secrets', 'open_source', 'open_target', 'origin', 'redact',
+    'transfer',
 ]
 
 
@@ -37,7 +38,8 @@ class PublicNamesTest(unittest.TestCase):
 
     def test_what_a_caller_may_leave_out(self) -> None:
         for call, required, optional in (
-                (engine.open_source, ['location'], ['mirrors']),
+                (engine.open_source, ['location'],
+                 ['mirrors', 'checksum_stated']),
                 (engine.inspect, ['source'], ['expectation']),
                 (engine.open_target, ['path'], ['create_size']),
                 (engine.transfer, ['inspection', 'target'],

@@ -143,6 +143,15 @@ class OpenTest(ConnectionTestCase):
             self.serve_with(Content_Encoding=coding)
             self.opened()
 
+    def test_the_suffix_of_a_file_as_its_coding(self) -> None:
+        self.save('image.gz', self.content)
+        self.url += '.gz'
+        for coding in ('gzip', 'x-gzip'):
+            self.serve_with(Content_Encoding=coding)
+            self.opened()
+        self.serve_with(Content_Encoding='br')
+        self.assert_raised(exceptions.SourceError, self.opened)
+
     def test_wrong_ranges(self) -> None:
         size = len(self.content)
         for value in (f'bytes 1-1000/{size}', f'bytes 0-1000/{size}',

@@ -1,0 +1,209 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import os
+import time
+from unittest import mock
+
+from ironic_imagedeploy.engine import exceptions
+from tests.support import web
+from tests.unit.engine.sources import served
+
+Exchange = web.Exchange
+MIB = 1 << 20
+
+
+def by_bytes(exchange: Exchange) -> None:
+    """A head that never ends, a byte now and then."""
+    exchange.wfile.write(b'HTTP/1.1 206 Partial Content\r\nX: ')
+    while not exchange.server.stopping.wait(0.05):
+        exchange.wfile.write(b'x')
+
+
+def continued(exchange: Exchange) -> None:
+    """An answer that is always about to come."""
+    while not exchange.server.stopping.wait(0.02):
+        exchange.wfile.write(b'HTTP/1.1 100 Continue\r\n\r\n')
+
+
+class HeadTest(served.ServedTestCase):
+    """Servers that are never silent, and never answer."""
+
+    def assert_given_up(self, location: str | None = None,
+                        **options: object) -> None:
+        for answer in (by_bytes, continued):
+            self.server.answer = answer
+            began = time.monotonic()
+            with self.subTest(answer=answer.__name__):
+                self.assert_fails(exceptions.SourceTimeout,
+                                  location=location, timeout=0.5, retries=0,
+                                  **options)
+                self.assertLess(time.monotonic() - began, 10)
+
+    def test_a_server(self) -> None:
+        self.assert_given_up()
+
+    def test_a_server_after_it_answered(self) -> None:
+        for answer in (by_bytes, continued):
+            self.server.answer = web.since(1, answer)
+            source = self.opened(timeout=0.5, retries=0)
+            self.assertRaises(exceptions.SourceTimeout, source.read_at,
+                              3 << 20, 10)
+
+    def test_a_server_by_https(self) -> None:
+        self.server = web.Server(self.directory, context=web.self_signed(
+            self.directory))
+        self.addCleanup(self.server.stop)
+        self.assert_given_up(self.server.url('image'), verify=False)
+
+    def test_a_proxy(self) -> None:
+        with mock.patch.dict(os.environ, {
+                'http_proxy': self.server.url(''), 'no_proxy': ''}):
+            self.assert_given_up('http://image.invalid/image')
+            self.server.answer = Exchange.serve
+            source = self.opened('http://image.invalid/image')
+            self.assert_same(self.content, self.streamed(source))
+
+    def test_a_head_that_takes_its_time(self) -> None:
+        def slowly(exchange: Exchange) -> None:
+            for _ in range(3):
+                exchange.wfile.write(b'HTTP/1.1 100 Continue\r\n\r\n')
+                time.sleep(0.1)
+            exchange.serve()
+
+        self.server.answer = slowly
+        self.assert_same(self.content, self.streamed(self.opened()))
+
+
+class LookTest(served.ServedTestCase):
+    """A deadline over the head and the tables, not over the stream."""
+
+    def trickle(self, exchange: Exchange) -> None:
+        """Some kB a second, which is not silence."""
+        exchange.serve(stop_after=0)
+        while not exchange.server.stopping.wait(0.05):
+            exchange.wfile.write(bytes(1000))
+
+    def test_a_front_that_trickles(self) -> None:
+        self.server.answer = self.trickle
+        began = time.monotonic()
+        self.assert_fails(exceptions.SourceTooSlow, look_timeout=0.2)
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_a_table_that_trickles(self) -> None:
+        source = self.opened(look_timeout=0.2)
+        self.server.answer = self.trickle
+        began = time.monotonic()
+        with self.assertRaises(exceptions.SourceTooSlow):
+            source.read_at(2 << 20, 2 << 20)
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_tables_of_many_answers(self) -> None:
+        source = self.opened(look_timeout=0.5)
+
+        def late(exchange: Exchange) -> None:
+            time.sleep(0.4)
+            exchange.serve()
+
+        self.server.answer = late
+        began = time.monotonic()
+        with self.assertRaises(exceptions.SourceTooSlow):
+            for offset in range(2 << 20, 5 << 20, 1000):
+                source.read_at(offset, 1000)
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_no_other_server_is_asked_when_the_time_is_over(self) -> None:
+        mirror = self.serve()
+        self.server.answer = self.trickle
+        self.assert_fails(exceptions.SourceTooSlow, look_timeout=0.2,
+                          mirrors=[mirror.url('image')])
+        self.assertEqual([], mirror.requests)
+
+    def test_a_server_that_is_out_of_order_too_long(self) -> None:
+        self.server.answer = lambda exchange: exchange.refuse(
+            503, {'Retry-After': '2'})
+        self.assert_fails(exceptions.SourceTooSlow, look_timeout=0.2)
+
+    def test_a_server_without_ranges(self) -> None:
+        def answer(exchange: Exchange) -> None:
+            exchange.serve(ranges=False, stop_after=0)
+            while not exchange.server.stopping.wait(0.05):
+                exchange.wfile.write(bytes(1000))
+
+        self.server.answer = answer
+        source = self.opened(look_timeout=0.2)
+        self.assertRaises(exceptions.SourceTooSlow, source.read_at,
+                          1 << 20, 10)
+
+    def test_the_stream_may_take_longer(self) -> None:
+        source = self.opened(look_timeout=0.05)
+        time.sleep(2)
+        self.assert_same(self.content, self.streamed(source))
+
+    def test_a_second_for_each_mib(self) -> None:
+        """Large tables take longer, and may."""
+        source = self.opened(look_timeout=0.2)
+
+        def late(exchange: Exchange) -> None:
+            time.sleep(1.5)
+            exchange.serve()
+
+        self.server.answer = late
+        self.assertEqual(self.content[MIB:5 * MIB],
+                         source.read_at(MIB, 4 * MIB))
+
+
+class SpeedTest(served.ServedTestCase):
+    """A floor of speed, which the operator sets."""
+
+    def slow(self, exchange: Exchange) -> None:
+        """100 kB a second."""
+        exchange.serve(stop_after=0)
+        while not exchange.server.stopping.wait(0.05):
+            exchange.wfile.write(bytes(5000))
+
+    def test_a_server_below_it(self) -> None:
+        self.server.answer = web.since(1, self.slow)
+        error = self.assert_fails(
+            exceptions.SourceTooSlow, timeout=0.5, minimum_speed=MIB)
+        self.assertIn(f'{MIB} bytes/s', error.expected)
+
+    def test_another_server_is_asked(self) -> None:
+        mirror = self.serve()
+        self.server.answer = web.since(1, self.slow)
+        source = self.opened(timeout=0.5, minimum_speed=MIB,
+                             mirrors=[mirror.url('image')])
+        self.assertEqual(len(self.content), len(self.streamed(source)))
+        self.assertEqual(mirror.url('image'), source.name)
+
+    def test_progress_is_no_excuse(self) -> None:
+        self.save('image', bytes(64 * MIB))
+
+        def answer(exchange: Exchange) -> None:
+            exchange.serve(stop_after=0)
+            while not exchange.server.stopping.wait(0.05):
+                exchange.wfile.write(bytes(200000))
+
+        self.server.answer = web.since(1, answer)
+        self.assert_fails(exceptions.SourceTooSlow, timeout=0.5,
+                          minimum_speed=16 * MIB)
+
+    def test_a_slow_disk_is_not_a_slow_server(self) -> None:
+        source = self.opened(timeout=0.2, minimum_speed=MIB)
+        stream = source.open_stream()
+        buffer = memoryview(bytearray(MIB))
+        content = bytearray()
+        while count := stream.readinto(buffer):
+            content += buffer[:count]
+            time.sleep(0.1)
+        stream.close()
+        self.assert_same(self.content, content)

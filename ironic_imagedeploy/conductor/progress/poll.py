@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Looks after the agents that write.
+"""Periodic task that looks after the agents that write.
 
 A periodic task of the conductor asks every agent that writes an image of one
 of its nodes, and keeps the answers. It holds no node: the record is written
@@ -20,15 +20,13 @@ never in its way.
 """
 
 from collections.abc import Callable
-from collections.abc import Iterator
-import concurrent.futures
+import functools
 import threading
 import typing
 
 from oslo_db import exception as db_exception
 from oslo_db.sqlalchemy import enginefacade
 from oslo_log import log
-import requests
 import sqlalchemy
 
 from ironic.common import context as ironic_context
@@ -38,22 +36,19 @@ from ironic.conductor import base_manager
 from ironic.conductor import periodics
 from ironic.conf import CONF
 from ironic.db.sqlalchemy import models
-from ironic.drivers.modules import agent_client
 from ironic import objects
 
 from ironic_imagedeploy.conductor.progress import answers
+from ironic_imagedeploy.conductor.progress import client
 from ironic_imagedeploy.conductor.progress import notifications
 from ironic_imagedeploy.conductor.progress import records
+from ironic_imagedeploy.conductor.progress import rounds
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import progress
 
 LOG = log.getLogger(__name__)
 METRICS = metrics_utils.get_metrics_logger(__name__)
 
-#: Agents that are asked at the same time. They live only as long as a round.
-_THREADS = 64
-#: Seconds that an agent may take to accept a connection, and to answer.
-_TIMEOUT = 4.0
 _SESSION = threading.local()
 
 
@@ -69,15 +64,14 @@ class Write(typing.NamedTuple):
     driver_internal_info: dict[str, typing.Any] | None
 
     @property
-    def is_ours(self) -> bool:
-        """Whether imagedeploy is writing."""
-        return (self.deploy_interface == names.DEPLOY_INTERFACE
-                and (self.deploy_step or {}).get('step') == names.STEP
+    def is_ordered(self) -> bool:
+        """Whether an image is being written, and there is an order."""
+        return ((self.deploy_step or {}).get('step') == names.STEP
                 and names.KEY in (self.driver_internal_info or {}))
 
     @property
     def known(self) -> dict[str, typing.Any]:
-        """What the node shows of imagedeploy."""
+        """Order and progress that the node shows."""
         return (self.driver_internal_info or {}).get(names.KEY) or {}
 
     @property
@@ -102,15 +96,17 @@ def periodic_task() -> Callable[..., None]:
 @METRICS.timer('ImageDeploy.follow_writes')
 def follow(manager: base_manager.BaseConductorManager,
            context: ironic_context.RequestContext) -> None:
-    """One round: ask the agents, keep and announce what they tell."""
-    latest = []
-    for write, answer in _answers(context, _writes(manager)):
+    """Ask all agents that write once; keep and announce their progress."""
+    writes = _writes(manager)
+    latest = {write.uuid: write.progress for write in writes}
+    for write, answer in rounds.ask(
+            writes, functools.partial(_ask, context)):
         before = write.progress
         record = _record(before, answer)
         if record and _keep(write, record):
             notifications.progressed(context, write.uuid, before, record)
-        latest.append(record or before)
-    notifications.measure(latest)
+        latest[write.uuid] = record or before
+    notifications.measure(list(latest.values()))
 
 
 def _writes(manager: base_manager.BaseConductorManager) -> list[Write]:
@@ -118,20 +114,24 @@ def _writes(manager: base_manager.BaseConductorManager) -> list[Write]:
     writes = (Write(*row) for row in manager.iter_nodes(
         fields=Write._fields[3:],
         filters={'provision_state': states.DEPLOYWAIT}))
-    return [write for write in writes if write.is_ours]
+    ordered = [write for write in writes if write.is_ordered]
+    chosen = _chosen_interfaces() if ordered else {}
+    return [write for write in ordered if names.is_ours(
+        write.deploy_interface, chosen.get(write.uuid))]
 
 
-def _answers(context: ironic_context.RequestContext, writes: list[Write]
-             ) -> Iterator[tuple[Write, dict[str, typing.Any] | None]]:
-    """What each agent tells, as it comes; None for no answer."""
-    if not writes:
-        return
-    with concurrent.futures.ThreadPoolExecutor(
-            min(len(writes), _THREADS)) as pool:
-        asked = {pool.submit(_ask, context, write): write
-                 for write in writes}
-        for future in concurrent.futures.as_completed(asked):
-            yield asked.pop(future), future.result()
+def _chosen_interfaces() -> dict[str, dict[str, typing.Any]]:
+    """Values of instance_info, by node, that choose an interface.
+
+    Of the others nothing is read: they may hold large config drives.
+    """
+    node = models.Node
+    text = sqlalchemy.type_coerce(node.instance_info, sqlalchemy.Text)
+    query = sqlalchemy.select(node.uuid, node.instance_info).where(
+        node.provision_state == states.DEPLOYWAIT,
+        text.contains('"deploy_interface"'))
+    with enginefacade.reader.using(_SESSION) as session:
+        return {uuid: info for uuid, info in session.execute(query)}
 
 
 def _ask(context: ironic_context.RequestContext, write: Write
@@ -145,36 +145,22 @@ def _ask(context: ironic_context.RequestContext, write: Write
         context, uuid=write.uuid, driver_info=write.driver_info or {},
         driver_internal_info=write.driver_internal_info)
     try:
-        commands = _Client().get_commands_status(
+        commands = client.Client().get_commands_status(
             node, retry_connection=False, expect_errors=True)
         last = commands[-1] if commands else {}
         return {'status': last.get('command_status'),
                 **answers.result(last)}
+    except client.TooLong:
+        # It is alive: its heartbeat tells the progress.
+        LOG.debug('The agent of node %(node)s answers with more than '
+                  '%(most)d bytes', {'node': write.uuid,
+                                     'most': client.MOST_BYTES})
+        return {'status': None}
     except Exception as error:
         # Whatever one of them says, the others are asked too.
         LOG.debug('The agent of node %(node)s does not tell its progress: '
                   '%(error)s', {'node': write.uuid, 'error': error})
         return None
-
-
-class _Client(agent_client.AgentClient):
-    """Waits for seconds where its base waits for a minute."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        session = _Session()
-        session.headers.update(self.session.headers)
-        session.adapters.update(self.session.adapters)
-        self.session: requests.Session = session
-
-
-class _Session(requests.Session):
-    # No function put in the place of another: such a cycle keeps the memory
-    # of TLS until Python's collector comes by, after hundreds of agents.
-
-    def request(self, *args: typing.Any, **options: typing.Any
-                ) -> requests.Response:
-        return super().request(*args, **{**options, 'timeout': _TIMEOUT})
 
 
 def _record(before: progress.ProgressRecord | None,

@@ -42,7 +42,8 @@ class Agent(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked.append(self.path)
-        if self.server.silence.wait(0 if not self.server.deaf else 10):
+        if self.server.behaviour:
+            self.server.behaviour(self)
             return
         body = self.server.body
         self.send_response(200)
@@ -68,13 +69,13 @@ class FollowTestCase(base.ConductorTestCase):
         self.addCleanup(clock.stop)
         self.agent = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Agent)
         self.agent.asked = []
-        self.agent.deaf = False
-        self.agent.silence = threading.Event()
+        #: Function that answers in the place of the agent.
+        self.agent.behaviour = None
+        self.agent.daemon_threads = True
         threading.Thread(target=self.agent.serve_forever, args=(0.05,),
                          daemon=True).start()
         self.addCleanup(self.agent.server_close)
         self.addCleanup(self.agent.shutdown)
-        self.addCleanup(self.agent.silence.set)
         self.use()
         self.node.provision_state = states.DEPLOYWAIT
         self.node.target_provision_state = states.ACTIVE

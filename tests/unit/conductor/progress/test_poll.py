@@ -10,13 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import gc
-import time
 from unittest import mock
-import weakref
 
 from futurist import periodics
-import requests
 
 from ironic.common import states
 from ironic.drivers.modules import agent_base
@@ -84,6 +80,18 @@ class ProgressTest(agents.FollowTestCase):
             self.assertEqual([], self.agent.asked, name)
             setattr(self.node, name, before)
             self.node.save()
+
+    def test_instance_info_names_the_interface_first(self):
+        info = self.node.instance_info
+        for interface, chosen, asked in (
+                ('direct', 'imagedeploy', 1), ('imagedeploy', 'direct', 0),
+                ('imagedeploy', 'imagedeploy', 1)):
+            self.agent.asked.clear()
+            self.node.deploy_interface = interface
+            self.node.instance_info = {**info, 'deploy_interface': chosen}
+            self.node.save()
+            poll.follow(self.service, self.context)
+            self.assertEqual(asked, len(self.agent.asked), interface)
 
     def test_a_reserved_node_is_not_written(self):
         with self.task(shared=False):
@@ -198,27 +206,3 @@ class StallTest(agents.FollowTestCase):
                           'waiting_for': 'agent'}, seen['stalled'])
         self.assertEqual(seen, self.follow(20))
 
-    def test_an_agent_that_is_deaf_holds_nobody_up_for_long(self):
-        self.agent.deaf = True
-        with mock.patch.object(poll, '_TIMEOUT', 0.3):
-            began = time.monotonic()
-            self.assertIsNone(self.follow())
-        self.assertLess(time.monotonic() - began, 30)
-
-    def test_a_timeout_is_that_of_a_request(self):
-        client = poll._Client()
-        self.agent.deaf = True
-        with mock.patch.object(poll, '_TIMEOUT', 0.2):
-            self.assertRaises(
-                requests.Timeout, client.session.get,
-                f'http://127.0.0.1:{self.agent.server_port}', timeout=60)
-
-    def test_a_client_leaves_nothing_to_the_garbage_collector(self):
-        gc.disable()
-        self.addCleanup(gc.enable)
-        client = poll._Client()
-        adapters = [weakref.ref(each)
-                    for each in client.session.adapters.values()]
-        client.get_commands_status(self.node, retry_connection=False)
-        del client
-        self.assertEqual([None] * len(adapters), [each() for each in adapters])

@@ -1,0 +1,155 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import gc
+import subprocess
+import sys
+import threading
+import time
+from unittest import mock
+import weakref
+
+import requests
+
+from ironic_imagedeploy.conductor.progress import client
+from ironic_imagedeploy.conductor.progress import poll
+from ironic_imagedeploy.conductor.progress import rounds
+from tests.unit.conductor.progress import agents
+
+
+def trickle(handler):
+    """Answer with a header of a byte now and then."""
+    handler.wfile.write(b'HTTP/1.1 200 OK\r\nX: ')
+    for _ in range(1000):
+        handler.wfile.write(b'x')
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
+class ClientTest(agents.FollowTestCase):
+
+    def url(self):
+        return f'http://127.0.0.1:{self.agent.server_port}'
+
+    def get(self):
+        return client.Client().get_commands_status(
+            self.node, retry_connection=False)
+
+    def test_silence(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+        self.agent.behaviour = lambda handler: release.wait(10)
+        with mock.patch.object(client, '_TIMEOUT', 0.2):
+            self.assertRaises(requests.Timeout, client.Client().session.get,
+                              self.url(), timeout=60)
+
+    def test_a_long_answer_is_not_read(self):
+        self.agent.body += b' ' * client.MOST_BYTES
+        self.assertRaises(client.TooLong, self.get)
+        self.agent.body = self.agent.body[:client.MOST_BYTES]
+        self.assertEqual('RUNNING', self.get()[0]['command_status'])
+
+    def test_nothing_is_unpacked(self):
+        seen = []
+
+        def note(handler):
+            seen.append(handler.headers['Accept-Encoding'])
+            handler.send_error(500)
+
+        self.agent.behaviour = note
+        client.Client().session.get(self.url())
+        self.assertEqual(['identity'], seen)
+
+    def test_an_agent_cannot_send_the_conductor_elsewhere(self):
+        def redirect(handler):
+            handler.send_response(302)
+            handler.send_header('Location', '/elsewhere')
+            handler.end_headers()
+
+        self.agent.behaviour = redirect
+        self.assertEqual(302,
+                         client.Client().session.get(self.url()).status_code)
+        self.assertEqual(['/'], self.agent.asked)
+
+    def test_a_client_leaves_nothing_to_the_garbage_collector(self):
+        gc.disable()
+        self.addCleanup(gc.enable)
+        ours = client.Client()
+        adapters = [weakref.ref(adapter)
+                    for adapter in ours.session.adapters.values()]
+        ours.get_commands_status(self.node, retry_connection=False)
+        del ours
+        self.assertEqual([None] * len(adapters),
+                         [adapter() for adapter in adapters])
+
+
+class RoundTest(agents.FollowTestCase):
+
+    def setUp(self):
+        super().setUp()
+        for name, seconds in (('_ANSWER', 0.5), ('_ROUND', 3.0),
+                              ('_LOOK', 0.05)):
+            patcher = mock.patch.object(rounds, name, seconds)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+
+    def test_an_agent_that_sends_a_byte_now_and_then(self):
+        self.agent.behaviour = trickle
+        before = set(threading.enumerate())
+        began = time.monotonic()
+        self.assertIsNone(self.follow())
+        self.assertLess(time.monotonic() - began, 2.5)
+        ours = [thread for thread in set(threading.enumerate()) - before
+                if '_work' in thread.name]
+        for thread in ours:
+            thread.join(2)
+            self.assertFalse(thread.is_alive())
+
+    def test_a_long_answer_is_a_sign_of_life(self):
+        before = self.follow()
+        self.agent.body += b' ' * client.MOST_BYTES
+        self.assertEqual(before, self.follow(600))
+
+    def test_one_of_many_holds_up_nobody(self):
+        late = threading.Event()
+        self.addCleanup(late.set)
+        with mock.patch.object(rounds, '_THREADS', 2):
+            results = dict(rounds.ask(range(20), lambda item: (
+                late.wait(10) and None) if item == 7 else item))
+        self.assertEqual({**{item: item for item in range(20)}, 7: None},
+                         results)
+
+    def test_a_round_ends(self):
+        late = threading.Event()
+        self.addCleanup(late.set)
+        began = time.monotonic()
+        with mock.patch.object(rounds, '_THREADS', 2), mock.patch.object(
+                rounds, '_ROUND', 0.3):
+            results = list(rounds.ask(range(20), lambda item: late.wait(10)))
+        self.assertLess(time.monotonic() - began, 2)
+        self.assertEqual([None, None], [result for _, result in results])
+
+    def test_a_node_that_was_not_asked_keeps_its_progress(self):
+        before = self.follow()
+        with mock.patch.object(poll.rounds, 'ask', autospec=True,
+                               return_value=[]):
+            self.assertEqual(before, self.follow(600))
+
+    def test_a_process_ends_while_an_agent_is_asked(self):
+        program = ('import time\n'
+                   'from ironic_imagedeploy.conductor.progress import rounds\n'
+                   'rounds._ROUND = 0.1\n'
+                   'list(rounds.ask([1], lambda item: time.sleep(60)))\n')
+        began = time.monotonic()
+        subprocess.run([sys.executable, '-c', program], check=True,
+                       timeout=50)
+        self.assertLess(time.monotonic() - began, 40)

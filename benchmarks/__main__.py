@@ -34,7 +34,7 @@ from benchmarks import summary
 from benchmarks import table
 
 _PACKAGES = ('ironic-imagedeploy', 'ironic-python-agent', 'deflate', 'isal',
-             'zstandard', 'backports.zstd')
+             'backports.zstd')
 #: Exit status of our check.
 _REFUSED = 4
 _UNITS = {'M': table.MIB, 'G': table.GIB}

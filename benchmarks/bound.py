@@ -82,10 +82,9 @@ def decode(path: str) -> Callable[[], None]:
     descriptor = os.open(path, os.O_RDONLY)
 
     def part(extents: list[engine.Extent]) -> None:
-        for _ in image.decode_all(extents, [memoryview(os.pread(
+        for extent in extents:
+            image.decode(extent, os.pread(
                 descriptor, extent.source_length, extent.source_offset))
-                for extent in extents]):
-            pass
     return lambda: _on_all([stored[first:first + _BATCH] for first in
                             range(0, len(stored), _BATCH)], part)
 

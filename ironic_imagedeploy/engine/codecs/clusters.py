@@ -16,10 +16,7 @@ The fastest ones take only what is usual; what they refuse is decoded again
 by the others, whose verdict counts.
 """
 
-from array import array
 from collections.abc import Callable
-from collections.abc import Sequence
-import itertools
 import zlib
 
 from ironic_imagedeploy.engine.codecs import errors
@@ -95,32 +92,6 @@ def unzstd(stored: Stored, size: int) -> bytes:
         if not decoder.eof or not stored:
             raise _too_short(decoded)
     raise errors.DecodeError(f'more than {_FRAMES} frames')
-
-
-def unzstd_frames(clusters: Sequence[Stored], size: int
-                  ) -> list[Decoded] | None:
-    """Decode clusters at once, each as :func:`unzstd` does.
-
-    :param size: bytes that each must decode to.
-    :returns: None when one is not a usual frame, or there is no codec that
-        takes several: :func:`unzstd` tells what it is.
-    """
-    zstandard = libraries.zstandard
-    # It divides by the number of clusters.
-    if not clusters or not zstandard or (
-            'multi_decompress_to_buffer' not in zstandard.backend_features):
-        return None
-    sizes = array('Q', itertools.repeat(size, len(clusters)))
-    try:
-        # Its decoders do not bound the window.
-        if any(zstandard.get_frame_parameters(stored).window_size > WINDOW
-               for stored in clusters):
-            return None
-        decoded = zstandard.ZstdDecompressor().multi_decompress_to_buffer(
-            list(clusters), decompressed_sizes=sizes.tobytes(), threads=1)
-    except zstandard.ZstdError:
-        return None
-    return [memoryview(cluster) for cluster in decoded]
 
 
 def _inflate(stored: Stored, limit: int, wbits: int) -> bytes:

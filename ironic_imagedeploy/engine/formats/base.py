@@ -15,7 +15,6 @@
 import abc
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Sequence
 import typing
 
 from ironic_imagedeploy.engine.codecs import clusters
@@ -121,15 +120,6 @@ class MappedImage(Image):
         :raises ImageRefused: when they cannot be decoded.
         """
         raise NotImplementedError(f'{self.format_name} is not compressed')
-
-    def decode_all(self, extents: Sequence[Extent],
-                   stored: Sequence[clusters.Stored]
-                   ) -> Iterator[clusters.Decoded]:
-        """Bytes of compressed extents, of a few MiB together.
-
-        :raises ImageRefused: when they cannot be decoded.
-        """
-        return map(self.decode, extents, stored)
 
     def read(self, offset: int, length: int) -> bytes:
         end = min(offset + length, self.virtual_size)

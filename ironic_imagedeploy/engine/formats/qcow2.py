@@ -16,8 +16,6 @@ Source of all names and numbers: QEMU's ``docs/interop/qcow2.rst``.
 """
 
 from array import array
-from collections.abc import Iterator
-from collections.abc import Sequence
 import functools
 import itertools
 import operator
@@ -81,15 +79,6 @@ class Qcow2Image(base.MappedImage):
                 f'which gives none: {error.found}',
                 'clusters that can be decompressed') from error
         return _clip(cluster, extent)
-
-    def decode_all(self, extents: Sequence[Extent],
-                   stored: Sequence[clusters.Stored]
-                   ) -> Iterator[clusters.Decoded]:
-        if self._header.compression_type and (
-                decoded := clusters.unzstd_frames(
-                    stored, self._header.cluster_size)):
-            return map(_clip, decoded, extents)
-        return super().decode_all(extents, stored)
 
     def _map_clusters(self) -> None:
         """Fill the map from the tables ("Cluster mapping")."""

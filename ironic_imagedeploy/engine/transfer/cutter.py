@@ -13,7 +13,6 @@
 """Cuts the file into jobs by the map of the image."""
 
 from collections.abc import Iterator
-from collections.abc import Sequence
 
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import base
@@ -68,10 +67,10 @@ class Cutter(jobs.Splitter):
         return (extent for extent in self._image.extents()
                 if extent.kind is ZERO)
 
-    def decode(self, pieces: Sequence[jobs.Piece]) -> Iterator[memoryview]:
-        return map(memoryview, self._image.decode_all(
-            [piece.extent for piece in pieces],
-            [piece.stored for piece in pieces]))
+    def decode(self, piece: jobs.Piece) -> memoryview:
+        if piece.extent.kind is not COMPRESSED:
+            return piece.stored
+        return memoryview(self._image.decode(piece.extent, piece.stored))
 
     def _pieces(self, chunk: buffers.Chunk) -> Iterator[jobs.Piece]:
         position, end = chunk.position, chunk.end

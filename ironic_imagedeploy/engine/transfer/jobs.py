@@ -14,7 +14,6 @@
 
 import abc
 from collections.abc import Iterator
-from collections.abc import Sequence
 import typing
 
 from ironic_imagedeploy.engine import extent as _extent
@@ -75,12 +74,12 @@ class Splitter(abc.ABC):
         """Extents that the file stores nothing for."""
         return iter(())
 
-    def decode(self, pieces: Sequence[Piece]) -> Iterator[memoryview]:
-        """Bytes of the disk that compressed pieces hold, in turn.
+    def decode(self, piece: Piece) -> memoryview:
+        """Bytes of the disk that a piece holds.
 
         :raises ImageRefused: when they cannot be decoded.
         """
-        return iter(())
+        return piece.stored
 
     def stop(self) -> None:
         """Wake every thread that waits for a chunk."""

@@ -47,7 +47,6 @@ import time
 import typing
 
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.sources import base
 from ironic_imagedeploy.engine.sources import recorded
 from ironic_imagedeploy.engine.transfer import buffers
@@ -55,7 +54,6 @@ from ironic_imagedeploy.engine.transfer import jobs
 from ironic_imagedeploy.engine.transfer import memory
 from ironic_imagedeploy.engine.transfer import meter as _meter
 
-COMPRESSED = _extent.ExtentKind.COMPRESSED
 Stage = _meter.Stage
 
 #: Bytes of the disk that a worker gathers for one write.
@@ -253,15 +251,11 @@ class Pipeline:
             self._room.release()
 
     def _write(self, pieces: list[jobs.Piece], gather: '_Gather') -> None:
-        decoded = self._splitter.decode([
-            piece for piece in pieces if piece.extent.kind is COMPRESSED])
         seconds = 0.0
         for piece in pieces:
-            view = piece.stored
-            if piece.extent.kind is COMPRESSED:
-                began = time.monotonic()
-                view = next(decoded)
-                seconds += time.monotonic() - began
+            began = time.monotonic()
+            view = self._splitter.decode(piece)
+            seconds += time.monotonic() - began
             gather.put(piece.start, view)
         gather.flush()
         self._meter.spent(Stage.DECODE, seconds)

@@ -211,13 +211,13 @@ class MemoryTest(base.FunctionalTestCase):
         self.check('gzip', '-1')
 
     def test_xz(self) -> None:
-        self.check('xz', '-T1', '-6')
+        self.check('xz', '-T1', '--lzma2=preset=0,dict=8MiB')
 
     def test_xz_with_the_dictionary_of_9(self) -> None:
         self.check('xz', '-T1', '--lzma2=preset=0,dict=64MiB')
 
     def test_zstd(self) -> None:
-        self.check('zstd', '-19', '-T0')
+        self.check('zstd', '-1', '--zstd=wlog=23')
 
     def test_zstd_with_a_long_window(self) -> None:
         self.check('zstd', '-1', '--long=25')

@@ -16,10 +16,14 @@ import os
 import time
 import typing
 
+from oslo_log import log
+
 from ironic_python_agent.extensions import base
 
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
+
+LOG = log.getLogger(__name__)
 
 #: Seconds without a byte after which the bottleneck is what is waited for.
 _IDLE = 5.0
@@ -38,6 +42,7 @@ class Publisher:
         self._device = device
         self._seen: tuple[str, int] | None = None
         self._moved = 0.0
+        self._failed = False
 
     def __call__(self, progress: engine.Progress) -> None:
         """Show it, with the bottleneck of this moment."""
@@ -47,11 +52,20 @@ class Publisher:
         if now - self._moved > _IDLE:
             progress = progress._replace(
                 bottleneck=self._waiting_for(progress))
-        publish(progress._asdict())
+        self._publish(progress)
 
     def show(self, phase: str, bottleneck: str) -> None:
         """Show a phase that is not the engine's and counts no bytes."""
-        publish(engine.Progress(phase, 0, 0, 0.0, bottleneck)._asdict())
+        self._publish(engine.Progress(phase, 0, 0, 0.0, bottleneck))
+
+    def _publish(self, progress: engine.Progress) -> None:
+        try:
+            publish(progress._asdict())
+        except Exception:
+            # The inside of the agent is not ours: no write ends for that.
+            if not self._failed:
+                LOG.exception('The progress of the write cannot be shown')
+            self._failed = True
 
     def _waiting_for(self, progress: engine.Progress) -> str:
         """Bottleneck that must answer before the next byte can be written."""

@@ -210,7 +210,7 @@ class _Delivery:
                   ) -> tuple[record.Verdict, record.Record]:
         """Fill the entry; an image that is refused does not get there."""
         with _downloads(), self.entry.part(source.size) as part:
-            with open(part, 'xb') as file:
+            with open(part, 'wb') as file:
                 known = self._read(source, inspection, file)
                 file.flush()
                 # A power cut must not leave a hole that looks like the file.

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import errno
+import fcntl
 import hashlib
 import os
 import time
@@ -100,7 +101,7 @@ class Entry:
 
     @contextlib.contextmanager
     def part(self, size: int) -> Iterator[str]:
-        """Path for a file that may become that of the entry.
+        """Path of an empty file that may become that of the entry.
 
         :param size: bytes to come.
         :raises InsufficientDiskSpace: when they do not fit.
@@ -109,7 +110,10 @@ class Entry:
         self._make_room(size)
         path = os.path.join(self._staging, f'{uuid.uuid4()}.part')
         try:
-            yield path
+            with open(path, 'xb') as held:
+                # Whatever the clock says: somebody is writing it.
+                fcntl.flock(held, fcntl.LOCK_EX)
+                yield path
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -122,8 +126,9 @@ class Entry:
         """Record of a file that need not be read again; else None."""
         known = self.load()
         if (known is None or not known.is_about(self.path)
-                or time.time() - known.read_at
-                > CONF.imagedeploy.cache_recheck_interval):
+                # A record of the future is as old as anybody knows.
+                or not 0 <= time.time() - known.read_at
+                <= CONF.imagedeploy.cache_recheck_interval):
             return None
         if wanted and not wanted.matches(
                 known.checksums.get(wanted.algorithm, '')):
@@ -179,10 +184,12 @@ class Entry:
     def _discard_abandoned(self) -> None:
         """Remove files that killed conductors left."""
         for file in os.scandir(self._staging):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, BlockingIOError):
                 if (file.name.endswith('.part') and time.time()
                         - file.stat().st_mtime > _ABANDONED):
-                    os.unlink(file.path)
+                    with open(file.path, 'rb') as part:
+                        fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        os.unlink(file.path)
 
 
 def tidy(amount: int | None = None) -> None:

@@ -43,6 +43,17 @@ class PublisherTest(ramdisk.AgentTestCase):
             self.assertEqual('decode', self.shown(6.0, 2)['bottleneck'])
 
 
+class FailureTest(ramdisk.AgentTestCase):
+
+    def test_progress_never_ends_a_write(self):
+        for name, error in (('_running_command', RuntimeError('mutated')),
+                            ('publish', AttributeError('renamed'))):
+            self.patched(progress, name).side_effect = error
+            self.written()
+            self.assert_written()
+        self.assertEqual(2, self.log.output.count('cannot be shown'))
+
+
 class InFlightTest(ramdisk.AgentTestCase):
 
     def test_the_kernel_tells(self):

@@ -11,11 +11,15 @@
 # under the License.
 
 import hashlib
+import json
 import os
-
+import time
+from unittest import mock
 
 from ironic.common import exception
 
+from ironic_imagedeploy.conductor.cache import entry
+from ironic_imagedeploy.conductor import declared
 from tests.support import images
 from tests.unit.conductor.cache import cached
 
@@ -84,6 +88,25 @@ class ChangesTest(cached.CacheTestCase):
         self.provide(self.another_node())
         self.assertEqual([], sent)
         inspect.assert_not_called()
+
+    def test_a_clock_that_jumps_loses_no_running_download(self):
+        self.provide()
+        with self.task() as task:
+            ours = entry.Entry.of(declared.image(task))
+        with ours.part(1) as part:
+            os.utime(part, (0, 0))
+            with ours.part(1):
+                self.assertIn(part, map(str, self.workshop()))
+
+    def test_a_record_of_the_future_is_not_fresh(self):
+        self.provide()
+        record = next(self.master.glob('*.json'))
+        record.write_text(json.dumps({
+            **self.record(), 'read_at': time.time() + 86400}))
+        with mock.patch.object(entry.Entry, '_read', autospec=True,
+                               side_effect=entry.Entry._read) as read:
+            self.provide(self.another_node())
+        read.assert_called()
 
     def test_lost_record(self):
         self.provide()

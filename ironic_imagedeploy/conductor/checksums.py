@@ -12,17 +12,24 @@
 
 """Checksums that Glance or the user of a node declares for an image."""
 
+import posixpath
+import urllib.parse
+
 from ironic.common import checksum_utils
 from ironic.common import exception
 from ironic import objects
 
+from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import checksum_list
 
 _SET = 'openstack baremetal node set --instance-info '
 _SET_IMAGE = (f'{_SET}image_os_hash_algo=sha512 --instance-info '
               'image_os_hash_value=SHA512 ')
 _WEB = ('http://', 'https://')
+#: Bytes of a file of checksums: those of distributions have some KiB.
+_LARGEST_FILE = 1 << 20
 
 
 def declared(node: objects.Node, href: str, *, algorithm: str | None,
@@ -43,20 +50,43 @@ def declared(node: objects.Node, href: str, *, algorithm: str | None,
         if not other:
             return None
         if checksum_utils.is_checksum_url(other):
-            other = checksum_utils.get_checksum_from_url(other, href)
+            return _in_file(node, other, href)
         return engine.Checksum.parse(other)
     except ValueError as error:
-        found = str(error)
-    except exception.IronicException as error:
-        # Its text has the whole URL.
-        found = f'{type(error).__name__} for {engine.redact(str(other))}'
+        found, fix = str(error), ''
+    except engine.exceptions.SourceError as error:
+        found = f'{engine.redact(str(other))}: {error.found}'
+        fix = f'{error.fix} Or: '
+    except exception.ImageChecksumURLNotSupported:
+        found = ('the URL of a file, and '
+                 '[conductor]disable_support_for_checksum_files is set')
+        fix = ''
     raise refusals.refused(
         'checksum-invalid', engine.redact(href),
         message=f'The checksum of the {role or "image"} is not usable.',
         expected='a value of sha512 or sha256, or a readable file that has '
-                 'one for the image', found=found,
-        fix=(f'{_SET}{role}_checksum=sha512:SHA512 ' if role else _SET_IMAGE)
-        + node.uuid)
+                 'one for the image', found=found.rstrip('.'),
+        fix=fix + (f'{_SET}{role}_checksum=sha512:SHA512 ' if role
+                   else _SET_IMAGE) + node.uuid)
+
+
+def _in_file(node: objects.Node, url: str, href: str) -> engine.Checksum:
+    """Checksum that a file of checksums lists for an image.
+
+    :raises SourceError: when the file cannot be read.
+    :raises ValueError: when it has no usable checksum of the image.
+    """
+    with access.open_web(node, url) as source:
+        if source.size > _LARGEST_FILE:
+            raise ValueError(
+                f'{source.name}, a file of {source.size} bytes, and not of '
+                f'{_LARGEST_FILE} at most')
+        text = source.read_at(0, source.size).decode('utf-8', 'replace')
+        name = posixpath.basename(urllib.parse.urlsplit(href).path)
+        try:
+            return checksum_list.find(text, urllib.parse.unquote(name))
+        except ValueError as error:
+            raise ValueError(f'{source.name} with {error}') from None
 
 
 def check_boot_file(node: objects.Node, role: str, href: str) -> None:

@@ -18,6 +18,7 @@ import requests
 from ironic.common import exception
 from ironic.common import image_service
 from ironic.conf import CONF
+from ironic import objects
 
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
@@ -32,7 +33,7 @@ def open_image(image: images.InstanceImage) -> engine.Source:
     if image.glance:
         source = _open_glance(image.glance, image.glance_id)
     elif image.scheme in ('http', 'https'):
-        source = _open_web(image)
+        source = open_web(image.node, image.href)
     elif image.scheme == 'file':
         source = engine.open_source(_permitted_path(image.href))
     else:
@@ -72,8 +73,12 @@ def _open_glance(service: image_service.GlanceImageService,
     return source
 
 
-def _open_web(image: images.InstanceImage) -> engine.Source:
-    url, info = image.href, image.node.instance_info
+def open_web(node: objects.Node, url: str) -> engine.Source:
+    """Open a file on a web server for reading, with what a node may tell it.
+
+    :raises SourceError: when it cannot be opened.
+    """
+    info = node.instance_info
     service = image_service.HttpImageService()
     engine.limit_heads(service.session)
     login = service.gen_auth_from_conf_user_pass(url)

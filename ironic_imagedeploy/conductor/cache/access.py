@@ -12,6 +12,8 @@
 
 """Sources of images, opened by Ironic's own services."""
 
+import typing
+
 from oslo_utils import strutils
 import requests
 
@@ -31,9 +33,9 @@ def open_image(image: images.InstanceImage) -> engine.Source:
     :raises InvalidParameterValue: when there is no way to get at it.
     """
     if image.glance:
-        source = _open_glance(image.glance, image.glance_id)
+        source = _open_glance(image.glance, image.glance_id, image.checksum)
     elif image.scheme in ('http', 'https'):
-        source = open_web(image.node, image.href)
+        source = open_web(image.node, image.href, checksum=image.checksum)
     elif image.scheme == 'file':
         source = engine.open_source(_permitted_path(image.href))
     else:
@@ -64,18 +66,21 @@ def _permitted_path(href: str) -> str:
 
 
 def _open_glance(service: image_service.GlanceImageService,
-                 identifier: str) -> engine.Source:
-    timeout = CONF.webserver_connection_timeout
+                 identifier: str, checksum: engine.Checksum | None
+                 ) -> engine.Source:
     source = engine.open_source(
-        f'{service.endpoint}/v2/images/{identifier}/file', timeout=timeout,
-        request=engine.glance_request(service.client, identifier))
+        f'{service.endpoint}/v2/images/{identifier}/file',
+        request=engine.glance_request(service.client, identifier),
+        **_options(checksum))
     source.name = f'glance:{identifier}'
     return source
 
 
-def open_web(node: objects.Node, url: str) -> engine.Source:
+def open_web(node: objects.Node, url: str, *,
+             checksum: engine.Checksum | None = None) -> engine.Source:
     """Open a file on a web server for reading, with what a node may tell it.
 
+    :param checksum: that the whole file is compared with in the end.
     :raises SourceError: when it cannot be opened.
     """
     info = node.instance_info
@@ -102,9 +107,13 @@ def open_web(node: objects.Node, url: str) -> engine.Source:
             auth=login if known and not supplied else None,
             timeout=timeout, allow_redirects=False)
 
-    return engine.open_source(
-        url, request=request, timeout=CONF.webserver_connection_timeout,
-        # Some releases of Ironic have no such option.
-        look_timeout=getattr(CONF, 'webserver_verify_timeout',
-                             engine.LOOK_TIMEOUT),
-        checksum_stated=bool(image.checksum and not image.checksum.weak))
+    return engine.open_source(url, request=request, **_options(checksum))
+
+
+def _options(checksum: engine.Checksum | None) -> dict[str, typing.Any]:
+    """Patience with a server, in seconds, and trust in its answers."""
+    return {'timeout': CONF.webserver_connection_timeout,
+            # Some releases of Ironic have no such option.
+            'look_timeout': getattr(CONF, 'webserver_verify_timeout',
+                                    engine.LOOK_TIMEOUT),
+            'checksum_stated': bool(checksum and not checksum.weak)}

@@ -11,6 +11,7 @@
 # under the License.
 
 import hashlib
+import time
 
 from ironic.common import exception
 
@@ -74,6 +75,20 @@ class ChecksumFileTest(base.ConductorTestCase):
         self.list.write_text(f'{self.digest}  {name}\n')
         self.assertEqual((), self.check(
             image_source=self.server.url(name)).findings)
+
+    def test_a_server_that_takes_its_time(self):
+        self.list.write_text(f'{self.digest}  disk.qcow2\n')
+
+        def trickle(exchange):
+            exchange.serve(stop_after=0)
+            while not exchange.server.stopping.wait(0.05):
+                exchange.wfile.write(b'0')
+
+        self.config(webserver_verify_timeout=1)
+        self.server.answer = trickle
+        start = time.monotonic()
+        self.assert_refused('a part of them')
+        self.assertLess(time.monotonic() - start, 20)
 
     def test_a_large_file_is_not_read(self):
         self.list.write_bytes(b'x' * 64 * MIB)

@@ -64,6 +64,21 @@ class WebTest(base.ConductorTestCase):
             self.opened()
         self.assertIn('seconds', caught.exception.expected)
 
+    def test_a_look_at_glance_ends(self) -> None:
+        def trickle(exchange: web.Exchange) -> None:
+            if exchange.file.name != 'file':
+                exchange.serve()
+                return
+            exchange.serve(stop_after=0)
+            while not exchange.server.stopping.wait(0.05):
+                exchange.wfile.write(bytes(100))
+
+        self.config(webserver_verify_timeout=1)
+        self.glance.register(self.qcow2)
+        self.use(base.IMAGE_ID)
+        self.glance.answer = trickle
+        self.assertRaises(engine.exceptions.SourceTooSlow, self.opened)
+
     def test_a_head_that_never_ends(self) -> None:
         def continued(exchange: web.Exchange) -> None:
             while not exchange.server.stopping.wait(0.05):

@@ -165,12 +165,12 @@ def _hash(full: 'queue.SimpleQueue[memoryview | None]',
 def _decode_stream(path: str) -> None:
     start = compressions.COMPRESSIONS['zstd'].start
     with open(path, 'rb', buffering=0) as file:
-        frame = start()
+        frame = start(compressions.MEMORY)
         tail = b''
         while data := tail or file.read(MIB):
             tail = b''
             if frame.eof:
-                frame = start()
+                frame = start(compressions.MEMORY)
             frame.decompress(data, MIB)
             while not (frame.eof or frame.needs_input):
                 frame.decompress(b'', MIB)

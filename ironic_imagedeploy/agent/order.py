@@ -196,6 +196,7 @@ class WriteOrder:
             checksum=self.checksum, require_checksum=True,
             permit_weak=self.policy.insecure_checksums_permitted,
             permitted=self.policy.permitted_formats,
+            decompression_memory=self.policy.decompression_memory << 20,
             disk_size=target.size if size is None else size,
             sector_size=target.sector_size,
             boot_mode=self.boot_mode, arch=self.arch,

@@ -57,6 +57,14 @@ OPTS = [
              'node, 16 at most; fewer leave more of a small node to the '
              'agent.'),
     cfg.IntOpt(
+        'decompression_memory', default=128, min=8, max=1024,
+        help='MiB of memory that the window of a raw image may take which is '
+             'compressed as a whole by zstd or xz. A file that asks for more '
+             'is refused. The default is what zstd -d takes: zstd --ultra '
+             '-22 asks for 128 MiB, xz -9 for 64, and the usual levels of '
+             'both for 8. Less keeps nodes of little memory safe; images by '
+             'zstd --long=30 need 1024.'),
+    cfg.IntOpt(
         'minimum_speed', default=0, min=0,
         help='Bytes per second that a web server must give a node at least, '
              'on the average of the seconds that the agent waits for it, '

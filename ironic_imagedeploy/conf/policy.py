@@ -26,4 +26,5 @@ def from_conf(conf: cfg.ConfigOpts) -> policy.Policy:
         permitted_formats=tuple(group.permitted_formats),
         read_back=group.read_back,
         insecure_checksums_permitted=group.insecure_checksums_permitted,
-        workers=group.workers, minimum_speed=group.minimum_speed)
+        workers=group.workers, minimum_speed=group.minimum_speed,
+        decompression_memory=group.decompression_memory)

@@ -26,6 +26,7 @@ class Policy:
     :ivar insecure_checksums_permitted: accept md5 and sha1.
     :ivar workers: threads that decode; 0 for two each processor.
     :ivar minimum_speed: bytes per second that a server must give.
+    :ivar decompression_memory: MiB for the window of a compressed file.
     """
 
     permitted_formats: tuple[str, ...]
@@ -33,6 +34,7 @@ class Policy:
     insecure_checksums_permitted: bool
     workers: int
     minimum_speed: int = 0
+    decompression_memory: int = 128
 
     def updated(self, sent: Mapping[str, typing.Any]) -> 'Policy':
         """This policy with what a conductor sent instead.

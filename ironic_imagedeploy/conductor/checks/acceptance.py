@@ -104,6 +104,7 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
         require_checksum=image.scheme != 'file',
         permit_weak=options.insecure_checksums_permitted,
         permitted=options.permitted_formats,
+        decompression_memory=options.decompression_memory << 20,
         disk_size=limit.size if limit else None,
         boot_mode=boot_mode_utils.get_boot_mode(image.node),
         arch=image.node.properties.get('cpu_arch'),

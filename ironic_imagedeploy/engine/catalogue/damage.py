@@ -123,6 +123,14 @@ ENTRIES: Mapping[str, Entry] = {
         message='The image is in too many pieces.',
         fix='Convert it with larger clusters: qemu-img convert -O qcow2 -o '
             'cluster_size=2M {file} NEW'),
+    'bytes-left-out': Entry(
+        topic=Topic.DAMAGE, severity=Severity.WARNING,
+        meaning='Bytes after the end of a gzip or bzip2 file are not '
+                'deployed. Its own tools leave them out, too. A large file '
+                'shows them only while it is written.',
+        message='Bytes after the end of the {format} file are left out.',
+        fix='Nothing, if they belong there, as the signature of a build '
+            'does. To cut them off, unpack the file and compress it again.'),
     'internal-snapshot': Entry(
         topic=Topic.DAMAGE, severity=Severity.WARNING,
         meaning='Snapshots in the image are not deployed.',

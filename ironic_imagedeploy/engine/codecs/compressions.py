@@ -25,12 +25,12 @@ import zlib
 
 from ironic_imagedeploy.engine.codecs import gzip
 from ironic_imagedeploy.engine.codecs import libraries
+from ironic_imagedeploy.engine.codecs import magic
 from ironic_imagedeploy.engine.codecs import windows
 
-#: Bytes for the dictionary of xz at most: that of ``xz -9``; and for the
-#: window of zstd, which comes with buffers: that of ``zstd --ultra -20``.
-XZ_DICTIONARY = 64 << 20
-ZSTD_WINDOW = 32 << 20
+#: Bytes for the window of zstd, or the dictionary of xz: what ``zstd -d``
+#: takes. ``xz -9`` asks for 64 MiB, ``zstd --ultra -22`` for 128.
+MEMORY = 128 << 20
 #: Bytes that an xz decoder takes beside its dictionary.
 _XZ_EXTRA = 1 << 20
 
@@ -57,38 +57,43 @@ class Part(typing.Protocol):
 class Compression(typing.NamedTuple):
     """How the parts of a kind of file are decoded.
 
-    :ivar start: makes the decoder of a part.
+    :ivar start: makes the decoder of a part, which may take so many bytes
+        for its window.
     :ivar errors: raised by that for damaged bytes.
     :ivar padding: zeroes may follow a part, in multiples of so many bytes;
         0: they may not.
     :ivar resumes: another part may follow the padding.
+    :ivar magic: first bytes of each part, where other bytes after the last
+        one do no harm: its own tools leave them out, with a warning.
     """
 
-    start: Callable[[], Part]
+    start: Callable[[int], Part]
     errors: tuple[type[Exception], ...]
     padding: int = 0
     resumes: bool = False
+    magic: bytes = b''
 
 
-def _xz() -> Part:
+def _xz(memory: int) -> Part:
     return windows.BoundedPart(
         lambda: lzma.LZMADecompressor(
-            lzma.FORMAT_XZ, memlimit=XZ_DICTIONARY + _XZ_EXTRA),
-        windows.xz_dictionary, XZ_DICTIONARY)
+            lzma.FORMAT_XZ, memlimit=memory + _XZ_EXTRA),
+        windows.xz_dictionary, memory)
 
 
-def _zstd() -> Part:
+def _zstd(memory: int) -> Part:
     return windows.BoundedPart(
-        lambda: libraries.zstd_frame(ZSTD_WINDOW), windows.zstd_window,
-        ZSTD_WINDOW)
+        lambda: libraries.zstd_frame(memory), windows.zstd_window, memory)
 
 
 def _known() -> dict[str, Compression]:
     known = {
-        'gz': Compression(gzip.GzipMember,
-                          (zlib.error, libraries.isal.error), padding=1),
+        'gz': Compression(lambda _: gzip.GzipMember(),
+                          (zlib.error, libraries.isal.error), padding=1,
+                          magic=magic.GZIP),
         'xz': Compression(_xz, (lzma.LZMAError,), padding=4, resumes=True),
-        'bz2': Compression(bz2.BZ2Decompressor, (OSError,)),
+        'bz2': Compression(lambda _: bz2.BZ2Decompressor(), (OSError,),
+                           magic=magic.BZIP2),
     }
     if libraries.zstd_available():
         known['zstd'] = Compression(_zstd, (libraries.zstd.ZstdError,))

@@ -55,7 +55,9 @@ def zstd_available() -> bool:
 def zstd_frame(window: int) -> typing.Any:
     """A decoder of one frame of zstd (RFC 8878).
 
-    :param window: bytes that its window may have at most, a power of 2.
+    :param window: bytes that its window may have at most, by powers of 2.
     """
+    parameter = zstd.DecompressionParameter.window_log_max
+    least, most = parameter.bounds()
     return zstd.ZstdDecompressor(options={
-        zstd.DecompressionParameter.window_log_max: window.bit_length() - 1})
+        parameter: min(max((window - 1).bit_length(), least), most)})

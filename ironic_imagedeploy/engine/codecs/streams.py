@@ -25,16 +25,25 @@ _STEP = 64 << 10
 #: Parts in a row that hold nothing. Each costs time and no honest file has
 #: more than a few.
 _MOST_EMPTY = 1024
+#: Bytes after the last part that may be left out: more are rather parts
+#: with a damaged header.
+MOST_LEFT_OUT = 1 << 20
 
 
 class Decoder:
     """A decoder of one compressed file.
 
     :param compression: how it was compressed.
+    :param memory: bytes that a window may have.
+    :ivar left_out: bytes after the last part that are not one.
     """
 
-    def __init__(self, compression: compressions.Compression) -> None:
+    def __init__(self, compression: compressions.Compression,
+                 memory: int = compressions.MEMORY) -> None:
+        self.left_out = 0
         self._compression = compression
+        self._memory = memory
+        self._undecided = b''
         self._part: compressions.Part | None = None
         self._parts = 0
         self._empty = 0
@@ -57,10 +66,11 @@ class Decoder:
         :raises IncompleteError: when bytes are missing.
         :raises DecodeError: when it does not end as it should.
         """
-        if self._part or not self._parts:
+        if self._part or self._undecided or not self._parts:
             raise errors.IncompleteError(
                 'the end of the file inside of a compressed part')
-        self._check_padding()
+        if not self.left_out:
+            self._check_padding()
 
     def _decode(self, stored: libraries.Stored) -> Iterator[bytes]:
         while True:
@@ -85,18 +95,35 @@ class Decoder:
 
         :returns: the bytes that are left to decode.
         """
+        if self.left_out:
+            return self._leave_out(stored)
+        if self._undecided:
+            stored, self._undecided = self._undecided + stored, b''
         if self._parts and self._compression.padding:
             rest = bytes(stored).lstrip(b'\0')
             self._padding += len(stored) - len(rest)
             stored = rest
         if stored:
+            magic = self._compression.magic[:len(stored)]
+            if self._parts and bytes(stored[:len(magic)]) != magic:
+                return self._leave_out(stored)
+            if self._parts and len(magic) < len(self._compression.magic):
+                self._undecided = bytes(stored)
+                return b''
             if self._padding:
                 self._check_padding()
                 if not self._compression.resumes:
                     raise errors.DecodeError('bytes after the last part')
                 self._padding = 0
-            self._part = self._compression.start()
+            self._part = self._compression.start(self._memory)
         return stored
+
+    def _leave_out(self, stored: libraries.Stored) -> bytes:
+        self.left_out += len(stored)
+        if self.left_out > MOST_LEFT_OUT:
+            raise errors.DecodeError(
+                f'more than {MOST_LEFT_OUT} bytes after the last part')
+        return b''
 
     def _end(self) -> None:
         self._part = None

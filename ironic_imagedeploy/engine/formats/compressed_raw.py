@@ -19,11 +19,16 @@ from ironic_imagedeploy.engine.codecs import compressions
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.codecs import streams
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.sources import base as sources
 
+#: Bytes that the window of a decoder may have, by default.
+MEMORY = compressions.MEMORY
 #: Bytes of the disk that can be looked at, and bytes of the file for them.
 FRONT = 16 << 20
+#: Bytes of a file that a look unpacks to its end: bzip2 takes a second.
+SMALL = 4 << 20
 #: Bytes of the file that are read at once for the front.
 _STEP = 1 << 20
 #: No honest file unpacks to more times its size, unless to so few bytes;
@@ -46,14 +51,18 @@ class CompressedRawImage(base.Image):
     is unpacked at once.
 
     :param compression: one of :func:`supported`.
+    :param memory: bytes that the window of a decoder may have.
     """
 
     format_name = 'raw'
 
-    def __init__(self, source: sources.Source, compression: str) -> None:
+    def __init__(self, source: sources.Source, compression: str,
+                 memory: int = MEMORY) -> None:
         super().__init__(source)
         self.compression = compression
+        self._memory = memory
         self._unpacked = False
+        self._left_out = 0
         self._front = bytearray()
         self._pieces = self._unpack_front()
 
@@ -102,7 +111,24 @@ class CompressedRawImage(base.Image):
 
     def decoder(self) -> streams.Decoder:
         """Decoder of the file from its first byte on."""
-        return streams.Decoder(compressions.COMPRESSIONS[self.compression])
+        return streams.Decoder(compressions.COMPRESSIONS[self.compression],
+                               self._memory)
+
+    def look_at_end(self) -> list[findings.Finding]:
+        """Unpack a small file to its end, and give what shows there.
+
+        :raises ImageRefused: when it cannot be unpacked.
+        """
+        if self.source.size <= SMALL:
+            self.read(0, FRONT)
+        return [self.left_out(self._left_out)] if self._left_out else []
+
+    def left_out(self, count: int) -> findings.Finding:
+        """Finding about bytes after the end of the compressed file."""
+        return findings.Finding(
+            code='bytes-left-out', data={'format': self.compression},
+            expected=f'nothing after the end of the {self.compression} file',
+            found=f'{count} bytes')
 
     def check_size(self, size: int) -> None:
         """Hold the size of all that was unpacked against what was stated.
@@ -154,6 +180,7 @@ class CompressedRawImage(base.Image):
             yield from decoder.decode(self.source.read_at(position, length))
         if self.source.size <= FRONT:
             decoder.finish()
+            self._left_out = decoder.left_out
             self.check_size(len(self._front))
             self.virtual_size = len(self._front)
             self._unpacked = True

@@ -16,6 +16,7 @@ import dataclasses
 
 from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import findings
+from ironic_imagedeploy.engine.formats import compressed_raw
 
 WHOLE_DISK = 'whole-disk'
 PARTITION = 'partition'
@@ -38,6 +39,8 @@ class Expectation:
     :ivar has_kernel: a kernel or initramfs is given with the image.
     :ivar require_checksum: refuse what comes without a checksum.
     :ivar permit_weak: accept md5 and sha1.
+    :ivar decompression_memory: bytes for the window of a file that is
+        compressed as a whole.
     """
 
     disk_format: str | None = None
@@ -51,6 +54,7 @@ class Expectation:
     has_kernel: bool = False
     require_checksum: bool = False
     permit_weak: bool = True
+    decompression_memory: int = compressed_raw.MEMORY
 
     @property
     def content_severity(self) -> findings.Severity:

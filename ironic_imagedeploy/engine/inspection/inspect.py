@@ -104,9 +104,13 @@ class _Look:
         if self._recognition.findings:
             return
         try:
-            image = self._image = _open(self._source, self._recognition)
+            image = self._image = _open(
+                self._source, self._recognition,
+                self._expectation.decompression_memory)
             self._findings += image.findings
             self._look_inside(image)
+            if isinstance(image, compressed_raw.CompressedRawImage):
+                self._findings += image.look_at_end()
             if finding := node.too_large(self._expectation,
                                          image.virtual_size):
                 self._findings.append(finding)
@@ -155,14 +159,17 @@ class _Look:
 
 
 def _open(source: recorded.RecordedSource,
-          recognised: recognition.Recognition) -> formats.AnyImage:
+          recognised: recognition.Recognition, memory: int
+          ) -> formats.AnyImage:
     """Open the image with its reader.
+
+    :param memory: bytes that decoding it may take.
 
     :raises ImageRefused: when that must not read it.
     """
     if recognised.compression:
-        return compressed_raw.CompressedRawImage(source,
-                                                 recognised.compression)
+        return compressed_raw.CompressedRawImage(
+            source, recognised.compression, memory)
     if recognised.reader is None:
         raise TypeError(f'{recognised.format} was accepted without a reader')
     try:

@@ -87,7 +87,8 @@ def _recognise_compressed(source: recorded.RecordedSource, compression: str,
     if compression not in compressed_raw.supported():
         return _compressed(compression, compression, compression)
     try:
-        image = compressed_raw.CompressedRawImage(source, compression)
+        image = compressed_raw.CompressedRawImage(
+            source, compression, expectation.decompression_memory)
         head = image.read(0, signatures.HEAD)
         inside = _containers(head, b'', _within_reach(
             image.read, compressed_raw.FRONT), None)

@@ -14,6 +14,7 @@
 
 import collections
 from collections.abc import Iterator
+import logging
 import typing
 
 from ironic_imagedeploy.engine import extent as _extent
@@ -22,6 +23,7 @@ from ironic_imagedeploy.engine.transfer import buffers
 from ironic_imagedeploy.engine.transfer import jobs
 from ironic_imagedeploy.engine.transfer import meter as _meter
 
+LOG = logging.getLogger(__name__)
 #: Chunks of the file, and of the disk beside those that are kept back: few,
 #: since the decoder needs memory too.
 _STORED_CHUNKS = 4
@@ -84,6 +86,11 @@ class Unpacker(jobs.Splitter):
     def finish(self) -> Iterator[jobs.Job]:
         with self._image.explained():
             self._decoder.finish()
+        if self._decoder.left_out and (
+                self._image.source.size > compressed_raw.SMALL):
+            # The inspection could not know.
+            LOG.warning('%s: %s', self._image.source.name,
+                        self._image.left_out(self._decoder.left_out))
         self._image.check_size(self._size)
         self._listener.final(self._size)
         if self._filling:

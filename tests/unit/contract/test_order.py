@@ -56,8 +56,8 @@ class PairsTest(unittest.TestCase):
 
     def test_agent_before(self):
         # It reads these keys, and leaves all others alone.
-        self.assertEqual({**before.ORDER, 'version': 1, 'minimum_speed': 0},
-                         ORDER.to_dict())
+        self.assertEqual({**before.ORDER, 'version': 1, 'minimum_speed': 0,
+                          'decompression_memory': 128}, ORDER.to_dict())
 
     def test_boot_files_elsewhere(self):
         elsewhere = dataclasses.replace(KERNEL, kernel=order.RemoteFile(

@@ -50,6 +50,13 @@ def feed(name: str, stored: bytes, step: int = MIB) -> Iterator[bytes]:
     unpacker.finish()
 
 
+def zst(content: bytes, log: int) -> bytes:
+    """A frame with a window of that many bits."""
+    frame = zstd.ZstdCompressor(options={
+        zstd.CompressionParameter.window_log: log})
+    return frame.compress(content) + frame.flush()
+
+
 class DecoderTestCase(base.EngineTestCase):
 
     def setUp(self) -> None:
@@ -194,8 +201,9 @@ class BadTest(DecoderTestCase):
                     list(feed(name, (stored * 2)[:-missing]))
 
     def test_garbage_after_it(self) -> None:
-        for name, stored in self.kinds():
-            self.assert_damaged(name, stored + b'garbage that follows it')
+        for name in ('xz', 'zstd'):
+            self.assert_damaged(name, PACK[name](self.content)
+                                + b'garbage that follows it')
 
     def test_garbage_instead(self) -> None:
         for name in compressions.COMPRESSIONS:
@@ -233,11 +241,9 @@ class BadTest(DecoderTestCase):
     def test_padding_that_is_none(self) -> None:
         gz, xz = gzip.compress(self.content), lzma.compress(self.content)
         self.assert_damaged('gz', gz + bytes(512) + gz)
-        self.assert_damaged('gz', gz + bytes(512) + b'x')
         self.assert_damaged('xz', xz + bytes(3))
         self.assert_damaged('xz', xz + bytes(6) + xz)
         self.assert_damaged('xz', bytes(4) + xz)
-        self.assert_damaged('bz2', bz2.compress(self.content) + bytes(4))
         self.assert_damaged('zstd', zstd.compress(self.content) + bytes(4))
 
     def test_a_row_of_nothing(self) -> None:
@@ -247,11 +253,77 @@ class BadTest(DecoderTestCase):
 
     def test_windows_that_take_too_much_memory(self) -> None:
         xz = lzma.compress(b'a', filters=[
-            {'id': lzma.FILTER_LZMA2, 'dict_size': 128 * MIB}])
-        parameter = zstd.CompressionParameter
-        frame = zstd.ZstdCompressor(options={parameter.window_log: 26})
-        zst = frame.compress(self.content) + frame.flush()
-        for name, stored in (('xz', xz), ('zstd', zst)):
+            {'id': lzma.FILTER_LZMA2, 'dict_size': 192 * MIB}])
+        for name, stored in (('xz', xz), ('zstd', zst(self.content, 28))):
             with self.subTest(name), \
                     self.assertRaises(errors.WindowTooLarge):
                 list(feed(name, stored))
+
+    def test_the_bound_is_the_caller_s(self) -> None:
+        for log, memory in ((23, 8 * MIB), (24, 20 * MIB), (27, 128 * MIB)):
+            stored = zst(self.content, log)
+            for limit in (memory, (1 << log) - 1):
+                unpacker = streams.Decoder(
+                    compressions.COMPRESSIONS['zstd'], limit)
+                with self.subTest(log=log, limit=limit):
+                    if limit == memory:
+                        self.assert_same(self.content, b''.join(
+                            unpacker.decode(stored)))
+                    else:
+                        self.assertRaises(errors.WindowTooLarge, list,
+                                          unpacker.decode(stored))
+
+
+class TailTest(DecoderTestCase):
+    """Bytes after the last part, which gzip and bzip2 leave out."""
+
+    TAILS = (b'x', b'FWx0' + bytes(12), b'{ "metadata_version": "1.1" }' * 20,
+             b'\x1f\0', b'BZx')
+
+    def left_out(self, name: str, stored: bytes, step: int) -> int:
+        unpacker = decoder(name)
+        content = b''.join(piece for start in range(0, len(stored), step)
+                           for piece in unpacker.decode(
+                               stored[start:start + step]))
+        unpacker.finish()
+        self.assert_same(self.content, content)
+        return unpacker.left_out
+
+    def test_tails(self) -> None:
+        for name in ('gz', 'bz2'):
+            stored = PACK[name](self.content)
+            for tail in self.TAILS:
+                for step in (MIB, len(stored), len(stored) + 1, 4099):
+                    with self.subTest(name=name, tail=tail[:5], step=step):
+                        self.assertEqual(len(tail), self.left_out(
+                            name, stored + tail, step))
+
+    def test_padding_before_it(self) -> None:
+        stored = PACK['gz'](self.content)
+        for tail in self.TAILS:
+            for count in (1, 8, 4099):
+                self.assertEqual(len(tail), self.left_out(
+                    'gz', stored + bytes(count) + tail, 1 << 16))
+
+    def test_the_first_byte_of_a_part(self) -> None:
+        """A file that was cut, rather than one with a tail."""
+        for name, tail in (('gz', b'\x1f'), ('bz2', b'BZ')):
+            with self.assertRaises(errors.IncompleteError):
+                self.left_out(name, PACK[name](self.content) + tail, 4099)
+
+    def test_nothing_is_left_out_of_a_good_file(self) -> None:
+        for name, stored in self.kinds():
+            self.assertEqual(0, self.left_out(name, stored, 4099))
+        self.assertEqual(0, self.left_out(
+            'gz', PACK['gz'](self.content) + bytes(512), 4099))
+
+    def test_more_than_a_tail(self) -> None:
+        """A damaged header would hide the members that follow it."""
+        for name in ('gz', 'bz2'):
+            stored = PACK[name](self.content)
+            self.assert_damaged(name, stored + b'x' * (
+                streams.MOST_LEFT_OUT + 1))
+
+    def test_a_member_after_padding(self) -> None:
+        stored = PACK['gz'](self.content)
+        self.assert_damaged('gz', stored + bytes(3) + stored)

@@ -66,9 +66,55 @@ class FailureTest(compressed.PackedTestCase):
 
     def test_garbage_behind_it(self) -> None:
         disk = self.disk(8 * MIB)
-        for name in PACK:
+        for name in ('xz', 'zstd'):
             self.assert_fails('corrupt', PACK[name](disk) + b'and then more',
                               Target(8 * MIB))
+
+    def test_bytes_that_its_own_tools_leave_out(self) -> None:
+        tail = b'{ "metadata_version": "1.1" }'
+        for name in ('gz', 'bz2'):
+            for size, padding in ((2 * MIB, 0), (8 * MIB, 0), (8 * MIB, 9)):
+                if padding and name == 'bz2':
+                    continue
+                disk = self.disk(size)
+                stored = PACK[name](disk) + bytes(padding) + tail
+                inspection = self.inspect(stored)
+                self.assertEqual('accept', inspection.verdict)
+                target = Target(size)
+                if size == 2 * MIB:
+                    finding, = inspection.findings
+                    engine.transfer(inspection, target)
+                    self.assertEqual(
+                        ('bytes-left-out', f'{len(tail)} bytes'),
+                        (finding.code, finding.found))
+                else:
+                    with self.assertLogs(
+                            'ironic_imagedeploy', 'WARNING') as logs:
+                        engine.transfer(inspection, target)
+                    self.assertIn(f'{len(tail)} bytes', logs.output[0])
+                self.assert_same(disk, target.disk)
+
+    def test_small_files_are_looked_at_to_their_end(self) -> None:
+        """So that a check and a write agree."""
+        disk = self.disk(2 * MIB)
+        for name in PACK:
+            stored = bytearray(PACK[name](disk))
+            stored[-MIB:-MIB + 4096] = random.Random(4).randbytes(4096)
+            self.assert_refused('corrupt', bytes(stored))
+            self.assert_refused('truncated', PACK[name](disk)[:-1])
+
+    def test_windows_within_the_operator_s_bound(self) -> None:
+        disk = self.disk(10 * MIB)
+        packer = compressed.zstd.ZstdCompressor(options={
+            compressed.zstd.CompressionParameter.window_log: 27})
+        stored = packer.compress(disk) + packer.flush()
+        target = Target(10 * MIB)
+        engine.transfer(self.inspect(stored), target)
+        self.assert_same(disk, target.disk)
+        finding = self.assert_refused('format-unsupported', stored,
+                                      decompression_memory=64 * MIB)
+        self.assertIn(str(64 * MIB), finding.expected)
+        self.assertEqual(f'{128 * MIB} bytes', finding.found)
 
     def test_another_front_in_the_stream(self) -> None:
         disk, other = self.disk(10 * MIB), self.disk(10 * MIB, seed=2)

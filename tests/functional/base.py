@@ -28,6 +28,7 @@ import unittest
 
 from ironic_imagedeploy.cmd import imagedeploy
 from tests.support import disks
+from tests.support import schema
 
 MIB = 1 << 20
 PROGRAM = pathlib.Path(sys.executable).with_name('ironic-imagedeploy')
@@ -97,12 +98,14 @@ class FunctionalTestCase(unittest.TestCase):
                 status = imagedeploy.main([str(each) for each in arguments])
             except SystemExit as stop:
                 status = stop.code if isinstance(stop.code, int) else 1
+        schema.check(arguments, out.getvalue())
         return Outcome(status, out.getvalue(), err.getvalue())
 
     def execute(self, *arguments: typing.Any) -> Outcome:
         """Run the installed program as a user does."""
         done = subprocess.run([PROGRAM, *map(str, arguments)], text=True,
                               capture_output=True, timeout=300)
+        schema.check(arguments, done.stdout)
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def assert_status(self, status: int, outcome: Outcome) -> None:

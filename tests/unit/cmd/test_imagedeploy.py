@@ -10,56 +10,26 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The four commands on files of this machine, without root."""
 
 import contextlib
 import io
 import json
 import os
-import pathlib
 import signal
-import struct
 import sys
-import tempfile
 import typing
-import unittest
 from unittest import mock
 
 from ironic_imagedeploy.cmd import imagedeploy
 from ironic_imagedeploy import engine
 from tests.support import boot_files
 from tests.support import signals
+from tests.unit.cmd import program
 
 MIB = 1 << 20
 
 
-class CommandTestCase(unittest.TestCase):
-    """A raw disk of 4 MiB with one partition."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.directory = pathlib.Path(self.enterContext(
-            tempfile.TemporaryDirectory()))
-        self.image = self.directory / 'image'
-        self.target = self.directory / 'target'
-        sector = bytearray(os.urandom(440) + bytes(72))
-        struct.pack_into('<B3xB3xII', sector, 446, 0x80, 0x83, 2048, 2048)
-        sector[510:] = b'\x55\xaa'
-        self.image.write_bytes(sector + os.urandom(4 * MIB - 512))
-
-    def run_main(self, *arguments: typing.Any) -> int:
-        """The status; what was printed is in ``out`` and ``err``."""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                status = imagedeploy.main([str(each) for each in arguments])
-            except SystemExit as stop:
-                status = typing.cast(int, stop.code)
-        self.out, self.err = out.getvalue(), err.getvalue()
-        return status
-
-
-class StatusTest(CommandTestCase):
+class StatusTest(program.CommandTestCase):
     """Each kind of failure has its exit status and one sentence."""
 
     def assert_fails(self, status: int, *arguments: typing.Any) -> None:
@@ -107,7 +77,7 @@ class StatusTest(CommandTestCase):
                           '--progress', 'none')
 
 
-class JsonTest(CommandTestCase):
+class JsonTest(program.CommandTestCase):
     """One object on standard output, whatever happens."""
 
     def test_success(self) -> None:
@@ -137,7 +107,7 @@ class JsonTest(CommandTestCase):
         self.assertEqual(3, json.loads(self.out)['error']['exit_status'])
 
 
-class ExpectationTest(CommandTestCase):
+class ExpectationTest(program.CommandTestCase):
     """The options reach the inspection."""
 
     def test_all(self) -> None:
@@ -199,7 +169,7 @@ class ExpectationTest(CommandTestCase):
         self.assertIn('a sample of the disk is identical', self.out)
 
 
-class SignalTest(CommandTestCase):
+class SignalTest(program.CommandTestCase):
     """A signal stops a write with one sentence."""
 
     def setUp(self) -> None:
@@ -242,7 +212,7 @@ class SignalTest(CommandTestCase):
                                               self.target))
 
 
-class TargetTest(CommandTestCase):
+class TargetTest(program.CommandTestCase):
     """Mistakes that would be expensive."""
 
     def test_image_onto_itself(self) -> None:
@@ -263,7 +233,7 @@ class TargetTest(CommandTestCase):
         self.assertFalse(self.target.exists())
 
 
-class OutputTest(CommandTestCase):
+class OutputTest(program.CommandTestCase):
     """What goes where."""
 
     def test_warnings_go_to_standard_error(self) -> None:

@@ -23,6 +23,7 @@ import threading
 from unittest import mock
 from wsgiref import simple_server
 
+from tests.support import schema
 from tests.unit import conductor  # noqa: F401 (before Ironic)
 
 from ironic.api import app
@@ -90,6 +91,7 @@ class WatchTestCase(base.DbTestCase):
         self.err = err.getvalue()
         if stream is None:
             self.out = out.getvalue()
+            schema.check(('watch', *arguments), self.out)
         return status
 
 

@@ -157,8 +157,8 @@ class ExpectationTest(program.CommandTestCase):
                 self.run_main('check', source, '--os-cloud', 'lab', *[
                     part for mirror in mirrors
                     for part in ('--mirror', mirror)])
-            open_source.assert_called_once_with(source, mirrors=mirrors,
-                                                **options)
+            open_source.assert_called_once_with(
+                source, mirrors=mirrors, checksum_stated=False, **options)
 
     def test_read_back(self) -> None:
         with mock.patch.object(engine, 'transfer', autospec=True,

@@ -103,7 +103,7 @@ def save(path: pathlib.Path, content: str) -> None:
 
 
 def to_json(value: typing.Mapping[str, typing.Any]) -> str:
-    """One JSON object, for people too."""
+    """JSON object in lines that people can read."""
     return json.dumps(value, indent=2) + '\n'
 
 

@@ -177,7 +177,7 @@ def json_pieces(inspection: engine.Inspection) -> Iterator[str]:
 
 
 def facts(inspection: engine.Inspection) -> str:
-    """What the image is, in a line."""
+    """Facts about the image, in a line."""
     image = inspection.accepted()
     bound = 'at least ' if inspection.virtual_size is None else ''
     known = [image.format_name,
@@ -193,7 +193,7 @@ def facts(inspection: engine.Inspection) -> str:
 
 
 def type_name(partition: engine.Partition) -> str:
-    """What the type of the partition means, or its number."""
+    """Name of the type of a partition, or its number."""
     return _TYPES.get(partition.type, partition.type)
 
 

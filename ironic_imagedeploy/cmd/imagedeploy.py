@@ -120,7 +120,7 @@ def _inspect(source: engine.Source, args: argparse.Namespace
 
 
 def _expectation(args: argparse.Namespace) -> engine.Expectation:
-    """What the options state; those that a command has not got, nothing."""
+    """Expectation of the options that the command has."""
     names = ('disk_format', 'image_type', 'checksum', 'disk_size',
              'sector_size', 'boot_mode', 'arch')
     stated: dict[str, typing.Any] = {

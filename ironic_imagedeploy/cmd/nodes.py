@@ -37,7 +37,7 @@ class CloudError(engine.exceptions.SourceError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """One node. Nothing in it can move a cursor.
+    """Deployment of a node, in printable text only.
 
     :ivar identifier: its UUID.
     :ivar name: its name, else its UUID.
@@ -110,7 +110,7 @@ class Ironic:
             raise _unusable(error) from error
 
     def deployments(self) -> list[Deployment]:
-        """All nodes that are being deployed.
+        """Nodes that are being deployed.
 
         :raises CloudError: when Ironic does not tell.
         """

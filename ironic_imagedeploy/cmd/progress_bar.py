@@ -91,7 +91,7 @@ class Lines(Display):
 
 
 class Bar(Display):
-    """One line that is drawn anew with each call."""
+    """Line that is drawn anew with each call."""
 
     def __init__(self, stream: typing.TextIO) -> None:
         super().__init__(stream)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What to do about a finding, for who uses the command line."""
+"""Remedies for findings, for who uses the command line."""
 
 from collections.abc import Callable
 from collections.abc import Mapping

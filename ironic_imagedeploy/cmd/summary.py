@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the commands say when they are done, for people."""
+"""Summaries of what the commands did, for people."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping

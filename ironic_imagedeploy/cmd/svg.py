@@ -102,7 +102,7 @@ def _partitions(layout: layouts.Layout) -> Iterator[str]:
 
 def _label(partition: engine.Partition, left: float, width: float
            ) -> Iterator[str]:
-    """What fits into the box of a partition; the rest is cut off."""
+    """Label that fits into the box of a partition."""
     room = int((width - 8) / _CHARACTER)
     label = str(partition.number)
     if room < len(label):

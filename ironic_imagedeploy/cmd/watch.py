@@ -64,7 +64,7 @@ def _wait(seconds: float) -> None:
 
 
 class _Round:
-    """One look at the nodes.
+    """Look at the nodes.
 
     :param names: the nodes to look at; all that are deployed when empty.
     :param known: what ran at the look before.

@@ -231,7 +231,7 @@ class SectorSizeMismatch(TargetError):
 
 
 class VerificationError(ImageDeployError):
-    """What was written is not what it should be."""
+    """Bytes that were written are not what they should be."""
 
     exit_status = 6
     summary = 'the verification failed'

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the inspection of an image found, as data."""
+"""Findings of an inspection, as data."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -32,7 +32,7 @@ _FILE = 'FILE'
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Finding:
-    """One thing that is wrong, or odd, about an image.
+    """Fault or oddity of an image.
 
     Its sentences are those of the catalogue, unless others are given.
 

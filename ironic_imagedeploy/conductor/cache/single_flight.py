@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One execution of an action for all who ask for it meanwhile."""
+"""Single execution of an action for all who ask for it meanwhile."""
 
 from collections.abc import Callable
 from collections.abc import Hashable

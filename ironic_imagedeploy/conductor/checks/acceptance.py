@@ -87,7 +87,7 @@ def _judge(image: images.InstanceImage) -> record.Verdict:
 
 
 def _expectation(image: images.InstanceImage) -> engine.Expectation:
-    """What the bytes of the image, or of a file beside it, must be like.
+    """Expectation of the bytes of an image, or of a file beside it.
 
     It is the same for all nodes of a kind, so that one inspection serves
     them.

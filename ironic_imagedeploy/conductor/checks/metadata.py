@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the metadata of an image says against a node."""
+"""Metadata of an image, held against a node."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ _NO_DISKS = ('aki', 'ari', 'ami', 'docker', 'ova')
 
 
 def objections(image: images.InstanceImage) -> Iterator[engine.Finding]:
-    """What the bytes of the image do not show.
+    """Findings that the bytes of the image do not show.
 
     :raises InvalidParameterValue: when a root device hint makes no sense.
     """

@@ -35,7 +35,7 @@ LOG = log.getLogger(__name__)
 
 def needed(task: task_manager.TaskManager, image: images.InstanceImage,
            verdict: record.Verdict) -> list[images.InstanceImage]:
-    """What comes beside the image, when that may have no kernel itself.
+    """Files beside an image that may have no kernel itself.
 
     :param verdict: on the image, which was accepted.
     :raises InvalidParameterValue: when one of them is missing, is not in
@@ -85,7 +85,7 @@ def options(task: task_manager.TaskManager) -> str:
 
 
 def _named(image: images.InstanceImage) -> tuple[dict[str, str], bool]:
-    """What there is, by role, and whether properties of the image name it."""
+    """Addresses by role, and whether properties of the image name them."""
     info = image.node.instance_info
     named = {role: info[role] for role in images.BOOT_FILES if info.get(role)}
     if named:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the agent tells about a transfer, kept for operators."""
+"""Answers of the agent about a transfer, kept for operators."""
 
 import typing
 

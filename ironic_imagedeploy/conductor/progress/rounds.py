@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One question to many agents at once, of which none holds up the others."""
+"""Question to many agents at once, of which none holds up the others."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -49,7 +49,8 @@ def ask(items: Sequence[_Item],
     """
     waiting: _Calls = queue.SimpleQueue()
     done: _Calls = queue.SimpleQueue()
-    calls = {client.Call(item) for item in random.sample(items, len(items))}
+    calls = {client.Call(item) for item in random.sample(  # nosec B311
+        items, len(items))}
     for call in calls:
         waiting.put(call)
     # Not of concurrent.futures: those are waited for when Python ends.

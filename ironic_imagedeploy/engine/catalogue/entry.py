@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is known about the code of a finding."""
+"""Knowledge about the code of a finding."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -64,7 +64,7 @@ class Case:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What is known about a code.
+    """Knowledge about a code.
 
     :ivar topic: its section.
     :ivar meaning: for the documentation.

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a system's root needs to boot: grub2 and a kernel."""
+"""Files that a system's root needs to boot: grub2 and a kernel."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -33,7 +33,7 @@ BOOT_ENTRIES = 'boot/loader/entries'
 
 @dataclasses.dataclass(frozen=True)
 class BootFiles:
-    """What a file system brings along to boot by itself.
+    """Boot files that a file system has.
 
     :ivar grub: grub2 is installed in it.
     :ivar kernel: a kernel is, which a boot menu can name: one in /boot, or in

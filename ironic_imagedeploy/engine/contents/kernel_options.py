@@ -40,7 +40,7 @@ def is_safe(word: str) -> bool:
 
 
 def unsafe(text: str) -> str | None:
-    """What of a kernel command line cannot stand in a boot menu, if any."""
+    """Part of a kernel command line that cannot stand in a menu, if any."""
     if len(text) > MOST_BYTES:
         return f'{len(text)} bytes'
     if text.count('"') % 2:

@@ -44,7 +44,7 @@ INITRAMFS_COMPRESSIONS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """What the header of a kernel says.
+    """Header of a kernel.
 
     :ivar format: ``bzImage``, ``Image`` or ``zboot``.
     :ivar arch: the processor, as of ``uname -m``; a 32-bit kernel of x86 is

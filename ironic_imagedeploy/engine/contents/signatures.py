@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a file is, by the bytes that say so.
+"""Kinds of files, by the bytes that say so.
 
 A name never decides, and neither does "nothing else matched".
 """

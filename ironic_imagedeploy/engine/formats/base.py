@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What every image format gives: a map, and the decoding of its clusters."""
+"""Interface of image formats: a map, and the decoding of clusters."""
 
 import abc
 from collections.abc import Iterable

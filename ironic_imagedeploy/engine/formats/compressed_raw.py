@@ -104,7 +104,7 @@ class CompressedRawImage(base.Image):
         self.virtual_size = max(size, self.virtual_size)
 
     def extents(self) -> Iterator[base.Extent]:
-        """One extent for all that is known of the disk."""
+        """Extent of as much of the disk as is known."""
         if self.virtual_size:
             yield base.Extent(0, self.virtual_size,
                               base.ExtentKind.COMPRESSED, 0, self.source.size)

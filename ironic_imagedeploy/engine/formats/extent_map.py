@@ -199,7 +199,7 @@ class _Columns:
             column.extend(more)
 
     def pick(self, indices: Iterable[int]) -> '_Columns':
-        """Those at some places."""
+        """Extents at these indices."""
         indices = array('Q', indices)
         picked = _Columns()
         for column, source in zip(picked.all, self.all, strict=True):
@@ -208,7 +208,7 @@ class _Columns:
 
     def stored_after(self, after: tuple[int, int], before: int
                      ) -> '_Columns':
-        """Those that the file stores behind a place and before another.
+        """Extents that the file stores after a place and before another.
 
         :param after: place in the file, and on the disk among equals.
         """
@@ -299,7 +299,7 @@ def _interleaved(planes: bytes, size: int) -> bytearray:
 
 
 def _merged(blocks: list[_Block]) -> Iterator[Extent]:
-    """What blocks, in the order of the disk, store, in that of the file."""
+    """Extents of blocks sorted by the disk, sorted by the file."""
     after = (0, -1)
     while True:
         chosen, before = _Columns(), 1 << 64

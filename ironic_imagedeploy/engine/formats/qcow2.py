@@ -95,7 +95,7 @@ class Qcow2Image(base.MappedImage):
                 self._map_table(stored[start:start + header.cluster_size])
 
     def _take(self, what: str, offset: int, length: int) -> None:
-        """Those clusters hold a table, and nothing else."""
+        """Reserve clusters for a table: they hold nothing else."""
         clusters = range(offset, offset + length, self._header.cluster_size)
         if not self._taken.isdisjoint(clusters):
             raise self.corrupt(f'{what} at byte {offset}, over another',
@@ -249,7 +249,7 @@ class Qcow2Image(base.MappedImage):
 
 
 def _kind(entry: int) -> ExtentKind:
-    """What a level 2 entry says."""
+    """Kind that a level 2 entry gives its cluster."""
     if entry & _COMPRESSED:
         return ExtentKind.COMPRESSED
     if entry & _ZERO or not entry & _OFFSET_MASK:

@@ -236,7 +236,7 @@ def _check_tables(image: 'base.MappedImage', header: Header) -> None:
 
 
 def _check_extensions(image: 'base.MappedImage', header: Header) -> None:
-    """They end in the first cluster ("Header extensions")."""
+    """Check that extensions end in the first cluster ("Header extensions")."""
     if header.version < 3:
         return
     end = header.cluster_size

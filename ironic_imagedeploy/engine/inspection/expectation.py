@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is expected of an image."""
+"""Expectation of an image."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ PARTITION = 'partition'
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """What the image must be, and for which machine. None: not known.
+    """Properties that an image must have, by its machine too; None: any.
 
     :ivar disk_format: the declared format, as in Glance.
     :ivar image_type: ``whole-disk`` or ``partition``; ``kernel`` or

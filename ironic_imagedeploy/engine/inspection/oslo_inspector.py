@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What OpenStack's own format inspector says of an image.
+"""Opinion of OpenStack's own format inspector on an image.
 
 Glance and Ironic judge images with it. Its opinion is the first, that of our
 readers the second, and an image must pass both, but for a few good disks

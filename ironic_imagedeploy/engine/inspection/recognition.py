@@ -44,7 +44,7 @@ _OPTICAL = ('iso', 'udf')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recognition:
-    """What kind of file an image is.
+    """Kind of the file of an image.
 
     :ivar format: by signature; None when it is not an image.
     :ivar compression: of the file as a whole.

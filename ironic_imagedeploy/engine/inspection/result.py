@@ -31,7 +31,7 @@ Finding = _findings.Finding
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a look at an image found. Sizes in bytes.
+    """Result of a look at an image. Sizes in bytes.
 
     :ivar format: by signature; None when it is not an image.
     :ivar compression: of the file as a whole: ``gz``, ``xz``, ``bz2`` or

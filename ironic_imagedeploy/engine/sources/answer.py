@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One answer of a web server, and the failures of the network below it."""
+"""Answer of a web server, and the failures of the network below it."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -124,7 +124,7 @@ class Body:
         return count
 
     def read(self) -> bytes:
-        """All of the answer; the connection is free after it."""
+        """Bytes of the whole answer; the connection is free afterwards."""
         whole = bytearray(self.remaining)
         view = memoryview(whole)
         done = 0

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What every source of image files can do."""
+"""Interface of the sources of image files."""
 
 import abc
 import types

@@ -35,7 +35,7 @@ Credentials = tuple[str, str] | requests.auth.AuthBase | None
 
 
 class HttpSource(base.Source):
-    """One file on one or several web servers.
+    """File on one or several web servers.
 
     :param location: ``http://`` or ``https://`` URL.
     :param mirrors: URLs of the same file, used in turn when one fails.

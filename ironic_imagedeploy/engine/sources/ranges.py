@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One file under one URL, asked for in ranges.
+"""File under one URL, asked for in ranges.
 
 The file is pinned by its size and its validators, ETag and Last-Modified
 (RFC 9110, sections 8.8 and 13.1.5): every range is asked for with If-Range,
@@ -60,7 +60,7 @@ class _Pin(typing.NamedTuple):
 
     @property
     def validator(self) -> str | None:
-        """What If-Range takes: a strong tag, or a date."""
+        """Value for If-Range: a strong tag, or a date."""
         strong = self.tag and not self.tag.startswith('W/')
         return self.tag if strong else self.modified
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What every target of a write can do."""
+"""Interface of the targets of a write."""
 
 import abc
 import ctypes

@@ -56,12 +56,12 @@ class Chunk:
         return self._memory[start - self.position:end - self.position]
 
     def hold(self) -> None:
-        """One more reads it."""
+        """Add a reader of the buffer."""
         with self._lock:
             self._holders += 1
 
     def release(self) -> None:
-        """One has read it; after the last, the buffer is used again."""
+        """Remove a reader; after the last, the buffer is used again."""
         with self._lock:
             self._holders -= 1
             free = not self._holders

@@ -30,7 +30,7 @@ _WINDOW = 15.0
 
 
 class Stage(enum.StrEnum):
-    """What a thread spends its time on."""
+    """Stage of the work, which a thread spends its time on."""
 
     SOURCE = 'source'
     WAIT = 'wait'
@@ -115,7 +115,7 @@ class Meter:
 
     @property
     def bottleneck(self) -> str:
-        """What the others waited for."""
+        """Stage that the others waited for."""
         seconds = self._seconds
         if seconds[Stage.SOURCE] >= seconds[Stage.WAIT]:
             return str(Stage.DISK) if self._local else 'network'
@@ -136,7 +136,7 @@ class Meter:
         self.tick()
 
     def advance(self, count: int) -> None:
-        """That many bytes of a phase that counts nothing else are done."""
+        """Count bytes of a phase that counts nothing else."""
         self._phase_done += count
         if (self._phase_done >= self._phase_total
                 or time.monotonic() - self._told >= TICK):

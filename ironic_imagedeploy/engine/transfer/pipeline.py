@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One pass over the file: read, hash, decode and write at the same time.
+"""Pipeline of a pass over the file: read, hash, decode and write.
 
 ::
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What was written is read back, past the page cache, and compared."""
+"""Bytes that were written, read back past the page cache."""
 
 from array import array
 from collections.abc import Iterator

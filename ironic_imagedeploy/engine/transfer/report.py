@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What was done, in figures."""
+"""Figures of a transfer."""
 
 import dataclasses
 import typing
@@ -30,7 +30,7 @@ class ChecksumReport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """One transfer. Sizes in bytes.
+    """Report of a transfer. Sizes in bytes.
 
     :ivar source: the image file, without secrets.
     :ivar resumes: how often a dropped connection was continued.

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What every file system gives: directories by name, within bounds."""
+"""Interface of file systems: directories by name, within bounds."""
 
 import abc
 from collections.abc import Iterator
@@ -140,7 +140,7 @@ class FileSystem(abc.ABC):
 
     @abc.abstractmethod
     def lookup(self, directory: Node, name: bytes) -> Node | None:
-        """One entry of a directory."""
+        """Entry of a directory."""
 
     @functools.cached_property
     def _roots(self) -> tuple[Node, ...]:
@@ -167,7 +167,7 @@ class FileSystem(abc.ABC):
         return any(self._resolve(root, path) for root in self._roots)
 
     def _numbers(self, directory: Node) -> Mapping[bytes, int]:
-        """All that is in a directory, by name; read once."""
+        """Numbers of the entries of a directory, by name; read once."""
         if directory not in self._directories:
             listed: dict[bytes, int] = {}
             for name, number in self.entries(directory):

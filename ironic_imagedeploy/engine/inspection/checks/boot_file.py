@@ -110,7 +110,7 @@ def _judge_initramfs(head: bytes) -> BootFile:
 
 
 def _description(head: bytes, compression: str | None = None) -> str:
-    """What else it is."""
+    """Kind of the file, when it is something else."""
     if not head:
         return 'an empty file'
     if compression:

@@ -36,7 +36,7 @@ _LARGER = {'ext4': 'mkfs.ext4 -b 4096', 'xfs': 'mkfs.xfs -s size=4096',
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Root:
-    """What a look into the file system showed.
+    """Result of a look into the root file system.
 
     :ivar boot_files: what it brings along; None when it cannot be told.
     :ivar has_kernel: it has a kernel of its own, which a boot menu would

@@ -32,7 +32,7 @@ _BACKUP = 32
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What the front of a disk says is on it.
+    """Layout of a disk, as its front shows it.
 
     :ivar table: its partition table.
     :ivar file_system: name of the one that it is, without a table.

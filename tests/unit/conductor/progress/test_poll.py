@@ -205,4 +205,3 @@ class StallTest(agents.FollowTestCase):
         self.assertEqual({'since': '2026-11-23T01:00:00+00:00',
                           'waiting_for': 'agent'}, seen['stalled'])
         self.assertEqual(seen, self.follow(20))
-

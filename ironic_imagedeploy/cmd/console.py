@@ -66,7 +66,7 @@ def run(command: Callable[[argparse.Namespace], int],
 
 
 def show(pieces: Iterable[str]) -> None:
-    """Print on standard output; a reader that went away is no error."""
+    """Print on standard output; a reader that went away is not an error."""
     try:
         for piece in pieces:
             sys.stdout.write(piece)

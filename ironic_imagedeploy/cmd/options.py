@@ -206,7 +206,7 @@ def _size(words: str) -> int:
     count = int(words)
     if count <= 0:
         raise argparse.ArgumentTypeError(
-            f'{words} is no size: expected a number of bytes above 0')
+            f'{words} is not a size: expected a number of bytes above 0')
     return count
 
 
@@ -214,7 +214,7 @@ def _seconds(words: str) -> float:
     count = float(words)
     if not 1 <= count <= 3600:
         raise argparse.ArgumentTypeError(
-            f'{words} is no interval: expected 1 to 3600 seconds')
+            f'{words} is not an interval: expected 1 to 3600 seconds')
     return count
 
 

@@ -37,7 +37,7 @@ _EIGHTHS = ' ▏▎▍▌▋▊▉█'
 #: The characters of a bar.
 BLOCKS = _EIGHTHS + '▕'
 _LABEL = max(map(len, _PHASES.values()))
-#: What is left out behind a bar that would have fewer columns: size,
+#: What is left out after a bar that would have fewer columns: size,
 #: bottleneck, time, rate.
 _DISPENSABLE = ((1, 20), (4, 10), (3, 10), (2, 10))
 

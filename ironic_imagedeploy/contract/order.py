@@ -48,7 +48,7 @@ class RemoteFile:
     def from_dict(cls, sent: typing.Any) -> 'RemoteFile':
         """The file that :meth:`to_dict` gave.
 
-        :raises ValueError: when it is none.
+        :raises ValueError: when it is not one.
         """
         if not isinstance(sent, Mapping) or not all(
                 isinstance(sent.get(key), str) for key in ('url', 'checksum')):
@@ -76,7 +76,7 @@ class SeparateKernel:
     def from_dict(cls, sent: typing.Any) -> 'SeparateKernel':
         """The files that :meth:`to_dict` gave.
 
-        :raises InvalidOrder: when they are none.
+        :raises InvalidOrder: when they are not.
         """
         try:
             options = sent.get('options') or ''

@@ -40,7 +40,7 @@ class Policy:
         """This policy with what a conductor sent instead.
 
         :param sent: what :meth:`to_dict` gave, by the same or another
-            release: unknown and missing keys are no error.
+            release: unknown and missing keys are not an error.
         """
         known = {field.name for field in dataclasses.fields(self)}
         values = {name: value for name, value in sent.items()

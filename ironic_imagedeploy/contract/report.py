@@ -38,7 +38,7 @@ _REPORT = fields.mapping(
 
 
 def checked(told: typing.Any) -> dict[str, typing.Any] | None:
-    """The report with its known fields only; None when it is none.
+    """The report with its known fields only; None when it is not one.
 
     Some 40 KB at most. Fields of a wrong type are left out.
     """

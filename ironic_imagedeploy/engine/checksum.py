@@ -41,8 +41,8 @@ class Checksum:
         digits = digest_size(algorithm) * 2
         if len(value) != digits or not set(value) <= set('0123456789abcdef'):
             raise ValueError(
-                f'{self.value!r} is no {algorithm} value: expected {digits} '
-                'hexadecimal digits')
+                f'{self.value!r} is not a {algorithm} value: expected '
+                f'{digits} hexadecimal digits')
         object.__setattr__(self, 'algorithm', algorithm)
         object.__setattr__(self, 'value', value)
 
@@ -58,7 +58,7 @@ class Checksum:
                 algorithm = _BY_LENGTH[len(value)]
             except KeyError:
                 raise ValueError(
-                    f'{text!r} is no checksum: expected ALGORITHM:HEX, for '
+                    f'{text!r} is not a checksum: expected ALGORITHM:HEX, for '
                     'example sha512:0123...') from None
         return cls(algorithm, value)
 
@@ -95,6 +95,6 @@ def digest_size(algorithm: str) -> int:
         size = 0
     if not size:
         raise ValueError(
-            f'{algorithm!r} is no checksum algorithm: expected one of '
+            f'{algorithm!r} is not a checksum algorithm: expected one of '
             'sha512, sha384, sha256, sha1, md5')
     return size

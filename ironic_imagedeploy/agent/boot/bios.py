@@ -97,7 +97,7 @@ def table_name(device: str) -> str:
 def read_table(device: str) -> partitions.PartitionTable:
     """The partition table of a disk.
 
-    :raises DeploymentError: when there is none that can be used.
+    :raises DeploymentError: when it cannot be used.
     """
     with open(device, 'rb') as disk:
         def read(offset: int, length: int) -> bytes:

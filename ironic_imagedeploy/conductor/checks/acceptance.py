@@ -92,7 +92,7 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
     It is the same for all nodes of a kind, so that one inspection serves
     them.
 
-    :raises InvalidParameterValue: when a root device hint makes no sense.
+    :raises InvalidParameterValue: when a root device hint is not valid.
     """
     options = policy.from_conf(CONF)
     limit = _limit(image)

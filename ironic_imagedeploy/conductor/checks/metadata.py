@@ -31,7 +31,7 @@ _NO_DISKS = ('aki', 'ari', 'ami', 'docker', 'ova')
 def objections(image: images.InstanceImage) -> Iterator[engine.Finding]:
     """Findings that the bytes of the image do not show.
 
-    :raises InvalidParameterValue: when a root device hint makes no sense.
+    :raises InvalidParameterValue: when a root device hint is not valid.
     """
     if image.role != images.DISK:
         yield from _architecture(image)

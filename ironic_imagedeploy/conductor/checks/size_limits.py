@@ -25,7 +25,7 @@ from ironic import objects
 from ironic_imagedeploy.conductor.checks import remedies
 from ironic_imagedeploy import engine
 
-#: Root device hints of a size that is an upper bound; others are none.
+#: Root device hints of a size that is an upper bound, unlike others.
 _BOUNDS = re.compile(
     r'(==|s==|<=|<|<or>|<range-in>)\s*(.*)', re.ASCII | re.DOTALL)
 _NUMBER = re.compile(r'\d+', re.ASCII)
@@ -68,7 +68,7 @@ class Limit:
 def of_node(node: objects.Node) -> Limit | None:
     """The narrowest limit of a node that is known before it runs.
 
-    :raises InvalidParameterValue: when a root device hint makes no sense.
+    :raises InvalidParameterValue: when a root device hint is not valid.
     """
     return min(_limits(node), key=lambda limit: limit.size, default=None)
 

@@ -53,7 +53,7 @@ def architectures(read: _read.Read, esp: partitions.Partition
 
 
 def architecture(program: bytes) -> str | None:
-    """The processor that an EFI program is for; None when it is none."""
+    """The processor that an EFI program is for; None for any other file."""
     machine = _machine(program[:_FRONT])
     return None if machine is None else _MACHINES.get(machine, 'unknown')
 

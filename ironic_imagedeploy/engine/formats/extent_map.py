@@ -236,7 +236,7 @@ class _Block(typing.NamedTuple):
 
     :ivar start: first byte on the disk.
     :ivar low: the first place in the file; 0 when it stores none of them.
-    :ivar high: a place behind the last; 0 when there is none.
+    :ivar high: a place after the last; 0 for an empty block.
     """
 
     start: int

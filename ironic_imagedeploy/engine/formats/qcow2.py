@@ -149,7 +149,7 @@ class Qcow2Image(base.MappedImage):
             for entry, bitmap in zip(words[::2], words[1::2], strict=True):
                 self._map_subclusters(entry, bitmap)
             return
-        # Entries behind the end of the disk mean nothing.
+        # Entries after the end of the disk mean nothing.
         del words[-(-(self.virtual_size - self.map.end) // size):]
         for kind, run in itertools.groupby(words, _kind):
             entries = array('Q', run)

@@ -208,7 +208,7 @@ class VmdkImage(base.MappedImage):
                 'a header that agrees with the descriptor')
 
     def _find_tables(self, directory: 'array[int]') -> list[tuple[int, int]]:
-        """First sector and end of all that is no grain, in order."""
+        """First sector and end of all but grains, in order."""
         header = self._header
         directories = [(header.gd_offset, directory)]
         if header.flags & _REDUNDANT and header.rgd_offset:

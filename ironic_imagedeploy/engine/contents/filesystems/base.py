@@ -89,7 +89,7 @@ class Blocks:
                          for index in range(first, last + 1))
         found = whole[offset - first * _BLOCK:][:length]
         if len(found) < length:
-            raise Unreadable(f'metadata at byte {offset}, behind the end of '
+            raise Unreadable(f'metadata at byte {offset}, after the end of '
                              'the disk')
         return found
 
@@ -147,7 +147,7 @@ class FileSystem(abc.ABC):
         return tuple(self.find_roots())
 
     def list(self, path: str) -> list[str]:
-        """Sorted names in a directory of any root; none when it is none.
+        """Sorted names in a directory of any root; none in anything else.
 
         :raises UnreadableContent: when it cannot be told.
         """

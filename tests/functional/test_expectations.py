@@ -55,7 +55,7 @@ class ExpectationTest(refusals.RefusalTestCase):
                 self.assert_status(4, outcome)
                 finding, = outcome.json['findings']
                 self.assertEqual('no-bootloader', finding['code'])
-                self.assertIn('ramdisk_id', finding['fix'])
+                self.assertIn('initramfs', finding['fix'])
                 self.assert_status(0, self.invoke('check', self.image))
 
     def test_file_system_of_no_system(self) -> None:

@@ -243,7 +243,7 @@ class RefusedTest(BesideTestCase):
         self.order['ramdisk']['checksum'] = (
             f'sha256:{hashlib.sha256(content).hexdigest()}')
         error = self.failed()
-        self.assertIn('The initramfs beside the image does not fit', error)
+        self.assertIn('The separate initramfs does not fit', error)
         self.assertIn('larger file system', error)
         self.assert_wiped()
 

@@ -36,7 +36,7 @@ class SoftwareRaidTest(partition_images.PartitionImageTestCase):
 
     def on_disks(self, *tables: str) -> list[str]:
         """Let the array have its members on disks with these tables."""
-        disks = []
+        members = []
         for number, table in enumerate(tables):
             backing = self.directory / f'member{number}'
             disks.fill(backing, 16 * MIB, 0)
@@ -46,12 +46,12 @@ class SoftwareRaidTest(partition_images.PartitionImageTestCase):
             self.addCleanup(disks.run, 'losetup', '-d', device)
             self.addCleanup(subprocess.run, ['partx', '-d', device],
                             capture_output=True)
-            disks.append(device)
+            members.append(device)
         self.enterContext(mock.patch.object(
             software_raid, 'find', autospec=True,
             return_value=software_raid.Array(
-                device=self.device, uuid=UUID, disks=tuple(disks))))
-        return disks
+                device=self.device, uuid=UUID, disks=tuple(members))))
+        return members
 
     def core(self, device: str, start: int) -> bytes:
         """The core of grub2 that the first sector leads to."""

@@ -20,6 +20,7 @@ import pathlib
 
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.contents import efi_programs
 
 #: Types of files that are only checked by themselves.
 _BESIDE = ('kernel', 'ramdisk')
@@ -175,7 +176,8 @@ def _expectations(sub: argparse.ArgumentParser, *more_types: str
         '--boot-mode', choices=('bios', 'uefi'),
         help='the firmware boots this way')
     group.add_argument(
-        '--arch', metavar='ARCH', help='the processor, as x86_64')
+        '--arch', type=_arch, metavar='ARCH',
+        help='the processor, as x86_64 or aarch64')
     return group
 
 
@@ -200,6 +202,15 @@ def _checksum(words: str) -> engine.Checksum:
         return engine.Checksum.parse(words)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _arch(words: str) -> str:
+    name = efi_programs.canonical(words)
+    if name not in efi_programs.ARCHITECTURES:
+        raise argparse.ArgumentTypeError(
+            f'{words!r} is not a processor: expected one of '
+            + ', '.join(sorted(efi_programs.ARCHITECTURES)))
+    return name
 
 
 def _size(words: str) -> int:

@@ -167,6 +167,19 @@ ENTRIES: Mapping[str, Entry] = {
                                'that.'),
             'declared': Case(message='The {kind} is declared to be for '
                                      'another processor.')}),
+    'arch-unknown': Entry(
+        topic=Topic.MACHINE, severity=Severity.WARNING,
+        meaning='Which processor the image is for cannot be told: from its '
+                'boot programs, or from its kernel.',
+        message='Whether the image is for this processor cannot be told.',
+        fix='Check it on a machine with this processor.'),
+    'not-bootable': Entry(
+        topic=Topic.MACHINE, severity=Severity.WARNING,
+        meaning='Neither BIOS nor UEFI could boot the image. For a known boot '
+                'mode it is refused, with no-bios-boot or no-esp.',
+        message='No firmware could boot the image.',
+        fix='Use an image of an installed system, unless this is a disk of '
+            'data.'),
     'firmware-mismatch': Entry(
         topic=Topic.MACHINE,
         meaning='The image is declared to be for other firmware than the '

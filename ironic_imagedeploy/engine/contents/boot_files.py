@@ -13,10 +13,13 @@
 """Files that a system's root needs to boot: grub2 and a kernel."""
 
 from collections.abc import Iterator
+import contextlib
 import dataclasses
 import re
 
 from ironic_imagedeploy.engine.contents.filesystems import base
+from ironic_imagedeploy.engine.contents import kernels
+from ironic_imagedeploy.engine import exceptions
 
 _GRUB_PROGRAMS = tuple(
     f'{folder}/{name}' for folder in ('usr/sbin', 'usr/bin', 'sbin')
@@ -27,6 +30,8 @@ _GRUB_FOLDERS = ('usr/lib/grub', 'usr/lib/grub2', 'usr/share/grub2',
 #: A kernel in /boot, and its version: what a boot menu is made of. vmlinux is
 #: for debuggers (SUSE), grub2 boots none on x86 and ARM.
 KERNEL = re.compile(r'(?:vmlinuz|Image|kernel)(?:-(.+))?')
+#: Kernels whose headers are looked at.
+_MOST_KERNELS = 16
 #: Directory of the entries of the Boot Loader Specification.
 BOOT_ENTRIES = 'boot/loader/entries'
 
@@ -39,11 +44,14 @@ class BootFiles:
     :ivar kernel: a kernel is, which a boot menu can name: one in /boot, or in
         an entry of the boot loader.
     :ivar in_boot: a kernel is in /boot, by a name that they have there.
+    :ivar archs: processors of the kernels in /boot, as of ``uname -m``; empty
+        when their headers do not tell.
     """
 
     grub: bool
     kernel: bool
     in_boot: bool
+    archs: frozenset[str] = frozenset()
 
 
 def boot_files(files: base.FileSystem) -> BootFiles:
@@ -51,12 +59,23 @@ def boot_files(files: base.FileSystem) -> BootFiles:
 
     :raises UnreadableContent: when it cannot be told.
     """
-    in_boot = any(KERNEL.fullmatch(name) and files.exists(f'boot/{name}')
-                  for name in files.list('boot'))
+    named = [f'boot/{name}' for name in files.list('boot')
+             if KERNEL.fullmatch(name) and files.exists(f'boot/{name}')]
+    in_boot = bool(named)
     return BootFiles(
         grub=any(_grub(files)), in_boot=in_boot,
+        archs=frozenset(_archs(files, named[-_MOST_KERNELS:])),
         kernel=in_boot or any(name.endswith('.conf')
                               for name in files.list(BOOT_ENTRIES)))
+
+
+def _archs(files: base.FileSystem, paths: list[str]) -> Iterator[str]:
+    for path in paths:
+        with contextlib.suppress(base.Unreadable,
+                                 exceptions.SourceNotSeekable):
+            kernel = kernels.kernel(files.front(path, kernels.HEADER) or b'')
+            if kernel and kernel.arch:
+                yield kernel.arch
 
 
 def _grub(files: base.FileSystem) -> Iterator[bool]:

@@ -26,6 +26,8 @@ from ironic_imagedeploy.engine import exceptions
 _MACHINES = {0x8664: 'x86_64', 0x14c: 'i686', 0xaa64: 'aarch64',
              0x1c2: 'arm', 0x5064: 'riscv64', 0x6264: 'loongarch64'}
 #: Other names for the same processor.
+#: Names of processors, as of ``uname -m``.
+ARCHITECTURES = frozenset(_MACHINES.values())
 _ALIASES = {'amd64': 'x86_64', 'arm64': 'aarch64', 'i386': 'i686',
             'i586': 'i686'}
 #: Directories and programs that are looked at.

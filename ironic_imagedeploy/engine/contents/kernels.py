@@ -18,6 +18,7 @@ for kernels that unpack themselves under EFI.
 """
 
 import dataclasses
+import zlib
 
 from ironic_imagedeploy.engine.codecs import magic
 from ironic_imagedeploy.engine.contents import efi_programs
@@ -72,8 +73,11 @@ class Initramfs:
 def kernel(front: bytes) -> Kernel | None:
     """The kernel that starts with these bytes.
 
-    :param front: 4 KiB or more, or the whole file.
+    :param front: 4 KiB or more, or the whole file; also compressed by gzip.
     """
+    if front.startswith(magic.GZIP):
+        # grub2 unpacks it while it loads.
+        front = _unpacked(front)
     if front[0x1fe:0x200] == b'\x55\xaa' and front[0x202:0x206] == b'HdrS':
         return _x86(front)
     if front[0x38:0x3c] == b'ARM\x64':
@@ -96,6 +100,23 @@ def initramfs(front: bytes) -> Initramfs | None:
         if front.startswith(signature):
             return Initramfs(compression=name)
     return None
+
+
+def runs(arch: str, processor: str) -> bool:
+    """Whether a kernel runs on a processor.
+
+    :param arch: of the :class:`Kernel`.
+    """
+    processor = efi_programs.canonical(processor)
+    return arch == processor or (arch, processor) == ('x86_64', 'i686')
+
+
+def _unpacked(front: bytes) -> bytes:
+    """The front of what is in a gzip file; empty when it is damaged."""
+    try:
+        return zlib.decompressobj(31).decompress(front, HEADER)
+    except zlib.error:
+        return b''
 
 
 def _x86(front: bytes) -> Kernel:

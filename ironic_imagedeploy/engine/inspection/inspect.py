@@ -17,6 +17,7 @@ disk is touched. Everything that was looked at is compared again with the
 bytes that are deployed (:mod:`.sources.recorded`).
 """
 
+from collections.abc import Iterator
 from collections.abc import Set
 import contextlib
 import dataclasses
@@ -115,8 +116,7 @@ class _Look:
                                          image.virtual_size):
                 self._findings.append(finding)
             if self._layout.table:
-                self._findings += node.check_table(
-                    self._expectation, self._layout.table, self._programs)
+                self._findings += self._check_table(self._layout.table)
         except exceptions.ImageRefused as refusal:
             self._findings += refusal.findings
 
@@ -149,6 +149,12 @@ class _Look:
             self._root = root.look(image, layout.file_system,
                                    self._expectation)
             self._findings += self._root.findings
+
+    def _check_table(self, found: partitions.PartitionTable
+                     ) -> Iterator[Finding]:
+        """Hold the partition table against the machine."""
+        yield from node.check_table(self._expectation, found, self._programs)
+        yield from node.check_arch(self._expectation, found, self._programs)
 
     def _front(self, image: formats.AnyImage) -> bytes:
         """The front of the file, or of the disk that it packs."""

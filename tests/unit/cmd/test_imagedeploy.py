@@ -126,6 +126,16 @@ class ExpectationTest(program.CommandTestCase):
             sector_size=4096, boot_mode='bios', arch='x86_64'),
             inspect.call_args.args[1])
 
+    def test_a_processor_that_nobody_knows(self) -> None:
+        for name in ('x64', 'x86-64', '', 'intel'):
+            self.assertEqual(2, self.run_main('check', self.image, '--arch',
+                                              name))
+            self.assertIn('is not a processor: expected one of aarch64',
+                          self.err)
+        for name in ('AMD64', 'arm64', 'riscv64'):
+            self.run_main('check', self.image, '--arch', name)
+            self.assertNotIn('not a processor', self.err)
+
     def test_what_comes_beside_the_image(self) -> None:
         with mock.patch.object(engine, 'inspect', autospec=True,
                                side_effect=engine.inspect) as inspect:

@@ -135,6 +135,10 @@ class FileSystem(abc.ABC):
         """Where a symbolic link points to."""
 
     @abc.abstractmethod
+    def read_front(self, file: Node, length: int) -> bytes:
+        """Bytes at the beginning of a regular file, or all that it has."""
+
+    @abc.abstractmethod
     def entries(self, directory: Node) -> Iterator[tuple[bytes, int]]:
         """Names and inode numbers in a directory."""
 
@@ -165,6 +169,18 @@ class FileSystem(abc.ABC):
         :raises UnreadableContent: when it cannot be told.
         """
         return any(self._resolve(root, path) for root in self._roots)
+
+    def front(self, path: str, length: int) -> bytes | None:
+        """Bytes at the beginning of a file of any root.
+
+        :returns: as many as asked for, or all; None without such a file.
+        :raises UnreadableContent: when it cannot be told.
+        """
+        for root in self._roots:
+            file = self._resolve(root, path)
+            if file and stat.S_ISREG(file.mode):
+                return self.read_front(file, length)
+        return None
 
     def _numbers(self, directory: Node) -> Mapping[bytes, int]:
         """Numbers of the entries of a directory, by name; read once."""

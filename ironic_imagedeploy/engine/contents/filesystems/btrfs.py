@@ -64,6 +64,8 @@ _ROOT_BLOCK_AT = 176
 _ROOT_LEVEL_AT = 238
 #: Of an extent of a file whose content follows.
 _INLINE_HEADER = 21
+_INLINE, _REGULAR = 0, 1
+_REGULAR_SIZE = 53
 #: What distributions call the subvolume that is their root.
 SUBVOLUMES = ('@', 'root', '@rootfs')
 
@@ -160,6 +162,22 @@ class Btrfs(base.FileSystem):
                 # mkfs.btrfs ends it with a zero, the kernel does not.
                 return stored[_INLINE_HEADER:].partition(b'\0')[0]
         raise base.Unreadable('a damaged btrfs symbolic link')
+
+    def read_front(self, file: base.Node, length: int) -> bytes:
+        key = (file.number, _EXTENT_DATA, 0)
+        for _, stored in self._search(self._tree(file.volume), key, key):
+            if len(stored) <= _INLINE_HEADER or any(stored[16:20]):
+                raise base.Unreadable('a compressed btrfs file')
+            if stored[20] == _INLINE:
+                return stored[_INLINE_HEADER:][:length]
+            if stored[20] == _REGULAR and len(stored) >= _REGULAR_SIZE:
+                start, _, offset, count = struct.unpack_from(
+                    '<4Q', stored, _INLINE_HEADER)
+                # A start of 0 is a hole.
+                return self._blocks.at(
+                    self._place(start + offset), min(count, length)
+                ) if start else b''
+        return b''
 
     def _default(self) -> int:
         """The subvolume that is mounted when none is named."""

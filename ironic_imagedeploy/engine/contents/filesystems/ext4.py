@@ -130,6 +130,20 @@ class Ext4(base.FileSystem):
             return b''.join(self._inline(inode))[:inode.size]
         return b''.join(self._content(inode))[:inode.size]
 
+    def read_front(self, file: base.Node, length: int) -> bytes:
+        inode = self._inode(file.number)
+        length = min(length, inode.size)
+        if inode.flags & _ENCRYPTED:
+            raise base.Unreadable('an encrypted file')
+        if inode.flags & _INLINE:
+            return b''.join(self._inline(inode))[:length]
+        front = b''
+        for block in self._content(inode):
+            front += block
+            if len(front) >= length:
+                break
+        return front[:length]
+
     def entries(self, directory: base.Node) -> Iterator[tuple[bytes, int]]:
         inode = self._inode(directory.number)
         if inode.flags & _ENCRYPTED:

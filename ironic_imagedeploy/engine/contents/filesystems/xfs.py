@@ -157,6 +157,21 @@ class Xfs(base.FileSystem):
                     return target[:inode.size]
         raise base.Unreadable('a damaged XFS symbolic link')
 
+    def read_front(self, file: base.Node, length: int) -> bytes:
+        inode = self._inode(file.number)
+        length = min(length, inode.size)
+        front = b''
+        for extent in self._extents(inode) if length else ():
+            # What follows a hole is not the front.
+            if extent.start * self._block_size != len(front):
+                break
+            for index in range(extent.length):
+                if len(front) >= length:
+                    return front[:length]
+                front += self._blocks.at(self._place(extent.block + index),
+                                         self._block_size)
+        return front[:length]
+
     def entries(self, directory: base.Node) -> Iterator[tuple[bytes, int]]:
         inode = self._inode(directory.number)
         if inode.form == _LOCAL:

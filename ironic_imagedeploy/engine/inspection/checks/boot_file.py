@@ -14,7 +14,6 @@
 
 from collections.abc import Iterator
 import dataclasses
-import zlib
 
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import kernels
@@ -64,11 +63,8 @@ def judge(kind: str, head: bytes, size: int, arch: str | None = None
 
 
 def _judge_kernel(head: bytes, size: int, arch: str | None) -> BootFile:
-    compression, front = None, head
-    if signatures.compressed(head) == 'gz':
-        # grub2 unpacks it while it loads.
-        compression, front = 'gz', _unpacked(head)
-    kernel = kernels.kernel(front)
+    compression = 'gz' if signatures.compressed(head) == 'gz' else None
+    kernel = kernels.kernel(head)
     if kernel is None:
         return BootFile(compression=compression, findings=(Finding(
             code='not-a-kernel',
@@ -92,7 +88,7 @@ def _check_whole(least: int, size: int) -> Iterator[Finding]:
 
 def _check_arch(kernel: kernels.Kernel, arch: str | None
                 ) -> Iterator[Finding]:
-    if arch and kernel.arch and not _runs(kernel.arch, arch):
+    if arch and kernel.arch and not kernels.runs(kernel.arch, arch):
         yield Finding(
             code='arch-mismatch', case='kernel',
             expected=efi_programs.canonical(arch), found=kernel.arch,
@@ -123,16 +119,3 @@ def _description(head: bytes, compression: str | None = None) -> str:
         return f'{"an" if name[0] in "aeiouAEIOU" else "a"} {name}'
     # Its bytes may be a secret that a URL leads to: none is shown.
     return 'a file of another kind'
-
-
-def _runs(arch: str, processor: str) -> bool:
-    processor = efi_programs.canonical(processor)
-    return arch == processor or (arch, processor) == ('x86_64', 'i686')
-
-
-def _unpacked(head: bytes) -> bytes:
-    """The front of what is in a gzip file; empty when it is damaged."""
-    try:
-        return zlib.decompressobj(31).decompress(head, kernels.HEADER)
-    except zlib.error:
-        return b''

@@ -23,6 +23,9 @@ from ironic_imagedeploy.engine.inspection import expectation as _expectation
 Expectation = _expectation.Expectation
 Finding = findings.Finding
 
+#: Processors that boot by BIOS.
+_BIOS = ('x86_64', 'i686')
+
 
 def too_large(expectation: Expectation, size: int) -> Finding | None:
     """The finding for a disk of so many bytes, when that is too large."""
@@ -39,7 +42,7 @@ def too_large(expectation: Expectation, size: int) -> Finding | None:
 
 def check_table(expectation: Expectation, table: partitions.PartitionTable,
                 programs: Set[str] | None) -> Iterator[Finding]:
-    """Findings about sectors, firmware and processor.
+    """Findings about sectors and firmware.
 
     :param programs: processors that the image has EFI programs for.
     """
@@ -55,7 +58,47 @@ def check_table(expectation: Expectation, table: partitions.PartitionTable,
         yield Finding(code='no-bios-boot', found='none',
                       expected='boot code in the first sector')
     if expectation.boot_mode == 'uefi':
-        yield from _check_uefi(expectation.arch, table, programs)
+        yield from _check_uefi(table, programs)
+    if expectation.boot_mode is None and not boot_modes(table, programs):
+        yield Finding(
+            code='not-bootable', found='neither',
+            expected='boot code in the first sector, or an EFI system '
+                     'partition with boot programs')
+
+
+def check_arch(expectation: Expectation, table: partitions.PartitionTable,
+               programs: Set[str] | None) -> Iterator[Finding]:
+    """Findings about the processor of a whole-disk image.
+
+    Boot code for BIOS is for x86.
+
+    :param programs: processors that the image has EFI programs for.
+    """
+    if expectation.arch is None:
+        return
+    arch = efi_programs.canonical(expectation.arch)
+    modes = boot_modes(table, programs)
+    if expectation.boot_mode:
+        modes = tuple({expectation.boot_mode} & {*modes})
+    if arch in (programs or ()) and 'uefi' in modes or (
+            arch in _BIOS and 'bios' in modes):
+        return
+    if programs and 'uefi' in modes:
+        yield Finding(
+            code='arch-mismatch', expected=arch,
+            found=' and '.join(sorted(programs)),
+            data={'arch': min(programs)})
+    elif modes:
+        yield unknown_arch(arch, 'boot programs that do not tell')
+
+
+def unknown_arch(arch: str, found: str) -> Finding:
+    """The warning that the processor of the image cannot be judged.
+
+    :param found: why not.
+    """
+    return Finding(code='arch-unknown', expected=efi_programs.canonical(arch),
+                   found=found)
 
 
 def boot_modes(table: partitions.PartitionTable | None,
@@ -72,16 +115,11 @@ def boot_modes(table: partitions.PartitionTable | None,
     return tuple(modes)
 
 
-def _check_uefi(arch: str | None, table: partitions.PartitionTable,
-                programs: Set[str] | None) -> Iterator[Finding]:
+def _check_uefi(table: partitions.PartitionTable, programs: Set[str] | None
+                ) -> Iterator[Finding]:
     if 'uefi' not in boot_modes(table, programs):
         yield Finding(
             code='no-esp',
             expected='an EFI system partition with boot programs',
             found='one without' if table.esp else 'none',
             data={'esp': table.esp is not None})
-    elif arch and programs and efi_programs.canonical(arch) not in programs:
-        yield Finding(
-            code='arch-mismatch', expected=efi_programs.canonical(arch),
-            found=' and '.join(sorted(programs)),
-            data={'arch': min(programs)})

@@ -16,11 +16,14 @@ from collections.abc import Iterator
 import dataclasses
 
 from ironic_imagedeploy.engine.contents import boot_files as _boot_files
+from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import filesystems
+from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import signatures
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine import formats
+from ironic_imagedeploy.engine.inspection.checks import node
 from ironic_imagedeploy.engine.inspection import expectation as _expectation
 
 Expectation = _expectation.Expectation
@@ -76,14 +79,18 @@ def look(image: formats.AnyImage, name: str, expectation: Expectation
                       else findings.Severity.ERROR)),))
     except (exceptions.UnreadableContent,
             exceptions.SourceNotSeekable) as reason:
-        return Root(findings=(_unknown_bootloader(name, str(reason)),))
+        return Root(findings=(
+            _unknown_bootloader(name, str(reason)),
+            *([node.unknown_arch(expectation.arch, str(reason))]
+              if expectation.arch else [])))
     has_kernel = (boot_files.kernel if not files.is_dirty
                   and boot_files.kernel is boot_files.in_boot else None)
     return Root(
         boot_files=boot_files, has_kernel=has_kernel,
         findings=(*_check_unit(files, expectation),
                   *_check_features(files, expectation),
-                  *_check_boot_files(files, boot_files, expectation)))
+                  *_check_boot_files(files, boot_files, expectation),
+                  *_check_arch(boot_files, expectation)))
 
 
 def _check_unit(files: filesystems.FileSystem, expectation: Expectation
@@ -128,6 +135,24 @@ def _check_boot_files(files: filesystems.FileSystem,
                else 'none of them'),
         data={'grub': boot_files.grub, 'kernel': False},
         severity=expectation.content_severity)
+
+
+def _check_arch(boot_files: _boot_files.BootFiles, expectation: Expectation
+                ) -> Iterator[Finding]:
+    """The kernels in the image, one of which the processor must run.
+
+    A kernel beside the image is judged by itself.
+    """
+    arch, archs = expectation.arch, boot_files.archs
+    if arch is None or any(kernels.runs(each, arch) for each in archs):
+        return
+    if archs:
+        yield Finding(
+            code='arch-mismatch', case='kernel',
+            expected=efi_programs.canonical(arch),
+            found=' and '.join(sorted(archs)), data={'arch': min(archs)})
+    elif boot_files.kernel:
+        yield node.unknown_arch(arch, 'a kernel whose header does not tell')
 
 
 def _unknown_bootloader(name: str, reason: str) -> Finding:

@@ -152,5 +152,8 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
     'no-partition-table': lambda test: test.raw(
         bytes(MIB), disk_format='raw', image_type='whole-disk'),
     'no-esp': lambda test: test.raw(boot_mode='uefi'),
-    'no-bios-boot': lambda test: test.raw(boot_mode='bios'),
-    'arch-mismatch': CodesTest.for_arm}
+    'no-bios-boot': lambda test: test.raw(
+        test.disk(boot_code=b''), boot_mode='bios'),
+    'arch-mismatch': CodesTest.for_arm,
+    'arch-unknown': lambda test: test.raw(arch='aarch64'),
+    'not-bootable': lambda test: test.raw(test.disk(boot_code=b''))}

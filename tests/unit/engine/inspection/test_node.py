@@ -59,8 +59,9 @@ class NodeTest(verdicts.VerdictTestCase):
             self.assert_refused('sector-size', disk, str(ours), str(theirs),
                                 sector_size=theirs)
             self.assert_accepted(disk, sector_size=ours)
-        self.assert_accepted(disks.mbr(MIB, [(0, 0x83, 1, 5)]),
-                             sector_size=4096)
+        self.assert_accepted(
+            disks.mbr(MIB, [(0, 0x83, 1, 5)], boot_code=b'\xeb'),
+            sector_size=4096)
 
     def test_no_esp(self) -> None:
         program = {'/EFI/BOOT/BOOTX64.EFI': disks.program(0x8664)}
@@ -70,7 +71,8 @@ class NodeTest(verdicts.VerdictTestCase):
         self.assert_accepted(self.disk(esp=program), boot_mode='uefi')
 
     def test_no_bios_boot(self) -> None:
-        for content in (self.disk(), disks.mbr(MIB, [(0, 0x83, 1, 5)])):
+        for content in (self.disk(boot_code=b''),
+                        disks.mbr(MIB, [(0, 0x83, 1, 5)])):
             self.assert_refused('no-bios-boot', content, boot_mode='bios')
         self.assert_accepted(self.disk(boot_code=b'\xeb\x63'),
                              boot_mode='bios')
@@ -81,7 +83,37 @@ class NodeTest(verdicts.VerdictTestCase):
         self.assert_refused('arch-mismatch', disk, 'aarch64', 'x86_64',
                             boot_mode='uefi', arch='amd64')
         self.assert_accepted(disk, boot_mode='uefi', arch='arm64')
-        self.assert_accepted(disk, arch='x86_64')
+
+    def test_arch_is_judged_without_a_boot_mode(self) -> None:
+        for machine, name, other in ((0xaa64, 'BOOTAA64', 'x86_64'),
+                                     (0x8664, 'BOOTX64', 'aarch64')):
+            disk = self.disk(esp={
+                f'/EFI/BOOT/{name}.EFI': disks.program(machine)})
+            self.assert_refused('arch-mismatch', disk, other, arch=other)
+        for arch in ('x86_64', 'i386', 'amd64'):
+            self.assert_accepted(self.disk(), arch=arch)
+            self.assert_accepted(self.disk(), arch=arch, boot_mode='bios')
+        # Its 32-bit programs do not keep BIOS from booting it.
+        both = self.disk(boot_code=b'\xeb', esp={
+            '/EFI/BOOT/BOOTIA32.EFI': disks.program(0x14c)})
+        self.assert_accepted(both, arch='x86_64')
+        self.assert_refused('arch-mismatch', both, arch='x86_64',
+                            boot_mode='uefi')
+
+    def test_an_arch_that_cannot_be_judged(self) -> None:
+        self.assert_accepted(self.disk(), 'arch-unknown', arch='aarch64')
+        broken = self.disk(esp={'/EFI/BOOT/BOOTX64.EFI': b'MZ'})
+        broken[MIB:MIB + 512] = bytes(512)
+        self.assert_accepted(broken, 'arch-unknown', arch='x86_64')
+
+    def test_what_nothing_boots(self) -> None:
+        for content in (self.disk(boot_code=b''),
+                        self.disk(boot_code=b'', esp={}),
+                        disks.mbr(MIB, [(0, 0x83, 1, 5)])):
+            self.assert_accepted(content, 'not-bootable')
+            self.assert_accepted(content, 'not-bootable', arch='x86_64')
+            self.assert_refused('no-bios-boot', content, boot_mode='bios')
+            self.assert_refused('no-esp', content, boot_mode='uefi')
 
     def test_several_at_once(self) -> None:
         inspection = self.inspect(

@@ -118,8 +118,10 @@ class OpticalTest(verdicts.VerdictTestCase):
     def test_letters_in_a_partition(self) -> None:
         for letters in (b'CD001', b'BEA01'):
             for content in (
-                    disks.mbr(2 * MIB, [(0x80, 0x83, 63, 4000)]),
-                    disks.gpt(2 * MIB, [disks.Entry(40, 4000)])):
+                    disks.mbr(2 * MIB, [(0x80, 0x83, 63, 4000)],
+                              boot_code=b'\xeb'),
+                    disks.gpt(2 * MIB, [disks.Entry(40, 4000)],
+                              boot_code=b'\xeb')):
                 content[0x8001:0x8006] = content[0x8801:0x8806] = letters
                 self.assert_accepted(content)
                 self.assert_packed_accepted(content)
@@ -140,7 +142,8 @@ class OpticalTest(verdicts.VerdictTestCase):
 
     def test_a_footer_in_a_partition(self) -> None:
         for magic in (b'conectix', b'koly'):
-            content = disks.mbr(2 * MIB, [(0x80, 0x83, 63, 4096 - 63)])
+            content = disks.mbr(2 * MIB, [(0x80, 0x83, 63, 4096 - 63)],
+                                boot_code=b'\xeb')
             content[-512:-512 + len(magic)] = magic
             self.assert_accepted(content)
             self.assert_refused('format-unsupported', disks.mbr(

@@ -10,8 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import gzip
 import random
 
+from tests.support import boot_files
 from tests.unit.engine import base
 from tests.unit.engine.inspection import verdicts
 from tests.unit.engine import volumes
@@ -42,6 +44,36 @@ class RootTest(verdicts.VerdictTestCase):
             self.assert_refused(
                 'no-bootloader', content, 'grub2, but no such kernel',
                 '/boot/vmlinuz-VERSION', image_type='partition')
+
+    def test_the_processor_of_its_kernels(self) -> None:
+        arm = {'boot/vmlinuz-6.1': boot_files.arm64()}
+        for make in (volumes.ext4, volumes.xfs, volumes.btrfs):
+            for tree, arch, other in (
+                    ({'boot/vmlinuz-6.1': boot_files.bzimage()}, 'x86_64',
+                     'aarch64'),
+                    (arm, 'aarch64', 'x86_64'),
+                    ({'boot/vmlinuz-6.1': gzip.compress(boot_files.arm64())},
+                     'aarch64', 'amd64')):
+                content = make(self.directory / 'root', tree).read_bytes()
+                for declared in ('partition', None):
+                    self.assert_accepted(content, arch=arch,
+                                         image_type=declared)
+                    self.assert_refused('arch-mismatch', content, arch,
+                                        arch=other, image_type=declared)
+        both = volumes.ext4(self.directory / 'root', {
+            **arm, 'boot/vmlinuz-6.2': boot_files.bzimage()}).read_bytes()
+        for arch in ('x86_64', 'aarch64'):
+            self.assert_accepted(both, arch=arch)
+
+    def test_a_processor_that_cannot_be_judged(self) -> None:
+        for make in (volumes.ext4, volumes.xfs, volumes.btrfs):
+            content = make(self.directory / 'root', volumes.BOOTABLE
+                           ).read_bytes()
+            self.assert_accepted(content, 'arch-unknown', arch='x86_64',
+                                 image_type='partition')
+        self.assert_accepted(
+            volumes.ext4(self.directory / 'root', {}).read_bytes(),
+            has_kernel=True, arch='x86_64', image_type='partition')
 
     def test_features_that_grub_does_not_read(self) -> None:
         for name in ('inline_data', 'ea_inode', 'casefold'):

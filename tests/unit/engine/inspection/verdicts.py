@@ -94,9 +94,14 @@ class VerdictTestCase(base.EngineTestCase):
         result = inspection.to_dict()
         self.assertEqual(expected, {key: result[key] for key in KEYS})
 
-    def disk(self, *, sector_size: int = 512, boot_code: bytes = b'',
+    def disk(self, *, sector_size: int = 512, boot_code: bytes | None = None,
              esp: dict[str, bytes] | None = None) -> bytearray:
-        """A GPT disk of 20 MiB, with an ESP when that is given files."""
+        """A GPT disk of 20 MiB, with an ESP when that is given files.
+
+        Unless it has boot programs there, it has boot code for BIOS.
+        """
+        if boot_code is None:
+            boot_code = b'' if esp else b'\xeb\x63'
         per_mib = MIB // sector_size
         entries = [disks.Entry(18 * per_mib, 19 * per_mib - 1)]
         if esp is not None:

@@ -23,12 +23,13 @@ import typing
 from ironic_imagedeploy.engine.contents import gpt
 from ironic_imagedeploy.engine.contents import mbr
 from ironic_imagedeploy.engine.contents import read as _read
+from ironic_imagedeploy.engine.contents import sectors
 from ironic_imagedeploy.engine import exceptions
 
 ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
 BIOS_BOOT = '21686148-6449-6e6f-744e-656564454649'
 _MBR_ESP = '0xef'
-#: Bytes that an MBR is taken to count in.
+#: Bytes that an MBR is taken to count in, when nothing in it tells.
 _MBR_SECTOR = 512
 
 
@@ -65,8 +66,8 @@ class PartitionTable:
     """A partition table.
 
     :ivar kind: ``gpt`` or ``mbr``.
-    :ivar sector_size: bytes in the sectors it counts; None when the table
-        does not tell (MBR).
+    :ivar sector_size: bytes in the sectors it counts; for an MBR as the
+        content of the partitions tells, or None.
     :ivar boot_code: whether the first sector holds a program for BIOS.
     :ivar header: that of a GPT.
     """
@@ -120,10 +121,13 @@ def read_table(read: _read.Read, size: int | None) -> PartitionTable | None:
     listed = mbr.entries(first)
     if listed is None:
         return None
-    partitions = tuple(_from_mbr(entry, _MBR_SECTOR) for entry in listed)
+    sector_size = sectors.of_mbr(read, listed, size)
+    partitions = tuple(_from_mbr(entry, sector_size or _MBR_SECTOR)
+                       for entry in listed)
     _check_ends(partitions, size)
-    return PartitionTable(kind='mbr', sector_size=None, boot_code=boot_code,
-                          partitions=partitions)
+    return PartitionTable(
+        kind='mbr', sector_size=sector_size, boot_code=boot_code,
+        partitions=partitions)
 
 
 def flaws(read: _read.Read, size: int, table: PartitionTable

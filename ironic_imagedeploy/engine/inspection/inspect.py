@@ -116,7 +116,7 @@ class _Look:
                                          image.virtual_size):
                 self._findings.append(finding)
             if self._layout.table:
-                self._findings += self._check_table(self._layout.table)
+                self._findings += self._check_table(image, self._layout.table)
         except exceptions.ImageRefused as refusal:
             self._findings += refusal.findings
 
@@ -150,11 +150,12 @@ class _Look:
                                    self._expectation)
             self._findings += self._root.findings
 
-    def _check_table(self, found: partitions.PartitionTable
-                     ) -> Iterator[Finding]:
+    def _check_table(self, image: formats.AnyImage,
+                     found: partitions.PartitionTable) -> Iterator[Finding]:
         """Hold the partition table against the machine."""
         yield from node.check_table(self._expectation, found, self._programs)
         yield from node.check_arch(self._expectation, found, self._programs)
+        yield from table.check_units(image, found, self._expectation)
 
     def _front(self, image: formats.AnyImage) -> bytes:
         """The front of the file, or of the disk that it packs."""

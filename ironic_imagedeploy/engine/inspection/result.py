@@ -82,7 +82,7 @@ class Inspection:
         For a compressed file it is what its GPT says.
         """
         if self.image and (self.image.known_size is not None
-                           or self.sector_size):
+                           or self.partition_table == 'gpt'):
             return self.image.virtual_size
         return None
 

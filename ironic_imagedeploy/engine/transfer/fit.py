@@ -45,8 +45,9 @@ def require_fit(inspection: _inspection.Inspection, target: targets.Target,
     sectors = inspection.sector_size
     if sectors and sectors != target.sector_size and target.fixed_sectors:
         raise exceptions.SectorSizeMismatch(
-            target.path, expected=f'sectors of {sectors} bytes, as the GPT '
-            'of the image counts', found=f'{target.sector_size} bytes',
+            target.path, expected=f'sectors of {sectors} bytes, as the '
+            'partition table of the image counts',
+            found=f'{target.sector_size} bytes',
             fix='Use an image built for the sector size of the disk.')
 
 

@@ -23,6 +23,7 @@ from ironic_imagedeploy.engine.inspection import expectation as _expectation
 Expectation = _expectation.Expectation
 Finding = findings.Finding
 
+_KINDS = {'gpt': 'a GPT', 'mbr': 'an MBR'}
 #: Processors that boot by BIOS.
 _BIOS = ('x86_64', 'i686')
 
@@ -51,7 +52,7 @@ def check_table(expectation: Expectation, table: partitions.PartitionTable,
         yield Finding(
             code='sector-size',
             expected=f'sectors of {expectation.sector_size} bytes',
-            found=f'a GPT for sectors of {sectors} bytes',
+            found=f'{_KINDS[table.kind]} for sectors of {sectors} bytes',
             data={'disk_sector_size': expectation.sector_size,
                   'image_sector_size': sectors})
     if expectation.boot_mode == 'bios' and not table.boot_code:

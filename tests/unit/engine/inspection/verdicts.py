@@ -110,7 +110,9 @@ class VerdictTestCase(base.EngineTestCase):
                          boot_code=boot_code)
         if esp is not None:
             disk[MIB:17 * MIB] = disks.fat(
-                self.directory / 'esp', 16 * MIB, esp)
+                self.directory / 'esp', 16 * MIB, esp,
+                bits=12 if sector_size > 512 else 16,
+                sector_size=sector_size)
         return disk
 
     def qcow2(self, disk: bytes | bytearray, **options: typing.Any

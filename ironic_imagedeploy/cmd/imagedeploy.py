@@ -69,6 +69,7 @@ def write(args: argparse.Namespace) -> int:
         _warn(inspection)
         with (_open_target(args, inspection.largest) as target,
               progress_bar.display(args.progress, sys.stderr) as display):
+            _check_kind(args, inspection, target)
             report = engine.transfer(
                 inspection, target, read_back=args.verify,
                 progress=display).to_dict()
@@ -141,6 +142,19 @@ def _open_target(args: argparse.Namespace, create_size: int
         except console.Interrupted as stop:
             stop.add_note(f'{args.target} is incomplete and boots nothing')
             raise
+
+
+def _check_kind(args: argparse.Namespace, inspection: engine.Inspection,
+                target: engine.Target) -> None:
+    """A partition image belongs into a partition, a disk onto a disk.
+
+    :raises ImageRefused: when it is the other way round, without --force.
+    """
+    finding = inspection.misplaced(target.is_partition)
+    if finding and not args.force:
+        raise engine.exceptions.ImageRefused(
+            inspection.source.name,
+            [remedies.with_remedy(finding, args.source)])
 
 
 def _check_distinct(args: argparse.Namespace) -> None:

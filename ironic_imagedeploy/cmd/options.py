@@ -76,6 +76,10 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         '--verify', choices=('none', 'sample', 'full'), default='none',
         help='read the target back and compare it with the source; a '
         'checksum is verified in any case (default: %(default)s)')
+    sub.add_argument(
+        '--force', action='store_true',
+        help='write a partition image onto a whole disk, or a whole-disk '
+        'image into a partition, all the same')
     _progress(sub)
     sub.add_argument(
         '--report', type=_new_file, metavar='FILE',

@@ -33,15 +33,15 @@ def with_remedies(inspection: engine.Inspection, source: str
 
     :param source: the image, as it was given.
     """
-    file = _local(source)
     return dataclasses.replace(inspection, findings=tuple(
-        dataclasses.replace(finding, fix=_fix(finding, file))
-        for finding in inspection.findings))
+        with_remedy(finding, source) for finding in inspection.findings))
 
 
-def _fix(finding: engine.Finding, file: str) -> str:
-    remedy = _REMEDIES.get(finding.code)
-    return remedy(finding, file) if remedy else finding.fix_for(file)
+def with_remedy(finding: engine.Finding, source: str) -> engine.Finding:
+    """The finding with a remedy that names the options and the file."""
+    file, remedy = _local(source), _REMEDIES.get(finding.code)
+    return dataclasses.replace(finding, fix=(
+        remedy(finding, file) if remedy else finding.fix_for(file)))
 
 
 def _local(source: str) -> str:
@@ -70,6 +70,9 @@ def _image_type(finding: engine.Finding, file: str) -> str:
     if finding.case == 'kernel':
         return ('Leave out --kernel-beside: a whole-disk image needs no '
                 'other kernel.')
+    if finding.case in ('disk', 'partition'):
+        return (f'{finding.fix_for(file)} To write it there all the same: '
+                '--force')
     return f'Say what it is: --image-type {finding.data["image_type"]}'
 
 

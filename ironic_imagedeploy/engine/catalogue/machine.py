@@ -80,7 +80,13 @@ ENTRIES: Mapping[str, Entry] = {
         cases={'kernel': Case(
             message='A whole-disk image comes with a kernel or initramfs, '
                     'and so would be taken for a partition image.',
-            fix='Give it neither a kernel nor an initramfs.')}),
+            fix='Give it neither a kernel nor an initramfs.'),
+            'disk': Case(
+                message='A partition image on a whole disk boots nothing.',
+                fix='Write it into a partition.'),
+            'partition': Case(
+                message='A whole-disk image in a partition boots nothing.',
+                fix='Write it to the whole disk.')}),
     'no-bootloader': Entry(
         topic=Topic.MACHINE, unless=_UNDECLARED,
         meaning='A partition image without a kernel that a boot menu could '

@@ -138,6 +138,14 @@ class Inspection:
         """The finding for a disk of that size, when it is too large."""
         return node.too_large(self.expectation, size)
 
+    def misplaced(self, is_partition: bool | None) -> Finding | None:
+        """The finding for an image on the other kind of target.
+
+        :param is_partition: whether the target is one; None when it may be
+            either.
+        """
+        return node.misplaced(self.image_type, is_partition)
+
     def accepted(self) -> formats.AnyImage:
         """The image, when it may be deployed.
 

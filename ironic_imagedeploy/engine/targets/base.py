@@ -58,6 +58,11 @@ class Target(abc.ABC):
         self._edges = threading.Lock()
 
     @property
+    def is_partition(self) -> bool | None:
+        """Whether it is a part of a disk; None where that cannot be told."""
+        return None
+
+    @property
     def alignment(self) -> int:
         """Bytes that a single read or write starts and ends at a multiple of.
 

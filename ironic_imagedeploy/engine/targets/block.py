@@ -15,6 +15,7 @@
 import errno
 import fcntl
 import os
+import pathlib
 import stat
 import struct
 import time
@@ -32,6 +33,8 @@ _INT = struct.Struct('i')
 _SIZE = struct.Struct('Q')
 _RANGE = struct.Struct('QQ')
 _REREAD_ATTEMPTS = 5
+#: Names of devices made of others, by what they begin with.
+_EITHER = ('dm-', 'md', 'bcache', 'drbd', 'zd', 'zram', 'ram')
 
 
 class BlockTarget(base.Target):
@@ -52,6 +55,17 @@ class BlockTarget(base.Target):
         except BaseException:
             self.close()
             raise
+
+    @property
+    def is_partition(self) -> bool | None:
+        """Whether it is a part of a disk; None for what may be either.
+
+        A file system may lie on a mapped device or on an array as a whole,
+        and so may a partition table.
+        """
+        number = os.fstat(self._descriptor).st_rdev
+        return _is_partition(pathlib.Path(
+            '/sys/dev/block', f'{os.major(number)}:{os.minor(number)}'))
 
     @property
     def alignment(self) -> int:
@@ -110,6 +124,15 @@ class BlockTarget(base.Target):
             found='a write-protected one, or no permission',
             fix='Use another disk, remove its protection (blockdev --setrw) '
                 'or run as root.')
+
+
+def _is_partition(device: pathlib.Path) -> bool | None:
+    """Whether a device is a partition, by its directory in sysfs."""
+    if (device / 'partition').exists():
+        return True
+    if not device.exists() or device.resolve().name.startswith(_EITHER):
+        return None
+    return False
 
 
 def is_block_device(path: str) -> bool:

@@ -25,6 +25,7 @@ from ironic_imagedeploy import engine
 from tests.support import boot_files
 from tests.support import signals
 from tests.unit.cmd import program
+from tests.unit.engine import volumes
 
 MIB = 1 << 20
 
@@ -105,6 +106,46 @@ class JsonTest(program.CommandTestCase):
     def test_failure(self) -> None:
         self.assertEqual(3, self.run_main('map', '/no/such/image', '--json'))
         self.assertEqual(3, json.loads(self.out)['error']['exit_status'])
+
+
+class KindTest(program.CommandTestCase):
+    """A disk goes onto a disk, and a partition into a partition."""
+
+    def write(self, is_partition: bool | None, *options: str) -> int:
+        """The status of a write to a target that is one, or not."""
+        with mock.patch.object(
+                engine.Target, 'is_partition', create=True,
+                new_callable=mock.PropertyMock, return_value=is_partition):
+            return self.run_main('write', self.image, self.target, '--json',
+                                 *options)
+
+    def test_a_disk_into_a_partition(self) -> None:
+        self.target.write_bytes(b'old' + bytes(8 * MIB))
+        self.assertEqual(4, self.write(True))
+        finding, = json.loads(self.out)['error']['findings']
+        self.assertEqual(
+            ('image-type-mismatch', 'partition', 'a partition image',
+             'a whole-disk image'),
+            tuple(finding[name] for name in ('code', 'case', 'expected',
+                                             'found')))
+        self.assertIn('--force', finding['fix'])
+        self.assertEqual(b'old', self.target.read_bytes()[:3])
+        self.assertEqual(0, self.write(True, '--force'))
+
+    def test_a_partition_onto_a_disk(self) -> None:
+        self.image.write_bytes(volumes.ext4(
+            self.directory / 'root', volumes.BOOTABLE).read_bytes())
+        self.assertEqual(4, self.write(False))
+        finding, = json.loads(self.out)['error']['findings']
+        self.assertEqual('disk', finding['case'])
+        self.assertFalse(self.target.exists())
+        for is_partition, options in ((False, ('--force',)), (True, ()),
+                                      (None, ())):
+            self.assertEqual(0, self.write(is_partition, *options))
+
+    def test_what_suits(self) -> None:
+        for is_partition in (False, None):
+            self.assertEqual(0, self.write(is_partition))
 
 
 class ExpectationTest(program.CommandTestCase):

@@ -41,6 +41,26 @@ def too_large(expectation: Expectation, size: int) -> Finding | None:
         data={'limit': limit, 'size': size, 'place': place})
 
 
+def misplaced(image_type: str | None, is_partition: bool | None
+              ) -> Finding | None:
+    """The finding for an image on the other kind of target.
+
+    :param image_type: of the image; None when it shows neither.
+    :param is_partition: whether the target is one; None when it may be
+        either.
+    """
+    if image_type is None or is_partition is None:
+        return None
+    wanted = (_expectation.PARTITION if is_partition
+              else _expectation.WHOLE_DISK)
+    if image_type == wanted:
+        return None
+    return Finding(
+        code='image-type-mismatch', expected=f'a {wanted} image',
+        case='partition' if is_partition else 'disk',
+        found=f'a {image_type} image', data={'image_type': image_type})
+
+
 def check_table(expectation: Expectation, table: partitions.PartitionTable,
                 programs: Set[str] | None) -> Iterator[Finding]:
     """Findings about sectors and firmware.

@@ -1,0 +1,45 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import pathlib
+
+from ironic_imagedeploy.engine.targets import block
+from tests.unit.engine import base
+
+
+class PartitionTest(base.EngineTestCase):
+    """What a device is, by its directory in sysfs."""
+
+    def device(self, name: str, *files: str) -> pathlib.Path:
+        """The link by number to a device with these attributes."""
+        device = self.directory / 'devices' / name
+        device.mkdir(parents=True)
+        for file in files:
+            (device / file).write_text('1\n')
+        link = self.directory / f'number-{name}'
+        link.symlink_to(device)
+        return link
+
+    def test_devices(self) -> None:
+        for name, files, is_partition in (
+                ('sda', (), False), ('sda1', ('partition',), True),
+                ('nvme0n1', (), False), ('loop0', (), False),
+                ('loop0p1', ('partition',), True), ('vda', (), False),
+                ('md0', (), None), ('md0p1', ('partition',), True),
+                ('dm-3', (), None)):
+            with self.subTest(name=name):
+                self.assertIs(is_partition, block._is_partition(
+                    self.device(name, *files)))
+
+    def test_no_sysfs(self) -> None:
+        self.assertIsNone(block._is_partition(self.directory / 'none'))

@@ -67,6 +67,13 @@ def _facts(inspection: engine.Inspection) -> Iterator[tuple[str, str]]:
     yield 'boot modes', ', '.join(inspection.boot_modes)
     yield 'sector size', (f'{inspection.sector_size} bytes'
                           if inspection.sector_size else '')
+    yield 'not checked', ', '.join(
+        _UNCHECKED[fact] for fact in inspection.unchecked)
+
+
+#: What a check cannot tell, which reads the front of a file.
+_UNCHECKED = {'checksum': 'the checksum', 'disk-size': 'the size of the disk',
+              'compression': 'the rest of the compressed file'}
 
 
 def _partitions(inspection: engine.Inspection) -> str:

@@ -126,6 +126,23 @@ class Inspection:
         """Bytes in the sectors that the partition table counts."""
         return self.table.sector_size if self.table else None
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """Facts that only the whole file can tell, and a transfer checks.
+
+        ``checksum``: whether it is the stated one. ``compression``: whether
+        the compressed file is whole, and nothing else follows in it.
+        ``disk-size``: how large the disk in it is.
+        """
+        facts = []
+        if self.expectation.checksum:
+            facts.append('checksum')
+        if self.image and self.image.known_size is None:
+            facts.append('compression')
+            if self.virtual_size is None:
+                facts.append('disk-size')
+        return tuple(facts)
+
     def raise_if_refused(self) -> None:
         """Stop here when the image must not be deployed.
 
@@ -170,6 +187,7 @@ class Inspection:
             'file_system': self.file_system,
             'boot_modes': list(self.boot_modes),
             'sector_size': self.sector_size,
+            'unchecked': list(self.unchecked),
             'findings': [finding.to_dict() for finding in self.findings],
         }
 

@@ -132,6 +132,8 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
     'corrupt': lambda test: test.header(incompatible_features=2),
     'truncated': lambda test: test.header(l1_table_offset=1 << 40),
     'decompression-bomb': CodesTest.bomb,
+    'bytes-left-out': lambda test: test.raw(
+        gzip.compress(disks.gpt(4 * MIB, [disks.Entry(40, 50)])) + b'more'),
     'too-fragmented': CodesTest.fragmented,
     'internal-snapshot': lambda test: test.header(nb_snapshots=2),
     'dirty': lambda test: test.header(incompatible_features=1),

@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import gzip
+import random
 import struct
+import typing
 import unittest.mock
 
 from ironic_imagedeploy import engine
@@ -203,6 +206,37 @@ class ReadTest(verdicts.VerdictTestCase):
         source.random_access = False
         self.assertEqual('accept', engine.inspect(source).verdict)
         self.assertNotIn((source.size - 512, 512), source.reads)
+
+
+class UncheckedTest(verdicts.VerdictTestCase):
+    """What only the whole file can tell is said, not left out."""
+
+    def unchecked(self, content: bytes | bytearray,
+                  **expectation: typing.Any) -> list[str]:
+        """The facts that a look at this file cannot tell."""
+        inspection = engine.inspect(memory.MemorySource(content),
+                                    engine.Expectation(**expectation))
+        self.assertEqual('accept', inspection.verdict)
+        found = inspection.to_dict()['unchecked']
+        assert isinstance(found, list)
+        return found
+
+    def test_a_file_whose_tables_tell_all(self) -> None:
+        for content in (self.disk(), self.qcow2(self.disk())):
+            self.assertEqual([], self.unchecked(content))
+            self.assertEqual(['checksum'],
+                             self.unchecked(content, checksum=SHA512))
+
+    def test_a_compressed_file(self) -> None:
+        noise = random.Random(1).randbytes(33 * MIB)
+        for disk, facts in (
+                (self.disk(), ['compression']),
+                (disks.mbr(MIB, [(0x80, 0x83, 1, 9)], boot_code=b'\xeb'),
+                 ['compression', 'disk-size'])):
+            packed = gzip.compress(disk + noise, 1)
+            self.assertEqual(facts, self.unchecked(packed))
+            # What follows the disk is seen once the file is read.
+            self.assertEqual(facts, self.unchecked(packed + b'more'))
 
 
 class FragmentsTest(verdicts.VerdictTestCase):

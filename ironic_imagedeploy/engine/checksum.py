@@ -19,6 +19,11 @@ import hmac
 from ironic_imagedeploy.engine import exceptions
 
 WEAK = frozenset({'md5', 'sha1'})
+#: Algorithms as hashlib names them, by that name without what parts it: no
+#: other is taken, as OpenSSL knows md5 and ripemd160 by more names.
+_ALGORITHMS = {name.replace('_', ''): name for name in (
+    'sha512', 'sha384', 'sha256', 'sha3_512', 'sha3_384', 'sha3_256',
+    'sha3_224', 'blake2b', *sorted(WEAK))}
 #: Algorithms by the length of their value in hexadecimal digits.
 _BY_LENGTH = {32: 'md5', 40: 'sha1', 64: 'sha256', 96: 'sha384',
               128: 'sha512'}
@@ -36,12 +41,12 @@ class Checksum:
     value: str
 
     def __post_init__(self) -> None:
-        algorithm = self.algorithm.strip().lower().replace('-', '')
+        algorithm = named(self.algorithm)
         value = self.value.strip().lower()
         digits = digest_size(algorithm) * 2
         if len(value) != digits or not set(value) <= set('0123456789abcdef'):
             raise ValueError(
-                f'{self.value!r} is not a {algorithm} value: expected '
+                f'{self.value!r} is not a value of {algorithm}: expected '
                 f'{digits} hexadecimal digits')
         object.__setattr__(self, 'algorithm', algorithm)
         object.__setattr__(self, 'value', value)
@@ -84,17 +89,24 @@ class Checksum:
                     'store; upload it again, or correct its checksum.')
 
 
-def digest_size(algorithm: str) -> int:
-    """Bytes in a digest of that algorithm.
+def named(algorithm: str) -> str:
+    """Name of an algorithm for hashlib, however it is spelled.
 
-    :raises ValueError: when the algorithm is unknown or has no fixed size.
+    :param algorithm: for example ``SHA3-256``.
+    :raises ValueError: when it is not one of those that are taken.
     """
+    key = algorithm.strip().lower().replace('-', '').replace('_', '')
     try:
-        size = hashlib.new(algorithm, usedforsecurity=False).digest_size
-    except ValueError:
-        size = 0
-    if not size:
+        return _ALGORITHMS[key]
+    except KeyError:
         raise ValueError(
-            f'{algorithm!r} is not a checksum algorithm: expected one of '
-            'sha512, sha384, sha256, sha1, md5')
-    return size
+            f'{algorithm[:40]!r} is not a checksum algorithm: expected one of '
+            + ', '.join(_ALGORITHMS.values())) from None
+
+
+def digest_size(algorithm: str) -> int:
+    """Bytes in a digest of an algorithm.
+
+    :raises ValueError: when it is unknown, or not available here.
+    """
+    return hashlib.new(named(algorithm), usedforsecurity=False).digest_size

@@ -147,7 +147,7 @@ class FailedTest(faults.FaultTestCase):
     def test_short_body_with_a_matching_length(self) -> None:
         self.assert_fails(web.since(STREAM, serving(
             stop_after=100 * KIB,
-            headers={'Content-Length': str(100 * KIB)})), 'shorter')
+            headers={'Content-Length': str(100 * KIB)})), 'ended early')
 
     def test_range_of_other_bytes(self) -> None:
         size = self.image.stat().st_size

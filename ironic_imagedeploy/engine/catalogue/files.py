@@ -82,6 +82,11 @@ ENTRIES: Mapping[str, Entry] = {
                 message='Files that are compressed like this cannot be '
                         'deployed.',
                 fix='Decompress the file before it is uploaded.'),
+            'unpacker': Case(
+                message='This machine cannot decompress {compression}.',
+                fix='Install the extra fast: pip install '
+                    "'ironic-imagedeploy[fast]'. Or decompress the file "
+                    'before it is uploaded.'),
             'memory': Case(
                 message='The {format} file takes too much memory to unpack.',
                 fix='Compress it again: zstd -19, or xz -9, at most.'),

@@ -39,6 +39,8 @@ Finding = findings.Finding
 
 #: A disk has at least one sector.
 _SMALLEST = 512
+#: Compression whose decoder comes with an extra.
+_IN_EXTRA = 'zstd'
 _OPTICAL = ('iso', 'udf')
 
 
@@ -85,7 +87,9 @@ def recognise(source: recorded.RecordedSource, expectation: Expectation
 def _recognise_compressed(source: recorded.RecordedSource, compression: str,
                           expectation: Expectation) -> Recognition:
     if compression not in compressed_raw.supported():
-        return _compressed(compression, compression, compression)
+        return _compressed(compression, compression, compression,
+                           case='unpacker' if compression == _IN_EXTRA
+                           else 'compressed')
     try:
         image = compressed_raw.CompressedRawImage(
             source, compression, expectation.decompression_memory)
@@ -194,11 +198,12 @@ def _check_support(name: str, reader: type[base.MappedImage] | None,
                       data={'format': name})
 
 
-def _compressed(name: str, compression: str, found: str) -> Recognition:
+def _compressed(name: str, compression: str, found: str,
+                case: str = 'compressed') -> Recognition:
     """A compressed file that is not a raw disk in a known compression."""
     return Recognition(
         format=name, compression=compression, findings=(Finding(
-            code='format-unsupported', case='compressed',
+            code='format-unsupported', case=case,
             expected='raw in ' + ' or '.join(compressed_raw.supported()),
             found=found, data={'format': name,
                                'compression': compression}),))

@@ -69,9 +69,11 @@ class FileSource(base.Source):
         return _FileStream(self)
 
     def check_unchanged(self, position: int) -> None:
-        """At the end of a stream: the file is the one that was opened.
+        """Check that the file is still the one that was opened.
 
-        :param position: bytes that were read.
+        :param position: bytes that a stream read, to its end.
+        :raises SourceChanged: when it was written to.
+        :raises SourceTruncated: when it ended before its size.
         """
         status = os.fstat(self._descriptor)
         if (status.st_size, status.st_mtime_ns) != (
@@ -95,7 +97,7 @@ class FileSource(base.Source):
 
 
 class _FileStream:
-    """A file in order."""
+    """A file from its first byte to its last."""
 
     def __init__(self, source: FileSource) -> None:
         self._source = source
@@ -128,6 +130,8 @@ def _path(location: str) -> str:
 
 def _unreadable(name: str, error: Exception) -> exceptions.SourceError:
     found = getattr(error, 'strerror', None) or str(error)
+    fix = 'Check the path, its permissions and its disk.'
+    if isinstance(error, PermissionError):
+        fix = 'Run this as root, or let this user read the file.'
     return exceptions.SourceError(
-        name, expected='a readable file', found=found,
-        fix='Check the path, its permissions and its disk.')
+        name, expected='a readable file', found=found, fix=fix)

@@ -12,6 +12,7 @@
 
 """Images of a Glance, with credentials as openstacksdk finds them."""
 
+import os
 import typing
 
 import requests
@@ -22,6 +23,8 @@ from ironic_imagedeploy.engine.sources import http
 from ironic_imagedeploy.engine.sources import ranges
 
 SCHEME = 'glance:'
+#: openstacksdk's name of a cloud when there is none.
+_NO_NAME = 'defaults'
 
 
 class GlanceSource(http.HttpSource):
@@ -93,6 +96,7 @@ def _find(identifier: str, cloud: str | None
           ) -> tuple[typing.Any, typing.Any]:
     """Glance's proxy and the image's record."""
     try:
+        from keystoneauth1.exceptions import auth_plugins
         import openstack
     except ImportError:
         raise exceptions.SourceError(
@@ -107,6 +111,9 @@ def _find(identifier: str, cloud: str | None
         raise exceptions.SourceNotFound(
             f'{SCHEME}{identifier}', expected='an image of that UUID',
             found='none', fix='Check the UUID, and the cloud.') from None
+    except (openstack.exceptions.ConfigException,
+            auth_plugins.AuthPluginException) as error:
+        raise _no_cloud(f'{SCHEME}{identifier}', cloud) from error
     except Exception as error:
         # Discovery, clouds.yaml and Keystone fail with unrelated types.
         raise exceptions.SourceError(
@@ -114,3 +121,27 @@ def _find(identifier: str, cloud: str | None
             found=type(error).__name__,
             fix='Check the cloud, its credentials and its endpoints.'
         ) from error
+
+
+def _no_cloud(location: str, cloud: str | None) -> exceptions.SourceError:
+    """Error that says which clouds there are."""
+    import openstack
+
+    chosen = cloud or os.environ.get('OS_CLOUD')
+    try:
+        names = openstack.config.OpenStackConfig().get_cloud_names()
+    except openstack.exceptions.ConfigException:
+        names = []
+    known = ', '.join(name for name in names if name != _NO_NAME)
+    if chosen in names:
+        found = f'no usable credentials for the cloud {chosen!r}'
+    elif chosen:
+        found = f'no cloud {chosen!r}'
+    else:
+        found = 'that no cloud is configured'
+    return exceptions.SourceError(
+        location, expected='a cloud, by its name or by OS_AUTH_URL and its '
+        'like', found=found + (
+            f'; clouds.yaml has: {known}' if known else ''),
+        fix='Choose one with OS_CLOUD or --os-cloud.' if known else
+        'Write a clouds.yaml, or set OS_AUTH_URL and its like.')

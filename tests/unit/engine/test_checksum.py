@@ -48,6 +48,25 @@ class ParseTest(unittest.TestCase):
             checksum.Checksum.parse(
                 f' SHA-512:{value("sha512").upper()}\n'))
 
+    def test_names_as_they_are_spelled(self) -> None:
+        for algorithm, spelled in (
+                ('sha3_256', ('sha3-256', 'SHA3_256', 'SHA3-256')),
+                ('sha3_512', ('sha3-512',)), ('sha256', ('sha_256',)),
+                ('blake2b', ('BLAKE2b',)), ('md5', ('MD-5',))):
+            for name in spelled:
+                self.assertEqual(algorithm, checksum.Checksum.parse(
+                    f'{name}:{value(algorithm)}').algorithm)
+
+    def test_no_other_algorithm(self) -> None:
+        """OpenSSL knows these, the first as another name of md5."""
+        for name in ('1.2.840.113549.2.5', 'ssl3-md5', 'md5-sha1',
+                     'ripemd160', 'sha512_224', 'sm3', 'shake_128', 'md4',
+                     'x' * 500):
+            for digits in (32, 40, 56, 64, 72):
+                with self.assertRaises(ValueError) as caught:
+                    checksum.Checksum(name, '0' * digits)
+                self.assertLess(len(str(caught.exception)), 300)
+
     def test_what_is_no_checksum(self) -> None:
         for text in ('', ':', 'sha512', 'sha512:', ':0123', 'sha512:0123',
                      '0123', 'g' * 64, 'shake_128:' + '0' * 32,

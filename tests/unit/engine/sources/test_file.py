@@ -11,6 +11,7 @@
 # under the License.
 
 import os
+import pathlib
 import random
 
 from ironic_imagedeploy.engine import exceptions
@@ -39,6 +40,18 @@ class FileSourceTest(base.EngineTestCase):
             content += buffer[:count]
         stream.close()
         return bytes(content)
+
+    def test_a_file_of_somebody_else(self) -> None:
+        path = self.save('image', b'content')
+        pathlib.Path(path).chmod(0)
+        user = os.geteuid()
+        if not user:
+            os.seteuid(65534)
+            self.addCleanup(os.seteuid, user)
+        with self.assertRaises(exceptions.SourceError) as caught:
+            file.FileSource(path)
+        self.assertEqual('Permission denied', caught.exception.found)
+        self.assertIn('root', caught.exception.fix)
 
     def test_what_it_is(self) -> None:
         source = self.opened()

@@ -204,7 +204,24 @@ class GlanceTest(served.ServedTestCase):
     def test_a_cloud_that_is_not_configured(self) -> None:
         error = self.assert_fails_to_open(exceptions.SourceError,
                                           cloud='elsewhere')
-        self.assertIn('cloud', error.fix)
+        self.assertEqual("no cloud 'elsewhere'; clouds.yaml has: test, other",
+                         error.found)
+        self.assertIn('--os-cloud', error.fix)
+
+    def test_no_cloud_was_chosen(self) -> None:
+        del os.environ['OS_CLOUD']
+        error = self.assert_fails_to_open(exceptions.SourceError)
+        self.assertEqual('that no cloud is configured; clouds.yaml has: test, '
+                         'other', error.found)
+        self.save('clouds.yaml', b'')
+        error = self.assert_fails_to_open(exceptions.SourceError)
+        self.assertEqual('that no cloud is configured', error.found)
+        self.assertIn('OS_AUTH_URL', error.fix)
+
+    def test_a_cloud_without_credentials(self) -> None:
+        self.save('clouds.yaml', b'clouds:\n  test: {}\n')
+        error = self.assert_fails_to_open(exceptions.SourceError)
+        self.assertIn("credentials for the cloud 'test'", error.found)
 
     def test_a_record_that_cannot_be_right(self) -> None:
         self.server.record['os_hash_value'] = 'no hexadecimal digits'

@@ -61,12 +61,12 @@ class SoftwareRaidTest(partition_images.PartitionImageTestCase):
         return first[start * 512:]
 
     def test_grub_on_each_disk(self):
-        disks = self.on_disks(
+        members = self.on_disks(
             'label: dos\nstart=2048, type=fd\n',
             f'label: gpt\nstart=8MiB, type={RAID}\n')
         self.use(partition_images.debian, disk_label='gpt')
         self.written()
-        on_mbr, on_gpt = self.core(disks[0], 1), self.core(disks[1], 2048)
+        on_mbr, on_gpt = self.core(members[0], 1), self.core(members[1], 2048)
         # The same but for where it is; the array itself has none.
         self.assertEqual(on_mbr[512:80 << 10], on_gpt[512:80 << 10])
         self.assertNotEqual(bytes(512), on_mbr[512:1024])

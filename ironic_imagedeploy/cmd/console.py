@@ -66,14 +66,19 @@ def run(command: Callable[[argparse.Namespace], int],
 
 
 def show(pieces: Iterable[str]) -> None:
-    """Print on standard output; a reader that went away is not an error."""
+    """Print on standard output; a reader that went away is not an error.
+
+    :raises TargetError: when it cannot be printed.
+    """
     try:
         for piece in pieces:
             sys.stdout.write(piece)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # What is left in the buffer would fail again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise _not_printed(error) from error
 
 
 def say(words: str) -> None:
@@ -102,6 +107,13 @@ def save(path: pathlib.Path, content: str) -> None:
             fix='Check the directory and its free space.') from error
 
 
+def _not_printed(error: OSError) -> engine.exceptions.TargetError:
+    return engine.exceptions.TargetError(
+        'standard output', expected='room for what is printed',
+        found=error.strerror or type(error).__name__,
+        fix='Print it somewhere else.')
+
+
 def to_json(value: typing.Mapping[str, typing.Any]) -> str:
     """JSON object in lines that people can read."""
     return json.dumps(value, indent=2) + '\n'
@@ -122,7 +134,8 @@ def _fail(args: argparse.Namespace, words: str, error: BaseException, *,
         failure['error']['findings'] = [
             finding.to_dict() for finding in error.findings]
     if args.json:
-        show([to_json(failure)])
+        with contextlib.suppress(engine.exceptions.TargetError):
+            show([to_json(failure)])
     if report := getattr(args, 'report', None):
         with contextlib.suppress(engine.exceptions.TargetError):
             save(report, to_json(failure))

@@ -22,6 +22,7 @@ import sys
 import typing
 import urllib.parse
 
+from ironic_imagedeploy.cmd import checksums
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
 from ironic_imagedeploy.cmd import options
@@ -107,6 +108,8 @@ def _open_source(args: argparse.Namespace) -> engine.Source:
     extra = {}
     if args.source.startswith('glance:'):
         extra['cloud'] = args.os_cloud
+    if listed := getattr(args, 'checksum_file', None):
+        args.checksum = checksums.listed(listed, args.source)
     checksum = getattr(args, 'checksum', None)
     return engine.open_source(
         args.source, mirrors=args.mirror,
@@ -136,12 +139,18 @@ def _open_target(args: argparse.Namespace, create_size: int
                  ) -> Iterator[engine.Target]:
     """The target; who is stopped while it is open learns its state."""
     _check_device(args.target)
-    with engine.open_target(args.target, create_size=create_size) as target:
-        try:
+    opened = False
+    try:
+        with engine.open_target(args.target, create_size=create_size
+                                ) as target:
+            opened = True
             yield target
-        except console.Interrupted as stop:
-            stop.add_note(f'{args.target} is incomplete and boots nothing')
-            raise
+    except console.Interrupted as stop:
+        if opened:
+            stop.add_note(f'{args.target} ' + (
+                'is incomplete and boots nothing'
+                if os.path.exists(args.target) else 'was removed'))
+        raise
 
 
 def _check_kind(args: argparse.Namespace, inspection: engine.Inspection,

@@ -17,8 +17,11 @@ from collections.abc import Callable
 from importlib import metadata
 import os
 import pathlib
+import typing
 
 from ironic_imagedeploy.cmd import progress_bar
+from ironic_imagedeploy.cmd import sizes
+from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.contents import efi_programs
 
@@ -39,10 +42,18 @@ exit status:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        self.exit(2, f'{self.prog}: {text.printable(message)}; '
+                  f'{self.prog} --help says more\n')
+
+
 def parser(*, check: Command, map: Command, write: Command, verify: Command,
            watch: Command) -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    whole = argparse.ArgumentParser(
+    whole = _Parser(
         prog='ironic-imagedeploy', epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Check disk images, and write them to disks in one pass.')
@@ -95,7 +106,7 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
     return whole
 
 
-def _watch(commands: 'argparse._SubParsersAction[argparse.ArgumentParser]',
+def _watch(commands: 'argparse._SubParsersAction[_Parser]',
            watch: Command) -> None:
     description = 'Show the deployments of Ironic while they run.'
     sub = commands.add_parser('watch', description=description,
@@ -122,7 +133,7 @@ def _watch(commands: 'argparse._SubParsersAction[argparse.ArgumentParser]',
         help='log what is done, and show the traceback of an error')
 
 
-def _command(commands: 'argparse._SubParsersAction[argparse.ArgumentParser]',
+def _command(commands: 'argparse._SubParsersAction[_Parser]',
              name: str, command: Command, description: str
              ) -> argparse.ArgumentParser:
     """A command with the options that all of them have."""
@@ -166,13 +177,18 @@ def _expectations(sub: argparse.ArgumentParser, *more_types: str
     group.add_argument(
         '--image-type', choices=('whole-disk', 'partition', *more_types),
         help='what the image is an image of')
-    group.add_argument(
+    stated = group.add_mutually_exclusive_group()
+    stated.add_argument(
         '--checksum', type=_checksum, metavar='ALGO:HEX',
         help='checksum of the file as stored, as sha512:0123...; verified '
         'while the image is written')
+    stated.add_argument(
+        '--checksum-file', metavar='FILE',
+        help='path or URL of a file that lists the checksum of the image, as '
+        'SHA512SUMS')
     group.add_argument(
-        '--disk-size', type=_size, metavar='BYTES',
-        help='the disk has this size, in bytes')
+        '--disk-size', type=_size, metavar='SIZE',
+        help='the disk has this size: bytes, or with K, M, G or T, as 500M')
     group.add_argument(
         '--sector-size', type=int, choices=(512, 4096),
         help="the disk's logical sectors have this size, in bytes")
@@ -218,11 +234,10 @@ def _arch(words: str) -> str:
 
 
 def _size(words: str) -> int:
-    count = int(words)
-    if count <= 0:
-        raise argparse.ArgumentTypeError(
-            f'{words} is not a size: expected a number of bytes above 0')
-    return count
+    try:
+        return sizes.parse(words)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _seconds(words: str) -> float:

@@ -56,7 +56,12 @@ class StatusTest(program.CommandTestCase):
         self.assertIn('Traceback', self.err)
 
     def test_usage(self) -> None:
-        self.assertEqual(2, self.run_main('write', self.image))
+        for arguments in (('write', self.image), (), ('check', 'x', '--y\x1b'),
+                          ('check', self.image, '--disk-size', '5x')):
+            self.assertEqual(2, self.run_main(*arguments))
+            self.assertEqual(1, len(self.err.splitlines()), self.err)
+            self.assertIn('--help says more', self.err)
+            self.assertNotIn('\x1b', self.err)
 
     def test_source(self) -> None:
         self.assert_fails(3, 'check', self.directory / 'missing')
@@ -241,7 +246,15 @@ class SignalTest(program.CommandTestCase):
             self.assertEqual(128 + number, self.write_and_send(number))
             self.assertEqual(
                 f'ironic-imagedeploy: stopped by {number.name}; '
-                f'{self.target} is incomplete and boots nothing\n', self.err)
+                f'{self.target} was removed\n', self.err)
+            self.assertFalse(self.target.exists())
+
+    def test_a_disk_that_was_there_stays(self) -> None:
+        self.target.write_bytes(bytes(4 * MIB))
+        self.write_and_send(signal.SIGTERM)
+        self.assertEqual(
+            'ironic-imagedeploy: stopped by SIGTERM; '
+            f'{self.target} is incomplete and boots nothing\n', self.err)
 
     def test_handlers_are_restored(self) -> None:
         self.write_and_send(signal.SIGTERM)
@@ -325,6 +338,17 @@ class OutputTest(program.CommandTestCase):
             with contextlib.redirect_stdout(out):
                 self.assertEqual(0, imagedeploy.main(
                     ['check', str(self.image)]))
+
+    def test_no_room_for_what_is_printed(self) -> None:
+        for option in ((), ('--json',)):
+            err = io.StringIO()
+            with (open('/dev/full', 'w') as out,
+                  contextlib.redirect_stdout(out),
+                  contextlib.redirect_stderr(err)):
+                self.assertEqual(5, imagedeploy.main(
+                    ['check', str(self.image), *option]))
+            self.assertIn('standard output', err.getvalue())
+            self.assertIn('No space left', err.getvalue())
 
     def test_standard_streams_are_left_alone(self) -> None:
         before = sys.stdout

@@ -53,7 +53,8 @@ def declared(node: objects.Node, href: str, *, algorithm: str | None,
             return _in_file(node, other, href)
         return engine.Checksum.parse(other)
     except ValueError as error:
-        found, fix = str(error), ''
+        found, fix = _without_secrets(
+            str(error), algorithm, value, other), ''
     except engine.exceptions.SourceError as error:
         found = f'{engine.redact(str(other))}: {error.found}'
         fix = f'{error.fix} Or: '
@@ -68,6 +69,13 @@ def declared(node: objects.Node, href: str, *, algorithm: str | None,
                  'one for the image', found=found.rstrip('.'),
         fix=fix + (f'{_SET}{role}_checksum=sha512:SHA512 ' if role
                    else _SET_IMAGE) + node.uuid)
+
+
+def _without_secrets(text: str, *values: str | None) -> str:
+    """Reason without the value, where somebody gave a URL instead of it."""
+    if any(value and '://' in value for value in values):
+        return 'a URL in its place'
+    return text
 
 
 def _in_file(node: objects.Node, url: str, href: str) -> engine.Checksum:

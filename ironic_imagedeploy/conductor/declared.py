@@ -24,6 +24,7 @@ from ironic import objects
 from ironic_imagedeploy.conductor import checksums
 from ironic_imagedeploy.conductor import glance
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy.contract import names
@@ -54,9 +55,10 @@ def image(task: task_manager.TaskManager) -> images.InstanceImage:
     """Image of a node, as Glance declares it, else the user of the node.
 
     :raises InvalidParameterValue: when Glance does not answer, or the
-        checksum is not usable.
+        checksum or a field of the node is not usable.
     """
     node, info = task.node, task.node.instance_info
+    node_fields.check(node)
     href = info['image_source']
     service = None
     if service_utils.is_glance_image(href):

@@ -27,6 +27,7 @@ from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor import checksums
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import hardware
+from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import order
 from ironic_imagedeploy.conductor.progress import answers
 from ironic_imagedeploy.conductor.progress import poll
@@ -72,6 +73,7 @@ class ImageDeploy(agent.AgentDeploy):
         :raises InvalidParameterValue: with the reason.
         :raises MissingParameterValue: when something was not given.
         """
+        node_fields.check(task.node)
         checksums.check_given(task.node)
         super().validate(task)
         if task.shared and task.driver.storage.should_write_image(task):

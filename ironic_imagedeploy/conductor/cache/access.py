@@ -24,6 +24,7 @@ from ironic import objects
 
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import text
 
 
 def open_image(image: images.InstanceImage) -> engine.Source:
@@ -48,8 +49,8 @@ def _not_supported(image: images.InstanceImage) -> str:
     setting, fix = 'image_source', 'Deploy it with the deploy interface direct'
     if image.role != images.DISK:
         setting, fix = image.role, 'Put it where one of these leads to'
-    return (f'{setting} {engine.redact(image.href)} of node '
-            f'{image.node.uuid}: '
+    href = text.bounded(engine.redact(image.href))
+    return (f'{setting} {href} of node {image.node.uuid}: '
             'expected an image of Glance or an http, https or file URL, '
             f'found {image.scheme or "no scheme"!r}. {fix}.')
 

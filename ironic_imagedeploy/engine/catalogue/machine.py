@@ -118,6 +118,12 @@ ENTRIES: Mapping[str, Entry] = {
         message='The kernel parameters of the node cannot be written into a '
                 'boot menu.',
         fix='Use letters, digits, spaces and _.,:=+/@%^~!#*?[]-'),
+    'field-invalid': Entry(
+        topic=Topic.MACHINE,
+        meaning='A field that tells about the image or the machine is not '
+                'of the kind that it must be: text, a number, a URL.',
+        message='A field cannot be used.',
+        fix='Correct it.'),
     'bootloader-unknown': Entry(
         topic=Topic.MACHINE, severity=Severity.WARNING,
         meaning='The file system cannot be looked into: it has a feature '

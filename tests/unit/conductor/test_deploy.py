@@ -61,6 +61,14 @@ class ValidateTest(base.ConductorTestCase):
             self.context, self.node.uuid)['deploy']
         self.assertEqual({'result': True}, result)
 
+    def test_file_with_its_image_type(self):
+        """Without, Ironic 39 asks the path for the answer of a server."""
+        self.config(file_url_allowed_paths=[str(self.web)], group='conductor')
+        self.use(f'file://{self.qcow2}', image_type='whole-disk')
+        result = self.service.validate_driver_interfaces(
+            self.context, self.node.uuid)['deploy']
+        self.assertEqual({'result': True}, result)
+
     def test_reason_of_a_refusal(self):
         self.use(image_disk_format='raw')
         result = self.service.validate_driver_interfaces(

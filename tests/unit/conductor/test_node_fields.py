@@ -1,0 +1,101 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from ironic.common import exception
+
+from ironic_imagedeploy.conductor import node_fields
+from ironic_imagedeploy.conductor import serving
+from tests.unit.conductor import base
+
+SECRET = 'http://user:53cret@192.0.2.1/?sig=53cret'
+TEXTS = ('image_source', 'kernel', 'ramdisk', 'image_checksum',
+         'kernel_checksum', 'ramdisk_checksum', 'image_os_hash_algo',
+         'image_os_hash_value', 'image_disk_format', 'image_type',
+         'image_download_source', 'image_request_authorization_secret',
+         'kernel_append_params')
+NUMBERS = ('root_gb', 'swap_mb', 'ephemeral_gb')
+
+
+class NodeFieldsTest(base.ConductorTestCase):
+
+    def assert_refused(self, place, name, value, *words):
+        """By a shared validation and by a deployment, without a request."""
+        self.use()
+        setattr(self.node, place, {**getattr(self.node, place), name: value})
+        self.node.save()
+        self.server.requests.clear()
+        with self.task() as task:
+            for check in (task.driver.deploy.validate, serving.provide):
+                error = self.assertRaises(exception.InvalidParameterValue,
+                                          check, task)
+                for word in ('field-invalid', f'{name} in {place}',
+                             'openstack baremetal node set', *words):
+                    self.assertIn(word, str(error))
+                self.assertNotIn('53cret', str(error))
+                self.assertTrue(str(error).isprintable())
+        self.assertEqual([], self.server.requests)
+
+    def test_other_kinds_of_json(self):
+        for name in TEXTS:
+            for value, found in ((5, 'a number'), (1.5, 'a number'),
+                                 (True, 'true or false'), (['a'], 'a list'),
+                                 ({'a': SECRET}, 'an object')):
+                self.assert_refused('instance_info', name, value,
+                                    f'found {found}')
+
+    def test_text_that_nobody_can_show(self):
+        for value, found in (('a\n\x1b[2J', 'control characters'),
+                             ('\x00', 'control characters'),
+                             ('x' * 9000, '9000 characters')):
+            for name in TEXTS:
+                self.assert_refused('instance_info', name, value, found)
+
+    def test_numbers(self):
+        for value in ('many', '1.5', '-1', -1, 1.5, True, [], {}, '10' * 99,
+                      10 ** 400, ' ', '\u0661', SECRET):
+            for name in NUMBERS:
+                self.assert_refused('instance_info', name, value,
+                                    'Expected a whole number')
+
+    def test_names_that_are_urls(self):
+        for name in ('image_disk_format', 'image_type', 'image_os_hash_algo',
+                     'image_download_source'):
+            self.assert_refused('instance_info', name, SECRET,
+                                'found a URL')
+
+    def test_root_device_hints(self):
+        for place in ('instance_info', 'properties'):
+            for value in (5, True, 'size=1', SECRET, ['size']):
+                self.assert_refused(place, 'root_device', value,
+                                    'Expected an object')
+
+    def test_addresses_that_are_no_urls(self):
+        for name in ('image_source', 'kernel', 'ramdisk'):
+            self.assert_refused('instance_info', name, 'http://[53cret')
+
+    def test_usual_values(self):
+        self.use(root_gb='10', swap_mb=0, ephemeral_gb=None, kernel='',
+                 root_device={'size': '>= 1'}, image_type='whole-disk')
+        self.node.properties = {'cpu_arch': 'x86_64', 'local_gb': '20'}
+        node_fields.check(self.node)
+
+    def test_a_url_in_the_place_of_a_checksum(self):
+        for info in ({'image_os_hash_value': SECRET},
+                     {'image_os_hash_value': None, 'image_os_hash_algo': None,
+                      'image_checksum': SECRET.replace('http', 'ftp')}):
+            self.use(**info)
+            with self.task() as task:
+                error = self.assertRaises(exception.InvalidParameterValue,
+                                          task.driver.deploy.validate, task)
+            self.assertIn('checksum-invalid', str(error))
+            self.assertIn('a URL in its place', str(error))
+            self.assertNotIn('53cret', str(error))

@@ -52,13 +52,18 @@ class Deadline:
         """End the look: what follows may take any time."""
         self._seconds = self._end = math.inf
 
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that are left; less than 0 when there are none."""
+        return self._end - time.monotonic()
+
     def remaining(self, name: str) -> float:
         """Seconds that are left.
 
         :param name: of the file that is looked at.
         :raises SourceTooSlow: when there are none.
         """
-        remaining = self._end - time.monotonic()
+        remaining = self.seconds_left
         if remaining <= 0:
             raise exceptions.SourceTooSlow(
                 name, expected='the head and the tables of the image within '

@@ -30,11 +30,13 @@ class Patience:
     """A number of failures in a row that are borne, with growing pauses.
 
     :param retries: failures without progress before giving up.
+    :param deadline: that no pause reaches.
     :ivar failures: failures in a row so far.
     """
 
-    def __init__(self, retries: int) -> None:
+    def __init__(self, retries: int, deadline: answer.Deadline) -> None:
         self.failures = 0
+        self._deadline = deadline
         self._retries = retries
         self._bytes = 0
 
@@ -57,7 +59,11 @@ class Patience:
         if self.failures > self._retries:
             return False
         pause = max(_PAUSE * 2 ** (self.failures - 1), problem.retry_after)
-        time.sleep(min(pause, _PAUSE_LIMIT))
+        pause = min(pause, _PAUSE_LIMIT)
+        if pause >= self._deadline.seconds_left:
+            # The problem says more than that time was over.
+            return False
+        time.sleep(pause)
         return True
 
 
@@ -115,7 +121,7 @@ class Mirrors:
 
     def patience(self) -> Patience:
         """A fresh count of failures."""
-        return Patience(self._retries)
+        return Patience(self._retries, self._limits.deadline)
 
     def recover(self, problem: exceptions.SourceError, patience: Patience
                 ) -> None:

@@ -170,6 +170,7 @@ class DeploymentTest(base.ConductorTestCase):
             {'version': 1, 'permitted_formats': ['qcow2'],
              'read_back': 'full',
              'insecure_checksums_permitted': False, 'workers': 0,
+             'decompression_memory': 128, 'minimum_speed': 0,
              'checksum_is_ours': False, 'disk_format': 'qcow2',
              'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest()},
             node.driver_internal_info['imagedeploy'])

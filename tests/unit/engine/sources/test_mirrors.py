@@ -15,6 +15,7 @@ from unittest import mock
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import answer
 from ironic_imagedeploy.engine.sources import mirrors
 from tests.support import web
 from tests.unit.engine import base
@@ -123,17 +124,25 @@ class PatienceTest(unittest.TestCase):
             'x', expected='x', found='x', fix='x')
         with mock.patch.object(mirrors, '_PAUSE', 0.5), mock.patch.object(
                 mirrors.time, 'sleep', autospec=True) as sleep:
-            patience = mirrors.Patience(10)
+            patience = mirrors.Patience(10, answer.Deadline())
             for _ in range(10):
                 self.assertTrue(patience.wait(problem))
             self.assertFalse(patience.wait(problem))
         self.assertEqual([0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30],
                          [call.args[0] for call in sleep.call_args_list])
 
+    def test_no_pause_reaches_the_deadline(self) -> None:
+        """The problem is told then, not that there was no more time."""
+        problem = exceptions.SourceUnavailable(
+            'x', expected='x', found='x', fix='x')
+        problem.retry_after = 10
+        patience = mirrors.Patience(10, answer.Deadline(5))
+        self.assertFalse(patience.wait(problem))
+
     def test_only_enough_progress_counts(self) -> None:
         problem = exceptions.SourceUnavailable(
             'x', expected='x', found='x', fix='x')
-        patience = mirrors.Patience(1)
+        patience = mirrors.Patience(1, answer.Deadline())
         self.assertTrue(patience.wait(problem))
         patience.progressed(mirrors.PROGRESS - 1)
         self.assertFalse(patience.wait(problem))

@@ -146,19 +146,26 @@ def _unusable(error: Exception) -> CloudError:
 
 
 def _progress(told: Mapping[str, typing.Any]) -> engine.Progress:
+    left = _seconds_until(told.get('estimated_end'))
     return engine.Progress(
         _word(told.get('phase')), int(_number(told.get('done'))),
         int(_number(told.get('total'))),
-        _number(told.get('bytes_per_second')), _word(told.get('bottleneck')))
+        _number(told.get('bytes_per_second')), _word(told.get('bottleneck')),
+        None if left is None else max(left, 0.0))
 
 
 def _seconds_since(stamp: typing.Any) -> float:
+    seconds = _seconds_until(stamp)
+    return max(-seconds, 0.0) if seconds is not None else 0.0
+
+
+def _seconds_until(stamp: typing.Any) -> float | None:
+    """Seconds from now to a time in ISO 8601, negative when it is over."""
     try:
         then = datetime.datetime.fromisoformat(stamp)
-        now = datetime.datetime.now(datetime.UTC)
-        return max((now - then).total_seconds(), 0.0)
+        return (then - datetime.datetime.now(datetime.UTC)).total_seconds()
     except (TypeError, ValueError):
-        return 0.0
+        return None
 
 
 def _mapping(value: typing.Any) -> Mapping[str, typing.Any]:

@@ -30,7 +30,7 @@ CHOICES = ('auto', 'plain', 'none')
 #: Seconds between two plain lines.
 INTERVAL = 5.0
 
-_PHASES = {'write': 'writing', 'read-back': 'reading back',
+_PHASES = {'write': 'writing', 'zero': 'zeroing', 'read-back': 'reading back',
            'finish': 'finishing', 'compare': 'comparing',
            'inspect': 'inspecting', 'boot': 'boot set-up'}
 _EIGHTHS = ' ▏▎▍▌▋▊▉█'
@@ -198,10 +198,10 @@ def _label(progress: engine.Progress) -> str:
 
 
 def _time_left(progress: engine.Progress) -> list[str]:
-    left = progress.total - progress.done
-    if left <= 0 or progress.bytes_per_second <= 0:
-        return []
-    return [f'{text.duration(left / progress.bytes_per_second)} left']
+    seconds, left = progress.seconds_left, progress.total - progress.done
+    if seconds is None and left > 0 and progress.bytes_per_second > 0:
+        seconds = left / progress.bytes_per_second
+    return [f'{text.duration(seconds)} left'] if seconds else []
 
 
 def _columns(stream: typing.TextIO) -> int:

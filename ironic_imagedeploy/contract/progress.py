@@ -20,7 +20,8 @@ from ironic_imagedeploy.contract import fields
 _WORD = fields.text(fields.WORD)
 _TOLD = fields.mapping(
     phase=_WORD, done=fields.count, total=fields.count,
-    bytes_per_second=fields.number, bottleneck=_WORD)
+    bytes_per_second=fields.number, bottleneck=_WORD,
+    seconds_left=fields.number)
 _STALL = fields.mapping(since=_WORD, waiting_for=_WORD)
 _KEPT = fields.mapping(
     percent=fields.number, estimated_end=_WORD, updated_at=_WORD,
@@ -31,12 +32,16 @@ _KEPT = fields.mapping(
 class AgentProgress:
     """How far a write is, as its agent tells it.
 
-    :ivar phase: ``inspect``, ``write``, ``read-back``, ``finish`` or
-        ``boot``.
-    :ivar done: bytes that are done in this phase.
+    :ivar phase: ``inspect``, ``write``, ``zero``, ``read-back``, ``finish``
+        or ``boot``.
+    :ivar done: bytes that are done in this phase. For ``write`` those of the
+        disk that the file stores something for: zeroes are made apart, and
+        a phase of their own (``zero``) when they are all that is left.
     :ivar total: bytes that the phase takes; 0 while nobody knows.
     :ivar bytes_per_second: of late.
     :ivar bottleneck: ``network``, ``decode`` or ``disk``.
+    :ivar seconds_left: until the phase ends, with its zeroes; None when the
+        agent does not know, or is older than this field.
     """
 
     phase: str
@@ -44,6 +49,7 @@ class AgentProgress:
     total: int = 0
     bytes_per_second: float = 0
     bottleneck: str = ''
+    seconds_left: float | None = None
 
     @classmethod
     def from_dict(cls, told: typing.Any) -> 'AgentProgress | None':
@@ -94,5 +100,7 @@ class ProgressRecord(AgentProgress):
             waiting_for=stall.get('waiting_for', '')) if stall else None)
 
     def to_dict(self) -> dict[str, typing.Any]:
-        """The record as JSON values."""
-        return dataclasses.asdict(self)
+        """The record as JSON values; ``estimated_end`` says what is left."""
+        values = dataclasses.asdict(self)
+        del values['seconds_left']
+        return values

@@ -51,11 +51,13 @@ def advanced(before: progress.ProgressRecord | None, answer: typing.Any,
     idle = now - _time(moved_at, now)
     if record.phase != _AFTER and idle.total_seconds() >= patience:
         return _stalled(record, moved_at, _waits_for(record))
-    if current.bytes_per_second > 0 and record.done < record.total:
-        left = min((record.total - record.done) / current.bytes_per_second,
-                   1e9)
+    left = current.seconds_left
+    if (left is None and current.bytes_per_second > 0
+            and record.done < record.total):
+        left = (record.total - record.done) / current.bytes_per_second
+    if left:
         return dataclasses.replace(record, estimated_end=_stamp(
-            now + datetime.timedelta(seconds=left)))
+            now + datetime.timedelta(seconds=min(left, 1e9))))
     return record
 
 

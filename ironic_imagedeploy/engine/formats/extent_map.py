@@ -50,6 +50,7 @@ class ExtentMap:
     blocks, and unpacked a block at a time when they are walked.
 
     :ivar end: first byte of the disk that no extent names yet.
+    :ivar zeroes: bytes of the disk that nothing is stored for.
     :ivar packed_bytes: memory of the sealed blocks.
     """
 
@@ -63,6 +64,7 @@ class ExtentMap:
         self._kind: ExtentKind | None = None
         self._source_end = 0
         self.end = 0
+        self.zeroes = 0
 
     def __len__(self) -> int:
         return self._count + len(self._open)
@@ -89,6 +91,8 @@ class ExtentMap:
             self._kind = kind
         self._source_end = source_offset + source_length
         self.end += length
+        if kind is _ZERO:
+            self.zeroes += length
 
     def extend(self, length: int, source_offsets: 'array[int]',
                source_lengths: 'array[int]') -> None:

@@ -42,6 +42,8 @@ class Cutter(jobs.Splitter):
     def __init__(self, image: base.MappedImage) -> None:
         self.pool = buffers.BufferPool()
         self._image = image
+        self.zero_size = image.map.zeroes
+        self.data_size = image.map.end - image.map.zeroes
         image.forget()
         self._ahead = image.by_source()
         self._next = next(self._ahead, None)

@@ -17,7 +17,6 @@ from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine.inspection import result as _inspection
 from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import held_ends
-from ironic_imagedeploy.engine.transfer import meter as _meter
 
 
 def require_fit(inspection: _inspection.Inspection, target: targets.Target,
@@ -55,14 +54,15 @@ class SizeGuard:
     """Stops a disk that outgrows its target; hands its final size on.
 
     :param held: holds the ends of the disk; None when nothing is written.
+    :ivar size: bytes of the disk, as far as they are known.
     """
 
     def __init__(self, inspection: _inspection.Inspection,
-                 target: targets.Target, meter: _meter.Meter,
+                 target: targets.Target,
                  held: held_ends.HeldEnds | None = None) -> None:
+        self.size = 0
         self._inspection = inspection
         self._target = target
-        self._meter = meter
         self._held = held
 
     def at_least(self, size: int) -> None:
@@ -71,6 +71,7 @@ class SizeGuard:
         :raises ImageDeployError: when they do not fit.
         """
         require_fit(self._inspection, self._target, size)
+        self.size = size
 
     def final(self, size: int) -> None:
         """Learn how many bytes the disk has.
@@ -78,7 +79,6 @@ class SizeGuard:
         :raises ImageDeployError: when they do not fit.
         """
         self.at_least(size)
-        self._meter.total = size
         if self._held:
             self._held.set_size(size)
         self._target.adapt(size)

@@ -58,9 +58,14 @@ class Splitter(abc.ABC):
     """Splits the file, chunk by chunk, into jobs for the disk.
 
     :ivar pool: chunks for the bytes of the file.
+    :ivar data_size: bytes of the disk that the file stores; None when they
+        show only at its end.
+    :ivar zero_size: bytes of the disk that the file stores nothing for.
     """
 
     pool: buffers.BufferPool
+    data_size: int | None = None
+    zero_size: int = 0
 
     @abc.abstractmethod
     def split(self, chunk: buffers.Chunk) -> Iterator[Job]:

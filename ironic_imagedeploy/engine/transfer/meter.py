@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+
 """Where the bytes and the seconds of a transfer go."""
 
 import collections
@@ -21,16 +22,14 @@ import threading
 import time
 import typing
 
-
 #: Seconds between two calls.
 TICK = 0.5
-#: Seconds that a speed is measured over. Zeroes come first and fast: from the
-#: beginning on, they would promise an early end for long.
+#: Seconds that a speed is measured over.
 _WINDOW = 15.0
 
 
 class Stage(enum.StrEnum):
-    """Stage of the work, which a thread spends its time on."""
+    """Work that a thread spends its time on."""
 
     SOURCE = 'source'
     WAIT = 'wait'
@@ -39,15 +38,20 @@ class Stage(enum.StrEnum):
 
 
 class Progress(typing.NamedTuple):
-    """How far a transfer is.
+    """State of a transfer.
 
-    :ivar phase: ``write``, ``read-back``, ``finish`` or ``compare``.
+    :ivar phase: ``write``, ``zero``, ``read-back``, ``finish`` or
+        ``compare``.
     :ivar done: bytes that are done in this phase.
-    :ivar total: bytes that the phase takes: those of the disk for
-        ``write`` and ``compare``; 0 while nobody knows how many a file that
-        is compressed as a whole will give.
+    :ivar total: bytes that the phase takes; 0 when nobody knows. For
+        ``write`` and ``compare`` those of the disk that the file stores
+        something for: zeroes are made apart, mostly much faster. Of a file
+        that is compressed as a whole, its own bytes. ``zero`` are zeroes
+        that are left when all else is written.
     :ivar bytes_per_second: over the last 15 seconds of this phase.
     :ivar bottleneck: ``network``, ``decode`` or ``disk``.
+    :ivar seconds_left: until the phase ends, with its zeroes; None while
+        nobody knows.
     """
 
     phase: str
@@ -55,35 +59,94 @@ class Progress(typing.NamedTuple):
     total: int
     bytes_per_second: float
     bottleneck: str
+    seconds_left: float | None = None
 
 
 ProgressCall = Callable[[Progress], None]
 
 
+class _Track:
+    """Bytes that are done of a total, and how fast.
+
+    :param total: bytes; 0 when nobody knows.
+    :param done: bytes of them that are done already.
+    """
+
+    def __init__(self, total: int = 0, done: int = 0) -> None:
+        self.total = total
+        self._counted = done
+        self._marks = collections.deque([(time.monotonic(), done)])
+        self._steady = False
+
+    def add(self, count: int) -> None:
+        """Add bytes that are done."""
+        self._counted += count
+
+    @property
+    def done(self) -> int:
+        """Bytes that are done, as far as the total goes."""
+        return (min(self._counted, self.total) if self.total
+                else self._counted)
+
+    @property
+    def left(self) -> int:
+        """Bytes that are not done."""
+        return self.total - self.done if self.total else 0
+
+    def mark(self) -> None:
+        """Remember how far it is at this moment.
+
+        Before the first bytes nothing is measured, and the first ones may
+        have waited somewhere to come all at once.
+        """
+        now = time.monotonic()
+        if not self._steady:
+            self._steady = len(self._marks) == 2
+            if self._steady or self._marks[0][1] == self.done:
+                self._marks.popleft()
+        self._marks.append((now, self.done))
+        while (len(self._marks) > 2
+               and now - self._marks[1][0] >= _WINDOW):
+            self._marks.popleft()
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second until the last mark."""
+        (since, before), (now, done) = self._marks[0], self._marks[-1]
+        return (done - before) / max(now - since, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until all is done; None when that cannot be told."""
+        if not self.left:
+            return 0.0 if self.total else None
+        return self.left / self.speed if self.speed > 0 else None
+
+
 class Meter:
     """Counts for one transfer; any thread may add.
 
-    :param total: bytes of the disk.
     :param call: told of the progress by :meth:`enter` and :meth:`tick`.
     :param local: the image comes from a disk, not from the network.
+    :ivar read: bytes of the file.
+    :ivar written: bytes of the disk that were written, or held.
+    :ivar zeroed: bytes of the disk that were zeroed.
     """
 
-    def __init__(self, total: int, call: ProgressCall | None = None,
+    def __init__(self, call: ProgressCall | None = None,
                  local: bool = False) -> None:
-        self.total = total
         self._local = local
         self._call = call
         self._phase = ''
-        self._phase_total = total
-        self._phase_done = 0
-        self._told = time.monotonic()
-        self._marks = collections.deque([(self._told, 0)])
+        self._told = self._began = time.monotonic()
+        self._main = _Track()
+        self._file = _Track()
+        self._zeroes = _Track()
         self.read = 0
         self.written = 0
         self.zeroed = 0
         self._lock = threading.Lock()
         self._seconds = dict.fromkeys(Stage, 0.0)
-        self._began = time.monotonic()
 
     @property
     def elapsed(self) -> float:
@@ -92,12 +155,21 @@ class Meter:
 
     def count(self, *, read: int = 0, written: int = 0, zeroed: int = 0
               ) -> None:
-        """Add bytes."""
+        """Add bytes, for the report."""
         with self._lock:
             self.read += read
             self.written += written
             self.zeroed += zeroed
-            self._phase_done += written + zeroed
+            self._file.add(read)
+
+    def advance(self, *, data: int = 0, zeroes: int = 0) -> None:
+        """Add bytes of the phase that are done.
+
+        :param zeroes: those that the file stores nothing for.
+        """
+        with self._lock:
+            self._main.add(data)
+            self._zeroes.add(zeroes)
 
     @contextlib.contextmanager
     def spend(self, stage: Stage) -> Iterator[None]:
@@ -114,47 +186,76 @@ class Meter:
             self._seconds[stage] += seconds
 
     @property
+    def _waits_for_source(self) -> bool:
+        return self._seconds[Stage.SOURCE] >= self._seconds[Stage.WAIT]
+
+    @property
     def bottleneck(self) -> str:
-        """Stage that the others waited for."""
+        """The stage that the others waited for."""
         seconds = self._seconds
-        if seconds[Stage.SOURCE] >= seconds[Stage.WAIT]:
+        if self._waits_for_source:
             return str(Stage.DISK) if self._local else 'network'
         if seconds[Stage.DECODE] >= seconds[Stage.DISK]:
             return str(Stage.DECODE)
         return str(Stage.DISK)
 
     def enter(self, phase: str, total: int, done: int = 0) -> None:
-        """The next phase begins.
+        """Begin the next phase.
 
         :param total: bytes that it will take.
         :param done: bytes of them that are done already.
         """
-        self._phase = phase
-        self._phase_total = total
-        self._phase_done = done
-        self._marks = collections.deque([(time.monotonic(), done)])
-        self.tick()
+        self._begin(phase, _Track(total, done), _Track(), _Track())
 
-    def advance(self, count: int) -> None:
-        """Count bytes of a phase that counts nothing else."""
-        self._phase_done += count
-        if (self._phase_done >= self._phase_total
+    def enter_pass(self, phase: str, *, file: int, data: int | None,
+                   zeroes: int = 0) -> None:
+        """Begin a phase in which all of the file goes by.
+
+        :param file: bytes of the file.
+        :param data: bytes of the disk that it stores; None when they show
+            only at its end, so that those of the file are told instead.
+        :param zeroes: bytes of the disk that it stores nothing for.
+        """
+        track = _Track(file)
+        self._begin(phase, track if data is None else _Track(data), track,
+                    _Track(zeroes))
+
+    def tick_if_due(self) -> None:
+        """Tell how far it is when that was long ago, or all is done."""
+        if (not self._main.left
                 or time.monotonic() - self._told >= TICK):
             self.tick()
 
     def tick(self) -> None:
         """Tell how far it is now."""
         self._told = time.monotonic()
-        if self._call:
-            done = self._phase_done
-            if self._phase_total:
-                done = min(done, self._phase_total)
-            self._call(Progress(self._phase, done, self._phase_total,
-                                self._speed(done), self.bottleneck))
+        for track in {self._main, self._file, self._zeroes}:
+            track.mark()
+        if not self._call:
+            return
+        phase, shown = self._phase, self._main
+        if self._zeroes.left and not shown.left:
+            phase, shown = 'zero', self._zeroes
+        self._call(Progress(phase, shown.done, shown.total, shown.speed,
+                            self.bottleneck, self._seconds_left()))
 
-    def _speed(self, done: int) -> float:
-        self._marks.append((self._told, done))
-        while self._told - self._marks[1][0] >= _WINDOW:
-            self._marks.popleft()
-        since, before = self._marks[0]
-        return (done - before) / max(self._told - since, 1e-9)
+    def _begin(self, phase: str, main: _Track, file: _Track, zeroes: _Track
+               ) -> None:
+        with self._lock:
+            self._phase = phase
+            self._main, self._file, self._zeroes = main, file, zeroes
+        self.tick()
+
+    def _seconds_left(self) -> float | None:
+        """Seconds until the slower one of the data and the zeroes is done.
+
+        What the source brings is known by the bytes of the file: those of
+        the disk may be stored in many times fewer.
+        """
+        track = self._main
+        if self._file.left and self._waits_for_source:
+            track = self._file
+        seconds = [each.seconds_left for each in (track, self._zeroes)
+                   if each.total]
+        known = [left for left in seconds if left is not None]
+        return max(known) if known and len(known) == len(seconds) else None

@@ -206,7 +206,7 @@ class Pipeline:
                 if not count:
                     break
                 chunk.length += count
-        self._meter.count(read=chunk.length)
+                self._meter.count(read=count)
         return chunk
 
     def _split(self) -> None:
@@ -239,7 +239,9 @@ class Pipeline:
             for start in range(extent.start, extent.end, _ZERO_STEP):
                 if self._stopped.is_set():
                     return
-                self._sink.zero(start, min(_ZERO_STEP, extent.end - start))
+                step = min(_ZERO_STEP, extent.end - start)
+                self._sink.zero(start, step)
+                self._meter.advance(zeroes=step)
 
     def _work(self) -> None:
         gather = _Gather(self._sink)
@@ -251,14 +253,17 @@ class Pipeline:
             self._room.release()
 
     def _write(self, pieces: list[jobs.Piece], gather: '_Gather') -> None:
-        seconds = 0.0
+        seconds, length = 0.0, 0
         for piece in pieces:
             began = time.monotonic()
             view = self._splitter.decode(piece)
             seconds += time.monotonic() - began
+            length += len(view)
             gather.put(piece.start, view)
         gather.flush()
         self._meter.spent(Stage.DECODE, seconds)
+        if self._splitter.data_size is not None:
+            self._meter.advance(data=length)
 
 
 class _Gather:

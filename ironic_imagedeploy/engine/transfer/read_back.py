@@ -81,10 +81,12 @@ class WriteLog:
             digest = self._digests[index * _DIGEST:(index + 1) * _DIGEST]
             if _digest(target.read(start, self._lengths[index])) != digest:
                 raise target.mismatch(start, self._lengths[index])
-            meter.advance(self._lengths[index])
+            meter.advance(data=self._lengths[index])
+            meter.tick_if_due()
         for start, length in self._zero_steps():
             verify_zero(target, start, length)
-            meter.advance(length)
+            meter.advance(data=length)
+            meter.tick_if_due()
 
     def _zero_steps(self) -> Iterator[tuple[int, int]]:
         """Starts and lengths of the zeroes to read."""

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 import contextlib
 
 from ironic_imagedeploy.engine import checksum as _checksum
-from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.formats import base as _formats
 from ironic_imagedeploy.engine.inspection import result as _inspection
 from ironic_imagedeploy.engine.targets import base as targets
@@ -54,29 +53,29 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     :raises TargetError: when the target does not take them.
     :raises VerificationError: when they are the wrong ones.
     """
-    image = inspection.accepted()
-    meter = _meter.Meter(image.virtual_size, progress, image.source.local)
+    meter = _meter.Meter(progress, inspection.source.local)
     held = held_ends.HeldEnds()
     log = _read_back.WriteLog(read_back)
-    guard = fit.SizeGuard(inspection, target, meter, held)
-    guard.at_least(image.virtual_size)
+    guard = fit.SizeGuard(inspection, target, held)
+    splitter = _splitter(inspection, guard, meter)
 
-    meter.enter('write', image.virtual_size)
+    _enter(meter, 'write', inspection, splitter)
     target.wipe_ends()
-    digest = _run(inspection, _splitter(image, guard, meter),
+    digest = _run(inspection, splitter,
                   sinks.WritingSink(target, held, log, meter), meter, workers)
     target.flush()
     checksum = _verified(inspection, digest)
     if read_back != 'none':
         meter.enter('read-back', log.total)
         log.verify(target, meter)
-    meter.enter('finish', meter.total, done=meter.total)
+    meter.enter('finish', guard.size, done=guard.size)
     with _all_or_nothing(target):
         held.write(target)
         if read_back != 'none':
             held.verify(target)
         target.reread_partitions()
-    return _summary(inspection, target, meter, checksum, read_back)
+    return _summary(inspection, target, guard.size, meter, checksum,
+                    read_back)
 
 
 def compare(inspection: _inspection.Inspection, target: targets.Target, *,
@@ -86,17 +85,16 @@ def compare(inspection: _inspection.Inspection, target: targets.Target, *,
 
     :raises VerificationError: at the first difference.
     """
-    image = inspection.accepted()
-    meter = _meter.Meter(image.virtual_size, progress, image.source.local)
-    guard = fit.SizeGuard(inspection, target, meter)
-    guard.at_least(image.virtual_size)
+    meter = _meter.Meter(progress, inspection.source.local)
+    guard = fit.SizeGuard(inspection, target)
+    splitter = _splitter(inspection, guard, meter)
 
-    meter.enter('compare', image.virtual_size)
+    _enter(meter, 'compare', inspection, splitter)
     target.drop_cache()
-    digest = _run(inspection, _splitter(image, guard, meter),
-                  sinks.ComparingSink(target, meter), meter, workers)
+    digest = _run(inspection, splitter, sinks.ComparingSink(target, meter),
+                  meter, workers)
     checksum = _verified(inspection, digest)
-    return _summary(inspection, target, meter, checksum, 'full')
+    return _summary(inspection, target, guard.size, meter, checksum, 'full')
 
 
 @contextlib.contextmanager
@@ -118,14 +116,23 @@ def _all_or_nothing(target: targets.Target) -> Iterator[None]:
         raise
 
 
-def _splitter(image: formats.AnyImage, guard: fit.SizeGuard,
+def _splitter(inspection: _inspection.Inspection, guard: fit.SizeGuard,
               meter: _meter.Meter) -> jobs.Splitter:
-    """Splitter for the image, by its map where it has one."""
+    """Splitter for an accepted image that fits, by its map if it has one."""
+    image = inspection.accepted()
+    guard.at_least(image.virtual_size)
     if isinstance(image, _formats.MappedImage):
         guard.final(image.virtual_size)
         return cutter.Cutter(image)
     return unpacker.Unpacker(image, guard, meter,
                              kept_back=held_ends.KEPT_BACK)
+
+
+def _enter(meter: _meter.Meter, phase: str,
+           inspection: _inspection.Inspection, splitter: jobs.Splitter
+           ) -> None:
+    meter.enter_pass(phase, file=inspection.source.size,
+                     data=splitter.data_size, zeroes=splitter.zero_size)
 
 
 def _run(inspection: _inspection.Inspection, splitter: jobs.Splitter,
@@ -157,11 +164,12 @@ def _algorithm(expected: _checksum.Checksum | None) -> str:
 
 
 def _summary(inspection: _inspection.Inspection, target: targets.Target,
-             meter: _meter.Meter, checksum: _report.ChecksumReport,
-             read_back: str) -> _report.Report:
+             size: int, meter: _meter.Meter,
+             checksum: _report.ChecksumReport, read_back: str
+             ) -> _report.Report:
     return _report.Report(
         source=inspection.source.name, format=str(inspection.format),
-        virtual_size=meter.total, bytes_read=meter.read,
+        virtual_size=size, bytes_read=meter.read,
         bytes_written=meter.written, bytes_zeroed=meter.zeroed,
         zeroes_written=target.zeroes_written,
         resumes=inspection.source.resumes, seconds=round(meter.elapsed, 3),

@@ -13,6 +13,7 @@
 """The command watch against Ironic's own API."""
 
 import contextlib
+import datetime
 import io
 import json
 import os
@@ -111,6 +112,15 @@ class LinesTest(WatchTestCase):
                          '7.5 s left, limited by network', one)
         self.assertRegex(two, '^two: STALLED for .* h .* min, waits for '
                          'disk, writing: 25%, 25 MiB of 100 MiB$')
+
+    def test_the_time_left_is_that_of_the_record(self):
+        """Bytes and their speed say nothing of zeroes."""
+        end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(
+            hours=2, minutes=30, seconds=20)
+        self.add('one', progress={**PROGRESS,
+                                  'estimated_end': end.isoformat()})
+        self.assertEqual(0, self.run_watch('--once'))
+        self.assertIn('2 h 30 min left', self.out)
 
     def test_ends_with_the_last_deployment(self):
         node = self.add('one')

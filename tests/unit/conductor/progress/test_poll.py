@@ -146,6 +146,21 @@ class ProgressTest(agents.FollowTestCase):
         self.assertIsNone(seen['percent'])
         self.assertIsNone(seen['estimated_end'])
 
+    def test_an_agent_that_knows_what_is_left(self):
+        """It counts the zeroes, and what the file stores in fewer bytes."""
+        self.tells(1, seconds_left=120.5)
+        self.assertEqual('2026-11-23T01:02:00+00:00',
+                         self.follow()['estimated_end'])
+        for nonsense in ('soon', -1, 1e999):
+            self.tells(1, seconds_left=nonsense)
+            self.assertEqual('2026-11-23T01:00:14+00:00',
+                             self.follow()['estimated_end'])
+
+    def test_zeroes_that_are_left(self):
+        self.tells(8, phase='zero', seconds_left=30)
+        self.assertEqual('2026-11-23T01:00:30+00:00',
+                         self.follow()['estimated_end'])
+
     def test_nonsense_of_a_ramdisk(self):
         self.tells(1, phase='p' * 1000, bottleneck=['disk'] * 1000,
                    bytes_per_second=1e999, done='many', total=-1)

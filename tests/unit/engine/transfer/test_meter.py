@@ -25,7 +25,7 @@ class MeterTest(unittest.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.told: list[meter.Progress] = []
-        self.meter = meter.Meter(1000, self.told.append)
+        self.meter = meter.Meter(self.told.append)
 
     def spend(self, **seconds: float) -> None:
         for stage, time_spent in seconds.items():
@@ -52,26 +52,32 @@ class MeterTest(unittest.TestCase):
             (80000, 160000, 240000),
             (self.meter.read, self.meter.written, self.meter.zeroed))
 
-    def test_progress_is_what_was_written_and_zeroed(self) -> None:
-        self.meter.enter('write', 1000)
-        self.meter.count(read=999, written=100, zeroed=150)
-        time.sleep(0.01)
+    def test_progress_is_data_and_zeroes_are_apart(self) -> None:
+        self.meter.enter_pass('write', file=500, data=400, zeroes=600)
+        self.meter.count(read=100, written=90, zeroed=700)
+        self.meter.advance(data=100, zeroes=500)
         self.meter.tick()
-        progress = self.told[-1]
-        self.assertEqual(('write', 250, 1000),
-                         (progress.phase, progress.done, progress.total))
-        self.assertGreater(progress.bytes_per_second, 0)
-        self.assertLess(progress.bytes_per_second, 250 / 0.01)
+        self.assertEqual(('write', 100, 400), self.told[-1][:3])
+        self.assertGreater(self.told[-1].bytes_per_second, 0)
 
-    def test_progress_of_a_disk_of_unknown_size(self) -> None:
-        self.meter.enter('write', 0)
-        self.meter.count(written=1200)
+    def test_zeroes_that_are_left_are_a_phase(self) -> None:
+        self.meter.enter_pass('write', file=500, data=400, zeroes=600)
+        self.meter.advance(data=400, zeroes=500)
         self.meter.tick()
-        self.assertEqual((1200, 0), (self.told[-1].done,
-                                     self.told[-1].total))
+        self.assertEqual(('zero', 500, 600), self.told[-1][:3])
+        self.meter.advance(zeroes=100)
+        self.meter.tick()
+        self.assertEqual(('write', 400, 400), self.told[-1][:3])
 
-    def test_progress_stays_within_the_disk(self) -> None:
-        self.meter.count(written=1200)
+    def test_a_disk_of_unknown_size_is_told_by_its_file(self) -> None:
+        self.meter.enter_pass('write', file=500, data=None)
+        self.meter.count(read=120, written=1200)
+        self.meter.tick()
+        self.assertEqual(('write', 120, 500), self.told[-1][:3])
+
+    def test_progress_stays_within_the_total(self) -> None:
+        self.meter.enter('read-back', 1000)
+        self.meter.advance(data=1200)
         self.meter.tick()
         self.assertEqual(1000, self.told[-1].done)
 
@@ -83,25 +89,25 @@ class MeterTest(unittest.TestCase):
         self.assertEqual(('finish', 1000, 1000, 0.0), self.told[-1][:4])
 
     def test_speed_forgets_what_was_fast_at_first(self) -> None:
-        clock = self.enterContext(mock.patch.object(
-            meter.time, 'monotonic', autospec=True, return_value=0.0))
-        self.meter.enter('write', 1000)
-        self.meter.count(zeroed=800)
+        clock = clock_of(self)
+        self.meter.enter('read-back', 1000)
+        self.meter.advance(data=800)
         found = []
         for second in range(1, 21):
             clock.return_value = float(second)
-            self.meter.count(written=5)
+            self.meter.advance(data=5)
             self.meter.tick()
             found.append(self.told[-1].bytes_per_second)
-        self.assertEqual([805, 405, 5, 5], [
+        self.assertEqual([805, 5, 5, 5], [
             found[second - 1] for second in (1, 2, 16, 20)])
         self.meter.enter('read-back', 1000)
         self.assertEqual(0, self.told[-1].bytes_per_second)
 
     def test_nobody_need_listen(self) -> None:
-        quiet = meter.Meter(1000)
+        quiet = meter.Meter()
         quiet.enter('write', 1000)
         quiet.tick()
+        quiet.enter_pass('write', file=1, data=0)
 
     def test_the_time_inside_counts_also_after_an_error(self) -> None:
         with self.assertRaises(ValueError), self.meter.spend(Stage.DISK):
@@ -115,7 +121,7 @@ class MeterTest(unittest.TestCase):
         self.assertEqual('network', self.meter.bottleneck)
 
     def test_a_reader_that_waits_for_a_file(self) -> None:
-        self.meter = meter.Meter(100, local=True)
+        self.meter = meter.Meter(local=True)
         self.spend(source=0.02, wait=0.001, decode=0.01)
         self.assertEqual('disk', self.meter.bottleneck)
 
@@ -126,3 +132,58 @@ class MeterTest(unittest.TestCase):
     def test_a_reader_that_waits_for_the_disk(self) -> None:
         self.spend(source=0.001, wait=0.02, decode=0.001, disk=0.02)
         self.assertEqual('disk', self.meter.bottleneck)
+
+
+class SecondsLeftTest(unittest.TestCase):
+    """A file of 1000 bytes for 4000 on the disk and 9000 zeroes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.told: list[meter.Progress] = []
+        self.now = clock_of(self)
+        self.meter = meter.Meter(self.told.append)
+
+    def seconds_left(self, source: float, wait: float,
+                     **done: int) -> float | None:
+        """Seconds left after ten.
+
+        :param source: seconds that the reader waited for the source.
+        :param wait: and for everybody else.
+        """
+        self.meter.enter_pass('write', file=1000, data=4000, zeroes=9000)
+        self.now.return_value = 10.0
+        self.meter.count(read=done['read'])
+        self.meter.advance(data=done['data'], zeroes=done['zeroes'])
+        self.meter.spent(Stage.SOURCE, source)
+        self.meter.spent(Stage.WAIT, wait)
+        self.meter.tick()
+        return self.told[-1].seconds_left
+
+    def test_a_slow_source_is_foretold_by_the_bytes_of_the_file(self
+                                                                ) -> None:
+        self.assertEqual(90, self.seconds_left(
+            9, 1, read=100, data=2000, zeroes=9000))
+
+    def test_a_slow_disk_is_foretold_by_its_own_bytes(self) -> None:
+        self.assertEqual(190, self.seconds_left(
+            1, 9, read=100, data=200, zeroes=9000))
+
+    def test_slow_zeroes_are_waited_for(self) -> None:
+        self.assertEqual(290, self.seconds_left(
+            9, 1, read=900, data=3600, zeroes=300))
+
+    def test_nobody_knows_while_nothing_moves(self) -> None:
+        self.assertIsNone(self.seconds_left(9, 1, read=0, data=0,
+                                            zeroes=9000))
+
+    def test_nobody_knows_while_no_zeroes_are_made(self) -> None:
+        self.assertIsNone(self.seconds_left(9, 1, read=100, data=400,
+                                            zeroes=0))
+
+
+def clock_of(case: unittest.TestCase) -> mock.MagicMock:
+    """The time that a meter made from now on sees, to be set."""
+    clock: mock.MagicMock = case.enterContext(mock.patch.object(
+        meter, 'time', autospec=True)).monotonic
+    clock.return_value = 0.0
+    return clock

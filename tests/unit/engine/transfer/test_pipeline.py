@@ -70,7 +70,7 @@ class PipelineTestCase(base.EngineTestCase):
         super().setUp()
         self.source = memory.MemorySource(transfers.noise(4 * MIB))
         self.image = DoublingImage(self.source)
-        self.meter = meter.Meter(0)
+        self.meter = meter.Meter()
         self.addCleanup(self.assert_no_threads)
 
     def add(self, length: int, kind: _extent.ExtentKind, offset: int = 0
@@ -148,7 +148,7 @@ class WriteTest(PipelineTestCase):
             self.add(4 * KIB, ZERO)
         for workers in (1, 2, 7, None):
             with self.subTest(workers=workers):
-                self.meter = meter.Meter(0)
+                self.meter = meter.Meter()
                 self.assert_written(workers)
 
     def test_a_source_that_gives_little_at_once(self) -> None:
@@ -265,6 +265,6 @@ class ErrorTest(PipelineTestCase):
         def stop(progress: meter.Progress) -> None:
             raise KeyboardInterrupt
 
-        self.meter = meter.Meter(4 * MIB, stop)
+        self.meter = meter.Meter(stop)
         self.assertRaises(KeyboardInterrupt, self.run_pipeline,
                           ListSink(4 * MIB))

@@ -31,7 +31,7 @@ class WriteLogTest(base.EngineTestCase):
         self.target = recording.RecordingTarget(4 * MIB)
         self.target.disk[:] = transfers.noise(4 * MIB)
         self.told: list[meter.Progress] = []
-        self.meter = meter.Meter(4 * MIB, self.told.append)
+        self.meter = meter.Meter(self.told.append)
 
     def logged(self, mode: str, count: int = 64) -> read_back.WriteLog:
         """Log of pieces of 64 KiB, as they are on the disk."""

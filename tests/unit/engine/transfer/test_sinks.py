@@ -24,7 +24,7 @@ class ComparingSinkTest(base.EngineTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.target = recording.RecordingTarget(4 * MIB)
-        self.meter = meter.Meter(4 * MIB)
+        self.meter = meter.Meter()
         self.sink = sinks.ComparingSink(self.target, self.meter)
 
     def test_equal_bytes(self) -> None:

@@ -44,7 +44,7 @@ class UnpackerTest(base.EngineTestCase):
         one = unpacker.Unpacker(
             compressed_raw.CompressedRawImage(
                 memory.MemorySource(file), 'gz'),
-            self, meter.Meter(0), kept_back=kept_back)
+            self, meter.Meter(), kept_back=kept_back)
         unpacked = bytearray()
         for position in range(0, len(file), buffers.CHUNK_SIZE):
             part = file[position:position + buffers.CHUNK_SIZE]
@@ -97,7 +97,7 @@ class UnpackerTest(base.EngineTestCase):
         one = unpacker.Unpacker(
             compressed_raw.CompressedRawImage(
                 memory.MemorySource(file), 'gz'),
-            self, meter.Meter(0), kept_back=0)
+            self, meter.Meter(), kept_back=0)
         chunk = one.pool.take(0)
         chunk.memory[:len(file)] = file
         chunk.length = len(file)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The progress of a write on standard error.
+"""Progress of a write on standard error.
 
 A bar on a terminal; elsewhere (a log, a pipe) a plain line every few
 seconds, since nobody can redraw a line of a log.
@@ -43,7 +43,7 @@ _DISPENSABLE = ((1, 20), (4, 10), (3, 10), (2, 10))
 
 
 class Display:
-    """Shows nothing; the base of the displays that show something.
+    """Display that shows nothing; the base of those that show something.
 
     Called with each :class:`engine.Progress`, and used as a context
     manager so that whatever is printed next starts on a line of its own.
@@ -53,7 +53,7 @@ class Display:
         self._stream = stream
 
     def __call__(self, progress: engine.Progress) -> None:
-        """Take note of the progress."""
+        """Show the progress."""
 
     def close(self) -> None:
         """Leave the stream at the start of a line."""
@@ -74,7 +74,7 @@ class Display:
 
 
 class Lines(Display):
-    """A plain line at the start of each phase and every few seconds."""
+    """Plain line at the start of each phase and every few seconds."""
 
     def __init__(self, stream: typing.TextIO) -> None:
         super().__init__(stream)
@@ -113,7 +113,7 @@ class Bar(Display):
 
 
 def display(choice: str, stream: typing.TextIO) -> Display:
-    """The display for a choice of ``auto``, ``plain`` or ``none``."""
+    """Display for a choice of ``auto``, ``plain`` or ``none``."""
     if choice == 'none':
         return Display(stream)
     terminal = stream.isatty() and os.environ.get('TERM') not in (None,
@@ -122,7 +122,7 @@ def display(choice: str, stream: typing.TextIO) -> Display:
 
 
 def line(progress: engine.Progress) -> str:
-    """The progress as a line of a log."""
+    """Progress as a line of a log."""
     words = [text.size(progress.done) + _whole(progress)]
     if progress.total:
         words.insert(0, _share(progress))
@@ -136,7 +136,7 @@ def line(progress: engine.Progress) -> str:
 
 
 def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
-    """The progress as a line of at most that many columns less one."""
+    """Progress as a line of at most that many columns less one."""
     share = _share(progress)
     head = f'{_label(progress):{_LABEL}} '
     # Of one width whatever their values, so that the bar does not jump.

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Comparing bytes in memory.
+"""Comparisons of bytes in memory.
 
-memoryview compares its items one by one, some 50 times slower than bytes do.
+A memoryview compares its items one by one, some 50 times slower than bytes.
 """
 
 Bytes = bytes | bytearray | memoryview
@@ -26,7 +26,7 @@ def equal(left: Bytes, right: Bytes) -> bool:
 
 
 def is_zero(view: memoryview) -> bool:
-    """Whether there are only zeroes."""
+    """Whether all bytes are zero."""
     if not view or view[0] or view[-1]:
         return not view
     # A bytearray is compared with a buffer as bytes are, without a copy.

@@ -36,6 +36,9 @@ class Partitions:
     :ivar root_uuid: of its file system; empty while it has none.
     :ivar esp: the EFI system partition.
     :ivar esp_uuid: of its file system.
+    :ivar swap: the swap partition.
+    :ivar swap_uuid: of it.
+    :ivar root_label: of the root's file system; empty when it has none.
     :ivar configdrive: the one that holds the config drive.
     :ivar of_agent: the same under ironic-python-agent's names, for Ironic.
     """
@@ -44,6 +47,9 @@ class Partitions:
     root_uuid: str = ''
     esp: str | None = None
     esp_uuid: str | None = None
+    swap: str | None = None
+    swap_uuid: str | None = None
+    root_label: str = ''
     configdrive: str | None = None
     of_agent: Mapping[str, typing.Any] = dataclasses.field(
         default_factory=dict)
@@ -54,6 +60,7 @@ class Partitions:
         devices = made['partitions']
         return cls(root=devices['root'],
                    esp=devices.get('efi system partition'),
+                   swap=devices.get('swap'),
                    configdrive=devices.get('configdrive'), of_agent=made)
 
     def with_uuids(self) -> 'Partitions':
@@ -63,13 +70,15 @@ class Partitions:
 
         :raises DeploymentError: when one has none, or is two at once.
         """
-        root_uuid = _uuid(self.root)
-        esp_uuid = _uuid(self.esp) if self.esp else None
+        root_uuid = _tag(self.root)
+        esp_uuid = _tag(self.esp) if self.esp else None
         of_agent = {**self.of_agent, 'root uuid': root_uuid}
         if esp_uuid:
             of_agent['efi system partition uuid'] = esp_uuid
-        return dataclasses.replace(self, root_uuid=root_uuid,
-                                   esp_uuid=esp_uuid, of_agent=of_agent)
+        return dataclasses.replace(
+            self, root_uuid=root_uuid, esp_uuid=esp_uuid, of_agent=of_agent,
+            root_label=_tag(self.root, 'LABEL'),
+            swap_uuid=_tag(self.swap) if self.swap else None)
 
 
 @contextlib.contextmanager
@@ -101,9 +110,9 @@ def held_open(partition: str) -> Iterator[None]:
 
 def partition_uuid(partition: str) -> str:
     """The UUID that the partition table has for it."""
-    return _uuid(partition, 'PART_ENTRY_UUID')
+    return _tag(partition, 'PART_ENTRY_UUID')
 
 
-def _uuid(partition: str, of_what: str = 'UUID') -> str:
-    return commands.run('blkid', '-p', '-s', of_what, '-o', 'value',
+def _tag(partition: str, tag: str = 'UUID') -> str:
+    return commands.run('blkid', '-p', '-s', tag, '-o', 'value',
                         partition).strip()

@@ -77,6 +77,8 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
                     partition_uuid=partition_devices.partition_uuid(
                         partitions.root),
                     esp=partitions.esp, esp_uuid=partitions.esp_uuid,
+                    label=partitions.root_label,
+                    swap_uuid=partitions.swap_uuid,
                     array=array),
                 platform, order.arch, install_kernel)
             result = handover.finish(order, {

@@ -35,6 +35,7 @@ _OPENAT2 = 437
 _RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_BENEATH = 0x08
+_RESOLVE_IN_ROOT = 0x10
 
 #: Bytes of a text that is read at most.
 TEXT = 256 << 10
@@ -118,6 +119,25 @@ class ImageTree:
         """
         with self._found(path, stat.S_IFREG) as found:
             return None if found is None else os.fstat(found).st_size
+
+    def real_path(self, path: str) -> str | None:
+        """Path of a file without links; None when it is not in the tree.
+
+        Absolute symbolic links count from the top of the tree, as they do
+        for a system that runs there.
+        """
+        try:
+            file = self._resolve(path, _RESOLVE_IN_ROOT)
+        except (FileNotFoundError, UnsafePath):
+            return None
+        try:
+            # The top may itself be a subvolume of what is mounted.
+            top, real = (os.readlink(f'/proc/self/fd/{descriptor}')
+                         for descriptor in (self._top, file))
+        finally:
+            os.close(file)
+        return real.removeprefix(f'{top}/') if real.startswith(
+            f'{top}/') else None
 
     def is_directory(self, path: str) -> bool:
         """Whether there is such a directory.
@@ -226,9 +246,9 @@ class ImageTree:
         finally:
             os.close(found)
 
-    def _resolve(self, path: str) -> int:
-        how = _How(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_BENEATH
-                   | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV)
+    def _resolve(self, path: str, scope: int = _RESOLVE_BENEATH) -> int:
+        how = _How(os.O_PATH | os.O_CLOEXEC, 0,
+                   scope | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV)
         libc = ctypes.CDLL(None, use_errno=True)
         for _ in range(_TRIES):
             descriptor: int = libc.syscall(

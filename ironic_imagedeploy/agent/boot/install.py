@@ -23,11 +23,14 @@ import os
 import re
 import typing
 
+from oslo_log import log
+
 from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent.boot import bios
 from ironic_imagedeploy.agent.boot import efi_loaders
 from ironic_imagedeploy.agent.boot import esp
+from ironic_imagedeploy.agent.boot import fstab
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import kernel_options
@@ -38,13 +41,13 @@ from ironic_imagedeploy.agent.boot import separate_kernel
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import sysfs
 
+LOG = log.getLogger(__name__)
+
 _GRUB2_FOLDER = 'boot/grub2'
 _GRUB_FOLDER = 'boot/grub'
 #: Programs of distributions that have their menu in /boot/grub2.
 _GRUB2_PROGRAMS = ('usr/sbin/grub2-install', 'usr/bin/grub2-install')
 _FSTAB = 'etc/fstab'
-_ESP_MOUNT = 'boot/efi'
-_OTHER_ESP = re.compile(rf'\s*[^#\s]\S*\s+/{_ESP_MOUNT}/*\s'.encode())
 #: Whose initramfs assembles no array but those in its kernel options.
 _DRACUT = 'usr/lib/dracut'
 _FAT_ID = re.compile(r'[0-9A-F]{4}-[0-9A-F]{4}')
@@ -61,6 +64,8 @@ class Disk:
     :ivar partition_uuid: of that partition.
     :ivar esp: the EFI system partition, if any.
     :ivar esp_uuid: of its file system.
+    :ivar label: of the root file system; empty when it has none.
+    :ivar swap_uuid: of the swap partition, if any.
     :ivar array: what the device is when it is a software RAID.
     """
 
@@ -71,6 +76,8 @@ class Disk:
     partition_uuid: str
     esp: str | None = None
     esp_uuid: str | None = None
+    label: str = ''
+    swap_uuid: str | None = None
     array: software_raid.Array | None = None
 
     @property
@@ -106,8 +113,7 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
                 options=root.options + disk.kernel_options)
             root.make_directory(folder)
             root.write(f'{folder}/grub.cfg', grub_cfg.encode('ascii'))
-            if platform is not grub.BIOS:
-                _mention_esp(root, disk)
+            _adapt_fstab(root, disk)
             _mention_options(root, disk)
         menu_folder = f'{root.prefix}/{folder}'
     if platform is grub.BIOS:
@@ -164,19 +170,28 @@ def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
         nvram.add_boot_entries(esps, platform)
 
 
-def _mention_esp(root: image_tree.ImageTree, disk: Disk) -> None:
-    """Add the ESP to fstab: an update of the boot loader looks for it."""
-    table = root.read(_FSTAB)
-    if table is None or not _FAT_ID.fullmatch(disk.esp_uuid or ''):
+def _adapt_fstab(root: image_tree.ImageTree, disk: Disk) -> None:
+    """Let the system wait for no file system of the image's origin."""
+    try:
+        table = root.read(_FSTAB)
+    except image_tree.UnsafePath as reason:
+        LOG.warning('The table of file systems stays as it is: %s',
+                    reason.details)
         return
-    # The ESP of the disk that the image was made of is not here: a system
-    # waits for it, and then does not start.
-    kept = b''.join(line for line in table.splitlines(keepends=True)
-                    if not _OTHER_ESP.match(line))
-    root.make_directory(_ESP_MOUNT)
-    line = (f'UUID={disk.esp_uuid}\t/{_ESP_MOUNT}\tvfat\t'
-            'umask=0077,nofail\t0\t1\n')
-    root.write(_FSTAB, _whole_lines(kept) + line.encode('ascii'))
+    if table is None:
+        return
+    adapted = fstab.adapted(table, fstab.Disk(
+        root_uuid=disk.uuid, root_label=disk.label,
+        swap_uuid=disk.swap_uuid, esp_uuid=(
+            disk.esp_uuid if _FAT_ID.fullmatch(disk.esp_uuid or '')
+            else None)))
+    if adapted == table:
+        return
+    if disk.esp_uuid:
+        for path in fstab.esp_mounts(adapted):
+            root.make_directory(path)
+    root.write(_FSTAB, adapted)
+    LOG.info('/%s of the image has lines for this disk now', _FSTAB)
 
 
 def _mention_options(root: image_tree.ImageTree, disk: Disk) -> None:

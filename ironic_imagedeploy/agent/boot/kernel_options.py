@@ -26,7 +26,8 @@ LOG = log.getLogger(__name__)
 #: What the system's own update of the menu reads.
 DEFAULTS = 'etc/default/grub'
 _MORE_DEFAULTS = 'etc/default/grub.d'
-_COMMAND_LINE = 'etc/kernel/cmdline'
+#: Of kernel-install(8): the first that exists, of the system or its vendor.
+_COMMAND_LINES = ('etc/kernel/cmdline', 'usr/lib/kernel/cmdline')
 #: Files in the directory, and bytes in each: lines are looked at one by one.
 _MOST_FILES = 64
 _MOST_TEXT = 64 << 10
@@ -37,15 +38,20 @@ _OURS = re.compile(r'(root|BOOT_IMAGE|initrd)=.*|ro', re.DOTALL)
 
 
 def of_image(root: image_tree.ImageTree) -> tuple[str, ...]:
-    """The options of /etc/default/grub, else those of /etc/kernel/cmdline.
+    """Options of /etc/default/grub, else those of kernel-install.
 
     :raises UnsafePath: when these are not plain files.
     """
     if values := _grub_defaults(root):
         return safe(' '.join(values[name] for name in _NAMES
                              if name in values), '/' + DEFAULTS)
-    content = root.read(_COMMAND_LINE) or b''
-    return safe(_text(content), '/' + _COMMAND_LINE)
+    for path in _COMMAND_LINES:
+        content = root.read(path, _MOST_TEXT)
+        if content is not None:
+            return safe(' '.join(
+                line for line in _text(content).split('\n')
+                if not line.lstrip().startswith('#')), '/' + path)
+    return ()
 
 
 def safe(text: str, origin: str) -> tuple[str, ...]:

@@ -160,31 +160,47 @@ def _kernels(root: image_tree.ImageTree, options: tuple[str, ...]
     if any(versions.values()):
         names = [name for name in names if versions[name]]
     for name in names:
-        if _is_usable(root, name):
+        if path := _kernel_path(root, name):
             suffix = f'-{versions[name]}' if versions[name] else ''
-            yield Entry(version=versions[name] or name,
-                        kernel=f'/{_BOOT}/{name}', options=options,
+            yield Entry(version=versions[name] or name, kernel=path,
+                        options=options,
                         initramfs=tuple(_initramfs(root, suffix)))
 
 
-def _is_usable(root: image_tree.ImageTree, name: str) -> bool:
+def _kernel_path(root: image_tree.ImageTree, name: str) -> str | None:
     if not _NAME.fullmatch(name):
         LOG.warning('The kernel /boot/%s of the image is not in the boot '
                     'menu: its name has unsafe characters', ascii(name))
-        return False
+        return None
     try:
-        return bool(root.size(f'{_BOOT}/{name}'))
+        return _file(root, f'/{_BOOT}/{name}')
     except image_tree.UnsafePath as reason:
         LOG.warning('A kernel is not in the boot menu: %s', reason.details)
-        return False
+        return None
 
 
 def _initramfs(root: image_tree.ImageTree, suffix: str) -> Iterator[str]:
     for pattern in _INITRAMFS:
-        path = f'{_BOOT}/{pattern.format(suffix)}'
-        if root.size(path):
-            yield f'/{path}'
+        if path := _file(root, f'/{_BOOT}/{pattern.format(suffix)}'):
+            yield path
             return
+
+
+def _file(root: image_tree.ImageTree, path: str) -> str | None:
+    """Path by which a menu names a file; None when there is none, or empty.
+
+    grub2 would look for the end of an absolute symbolic link at the top of
+    the file system, which is not that of the system in a subvolume.
+
+    :raises UnsafePath: when it leads out of the image.
+    """
+    try:
+        return path if root.size(path[1:]) else None
+    except image_tree.UnsafePath:
+        real = root.real_path(path[1:])
+        if real is None or not _PATH.fullmatch(f'/{real}'):
+            raise
+        return f'/{real}' if root.size(real) else None
 
 
 def _described(root: image_tree.ImageTree, options: tuple[str, ...]
@@ -240,8 +256,8 @@ def _path(root: image_tree.ImageTree, values: list[str]) -> str | None:
         if not _PATH.fullmatch(path) or '/..' in path:
             return None
         for candidate in (path, f'/{_BOOT}{path}'):
-            if root.size(candidate[1:]):
-                return candidate
+            if found := _file(root, candidate):
+                return found
     return None
 
 

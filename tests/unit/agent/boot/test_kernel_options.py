@@ -109,6 +109,20 @@ class OfImageTest(trees.TreeTestCase):
         self.assertEqual(('console=ttyS0',),
                          kernel_options.of_image(self.tree))
 
+    def test_comments_of_kernel_cmdline(self):
+        self.put('etc/kernel/cmdline',
+                 '# console of the rack; single or rescue when it is lost\n'
+                 'console=ttyS0,115200n8 quiet\n#debug\n  # emergency\n'
+                 'a#b\n')
+        self.assertEqual(('console=ttyS0,115200n8', 'quiet', 'a#b'),
+                         kernel_options.of_image(self.tree))
+
+    def test_kernel_cmdline_of_the_vendor(self):
+        self.put('usr/lib/kernel/cmdline', '# vendor\nvendor\n')
+        self.assertEqual(('vendor',), kernel_options.of_image(self.tree))
+        self.put('etc/kernel/cmdline', '# nothing\n')
+        self.assertEqual((), kernel_options.of_image(self.tree))
+
     def test_link_to_the_outside(self):
         self.link('etc/default/grub', str(self.secret))
         with self.assertRaisesRegex(image_tree.UnsafePath, 'etc/default/grub'):

@@ -161,6 +161,28 @@ class FindEntriesTest(trees.TreeTestCase):
         self.assertIn('unsafe characters', self.log.output)
         self.assertIn('leads to the outside', self.log.output)
 
+    def test_absolute_links_stay_inside_of_the_image(self):
+        self.put('usr/lib/modules/6.1/vmlinuz')
+        self.put('usr/lib/modules/6.1/initrd')
+        self.link('boot/vmlinuz-6.1', '/usr/lib/modules/6.1/vmlinuz')
+        self.link('boot/initrd.img-6.1', '/../usr/lib/modules/6.1/initrd')
+        entry, = menu.find_entries(self.tree)
+        self.assertEqual(
+            ('6.1', '/usr/lib/modules/6.1/vmlinuz',
+             ('/usr/lib/modules/6.1/initrd',)),
+            (entry.version, entry.kernel, entry.initramfs))
+
+    def test_absolute_links_of_an_entry(self):
+        self.put('usr/lib/modules/6.1/vmlinuz')
+        self.link('boot/linux', '/usr/lib/modules/6.1/vmlinuz')
+        self.put('boot/loader/entries/a.conf', 'linux /boot/linux\n')
+        self.assertEqual(['/usr/lib/modules/6.1/vmlinuz'], self.kernels())
+
+    def test_an_absolute_link_to_a_name_that_no_menu_can_have(self):
+        self.put("usr/lib/a'b")
+        self.link('boot/vmlinuz-6.1', "/usr/lib/a'b")
+        self.assertEqual([], self.entries())
+
     def test_boot_that_is_a_link_to_the_outside(self):
         self.link('boot', '/proc')
         with self.assertRaisesRegex(image_tree.UnsafePath, '/boot'):

@@ -1,0 +1,119 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import unittest
+
+from ironic_imagedeploy.agent.boot import fstab
+
+BIOS = fstab.Disk(root_uuid='58d5-2f60', root_label='cloudimg-rootfs',
+                  swap_uuid='5a-b1')
+UEFI = fstab.Disk(root_uuid='58d5-2f60', root_label='cloudimg-rootfs',
+                  esp_uuid='7B77-95E7', swap_uuid='5a-b1')
+NOTHING = fstab.Disk(root_uuid='58d5-2f60')
+ROOT = b'LABEL=cloudimg-rootfs / ext4 discard,errors=remount-ro 0 1\n'
+ESP = b'UUID=7B77-95E7\t/boot/efi\tvfat\tumask=0077,nofail\t0\t1\n'
+
+
+class FstabTestCase(unittest.TestCase):
+
+    def assert_adapted(self, expected, line, disk=BIOS):
+        """A line becomes another, and no line around it changes."""
+        before, after = b'# by hand\n' + ROOT, b'tmpfs /tmp tmpfs x 0 0'
+        self.assertEqual(before + expected + after,
+                         fstab.adapted(before + line + after, disk))
+
+    def assert_kept(self, *lines):
+        for line in lines:
+            self.assert_adapted(line, line)
+
+
+class OriginTest(FstabTestCase):
+    """Devices of the disk that the image was made of."""
+
+    def test_they_do_not_stop_the_boot(self):
+        for line, expected in (
+                (b'LABEL=BOOT /boot ext4 defaults 0 2\n',
+                 b'LABEL=BOOT /boot ext4 defaults,nofail 0 2\n'),
+                (b' UUID=1b-1 \t/home  xfs rw\t0 2 # data\n',
+                 b' UUID=1b-1 \t/home  xfs rw,nofail\t0 2 # data\n'),
+                (b'/dev/vda1 /boot vfat\n',
+                 b'/dev/vda1 /boot vfat\tdefaults,nofail\n'),
+                (b'/dev/mapper/vg-srv /srv ext4 nofailure 0 0\n',
+                 b'/dev/mapper/vg-srv /srv ext4 nofailure,nofail 0 0\n'),
+                (b'PARTLABEL=x /x\\040y auto ro 0 0\n',
+                 b'PARTLABEL=x /x\\040y auto ro,nofail 0 0\n'),
+                (b'/dev/disk/by-id/x /x ext4 ro 0 0\r\n',
+                 b'/dev/disk/by-id/x /x ext4 ro,nofail 0 0\r\n')):
+            self.assert_adapted(expected, line)
+
+    def test_an_esp_that_is_not_needed(self):
+        self.assert_adapted(
+            b'LABEL=UEFI /boot/efi vfat umask=0077,nofail 0 1\n',
+            b'LABEL=UEFI /boot/efi vfat umask=0077 0 1\n')
+
+    def test_swap(self):
+        line = b'UUID=01d none swap sw 0 0\n'
+        self.assert_adapted(b'UUID=5a-b1 none swap sw,nofail 0 0\n', line)
+        self.assertEqual(b'UUID=01d none swap sw,nofail 0 0\n',
+                         fstab.adapted(line, NOTHING))
+
+    def test_root(self):
+        for device in (b'/dev/vda2', b'UUID=01d', b'PARTUUID=01d-2',
+                       b'LABEL=other'):
+            self.assert_adapted(b'UUID=58d5-2f60  /  ext4 errors=panic 0 1\n',
+                                device + b'  /  ext4 errors=panic 0 1\n')
+
+
+class KeptTest(FstabTestCase):
+
+    def test_what_waits_for_no_device(self):
+        self.assert_kept(
+            b'\n', b'#UUID=1b-1 /home ext4 rw 0 2\n', b'  # /dev/sda1 / x\n',
+            b'proc /proc proc defaults 0 0\n', b'/swapfile none swap sw 0 0\n',
+            b'/srv/a /srv/b none bind 0 0\n', b'nas:/x /x nfs _netdev 0 0\n',
+            b'//nas/x /x cifs guest 0 0\n', b'nonsense\n', b'UUID=1 /x\n',
+            b'/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0\n',
+            b'UUID=1b-1 /home ext4 nofail,rw 0 2\n', b'\xff\x00\n')
+
+    def test_the_root_file_system_itself(self):
+        self.assert_kept(
+            b'UUID=58d5-2f60 / btrfs subvol=root 0 0\n',
+            b'UUID="58d5-2f60" /home btrfs subvol=home 0 0\n',
+            b'LABEL=cloudimg-rootfs /var btrfs subvol=var 0 0\n',
+            b'/dev/disk/by-uuid/58d5-2f60 /home btrfs subvol=home 0 0\n',
+            b'/dev/disk/by-label/cloudimg-rootfs /srv btrfs ro 0 0\n')
+
+
+class EspTest(unittest.TestCase):
+
+    def test_it_is_mentioned(self):
+        for table in (b'', ROOT, b'# nothing\n'):
+            self.assertEqual(table + ESP, fstab.adapted(table, UEFI))
+        self.assertEqual(ROOT + ESP, fstab.adapted(ROOT[:-1], UEFI))
+
+    def test_it_takes_the_place_of_the_one_of_the_origin(self):
+        for line, expected in (
+                (b'LABEL=UEFI /boot/efi vfat umask=0077 0 1\n',
+                 b'UUID=7B77-95E7 /boot/efi vfat umask=0077,nofail 0 1\n'),
+                (b'UUID=AAAA-BBBB /efi/ vfat ro,nofail 0 2\n',
+                 b'UUID=7B77-95E7 /efi/ vfat ro,nofail 0 2\n')):
+            self.assertEqual(ROOT + expected,
+                             fstab.adapted(ROOT + line, UEFI))
+
+    def test_the_same_again(self):
+        once = fstab.adapted(ROOT, UEFI)
+        self.assertEqual(once, fstab.adapted(once, UEFI))
+
+    def test_where_it_is_mounted(self):
+        self.assertEqual(['boot/efi', 'efi'], list(fstab.esp_mounts(
+            ESP + b'# /efi\nLABEL=x /efi/ vfat ro 0 0\n' + ROOT)))

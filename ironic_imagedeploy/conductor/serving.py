@@ -17,6 +17,7 @@ import os
 
 from oslo_utils import fileutils
 
+from ironic.common import exception
 from ironic.common import image_service
 from ironic.common import images as stock_images
 from ironic.conductor import task_manager
@@ -29,6 +30,7 @@ from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor.checks import separate_kernel
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import order
 
@@ -113,7 +115,18 @@ def _url(image: images.InstanceImage) -> str:
     if not image.glance:
         return image.href
     url = image.glance.swift_temp_url({'id': image.glance_id})
-    image_service.HttpImageService().validate_href(url, secret=True)
+    try:
+        image_service.HttpImageService().validate_href(url, secret=True)
+    except exception.ImageRefValidationFailed as error:
+        # What requests says of a connection has the signature in it.
+        cause = error.__context__
+        raise refusals.refused(
+            'image-unreadable', image.name,
+            message='The temporary URL of Swift does not give the image.',
+            expected='HTTP status 200',
+            found=type(cause).__name__ if cause else str(error).rstrip('.'),
+            fix='Check the options [glance]swift_* and [DEFAULT]webserver_*, '
+                'and whether this conductor reaches Swift.') from None
     return url
 
 

@@ -87,7 +87,7 @@ def open_web(node: objects.Node, url: str, *,
     info = node.instance_info
     service = image_service.HttpImageService()
     engine.limit_heads(service.session)
-    login = service.gen_auth_from_conf_user_pass(url)
+    login = _login(url)
     supplied = None
     # A secret for the image is not told to another server.
     if engine.origin(url) == engine.origin(info['image_source']):
@@ -109,6 +109,19 @@ def open_web(node: objects.Node, url: str, *,
             timeout=timeout, allow_redirects=False)
 
     return engine.open_source(url, request=request, **_options(checksum))
+
+
+def _login(url: str) -> requests.auth.AuthBase | None:
+    """The conductor's own, where Ironic sends it to that server."""
+    try:
+        return image_service.HttpImageService.gen_auth_from_conf_user_pass(
+            url)
+    except exception.ImageRefValidationFailed:
+        raise engine.exceptions.SourceError(
+            engine.redact(url), expected='image_server_user and '
+            'image_server_password in [deploy], for its '
+            'image_server_auth_strategy', found='one of them missing',
+            fix='Set both, and restart ironic-conductor.') from None
 
 
 def _options(checksum: engine.Checksum | None) -> dict[str, typing.Any]:

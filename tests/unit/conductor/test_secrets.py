@@ -16,12 +16,14 @@ import threading
 from unittest import mock
 
 from ironic.common import exception
+from ironic.common.glance_service import image_service
 from ironic.common import states
 from ironic.conductor import deployments
 from ironic.conductor import utils
 from ironic.conf import CONF
 from ironic.drivers.modules import agent
 
+from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import order
@@ -125,6 +127,30 @@ class UnreachableAgentTest(SecretsTestCase):
             task.driver.deploy.heartbeat(task, url, '13.0')
         self.assertIn(f'agent_token={TOKEN}', requests[0])
         self.assert_failed('was started again')
+
+
+class UnreachableSwiftTest(base.ConductorTestCase):
+
+    def assert_refused(self, url, *words):
+        self.glance.register(self.qcow2)
+        self.use(base.IMAGE_ID)
+        self.config(image_download_source='swift', group='agent')
+        with (self.task(shared=False) as task, mock.patch.object(
+                image_service.GlanceImageService, 'swift_temp_url',
+                autospec=True, return_value=url)):
+            error = self.assertRaises(exception.InvalidParameterValue,
+                                      serving.provide, task)
+        for word in ('image-unreadable', '[glance]swift_', *words):
+            self.assertIn(word, str(error))
+        self.assertNotIn('53cret', str(error))
+
+    def test_no_server(self):
+        self.assert_refused('http://127.0.0.1:1/a%20b?temp_url_sig=53cret',
+                            'ConnectionError')
+
+    def test_no_such_object(self):
+        self.assert_refused(self.server.url('gone?temp_url_sig=53cret'),
+                            'HTTP code')
 
 
 class TemporaryUrlTest(SecretsTestCase):

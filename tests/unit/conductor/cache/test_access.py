@@ -50,6 +50,15 @@ class WebTest(base.ConductorTestCase):
         self.opened()
         self.assertEqual([None], seen)
 
+    def test_a_login_that_is_not_complete(self) -> None:
+        self.config(image_server_auth_strategy='http_basic',
+                    image_server_user='conductor', group='deploy')
+        self.use(self.server.url('disk.qcow2?signature=53cret'))
+        result = self.service.validate_driver_interfaces(
+            self.context, self.node.uuid)['deploy']
+        self.assertIn('image_server_password', result['reason'])
+        self.assertNotIn('53cret', result['reason'])
+
     def test_a_look_ends(self) -> None:
         """Ironic's option for servers that are looked at counts."""
         def trickle(exchange: web.Exchange) -> None:

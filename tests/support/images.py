@@ -25,12 +25,14 @@ from tests.support import disks
 KIB = 1024
 MIB = 1 << 20
 SECTOR = 512
+#: A jump, which is how boot code for BIOS begins.
+BOOT_CODE = b'\xeb\x63\x90'
 _TEXT = b'All work and no play makes Jack a dull boy. '
 
 
 def make_guest(path: pathlib.Path, size: int, *, seed: int,
                label: str = 'dos') -> pathlib.Path:
-    """A disk with a partition table and all kinds of content.
+    """A disk with a partition table, boot code and all kinds of content.
 
     Holes, written zeroes, text and noise, in pieces of a sector to a few
     hundred KiB; the same for the same seed.
@@ -45,6 +47,8 @@ def make_guest(path: pathlib.Path, size: int, *, seed: int,
             file.seek(start)
             file.write(content(dice, length))
     partition(path, label)
+    with path.open('r+b') as file:
+        file.write(BOOT_CODE)
     return path
 
 
@@ -56,8 +60,6 @@ def bootable(size: int, *, seed: int) -> tuple[bytes, bytes]:
     """
     with tempfile.TemporaryDirectory() as folder:
         guest = make_guest(pathlib.Path(folder, 'guest'), size, seed=seed)
-        with guest.open('r+b') as disk:
-            disk.write(b'\xeb\x63\x90')
         image = convert(guest, pathlib.Path(folder, 'image'), compress=True)
         return guest.read_bytes(), image.read_bytes()
 

@@ -38,8 +38,9 @@ _HEAD = """\
 """
 #: Of a remedy, the part that is typed.
 _COMMAND = re.compile(
-    r'(?:qemu-img (?:convert|snapshot|check)|sgdisk|truncate|VBoxManage'
-    r'|mkfs\.)[^;]*?(?=\.?$|;|: | with --)| --object secret')
+    r'(?:qemu-img (?:convert|snapshot|check)|ironic-imagedeploy repair-gpt'
+    r'|truncate|VBoxManage|mkfs\.)[^;]*?(?=\.?$|;|: | with --)'
+    r'| --object secret')
 _SPECIAL = re.compile(r'([\\*`|_])')
 
 

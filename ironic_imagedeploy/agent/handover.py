@@ -20,7 +20,6 @@ from oslo_log import log
 
 from ironic_python_agent import config  # noqa: F401 (before disk_utils)
 from ironic_python_agent import disk_utils
-from ironic_python_agent import errors
 from ironic_python_agent.extensions import base
 
 from ironic_imagedeploy.agent import order as orders
@@ -82,8 +81,9 @@ def finish(order: orders.WriteOrder, partition_uuids: dict[str, typing.Any]
 def _fix_partition_table(device: str) -> None:
     """Move the backup GPT from the end of the image to that of the disk."""
     try:
-        disk_utils.fix_gpt_partition(device, node_uuid=None)
-    except errors.DeploymentError as error:
+        with engine.open_target(device) as target:
+            engine.repair_gpt(target)
+    except engine.exceptions.ImageDeployError as error:
         LOG.warning('The backup GPT stays where the image ends: %s', error)
     disk_utils.trigger_device_rescan(device)
 

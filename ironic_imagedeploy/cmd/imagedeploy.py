@@ -30,6 +30,7 @@ from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import remedies
 from ironic_imagedeploy.cmd import summary
 from ironic_imagedeploy.cmd import svg
+from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy.cmd import watch
 from ironic_imagedeploy import engine
 
@@ -93,13 +94,27 @@ def verify(args: argparse.Namespace) -> int:
     return 0
 
 
+def repair_gpt(args: argparse.Namespace) -> int:
+    """Repair the GPT of a disk, or of a raw image."""
+    _check_device(args.target)
+    with engine.open_target(args.target) as target:
+        done = engine.repair_gpt(target)
+        if done:
+            target.reread_partitions()
+    console.show([f'{text.printable(args.target)}: '
+                  + ('both halves of the GPT are whole, with the backup at '
+                     'the end\n' if done else 'nothing to repair\n')])
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script.
 
     :returns: the exit status.
     """
     parser = options.parser(check=check, map=map_, write=write,
-                            verify=verify, watch=watch.watch)
+                            verify=verify, repair_gpt=repair_gpt,
+                            watch=watch.watch)
     args = parser.parse_args(argv)
     return console.run(args.command, args)
 

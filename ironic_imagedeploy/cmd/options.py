@@ -51,7 +51,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(*, check: Command, map: Command, write: Command, verify: Command,
-           watch: Command) -> argparse.ArgumentParser:
+           repair_gpt: Command, watch: Command) -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     whole = _Parser(
         prog='ironic-imagedeploy', epilog=_EPILOG,
@@ -102,8 +102,22 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
     _json(sub)
     _progress(sub)
 
+    _repair_gpt(commands, repair_gpt)
     _watch(commands, watch)
     return whole
+
+
+def _repair_gpt(commands: 'argparse._SubParsersAction[_Parser]',
+                repair_gpt: Command) -> None:
+    description = ('Make both halves of a GUID partition table whole, with '
+                   'the backup at the end of the disk.')
+    sub = commands.add_parser('repair-gpt', description=description,
+                              help=description, allow_abbrev=False)
+    sub.set_defaults(command=repair_gpt, parser=sub, json=False)
+    _target(sub)
+    sub.add_argument(
+        '--debug', action='store_true',
+        help='log what is done, and show the traceback of an error')
 
 
 def _watch(commands: 'argparse._SubParsersAction[_Parser]',

@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+import shlex
 import typing
 
 from ironic_imagedeploy.cmd import text
@@ -36,8 +37,13 @@ def write(report: Mapping[str, typing.Any], target: str) -> list[str]:
 
     :param report: the report as JSON values.
     """
-    return [f'{_image(report)}: written to {text.printable(target)}',
-            *_aligned(_results(report)), *_aligned(_rates(report))]
+    lines = [f'{_image(report)}: written to {text.printable(target)}',
+             *_aligned(_results(report)), *_aligned(_rates(report))]
+    if report['backup_gpt_misplaced']:
+        lines += ['', 'The backup of the partition table is where the image '
+                  'ends. Move it to the end of the disk:',
+                  f'  ironic-imagedeploy repair-gpt {shlex.quote(target)}']
+    return lines
 
 
 def verify(report: Mapping[str, typing.Any], target: str) -> list[str]:
@@ -101,7 +107,8 @@ def _results(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
 
 def _rates(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
     seconds = max(report['seconds'], 1e-3)
-    yield 'disk size', _exact(report['virtual_size'])
+    yield 'image size', _exact(report['virtual_size'])
+    yield 'disk size', _exact(report['target_size'])
     yield 'time', (
         f'{text.duration(report["seconds"])}: '
         f'{text.size(report["bytes_read"] / seconds)}/s of the file, '

@@ -22,7 +22,8 @@ _SENTENCE = fields.text(1024)
 
 _REPORT = fields.mapping(
     source=_SENTENCE, format=_WORD,
-    virtual_size=fields.count, bytes_read=fields.count,
+    virtual_size=fields.count, target_size=fields.count,
+    backup_gpt_misplaced=fields.flag, bytes_read=fields.count,
     bytes_written=fields.count, bytes_zeroed=fields.count,
     zeroes_written=fields.count, resumes=fields.count,
     seconds=fields.number, peak_rss=fields.count,

@@ -42,16 +42,16 @@ from ironic_imagedeploy.engine.sources import open_source
 from ironic_imagedeploy.engine.sources.verified import VerifiedStream
 from ironic_imagedeploy.engine.targets.base import Target
 from ironic_imagedeploy.engine.targets import open_target
+from ironic_imagedeploy.engine.transfer.gpt import repair_gpt
 from ironic_imagedeploy.engine.transfer.meter import Progress
 from ironic_imagedeploy.engine.transfer.report import Report
 from ironic_imagedeploy.engine.transfer.transfer import compare
 from ironic_imagedeploy.engine.transfer.transfer import transfer
 
 __all__ = [
-    'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
-    'Inspection', 'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report',
-    'Severity', 'Source', 'Target', 'VerifiedStream', 'compare',
-    'exceptions', 'glance_request', 'inspect', 'limit_heads',
-    'may_know_secrets', 'open_source', 'open_target', 'origin', 'redact',
-    'transfer',
+    'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding', 'Inspection',
+    'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
+    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
+    'inspect', 'limit_heads', 'may_know_secrets', 'open_source', 'open_target',
+    'origin', 'redact', 'repair_gpt', 'transfer',
 ]

@@ -33,7 +33,7 @@ PARTS = ('start=2048, size=8192, type=uefi, name="EFI system"\n'
 REPORT_KEYS = {
     'source', 'format', 'virtual_size', 'bytes_read', 'bytes_written',
     'bytes_zeroed', 'resumes', 'seconds', 'checksum', 'read_back',
-    'bottleneck', 'peak_rss'}
+    'bottleneck', 'peak_rss', 'target_size', 'backup_gpt_misplaced'}
 
 
 class ProgramTestCase(base.FunctionalTestCase):

@@ -120,7 +120,7 @@ class WatchJob(job.Job):
         wrong = [each for each in records
                  if each['bottleneck'] != 'network' or each['stalled']
                  or not each['bytes_per_second'] or not each['estimated_end']
-                 or each['total'] != self._report['virtual_size']]
+                 or each['total'] > self._report['virtual_size']]
         grows = all(one['percent'] < other['percent']
                     for one, other in itertools.pairwise(records))
         if len(records) < 4 or not grows or wrong:

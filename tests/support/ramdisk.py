@@ -117,7 +117,6 @@ class AgentTestCase(oslotest_base.BaseTestCase):
 
     def _replace_disk_tools(self) -> None:
         # These look for the kernel's view of a disk; a file has none.
-        self.fixed = self.patched(disk_utils, 'fix_gpt_partition')
         self.rescanned = self.patched(disk_utils, 'trigger_device_rescan')
         self.validated = self.patched(standby, '_validate_partitioning')
 

@@ -82,12 +82,12 @@ ENTRIES: Mapping[str, Entry] = {
             'partition-table': _BAD_TABLE, 'file-system': _UNMOUNTABLE,
             'gpt': Case(message=_BAD_TABLE.message,
                         fix='Repair it in the raw image, and upload that: '
-                            'sgdisk -e {file}.'),
+                            'ironic-imagedeploy repair-gpt {file}.'),
             'tolerated': Case(
                 message='The partition table in the image has a flaw that '
                         'firmware and Linux tolerate.',
                 fix='Repair it in the raw image, and upload that: '
-                    'sgdisk -e {file}.'),
+                    'ironic-imagedeploy repair-gpt {file}.'),
             'inspector': Case(
                 message=_INSPECTOR.message,
                 fix=f'Repair the partition table, then make the image again: '

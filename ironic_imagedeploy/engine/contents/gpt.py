@@ -29,7 +29,8 @@ MAGIC = b'EFI PART'
 #: Bytes in a sector, where disks are made.
 SECTOR_SIZES = (512, 4096)
 #: The remedy for a GPT of which one half is good.
-REPAIR = 'Repair it in the raw image, and upload that: sgdisk -e FILE'
+REPAIR = ('Repair it in the raw image, and upload that: '
+          'ironic-imagedeploy repair-gpt FILE')
 
 _HEADER = struct.Struct('<8sIIIIQQQQ16sQIII')
 _ENTRY = struct.Struct('<16s16sQQQ72s')
@@ -166,6 +167,13 @@ def _has_backup(read: _read.Read, sector_size: int, size: int) -> bool:
         return backup is not None and bool(backup.read_entries(read))
     except (exceptions.BadContent, exceptions.SourceNotSeekable):
         return False
+
+
+def used(header: Header, entries: bytes) -> list[tuple[int, int]]:
+    """First and last sectors of the partitions in stored entries."""
+    return [(first, last) for number in range(header.entries)
+            for kind, _, first, last, _, _ in [_ENTRY.unpack_from(
+                entries, number * header.entry_size)] if any(kind)]
 
 
 def _check_size(header: Header, size: int | None) -> None:

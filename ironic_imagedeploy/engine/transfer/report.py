@@ -33,6 +33,10 @@ class Report:
     """Report of a transfer. Sizes in bytes.
 
     :ivar source: the image file, without secrets.
+    :ivar virtual_size: of the disk in the image.
+    :ivar target_size: of the disk that it was written to.
+    :ivar backup_gpt_misplaced: the backup of the GPT is where the image ends,
+        and not at the end of the larger disk.
     :ivar resumes: how often a dropped connection was continued.
     :ivar zeroes_written: the part of ``bytes_zeroed`` that had to be written
         since the target has no faster way.
@@ -44,6 +48,8 @@ class Report:
     source: str
     format: str
     virtual_size: int
+    target_size: int
+    backup_gpt_misplaced: bool = False
     bytes_read: int
     bytes_written: int
     bytes_zeroed: int

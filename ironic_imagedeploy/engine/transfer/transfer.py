@@ -169,7 +169,10 @@ def _summary(inspection: _inspection.Inspection, target: targets.Target,
              ) -> _report.Report:
     return _report.Report(
         source=inspection.source.name, format=str(inspection.format),
-        virtual_size=size, bytes_read=meter.read,
+        virtual_size=size, target_size=target.size,
+        backup_gpt_misplaced=(inspection.partition_table == 'gpt'
+                              and target.size - size >= target.sector_size),
+        bytes_read=meter.read,
         bytes_written=meter.written, bytes_zeroed=meter.zeroed,
         zeroes_written=target.zeroes_written,
         resumes=inspection.source.resumes, seconds=round(meter.elapsed, 3),

@@ -65,7 +65,8 @@ class Outcome:
         algorithm, value = self.checksum.split(':')
         return {**stock, 'imagedeploy': engine.Report(
             source=self.url, format=self.format,
-            virtual_size=self.virtual_size, bytes_read=self.size,
+            virtual_size=self.virtual_size, target_size=self.virtual_size,
+            bytes_read=self.size,
             bytes_written=self.virtual_size, bytes_zeroed=0,
             zeroes_written=0, resumes=0, seconds=seconds, read_back='none',
             bottleneck='network', checksum=report.ChecksumReport(

@@ -20,7 +20,10 @@ from ironic_python_agent import partition_utils
 from ironic_python_agent import tls_utils
 
 from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy import engine
+from tests.support import images
 from tests.support import ramdisk
 from tests.support import web
 
@@ -85,7 +88,6 @@ class WriteImageTest(ramdisk.AgentTestCase):
                                    'create_config_drive_partition')
         device = str(self.disk)
         self.written(configdrive='the config drive')
-        self.fixed.assert_called_once_with(device, node_uuid=None)
         self.rescanned.assert_called_once_with(device)
         self.validated.assert_called_once_with(device)
         configdrive.assert_called_once_with(ramdisk.NODE_ID, device,
@@ -115,8 +117,18 @@ class WriteImageTest(ramdisk.AgentTestCase):
         self.written()
         self.assert_written()
 
-    def test_gpt_that_cannot_be_fixed_is_no_reason_to_fail(self):
-        self.fixed.side_effect = errors.DeploymentError('no GPT')
+    def test_the_backup_of_a_gpt_goes_to_the_end_of_the_disk(self):
+        images.partition(self.guest, 'gpt')
+        images.convert(self.guest, self.image)
+        report = self.written()['imagedeploy']
+        self.assertEqual(self.disk.stat().st_size, report['target_size'])
+        self.assertFalse(report['backup_gpt_misplaced'])
+        self.assertEqual(b'EFI PART', self.disk.read_bytes()[-512:-504])
+
+    def test_gpt_that_cannot_be_repaired_is_no_reason_to_fail(self):
+        repair = self.patched(handover.engine, 'repair_gpt')
+        repair.side_effect = engine.exceptions.TargetError(
+            'disk', expected='a GPT', found='half of one', fix='Repair it.')
         self.written()
 
     def test_progress_is_in_the_running_command(self):
@@ -138,9 +150,13 @@ class WriteImageTest(ramdisk.AgentTestCase):
                 for command in seen]
         self.assertEqual(['finish', 'boot'],
                          [each['phase'] for each in told[-2:]])
+        size = self.guest.stat().st_size
         for each in told[:-1]:
-            if each['phase'] != 'inspect':
-                self.assertEqual(self.guest.stat().st_size, each['total'])
+            if each['phase'] == 'write':
+                # Its zeroes are apart.
+                self.assertTrue(size / 4 < each['total'] < size)
+            elif each['phase'] == 'finish':
+                self.assertEqual(size, each['total'])
 
 
 class FailuresTest(ramdisk.AgentTestCase):

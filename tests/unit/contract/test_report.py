@@ -34,7 +34,8 @@ class ReportTest(unittest.TestCase):
 
     def test_agent_of_this_release(self):
         told = engine.Report(
-            source='disk.img', format='raw', virtual_size=1, bytes_read=2,
+            source='disk.img', format='raw', virtual_size=1, target_size=8,
+            bytes_read=2,
             bytes_written=3, bytes_zeroed=4, zeroes_written=5, resumes=6,
             seconds=7.5, read_back='none', bottleneck='disk',
             checksum=transfer_report.ChecksumReport(

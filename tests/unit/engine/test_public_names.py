@@ -17,12 +17,11 @@ from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 
 NAMES = [
-    'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding',
-    'Inspection', 'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report',
-    'Severity', 'Source', 'Target', 'VerifiedStream', 'compare',
-    'exceptions', 'glance_request', 'inspect', 'limit_heads',
-    'may_know_secrets', 'open_source', 'open_target', 'origin', 'redact',
-    'transfer',
+    'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding', 'Inspection',
+    'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
+    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
+    'inspect', 'limit_heads', 'may_know_secrets', 'open_source', 'open_target',
+    'origin', 'redact', 'repair_gpt', 'transfer',
 ]
 
 
@@ -44,6 +43,7 @@ class PublicNamesTest(unittest.TestCase):
                 (engine.open_target, ['path'], ['create_size']),
                 (engine.transfer, ['inspection', 'target'],
                  ['read_back', 'progress', 'workers']),
+                (engine.repair_gpt, ['target'], []),
                 (engine.compare, ['inspection', 'target'],
                  ['progress', 'workers'])):
             with self.subTest(call=call.__name__):

@@ -111,7 +111,7 @@ class BackupTest(partition_tables.PartitionsTestCase):
             # What it says to do is what helps.
             path = self.directory / 'damaged'
             path.write_bytes(disk)
-            self.assertIn('sgdisk -e', caught.exception.fix)
+            self.assertIn('repair-gpt', caught.exception.fix)
             base.run('sgdisk', '-e', path)
             self.assertEqual([], self.flaws(bytearray(path.read_bytes())))
 

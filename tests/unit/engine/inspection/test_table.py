@@ -85,12 +85,12 @@ class FlawTest(verdicts.VerdictTestCase):
             disk[at] ^= 1
             for content in (disk, self.qcow2(disk)):
                 inspection = self.assert_accepted(content, 'corrupt')
-                self.assertIn('sgdisk -e', inspection.findings[0].fix)
+                self.assertIn('repair-gpt', inspection.findings[0].fix)
 
     def test_a_good_backup_of_a_damaged_table(self) -> None:
         disk = self.disk()
         disk[600] ^= 1
-        self.assert_refused('corrupt', disk, 'good backup', 'sgdisk -e')
+        self.assert_refused('corrupt', disk, 'good backup', 'repair-gpt')
 
     def test_a_source_without_random_access_is_not_read_to_its_end(
             self) -> None:

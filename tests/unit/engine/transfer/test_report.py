@@ -23,8 +23,8 @@ class ReportTest(unittest.TestCase):
         super().setUp()
         self.report = report.Report(
             source='disk.qcow2', format='qcow2', virtual_size=300,
-            bytes_read=100, bytes_written=200, bytes_zeroed=100,
-            zeroes_written=50, resumes=2, seconds=12.3,
+            target_size=400, bytes_read=100, bytes_written=200,
+            bytes_zeroed=100, zeroes_written=50, resumes=2, seconds=12.3,
             checksum=report.ChecksumReport(algorithm='sha512', value='ab',
                                            verified=True),
             read_back='sample', bottleneck='decode', peak_rss=1 << 20)
@@ -32,6 +32,7 @@ class ReportTest(unittest.TestCase):
     def test_the_json_has_the_promised_keys(self) -> None:
         self.assertEqual(
             {'source': 'disk.qcow2', 'format': 'qcow2', 'virtual_size': 300,
+             'target_size': 400, 'backup_gpt_misplaced': False,
              'bytes_read': 100, 'bytes_written': 200, 'bytes_zeroed': 100,
              'zeroes_written': 50, 'resumes': 2, 'seconds': 12.3,
              'checksum': {'algorithm': 'sha512', 'value': 'ab',

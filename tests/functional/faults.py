@@ -67,6 +67,13 @@ def silence(exchange: web.Exchange) -> None:
     exchange.hang_up('stall')
 
 
+def continued(exchange: web.Exchange) -> None:
+    """An answer that is about to come, for ever."""
+    with contextlib.suppress(OSError):
+        while not exchange.server.stopping.wait(0.1):
+            exchange.wfile.write(b'HTTP/1.1 100 Continue\r\n\r\n')
+
+
 def drip(exchange: web.Exchange) -> None:
     """An answer at some bytes a second."""
     exchange.serve(stop_after=1, how='drip')

@@ -12,6 +12,7 @@
 
 """A server that fails: identical bytes, or the right status and no boot."""
 
+import itertools
 import os
 import time
 from unittest import mock
@@ -78,6 +79,24 @@ class EnduredTest(faults.FaultTestCase):
         other = self.server.url('image', host='localhost')
         self.assert_identical(web.nth(0, redirecting(other)))
 
+    def test_redirected_to_another_mirror_each_time(self) -> None:
+        mirrors = [web.Server(self.shared) for _ in range(2)]
+        for number, mirror in enumerate(mirrors):
+            self.addCleanup(mirror.stop)
+            mirror.answer = serving(etag=f'"mirror-{number}"')
+        turns = itertools.cycle(mirrors)
+        self.assert_identical(lambda exchange: exchange.refuse(
+            302, {'Location': next(turns).url('image')}))
+
+    def test_tags_of_each_server_behind_a_name(self) -> None:
+        numbers = itertools.count()
+        self.server.answer = lambda exchange: exchange.serve(
+            etag=f'"{next(numbers)}"')
+        outcome = self.write('--json', '--checksum',
+                             disks.checksum(self.image))
+        self.assert_status(0, outcome)
+        self.assert_written(self.raw, self.target)
+
     def test_https(self) -> None:
         server = web.Server(self.shared, context=web.self_signed(
             self.directory))
@@ -137,6 +156,10 @@ class FailedTest(faults.FaultTestCase):
 
     def test_no_answer(self) -> None:
         self.assert_fails(web.since(STREAM, faults.silence),
+                          'stopped answering')
+
+    def test_head_that_never_ends(self) -> None:
+        self.assert_fails(web.since(STREAM, faults.continued),
                           'stopped answering')
 
     def test_dripping(self) -> None:

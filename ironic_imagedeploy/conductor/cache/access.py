@@ -69,9 +69,9 @@ def _permitted_path(href: str) -> str:
 def _open_glance(service: image_service.GlanceImageService,
                  identifier: str, checksum: engine.Checksum | None
                  ) -> engine.Source:
+    url = f'{service.endpoint}/v2/images/{identifier}/file'
     source = engine.open_source(
-        f'{service.endpoint}/v2/images/{identifier}/file',
-        request=engine.glance_request(service.client, identifier),
+        url, request=engine.glance_request(service.client, identifier, url),
         **_options(checksum))
     source.name = f'glance:{identifier}'
     return source

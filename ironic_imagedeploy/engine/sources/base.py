@@ -97,6 +97,11 @@ def redact(url: str) -> str:
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path, '', ''))
 
 
+def is_web(url: str) -> bool:
+    """Whether a URL is one of a web server."""
+    return url.lower().startswith(('http:', 'https:'))
+
+
 def origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port of a URL (RFC 6454).
 

@@ -19,6 +19,7 @@ import requests
 
 from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import base
 from ironic_imagedeploy.engine.sources import http
 from ironic_imagedeploy.engine.sources import ranges
 
@@ -45,23 +46,32 @@ class GlanceSource(http.HttpSource):
             options['checksum_stated'] = not self.declared_checksum.weak
 
         super().__init__(
-            location, request=glance_request(service, identifier), **options)
+            location, request=glance_request(service, identifier, location),
+            **options)
         self.name = location
 
 
-def glance_request(service: typing.Any, identifier: str
+def glance_request(service: typing.Any, identifier: str, location: str
                    ) -> ranges.Request:
     """A way to ask Glance for ranges of an image's file.
 
     :param service: the image service of openstacksdk.
     :param identifier: UUID of the image.
+    :param location: how the source calls the file; other addresses are
+        those that Glance redirects to, which do not get its token.
     """
     from keystoneauth1 import exceptions as keystone_exceptions
 
-    def send(headers: dict[str, str], timeout: float) -> requests.Response:
+    def send(address: str, headers: dict[str, str], timeout: float
+             ) -> requests.Response:
+        known = address == location or base.may_know_secrets(
+            address, of=service.get_endpoint())
+        if address == location:
+            address = f'/images/{identifier}/file'
         try:
             answer: requests.Response = service.get(
-                f'/images/{identifier}/file', headers=headers, stream=True,
+                address, headers=headers, stream=True,
+                authenticated=None if known else False, redirect=False,
                 raise_exc=False, timeout=timeout, connect_retries=0,
                 status_code_retries=0)
         except keystone_exceptions.ConnectTimeout as error:
@@ -70,15 +80,16 @@ def glance_request(service: typing.Any, identifier: str
             raise requests.ConnectionError(type(error).__name__) from error
         return answer
 
-    def request(_: str, headers: dict[str, str], timeout: float
+    def request(address: str, headers: dict[str, str], timeout: float
                 ) -> requests.Response:
-        answer = send(headers, timeout)
+        answer = send(address, headers, timeout)
         if answer.status_code != 400:
             return answer
         # Glance says so when the store behind it has no ranges.
         answer.close()
-        return send({name: value for name, value in headers.items()
-                     if name not in ('Range', 'If-Range')}, timeout)
+        return send(address, {
+            name: value for name, value in headers.items()
+            if name not in ('Range', 'If-Range')}, timeout)
 
     return request
 

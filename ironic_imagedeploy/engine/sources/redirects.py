@@ -80,7 +80,9 @@ class Route:
                 self._address = url
                 return response
             response.close()
-            url = self._target(url, location)
+            # The first URL may be a name that the request knows.
+            base_url = url if base.is_web(url) else response.url
+            url = self._target(base_url, location)
         raise self._bad_address(f'more than {_MOST_REDIRECTS} redirects')
 
     def _send(self, url: str, headers: dict[str, str]) -> requests.Response:
@@ -111,7 +113,7 @@ class Route:
             scheme = urllib.parse.urlsplit(target).scheme
         except ValueError as error:
             raise self._bad_address(type(error).__name__) from error
-        if scheme not in ('http', 'https'):
+        if not base.is_web(target):
             raise self._bad_address(f'a redirect to {scheme[:40]!r}')
         if scheme == 'http' and url.lower().startswith('https:'):
             raise exceptions.SourceError(

@@ -146,6 +146,31 @@ class GlanceTest(served.ServedTestCase):
         self.assertFalse(source.random_access)
         self.assert_same(self.content, self.streamed(source))
 
+    def test_a_redirect_does_not_get_the_token(self) -> None:
+        """A Glance, or a proxy of it, may name the store's own address."""
+        url = self.server.url('').rstrip('/')
+        self.save('clouds.yaml', f'''\
+clouds:
+  test:
+    auth_type: admin_token
+    auth: {{endpoint: "{url}", token: secret}}
+    image_endpoint_override: {url}
+'''.encode())
+        seen = set()
+
+        def note(exchange: web.Exchange) -> None:
+            seen.add((exchange.server, exchange.headers.get('X-Auth-Token')))
+            exchange.serve()
+
+        self.server.answer = note
+        self.assert_same(self.content, self.streamed(self.opened()))
+        store = self.serve()
+        store.answer = note
+        self.server.answer = lambda exchange: exchange.refuse(
+            302, {'Location': store.url('image')})
+        self.assert_same(self.content, self.streamed(self.opened()))
+        self.assertEqual({(self.server, 'secret'), (store, None)}, seen)
+
     def test_its_record_is_what_is_expected(self) -> None:
         self.server.record['disk_format'] = 'qcow2'
         inspection = engine.inspect(self.opened())

@@ -22,13 +22,12 @@ import urllib.parse
 import requests
 from requests import adapters
 
-from ironic.conductor import task_manager
 from ironic.drivers.modules import agent_client
 
 
-def redact(task: task_manager.TaskManager) -> None:
-    """Keep queries out of the errors of the client that the task has."""
-    session = agent_client.get_client(task).session
+def redact(client: agent_client.AgentClient) -> None:
+    """Keep queries out of the errors of a client."""
+    session = client.session
     for prefix, adapter in list(session.adapters.items()):
         if not isinstance(adapter, _RedactingAdapter):
             session.mount(prefix, _RedactingAdapter(adapter))

@@ -20,6 +20,7 @@ from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.drivers import base
 from ironic.drivers.modules import agent
+from ironic.drivers.modules import agent_client
 from ironic.drivers.modules import boot_mode_utils
 
 from ironic_imagedeploy.conductor import agent_errors
@@ -154,7 +155,7 @@ class ImageDeploy(agent.AgentDeploy):
     def heartbeat(self, task: task_manager.TaskManager, *args: typing.Any,
                   **kwargs: typing.Any) -> None:
         """Called at each heartbeat: whatever fails tells no secret."""
-        agent_errors.redact(task)
+        agent_errors.redact(agent_client.get_client(task))
         super().heartbeat(task, *args, **kwargs)
         if task.node.provision_state == states.DEPLOYFAIL:
             # Ironic does not call clean_up() then.
@@ -163,19 +164,19 @@ class ImageDeploy(agent.AgentDeploy):
     def execute_deploy_step(self, task: task_manager.TaskManager,
                             step: dict[str, typing.Any]) -> typing.Any:
         """Called for each step: its errors tell no secret."""
-        agent_errors.redact(task)
+        agent_errors.redact(agent_client.get_client(task))
         return super().execute_deploy_step(task, step)
 
     def execute_clean_step(self, task: task_manager.TaskManager,
                            step: dict[str, typing.Any]) -> typing.Any:
         """Called for each step: its errors tell no secret."""
-        agent_errors.redact(task)
+        agent_errors.redact(agent_client.get_client(task))
         return super().execute_clean_step(task, step)
 
     def execute_service_step(self, task: task_manager.TaskManager,
                              step: dict[str, typing.Any]) -> typing.Any:
         """Called for each step: its errors tell no secret."""
-        agent_errors.redact(task)
+        agent_errors.redact(agent_client.get_client(task))
         return super().execute_service_step(task, step)
 
     def process_next_step(self, task: task_manager.TaskManager,

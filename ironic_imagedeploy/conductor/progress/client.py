@@ -29,6 +29,8 @@ import urllib3.connection
 
 from ironic.drivers.modules import agent_client
 
+from ironic_imagedeploy.conductor import agent_errors
+
 #: Seconds that an agent may take to accept a connection, and be silent.
 _TIMEOUT = 4.0
 #: Bytes of an answer. It has the orders of all commands in it, a config drive
@@ -145,6 +147,7 @@ class Client(agent_client.AgentClient):
             assert isinstance(adapter, requests.adapters.HTTPAdapter)
             adapter.poolmanager.pool_classes_by_scheme = _POOLS
         self.session: requests.Session = session
+        agent_errors.redact(self)
 
 
 class _Session(requests.Session):

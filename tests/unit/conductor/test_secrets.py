@@ -23,6 +23,7 @@ from ironic.conductor import utils
 from ironic.conf import CONF
 from ironic.drivers.modules import agent
 
+from ironic_imagedeploy.conductor.progress import client
 from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy.contract import names
@@ -103,6 +104,13 @@ class UnreachableAgentTest(SecretsTestCase):
                     {'step': 'erase_devices', 'interface': 'deploy'})
                 self.assertIn('/v1/commands/', str(error))
                 self.assertNotIn(TOKEN, str(error))
+
+    def test_when_its_progress_is_asked_for(self):
+        error = self.assertRaises(
+            exception.AgentConnectionFailed,
+            client.Client().get_commands_status, self.node)
+        self.assertIn('/v1/commands/', str(error))
+        self.assertNotIn(TOKEN, str(error))
 
     def test_the_token_still_reaches_the_agent(self):
         requests = []

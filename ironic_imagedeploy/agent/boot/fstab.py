@@ -85,12 +85,15 @@ def _adapted(line: bytes, disk: Disk) -> bytes:
         return line
     before, device, gap, mount, gap2, kind, gap3, options, rest = (
         field or b'' for field in match.groups())
+    # The root is mounted by then: nobody waits for it.
+    if mount == b'/' or not _is_device(device):
+        return line
     here = _here(device, mount, kind, disk)
-    if here is device or (not _is_device(device)):
+    if here is device:
         return line
     if here:
         device = here
-    if mount != b'/' and not _HARMLESS & set(options.split(b',')):
+    if not _HARMLESS & set(options.split(b',')):
         gap3 = gap3 or b'\t'
         options = b','.join(filter(None, (options or b'defaults', b'nofail')))
     return b''.join((before, device, gap, mount, gap2, kind, gap3, options,
@@ -100,14 +103,11 @@ def _adapted(line: bytes, disk: Disk) -> bytes:
 def _here(device: bytes, mount: bytes, kind: bytes, disk: Disk
           ) -> bytes | None:
     """Device of this disk that a line is about; None when it has none."""
-    root = b'UUID=' + disk.root_uuid.encode('ascii')
-    tags = {root}
+    tags = {b'UUID=' + disk.root_uuid.encode('ascii')}
     if disk.root_label:
         tags.add(b'LABEL=' + disk.root_label.encode())
     if _tag(device) in tags:
         return device
-    if mount == b'/':
-        return root
     if kind == b'swap':
         uuid = disk.swap_uuid
     else:

@@ -32,6 +32,7 @@ from ironic_imagedeploy.agent.boot import efi_loaders
 from ironic_imagedeploy.agent.boot import esp
 from ironic_imagedeploy.agent.boot import fstab
 from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent.boot import grub_reader
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import kernel_options
 from ironic_imagedeploy.agent.boot import menu
@@ -116,6 +117,9 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
             _adapt_fstab(root, disk)
             _mention_options(root, disk)
         menu_folder = f'{root.prefix}/{folder}'
+        kernel = f'{root.prefix}{entries[0].kernel}'
+    if programs is None:
+        grub_reader.check(disk.root, [f'{menu_folder}/grub.cfg', kernel])
     if platform is grub.BIOS:
         _install_bios(disk, menu_folder)
     else:

@@ -67,12 +67,6 @@ class OriginTest(FstabTestCase):
         self.assertEqual(b'UUID=01d none swap sw,nofail 0 0\n',
                          fstab.adapted(line, NOTHING))
 
-    def test_root(self):
-        for device in (b'/dev/vda2', b'UUID=01d', b'PARTUUID=01d-2',
-                       b'LABEL=other'):
-            self.assert_adapted(b'UUID=58d5-2f60  /  ext4 errors=panic 0 1\n',
-                                device + b'  /  ext4 errors=panic 0 1\n')
-
 
 class KeptTest(FstabTestCase):
 
@@ -84,6 +78,10 @@ class KeptTest(FstabTestCase):
             b'//nas/x /x cifs guest 0 0\n', b'nonsense\n', b'UUID=1 /x\n',
             b'/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0\n',
             b'UUID=1b-1 /home ext4 nofail,rw 0 2\n', b'\xff\x00\n')
+
+    def test_the_root(self):
+        self.assert_kept(
+            b'UUID=01d / ext4 defaults 0 1\n', b'/dev/vda1 / xfs rw 0 0\n')
 
     def test_the_root_file_system_itself(self):
         self.assert_kept(

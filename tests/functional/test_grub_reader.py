@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The ramdisk's grub2 is asked which file systems it reads."""
+
+import os
+import pathlib
+from unittest import mock
+
+from ironic_python_agent import config  # noqa: F401 (before errors)
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent.boot import grub_reader
+from tests.functional import base
+from tests.functional import partition_images
+from tests.support import disks
+
+KERNEL = '/boot/vmlinuz-6.1.0-10-amd64'
+
+
+class GrubReaderTest(base.FunctionalTestCase):
+
+    def partition(self, *options):
+        """A device with an ext4 that has a kernel in it."""
+        tree, image = self.directory / 'tree', self.directory / 'image'
+        tree.mkdir()
+        partition_images.debian(tree)
+        disks.fill(image, 64 << 20, 0)
+        disks.run('mke2fs', '-q', '-t', 'ext4', *options, '-d', tree, image)
+        return self.enterContext(self.attached(image))
+
+    def test_what_grub2_reads(self):
+        grub_reader.check(self.partition(), [KERNEL])
+
+    def test_what_grub2_does_not_read(self):
+        # As grub2 2.06 and 2.12 see it, the file system has no directories.
+        partition = self.partition('-b', '1024', '-O', 'bigalloc',
+                                   '-C', '16384')
+        with self.assertRaisesRegex(
+                errors.DeploymentError, 'grub2 of the deploy ramdisk does '
+                f'not read .* expected to read {KERNEL}, found'):
+            grub_reader.check(partition, [KERNEL])
+
+    def test_nothing_is_left(self):
+        before = set(os.listdir('/dev'))
+        grub_reader.check(self.partition(), [KERNEL])
+        self.assertEqual(before, set(os.listdir('/dev')) & before)
+        self.assertEqual([], list(pathlib.Path('/dev').glob('imagedeploy-*')))
+
+    def test_nobody_reads_one_device_and_writes_none(self):
+        partition = self.partition()
+        with grub_reader._readable(partition) as device:
+            for command, status in (
+                    (['dd', f'if={device}', 'count=1'], 0),
+                    (['dd', f'of={device}', 'count=0', 'conv=notrunc'], 1),
+                    (['dd', f'if={partition}', 'count=1'], 1)):
+                run = base.subprocess.run(
+                    [*grub_reader._AS_NOBODY, *command],
+                    capture_output=True, check=False)
+                self.assertEqual(status, run.returncode, command)
+
+    def test_a_ramdisk_without_the_program(self):
+        with mock.patch.object(grub_reader.shutil, 'which', autospec=True,
+                               return_value=None):
+            grub_reader.check('/dev/gone', [KERNEL])

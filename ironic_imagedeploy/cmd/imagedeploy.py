@@ -26,8 +26,10 @@ from ironic_imagedeploy.cmd import checksums
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
 from ironic_imagedeploy.cmd import options
+from ironic_imagedeploy.cmd import overwrite
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import remedies
+from ironic_imagedeploy.cmd import standard_input
 from ironic_imagedeploy.cmd import summary
 from ironic_imagedeploy.cmd import svg
 from ironic_imagedeploy.cmd import text
@@ -37,6 +39,7 @@ from ironic_imagedeploy import engine
 
 def check(args: argparse.Namespace) -> int:
     """Inspect the image and tell what was found."""
+    _measure(args)
     with _open_source(args) as source:
         inspection = _inspect(source, args)
         _show(args, inspection.to_dict(),
@@ -68,10 +71,18 @@ def write(args: argparse.Namespace) -> int:
     with _open_source(args) as source:
         inspection = _inspect(source, args)
         inspection.raise_if_refused()
+        if args.dry_run:
+            return _try(args, inspection)
         _warn(inspection)
         with (_open_target(args, inspection.largest) as target,
               progress_bar.display(args.progress, sys.stderr) as display):
             _check_kind(args, inspection, target)
+            if not overwrite.is_confirmed(
+                    target, yes=args.yes,
+                    piped=args.source == standard_input.DASH):
+                args.parser.error(
+                    f'nothing was written: without a yes {args.target} stays '
+                    'as it is')
             report = engine.transfer(
                 inspection, target, read_back=args.verify,
                 progress=display).to_dict()
@@ -119,7 +130,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     return console.run(args.command, args)
 
 
-def _open_source(args: argparse.Namespace) -> engine.Source:
+def _measure(args: argparse.Namespace) -> None:
+    """Expect the disk that --target names."""
+    if not args.disk:
+        return
+    if args.disk_size or args.sector_size:
+        args.parser.error('--target says the size of the disk and of its '
+                          'sectors')
+    with engine.open_target(args.disk) as target:
+        args.disk_size = target.size
+        if target.fixed_sectors:
+            args.sector_size = target.sector_size
+
+
+def _try(args: argparse.Namespace, inspection: engine.Inspection) -> int:
+    """Hold an accepted image against the target, and leave that alone."""
+    _check_device(args.target)
+    if os.path.exists(args.target):
+        with engine.open_target(args.target) as target:
+            _check_kind(args, inspection, target)
+            engine.require_fit(inspection, target)
+    _show(args, inspection.to_dict(), [
+        *summary.check(inspection, inspection.source.name), '',
+        f'dry run: nothing was written to {text.printable(args.target)}'])
+    return 0
+
+
+@contextlib.contextmanager
+def _open_source(args: argparse.Namespace) -> Iterator[engine.Source]:
+    if args.source == standard_input.DASH:
+        with (standard_input.as_file() as path,
+              _open(args, path) as source):
+            source.name = standard_input.NAME
+            yield source
+    else:
+        with _open(args, args.source) as source:
+            yield source
+
+
+def _open(args: argparse.Namespace, location: str) -> engine.Source:
     extra = {}
     if args.source.startswith('glance:'):
         extra['cloud'] = args.os_cloud
@@ -127,7 +176,7 @@ def _open_source(args: argparse.Namespace) -> engine.Source:
         args.checksum = checksums.listed(listed, args.source)
     checksum = getattr(args, 'checksum', None)
     return engine.open_source(
-        args.source, mirrors=args.mirror,
+        location, mirrors=args.mirror,
         checksum_stated=bool(checksum and not checksum.weak), **extra)
 
 
@@ -184,6 +233,8 @@ def _check_kind(args: argparse.Namespace, inspection: engine.Inspection,
 def _check_distinct(args: argparse.Namespace) -> None:
     """A file written onto itself would be lost: that is a usage error."""
     path = args.source
+    if path == standard_input.DASH:
+        path = '/proc/self/fd/0'
     if path.startswith('file:'):
         path = urllib.parse.unquote(urllib.parse.urlsplit(path).path)
     # A loop device is the file behind it.

@@ -69,6 +69,10 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         '--kernel-beside', action='store_true',
         help='a kernel and an initramfs come with the image, so that a '
         'partition image needs none of its own')
+    sub.add_argument(
+        '--target', dest='disk', metavar='DISK',
+        help='take size and sectors from this disk, which must not be in use; '
+        'nothing is written to it')
 
     sub = _command(commands, 'map', map,
                    'Show partitions, and where the image has data.')
@@ -87,6 +91,14 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         '--verify', choices=('none', 'sample', 'full'), default='none',
         help='read the target back and compare it with the source; a '
         'checksum is verified in any case (default: %(default)s)')
+    sub.add_argument(
+        '--dry-run', action='store_true',
+        help='do all but write: say whether the image can be deployed, and '
+        'whether it fits on the target')
+    sub.add_argument(
+        '--yes', '-y', action='store_true',
+        help='overwrite what is on the target without a question, which only '
+        'a terminal is asked')
     sub.add_argument(
         '--force', action='store_true',
         help='write a partition image onto a whole disk, or a whole-disk '
@@ -156,7 +168,8 @@ def _command(commands: 'argparse._SubParsersAction[_Parser]',
     sub.set_defaults(command=command, parser=sub)
     sub.add_argument(
         'source', metavar='SOURCE',
-        help='a path, a file://, http:// or https:// URL, or glance:UUID')
+        help='a path, a file://, http:// or https:// URL, glance:UUID, or - '
+        'for standard input')
     sub.add_argument(
         '--mirror', action='append', default=[], metavar='URL',
         help='another URL of the same file, used when SOURCE fails; may be '

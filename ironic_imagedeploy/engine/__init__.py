@@ -42,6 +42,7 @@ from ironic_imagedeploy.engine.sources import open_source
 from ironic_imagedeploy.engine.sources.verified import VerifiedStream
 from ironic_imagedeploy.engine.targets.base import Target
 from ironic_imagedeploy.engine.targets import open_target
+from ironic_imagedeploy.engine.transfer.fit import require_fit
 from ironic_imagedeploy.engine.transfer.gpt import repair_gpt
 from ironic_imagedeploy.engine.transfer.meter import Progress
 from ironic_imagedeploy.engine.transfer.report import Report
@@ -53,5 +54,5 @@ __all__ = [
     'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
     'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
     'inspect', 'limit_heads', 'may_know_secrets', 'open_source', 'open_target',
-    'origin', 'redact', 'repair_gpt', 'transfer',
+    'origin', 'redact', 'repair_gpt', 'require_fit', 'transfer',
 ]

@@ -37,7 +37,9 @@ def check(arguments: Sequence[typing.Any], printed: str) -> None:
     """
     if '--json' in arguments and printed:
         value = json.loads(printed)
-        form = 'error' if 'error' in value else _FORMS[arguments[0]]
+        form = 'check' if '--dry-run' in arguments else _FORMS[arguments[0]]
+        if 'error' in value:
+            form = 'error'
         validator(form).validate(value)
 
 

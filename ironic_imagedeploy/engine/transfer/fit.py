@@ -20,16 +20,19 @@ from ironic_imagedeploy.engine.transfer import held_ends
 
 
 def require_fit(inspection: _inspection.Inspection, target: targets.Target,
-                size: int) -> None:
+                size: int | None = None) -> None:
     """Refuse an image that does not fit on the target.
 
-    :param size: bytes that the disk in the image has, at least.
+    :param size: bytes that the disk in the image has, at least; by default
+        what its tables say.
     :raises TargetTooSmall: when the target has fewer.
     :raises SectorSizeMismatch: when the sectors of the target have another
         size than those that the image counts.
     :raises ImageRefused: when the image is larger than was expected of it,
         or than the new file that it makes can be.
     """
+    if size is None:
+        size = inspection.accepted().virtual_size
     if size > target.size:
         if target.created:
             raise exceptions.ImageRefused(

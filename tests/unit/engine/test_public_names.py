@@ -21,7 +21,7 @@ NAMES = [
     'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
     'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
     'inspect', 'limit_heads', 'may_know_secrets', 'open_source', 'open_target',
-    'origin', 'redact', 'repair_gpt', 'transfer',
+    'origin', 'redact', 'repair_gpt', 'require_fit', 'transfer',
 ]
 
 

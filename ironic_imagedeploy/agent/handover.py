@@ -47,16 +47,36 @@ def make_bootable(order: orders.WriteOrder, device: str
 
 
 @contextlib.contextmanager
-def bootable_or_wiped(device: str) -> Iterator[None]:
-    """Whatever goes wrong inside leaves a device that boots nothing.
+def bootable_or_wiped(*devices: str) -> Iterator[None]:
+    """Leave nothing that boots when anything goes wrong inside.
 
-    :param device: a disk, or the partition with the root file system.
+    :param devices: the disk; or the partition with the root file system, and
+        then its disk, whose partition table and boot loader are wiped where
+        the partition cannot be.
+    :raises TargetMayBoot: when none of them can be wiped.
     """
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         forget_image()
-        _make_unbootable(device)
+        failures = []
+        for device in devices:
+            try:
+                with engine.open_target(device) as target:
+                    target.wipe_ends()
+                break
+            except engine.exceptions.TargetError as failure:
+                LOG.error('%(device)s of a failed deployment cannot be '
+                          'wiped: %(error)s',
+                          {'device': device, 'error': failure})
+                failures.append(failure)
+        else:
+            raise engine.exceptions.TargetMayBoot(
+                devices[-1], expected='zeroes in its first and its last MiB',
+                found='; '.join(map(str, failures))
+                + f'; the first error was: {error}',
+                fix='Do not start the machine from this disk: wipe it by '
+                'other means, or replace it, before that.') from error
         raise
 
 
@@ -86,11 +106,3 @@ def _fix_partition_table(device: str) -> None:
     except engine.exceptions.ImageDeployError as error:
         LOG.warning('The backup GPT stays where the image ends: %s', error)
     disk_utils.trigger_device_rescan(device)
-
-
-def _make_unbootable(device: str) -> None:
-    try:
-        with engine.open_target(device) as target:
-            target.wipe_ends()
-    except engine.exceptions.TargetError as error:
-        LOG.error('The disk of a failed deployment may boot: %s', error)

@@ -68,7 +68,7 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
                 inspection, target, read_back=order.policy.read_back,
                 workers=order.policy.workers or None, progress=publisher)
         publisher.show('boot', 'disk')
-        with handover.bootable_or_wiped(partitions.root):
+        with handover.bootable_or_wiped(partitions.root, device):
             partitions = partitions.with_uuids()
             installed = install.install(
                 install.Disk(

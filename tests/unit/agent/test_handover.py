@@ -1,0 +1,61 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy import engine
+from tests.support import ramdisk
+
+MIB = 1 << 20
+
+
+class BootableOrWipedTest(ramdisk.AgentTestCase):
+    """A disk, and a file that stands for its partition."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.directory / 'root'
+        self.root.write_bytes(b'\xa5' * (4 * MIB))
+        self.gone = str(self.directory / 'no' / 'such' / 'device')
+
+    def fail(self, *devices):
+        with handover.bootable_or_wiped(*map(str, devices)):
+            raise KeyError('a first error')
+
+    def is_wiped(self, path):
+        content = path.read_bytes()
+        return not any(content[:MIB]) and not any(content[-MIB:])
+
+    def test_what_goes_well_stays(self):
+        with handover.bootable_or_wiped(str(self.root), str(self.disk)):
+            pass
+        self.assertFalse(self.is_wiped(self.root))
+
+    def test_the_root_is_enough(self):
+        """The partition table may name what is to be preserved."""
+        with self.assertRaisesRegex(KeyError, 'a first error'):
+            self.fail(self.root, self.disk)
+        self.assertTrue(self.is_wiped(self.root))
+        self.assert_untouched()
+
+    def test_the_table_and_the_boot_loader_when_the_root_cannot_be(self):
+        with self.assertRaisesRegex(KeyError, 'a first error'):
+            self.fail(self.gone, self.disk)
+        self.assertTrue(self.is_wiped(self.disk))
+
+    def test_it_is_said_loudly_when_nothing_can_be_wiped(self):
+        with self.assertRaises(engine.exceptions.TargetMayBoot) as caught:
+            self.fail(self.gone, self.gone)
+        for words in ('MAY BOOT', 'a first error', 'No such file',
+                      'Do not start the machine'):
+            self.assertIn(words, str(caught.exception))
+        self.assertIsInstance(caught.exception.__cause__, KeyError)

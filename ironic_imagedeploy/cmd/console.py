@@ -175,6 +175,9 @@ def _log(debug: bool) -> None:
     output.setFormatter(_Formatter('%(asctime)s %(name)s: %(message)s'))
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR,
                         handlers=[output])
+    if not debug:
+        # Warnings of our own are for the user; those of others are not.
+        logging.getLogger('ironic_imagedeploy').setLevel(logging.WARNING)
 
 
 class _Formatter(logging.Formatter):

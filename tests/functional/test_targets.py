@@ -17,6 +17,7 @@ import pathlib
 import shutil
 import stat
 
+from ironic_imagedeploy.engine.targets import block
 from tests.functional import base
 from tests.support import disks
 from tests.support import images
@@ -92,6 +93,23 @@ class DiskTest(TargetTestCase):
         (place / 'precious').write_text('mine')
         self.assert_refuses(disk.device, 'in use')
         self.assertEqual('mine', (place / 'precious').read_text())
+
+    def test_partition_in_use_at_the_end(self) -> None:
+        """Whoever opened one meanwhile keeps the table from before."""
+        backing = self.directory / 'partitioned'
+        disks.fill(backing, SIZE)
+        images.partition(backing, 'dos', 'start=2048, size=16384\n')
+        device = disks.run('losetup', '-P', '-f', '--show', backing)
+        self.addCleanup(disks.run, 'losetup', '-d', device)
+        disks.run('partx', '-u', device)
+        with block.BlockTarget(device) as target:
+            holder = os.open(f'{device}p1', os.O_RDONLY)
+            try:
+                with self.assertLogs(block.LOG, 'WARNING') as logged:
+                    target.reread_partitions()
+            finally:
+                os.close(holder)
+        self.assertIn(f'{device}: a partition is in use', logged.output[0])
 
     def test_read_only(self) -> None:
         disk = self.disk(SIZE, read_only=True)

@@ -168,7 +168,10 @@ class Target(abc.ABC):
         os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def reread_partitions(self) -> None:
-        """Tell the kernel about the new partition table."""
+        """Tell the kernel about the new partition table.
+
+        A partition that is in use lets it stay with the old one: a warning.
+        """
         return
 
     def close(self) -> None:

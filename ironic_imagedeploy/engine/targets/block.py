@@ -14,6 +14,7 @@
 
 import errno
 import fcntl
+import logging
 import os
 import pathlib
 import stat
@@ -22,6 +23,8 @@ import time
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.targets import base
+
+LOG = logging.getLogger(__name__)
 
 # Numbers of <linux/fs.h>.
 _BLKROGET = 0x125e
@@ -82,6 +85,8 @@ class BlockTarget(base.Target):
                 if error.errno != errno.EBUSY:
                     return
                 time.sleep(0.2 * (attempt + 1))
+        LOG.warning('%s: a partition is in use, so that the kernel goes on '
+                    'with the partition table from before', self.path)
 
     def _measure(self) -> None:
         if _INT.unpack(fcntl.ioctl(self._descriptor, _BLKROGET,

@@ -32,7 +32,7 @@ MIB = base.MIB
 OF_CONDUCTOR = {
     'image-not-found', 'image-unreadable', 'container-format',
     'checksum-invalid', 'checksum-mismatch', 'kernel-options-unsafe',
-    'firmware-mismatch'}
+    'firmware-mismatch', 'field-invalid'}
 Findings = tuple[engine.Finding, ...]
 
 

@@ -30,8 +30,10 @@ from ironic_imagedeploy.engine.contents import partitions
 
 KINDS = (engine.ExtentKind.DATA, engine.ExtentKind.COMPRESSED,
          engine.ExtentKind.ZERO)
-#: Columns of the picture that the text map draws.
+#: Columns of the text map: those of the terminal within these bounds, or so
+#: many where there is none.
 COLUMNS = 72
+_BOUNDS = (40, 240)
 #: Partitions that are listed; a GPT rarely has more than a dozen.
 MAX_LISTED = 32
 
@@ -139,14 +141,19 @@ class Layout:
         return sums
 
 
-def lines(inspection: engine.Inspection, name: str, *, ascii_only: bool
-          ) -> list[str]:
-    """The map of an accepted image as lines of text."""
-    layout = Layout(inspection, columns=COLUMNS)
+def lines(inspection: engine.Inspection, name: str, *, ascii_only: bool,
+          columns: int = COLUMNS) -> list[str]:
+    """The map of an accepted image as lines of text.
+
+    :param columns: of the terminal.
+    """
+    columns = min(max(columns, _BOUNDS[0]), _BOUNDS[1])
+    layout = Layout(inspection, columns=columns)
     marks = _LETTERS if ascii_only else _SHADES
     shown = [f'{text.printable(name)}: {facts(inspection)}', '']
     if layout.partitions:
-        shown += [*_table(layout), '', _ruler(layout)]
+        shown += [*(_cut(row, columns, ascii_only) for row in _table(layout)),
+                  '', _ruler(layout, columns)]
     shown += [''.join(_mark(column, marks) for column in layout.columns), '']
     shown += [_legend(layout, kind, marks[kind]) for kind in KINDS]
     if inspection.compression:
@@ -221,15 +228,23 @@ def _table(layout: Layout) -> list[str]:
     return [*shown, more] if more else shown
 
 
-def _ruler(layout: Layout) -> str:
+def _cut(row: str, columns: int, ascii_only: bool) -> str:
+    """A row of the table that fits; names can be long."""
+    if len(row) <= columns:
+        return row
+    mark = '...' if ascii_only else '…'
+    return row[:columns - len(mark)] + mark
+
+
+def _ruler(layout: Layout, columns: int) -> str:
     """The partitions' numbers above the columns where they start."""
-    ruler = [' '] * COLUMNS
+    ruler = [' '] * columns
     free = 0
     for partition in layout.partitions[:MAX_LISTED]:
-        column = partition.start * COLUMNS // max(layout.virtual_size, 1)
+        column = partition.start * columns // max(layout.virtual_size, 1)
         number = str(partition.number)
         column = max(column, free)
-        if column + len(number) > COLUMNS:
+        if column + len(number) > columns:
             break
         ruler[column:column + len(number)] = number
         free = column + len(number)

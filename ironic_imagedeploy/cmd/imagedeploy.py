@@ -60,8 +60,10 @@ def map_(args: argparse.Namespace) -> int:
             console.save(args.svg, svg.draw(inspection, source.name))
         else:
             console.show(f'{line}\n' for line in disk_map.lines(
-                inspection, source.name, ascii_only=not
-                progress_bar.can_encode(sys.stdout, disk_map.CHARACTERS)))
+                inspection, source.name,
+                columns=progress_bar.width(sys.stdout, disk_map.COLUMNS),
+                ascii_only=not progress_bar.can_encode(
+                    sys.stdout, disk_map.CHARACTERS)))
     return 0
 
 

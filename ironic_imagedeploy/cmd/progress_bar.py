@@ -40,6 +40,8 @@ _LABEL = max(map(len, _PHASES.values()))
 #: What is left out after a bar that would have fewer columns: size,
 #: bottleneck, time, rate.
 _DISPENSABLE = ((1, 20), (4, 10), (3, 10), (2, 10))
+#: Terminals whose font has little more than ASCII, whatever the locale says.
+_FEW_CHARACTERS = ('linux', 'dumb')
 
 
 class Display:
@@ -102,7 +104,7 @@ class Bar(Display):
         if self._phase and progress.phase != self._phase:
             self.close()
         self._phase = progress.phase
-        columns = _columns(self._stream)
+        columns = width(self._stream, 80)
         drawn = bar(progress, columns=columns, ascii_only=self._ascii)
         self.emit(f'\r{drawn}\x1b[K')
 
@@ -158,7 +160,9 @@ def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
 
 
 def can_encode(stream: typing.TextIO, characters: str) -> bool:
-    """Whether the stream's encoding has these characters."""
+    """Whether the stream's encoding and terminal have these characters."""
+    if stream.isatty() and os.environ.get('TERM') in _FEW_CHARACTERS:
+        return False
     try:
         characters.encode(stream.encoding or 'ascii')
     except (LookupError, UnicodeEncodeError):
@@ -204,8 +208,9 @@ def _time_left(progress: engine.Progress) -> list[str]:
     return [f'{text.duration(seconds)} left'] if seconds else []
 
 
-def _columns(stream: typing.TextIO) -> int:
+def width(stream: typing.TextIO, otherwise: int) -> int:
+    """Columns of the stream's terminal, or so many where there is none."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
+        return os.get_terminal_size(stream.fileno()).columns or otherwise
     except (OSError, ValueError):
-        return 80
+        return otherwise

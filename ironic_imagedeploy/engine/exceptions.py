@@ -27,6 +27,8 @@
      |- ImageRefused                               4
      |- BadContent                                 4
      |- UnreadableContent                          4
+     |- TooComplex                                 4
+     |   `- TooFragmented
      |- TargetError                                5
      |   |- TargetBusy
      |   |- TargetReadOnly
@@ -191,6 +193,27 @@ class UnreadableContent(ImageDeployError):
 
     def __str__(self) -> str:
         return self.found
+
+
+class TooComplex(ImageDeployError):
+    """A look at the image would take more work than any look may take.
+
+    :ivar code: of the finding that an inspection makes of it.
+    """
+
+    exit_status = 4
+    summary = 'the image takes too much work to be looked at'
+    code: typing.ClassVar[str] = 'too-complex'
+
+    def __init__(self, *, expected: str, found: str) -> None:
+        super().__init__('image', expected=expected, found=found, fix='')
+
+
+class TooFragmented(TooComplex):
+    """An image in more pieces than the memory is bounded for."""
+
+    summary = 'the image is in too many pieces'
+    code = 'too-fragmented'
 
 
 class TargetError(ImageDeployError):

@@ -116,6 +116,15 @@ ENTRIES: Mapping[str, Entry] = {
         message='The file unpacks to far more than an image would.',
         fix='If it is right, write it to a disk, or to a file that was made '
             'with its size: truncate -s SIZE FILE'),
+    'too-complex': Entry(
+        topic=Topic.DAMAGE,
+        meaning='A look at the image takes more work than any look may: its '
+                'tables or directories are too many, or name each other '
+                'again and again.',
+        message='A look at the image takes more work than any should.',
+        fix='Make the image again from its origin; qcow2 with larger '
+            'clusters has smaller tables: qemu-img convert -O qcow2 -o '
+            'cluster_size=2M {file} NEW'),
     'too-fragmented': Entry(
         topic=Topic.DAMAGE,
         meaning='The image is in more pieces than the memory for its map is '

@@ -62,10 +62,9 @@ ENTRIES: Mapping[str, Entry] = {
         cases={'node': Case(message='The disk of the node is too small.')}),
     'sector-size': Entry(
         topic=Topic.MACHINE, retry=Retry.ELSEWHERE,
-        meaning='The GPT in the image is made for other sectors than the '
-                'disk has, or the file system of a partition image counts in '
-                'smaller blocks than these, so that no kernel mounts it from '
-                'there.',
+        meaning='The partition table in the image is made for other sectors '
+                'than the disk has, or a file system counts in smaller '
+                'blocks than these, so that no kernel mounts it from there.',
         message="The image's partition table counts other sectors.",
         fix='Build the image for the sector size of the disk.',
         cases={'file-system': Case(

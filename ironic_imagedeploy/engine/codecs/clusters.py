@@ -36,8 +36,8 @@ def inflate(stored: Stored, size: int) -> Decoded:
     """Decode a raw deflate stream (RFC 1951).
 
     :param stored: the stream; bytes after its end are ignored.
-    :param size: bytes that it must decode to; more are not decoded.
-    :raises DecodeError: when it is damaged or decodes to less.
+    :param size: bytes that it must decode to.
+    :raises DecodeError: when it is damaged, or decodes to less or more.
     """
     if libraries.deflate:
         try:
@@ -57,8 +57,8 @@ def inflate(stored: Stored, size: int) -> Decoded:
 def inflate_zlib(stored: Stored, limit: int) -> bytes:
     """Decode a zlib stream (RFC 1950).
 
-    :param limit: bytes that it may decode to; more are not decoded.
-    :raises DecodeError: when it is damaged.
+    :param limit: bytes that it may decode to.
+    :raises DecodeError: when it is damaged, or decodes to more.
     """
     return _inflate(stored, limit, zlib.MAX_WBITS)
 
@@ -74,18 +74,22 @@ def deflate_bound(size: int) -> int:
 def unzstd(stored: Stored, size: int) -> bytes:
     """Decode one or more zstd frames (RFC 8878).
 
-    :param stored: the frames; bytes after the needed output are ignored.
-    :param size: bytes that they must decode to; more are not decoded.
-    :raises DecodeError: when they are damaged or decode to less.
+    :param stored: the frames; bytes after the last needed one are ignored.
+    :param size: bytes that they must decode to.
+    :raises DecodeError: when they are damaged, or decode to less or more.
     """
     decoded: bytes = b''
     for _ in range(_FRAMES):
         decoder = libraries.zstd_frame(WINDOW)
         try:
             part = decoder.decompress(stored, size - len(decoded))
+            more = len(decoded) + len(part) == size and not decoder.eof and (
+                decoder.decompress(b'', 1))
         except libraries.zstd.ZstdError as error:
             raise errors.DecodeError(str(error)) from error
         decoded = decoded + part if decoded else part
+        if more:
+            raise _too_long(size)
         if len(decoded) == size:
             return decoded
         stored = decoder.unused_data
@@ -98,10 +102,18 @@ def _inflate(stored: Stored, limit: int, wbits: int) -> bytes:
     decoder = libraries.isal.decompressobj(wbits)
     try:
         decoded: bytes = decoder.decompress(stored, limit)
+        more = len(decoded) == limit and not decoder.eof and (
+            decoder.decompress(decoder.unconsumed_tail, 1))
     except (zlib.error, libraries.isal.error) as error:
         raise errors.DecodeError(str(error)) from error
+    if more:
+        raise _too_long(limit)
     return decoded
 
 
 def _too_short(decoded: Decoded) -> errors.DecodeError:
     return errors.DecodeError(f'the stream ends after {len(decoded)} bytes')
+
+
+def _too_long(size: int) -> errors.DecodeError:
+    return errors.DecodeError(f'the stream goes on after {size} bytes')

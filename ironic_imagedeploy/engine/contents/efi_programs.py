@@ -10,14 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The programs in an EFI system partition, by processor.
+"""The programs that firmware starts from EFI system partitions.
 
-Source of the machine numbers: "PE Format", section "Machine Types".
+Sources: UEFI 2.10, 3.5.1.1, "Removable Media Boot Behavior", for the path
+that it takes without a boot entry; shim's README.fallback for the lists that
+boot entries are made of; "PE Format", section "Machine Types".
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import functools
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import fat
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents import read as _read
@@ -25,33 +29,51 @@ from ironic_imagedeploy.engine import exceptions
 
 _MACHINES = {0x8664: 'x86_64', 0x14c: 'i686', 0xaa64: 'aarch64',
              0x1c2: 'arm', 0x5064: 'riscv64', 0x6264: 'loongarch64'}
+#: In the directory BOOT, the one program for each processor.
+_DEFAULTS = {
+    'BOOTX64.EFI': 'x86_64', 'BOOTIA32.EFI': 'i686',
+    'BOOTAA64.EFI': 'aarch64', 'BOOTARM.EFI': 'arm',
+    'BOOTRISCV64.EFI': 'riscv64', 'BOOTLOONGARCH64.EFI': 'loongarch64'}
 #: Other names for the same processor.
 #: Names of processors, as of ``uname -m``.
 ARCHITECTURES = frozenset(_MACHINES.values())
 _ALIASES = {'amd64': 'x86_64', 'arm64': 'aarch64', 'i386': 'i686',
             'i586': 'i686'}
-#: Directories and programs that are looked at.
+#: Directories, lists in each, and programs of each list that are looked at.
 _MOST = 32
 _FRONT = 1024
+#: Bytes of a list of boot entries.
+_LIST_BYTES = 4096
 #: Bytes read at once; directories, tables and programs lie close together.
 _BLOCK = 64 << 10
+#: Partitions that are looked at.
+_MOST_ESPS = 8
 
 
-def architectures(read: _read.Read, esp: partitions.Partition
-                  ) -> set[str] | None:
-    """Processors that the programs in an ESP are for.
+def architectures(read: _read.Read, esps: Iterable[partitions.Partition],
+                  budget: _budget.Budget) -> set[str] | None:
+    """Processors whose firmware finds a program in any of these partitions.
+
+    Firmware without a boot entry starts ``EFI/BOOT/BOOTX64.EFI`` or the
+    like; boot entries are made of what a ``BOOT*.CSV`` names. Whatever else
+    is there was started by entries that another machine has.
 
     :param read: gives bytes of the disk.
-    :returns: names as of ``uname -m``; None when it cannot be told.
+    :param budget: that the look draws from.
+    :returns: names as of ``uname -m``, or ``unknown``; None when it cannot be
+        told.
+    :raises TooComplex: when the partitions take too much work.
     """
-    try:
-        volume = fat.FatVolume(_cached(read, esp))
-        machines = {_machine(volume.front(program, _FRONT))
-                    for program in _programs(volume)}
-    except exceptions.BadContent:
-        return None
-    return {_MACHINES.get(machine, 'unknown') for machine in machines
-            if machine is not None}
+    found = set[str]()
+    told = False
+    for esp in tuple(esps)[:_MOST_ESPS]:
+        try:
+            volume = fat.FatVolume(_cached(read, esp), budget)
+            found.update(_startable(volume))
+            told = True
+        except exceptions.BadContent:
+            continue
+    return found if told or found else None
 
 
 def architecture(program: bytes) -> str | None:
@@ -65,22 +87,55 @@ def canonical(arch: str) -> str:
     return _ALIASES.get(arch.lower(), arch.lower())
 
 
-def _programs(volume: fat.FatVolume) -> Iterator[fat.Entry]:
-    """The .EFI files in the directories of /EFI, a bounded number."""
-    found = 0
-    for top in volume.root():
-        if not top.directory or top.name != 'EFI':
+def _startable(volume: fat.FatVolume) -> Iterator[str]:
+    """Processors of the programs in a volume that firmware starts."""
+    top = next((entry for entry in volume.root()
+                if entry.directory and entry.is_called('EFI')), None)
+    if top is None:
+        return
+    folders = [entry for entry in volume.entries(top) if entry.directory]
+    folders.sort(key=lambda entry: not entry.is_called('BOOT'))
+    for folder in folders[:_MOST]:
+        files = [entry for entry in volume.entries(folder)
+                 if not entry.directory
+                 and entry.name.endswith(('.EFI', '.CSV'))]
+        programs = [entry for entry in files if entry.name.endswith('.EFI')]
+        if folder.is_called('BOOT'):
+            yield from _defaults(volume, programs)
+        for entry in _listed(volume, files, programs):
+            machine = _machine(volume.front(entry, _FRONT))
+            if machine is not None:
+                yield _MACHINES.get(machine, 'unknown')
+
+
+def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry]
+              ) -> Iterator[str]:
+    for entry in programs:
+        arch = _DEFAULTS.get(entry.name)
+        if arch is None:
             continue
-        vendors = [entry for entry in volume.entries(top) if entry.directory]
-        # The path that firmware takes without a boot entry comes first.
-        vendors.sort(key=lambda entry: entry.name != 'BOOT')
-        for vendor in vendors[:_MOST]:
-            for entry in volume.entries(vendor):
-                if entry.name.endswith('.EFI') and not entry.directory:
-                    yield entry
-                    found += 1
-                    if found == _MOST:
-                        return
+        machine = _machine(volume.front(entry, _FRONT))
+        if machine is not None:
+            # For another processor than its name says, nobody starts it.
+            yield arch if _MACHINES.get(machine) == arch else 'unknown'
+
+
+def _listed(volume: fat.FatVolume, files: list[fat.Entry],
+            programs: list[fat.Entry]) -> Iterator[fat.Entry]:
+    """Programs that the lists of a directory name.
+
+    A list that is not text in UTF-16 is taken for a list of all of them.
+    """
+    lists = [entry for entry in files if entry.name.startswith('BOOT')
+             and entry.name.endswith('.CSV')]
+    for entry in lists[:_MOST]:
+        text = volume.front(entry, _LIST_BYTES).decode('utf-16', 'replace')
+        named = {line.partition(',')[0].strip().upper()
+                 for line in text.split('\n')}
+        known = [program for program in programs
+                 if not named.isdisjoint((program.name, program.short))]
+        is_text = ',' in text and '\0' not in text
+        yield from (known if is_text else programs)[:_MOST]
 
 
 def _machine(front: bytes) -> int | None:

@@ -13,13 +13,14 @@
 """Read-only look into a FAT volume, as far as boot programs need it.
 
 Source: Microsoft's "FAT: General Overview of On-Disk Format", version 1.03.
-Names are the short ones, which every boot program has.
 """
 
 from collections.abc import Iterator
 import struct
 import typing
 
+from ironic_imagedeploy.engine import budget as _budget
+from ironic_imagedeploy.engine.contents import mbr
 from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine import exceptions
 
@@ -27,70 +28,93 @@ _BPB = struct.Struct('<3s8sHBHBHHBHHHIII')
 _FAT32_ROOT = struct.Struct('<I')
 _ENTRY = struct.Struct('<8s3sB8xH4xHI')
 _DIRECTORY = 0x10
-#: Volume labels, and parts of long names.
-_NO_FILE = 0x08
+_VOLUME_LABEL = 0x08
 _DELETED = 0xe5
+#: Attributes of a part of a long name, and where it has thirteen characters.
+_LONG_NAME = 0x0f
+_CHARACTERS = (slice(1, 11), slice(14, 26), slice(28, 32))
+_LAST_PART = 0x40
+_CHECKSUM_AT = 13
 #: Clusters of one directory or file that are followed.
 _MOST_CLUSTERS = 256
 #: Bytes of one directory.
 _MOST_BYTES = 1 << 20
+#: Steps of the budget that a cluster costs, and an entry.
+_CLUSTER_STEPS = 6
+_ENTRY_STEPS = 2
 
 
 class Entry(typing.NamedTuple):
     """A file or directory.
 
-    :ivar name: in upper case, as ``BOOTX64.EFI``.
+    :ivar name: in upper case, as ``BOOTX64.EFI``; the long one, if any.
+    :ivar short: the name that every entry has, as ``BOOTRI~1.EFI``.
     :ivar cluster: the first one.
     :ivar size: bytes of a file.
     """
 
     name: str
+    short: str
     directory: bool
     cluster: int
     size: int
+
+    def is_called(self, name: str) -> bool:
+        """Whether the long or the short name is this one."""
+        return name.upper() in (self.name, self.short)
 
 
 class FatVolume:
     """A FAT12, FAT16 or FAT32 volume.
 
     :param read: gives bytes of the volume.
+    :param budget: that a look at it draws from.
+    :ivar sector_size: bytes in its sectors.
     :raises BadContent: when it is not one, or is damaged.
     """
 
-    def __init__(self, read: _read.Read) -> None:
+    def __init__(self, read: _read.Read, budget: _budget.Budget) -> None:
         self._read = read
+        self._budget = budget
         sector = read(0, 512)
-        if len(sector) < 512 or sector[510:] != b'\x55\xaa':
+        if not mbr.is_boot_sector(sector):
             raise _damaged('no boot sector')
-        (_, _, bytes_per_sector, per_cluster, reserved, fats, root_entries,
+        (_, _, self.sector_size, per_cluster, reserved, fats, root_entries,
          sectors16, _, fat_sectors, _, _, _, sectors32, fat_sectors32
          ) = _BPB.unpack_from(sector)
-        if bytes_per_sector not in (512, 1024, 2048, 4096) or not (
+        if self.sector_size not in (512, 1024, 2048, 4096) or not (
                 per_cluster.bit_count() == 1 and reserved and fats):
             raise _damaged('no FAT parameters')
         fat_sectors = fat_sectors or fat_sectors32
         root_at = reserved + fats * fat_sectors
-        data_at = root_at - (-root_entries * 32 // bytes_per_sector)
+        data_at = root_at - (-root_entries * 32 // self.sector_size)
         clusters = ((sectors16 or sectors32) - data_at) // per_cluster
         if clusters <= 0:
             raise _damaged('no room for files')
         self._bits = 12 if clusters < 4085 else 16 if clusters < 65525 else 32
         self._last = clusters + 1
-        self._fat_at = reserved * bytes_per_sector
-        self._root = (root_at * bytes_per_sector, root_entries * 32)
+        self._fat_at = reserved * self.sector_size
+        self._root = (root_at * self.sector_size, root_entries * 32)
         self._root_cluster = (_FAT32_ROOT.unpack_from(sector, 44)[0]
                               if self._bits == 32 else 0)
-        self._data_at = data_at * bytes_per_sector
-        self._cluster_size = per_cluster * bytes_per_sector
+        self._data_at = data_at * self.sector_size
+        self._cluster_size = per_cluster * self.sector_size
+        self._listed = {self._root_cluster}
 
     def root(self) -> Iterator[Entry]:
-        """The entries of the root directory."""
+        """Entries of the root directory."""
         if self._bits == 32:
             return self._entries(self._chain(self._root_cluster, _MOST_BYTES))
         return self._entries(self._read(*self._root))
 
     def entries(self, directory: Entry) -> Iterator[Entry]:
-        """The entries of a directory."""
+        """Entries of a directory, the first time that it is asked for.
+
+        :raises BadContent: when another directory, or itself, has it again.
+        """
+        if directory.cluster in self._listed:
+            raise _damaged('a directory in two places')
+        self._listed.add(directory.cluster)
         return self._entries(self._chain(directory.cluster, _MOST_BYTES))
 
     def front(self, file: Entry, length: int) -> bytes:
@@ -98,26 +122,41 @@ class FatVolume:
         return self._chain(file.cluster, min(length, file.size))
 
     def _entries(self, stored: bytes) -> Iterator[Entry]:
+        parts: list[bytes] = []
         for offset in range(0, len(stored) - _ENTRY.size + 1, _ENTRY.size):
+            self._budget.draw(_ENTRY_STEPS)
             name, suffix, attributes, high, low, size = _ENTRY.unpack_from(
                 stored, offset)
             if not name[0]:
                 return
-            if name[0] == _DELETED or attributes & _NO_FILE or (
+            if attributes == _LONG_NAME and name[0] != _DELETED:
+                if name[0] & _LAST_PART:
+                    parts.clear()
+                parts.append(stored[offset:offset + _ENTRY.size])
+                continue
+            long = _long_name(parts, name + suffix)
+            parts.clear()
+            if name[0] == _DELETED or attributes & _VOLUME_LABEL or (
                     name.startswith(b'.')):
                 continue
-            words = [part.decode('ascii', 'replace').rstrip().upper()
-                     for part in (name, suffix)]
-            yield Entry('.'.join(filter(None, words)),
-                        bool(attributes & _DIRECTORY),
+            short = '.'.join(filter(None, (
+                part.decode('ascii', 'replace').rstrip().upper()
+                for part in (name, suffix))))
+            yield Entry(long or short, short, bool(attributes & _DIRECTORY),
                         (high << 16 if self._bits == 32 else 0) | low, size)
 
     def _chain(self, cluster: int, length: int) -> bytes:
-        """Up to that many bytes of the clusters that follow each other."""
-        stored = bytearray()
-        for _ in range(_MOST_CLUSTERS):
-            if len(stored) >= length or not 2 <= cluster <= self._last:
-                break
+        """Up to that many bytes of the clusters that follow each other.
+
+        :raises BadContent: when a cluster follows itself.
+        """
+        stored, seen = bytearray(), set[int]()
+        while len(stored) < length and len(seen) < _MOST_CLUSTERS and (
+                2 <= cluster <= self._last):
+            if cluster in seen:
+                raise _damaged(f'the cluster {cluster}, which follows itself')
+            seen.add(cluster)
+            self._budget.draw(_CLUSTER_STEPS)
             offset = self._data_at + (cluster - 2) * self._cluster_size
             stored += self._read(offset, min(self._cluster_size,
                                              length - len(stored)))
@@ -133,6 +172,22 @@ class FatVolume:
         word = int.from_bytes(
             self._read(self._fat_at + cluster * width, width), 'little')
         return word & 0x0fffffff
+
+
+def _long_name(parts: list[bytes], short: bytes) -> str:
+    """The long name in upper case, from its last part to its first.
+
+    Empty when the parts belong to another, deleted, short name.
+    """
+    checksum = 0
+    for byte in short:
+        checksum = ((checksum & 1) << 7) + (checksum >> 1) + byte & 0xff
+    if any(part[_CHECKSUM_AT] != checksum for part in parts):
+        return ''
+    characters = b''.join(part[place] for part in reversed(parts)
+                          for place in _CHARACTERS)
+    return characters.decode('utf-16-le', 'replace').partition('\0')[
+        0].upper()
 
 
 def _damaged(found: str) -> exceptions.BadContent:

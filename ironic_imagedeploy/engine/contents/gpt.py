@@ -71,6 +71,11 @@ class Header(typing.NamedTuple):
     entry_size: int
     entries_crc: int
 
+    @property
+    def end(self) -> int:
+        """Bytes that the disk has at least, for Linux to use the table."""
+        return (self.last_usable + 1) * self.sector_size
+
     def read_entries(self, read: _read.Read) -> bytes:
         """The array of partition entries.
 
@@ -90,7 +95,7 @@ def read_header(read: _read.Read, sector_size: int, sector: int
 
     :raises BadContent: when it cannot be used.
     """
-    stored = read(sector * sector_size, 512)
+    stored = read(sector * sector_size, sector_size)
     if not stored.startswith(MAGIC):
         return None
     if len(stored) < _HEADER.size:
@@ -98,7 +103,7 @@ def read_header(read: _read.Read, sector_size: int, sector: int
             'truncated', 'a whole GPT header', f'{len(stored)} bytes of it')
     (_, _, header_size, crc, _, own, other, first_usable, last_usable, disk,
      entries_at, count, entry_size, entries_crc) = _HEADER.unpack_from(stored)
-    if not _HEADER.size <= header_size <= 512 or crc != zlib.crc32(
+    if not _HEADER.size <= header_size <= sector_size or crc != zlib.crc32(
             stored[:16] + bytes(4) + stored[20:header_size]):
         raise exceptions.BadContent(
             'corrupt', 'a GPT header with a right checksum', 'a wrong one')
@@ -125,7 +130,6 @@ def read_table(read: _read.Read, size: int | None
     for sector_size in SECTOR_SIZES:
         try:
             if header := read_header(read, sector_size, 1):
-                _check_size(header, size)
                 return header, _entries(header.read_entries(read), header,
                                         size)
         except exceptions.BadContent as bad:
@@ -176,15 +180,6 @@ def used(header: Header, entries: bytes) -> list[tuple[int, int]]:
                 entries, number * header.entry_size)] if any(kind)]
 
 
-def _check_size(header: Header, size: int | None) -> None:
-    for sector in (header.other, header.last_usable):
-        end = (sector + 1) * header.sector_size
-        if size is not None and end > size:
-            raise exceptions.BadContent(
-                'truncated', f'a disk of at least {end} bytes, as its GPT '
-                'says', f'one of {size} bytes')
-
-
 def _entries(stored: bytes, header: Header, size: int | None
              ) -> list[Entry]:
     found, sector_size = [], header.sector_size
@@ -193,11 +188,16 @@ def _entries(stored: bytes, header: Header, size: int | None
             stored, number * header.entry_size)
         if not any(kind):
             continue
-        if last < first or (size is not None
-                            and (last + 1) * sector_size > size):
+        if last < first or last > header.last_usable and (
+                size is not None and (last + 1) * sector_size > size):
             raise exceptions.BadContent(
                 'corrupt', f'partitions inside of {size} bytes',
                 f'partition {number + 1} from sector {first} to {last}')
+        if size is not None and (last + 1) * sector_size > size:
+            raise exceptions.BadContent(
+                'truncated', f'a disk of at least {(last + 1) * sector_size} '
+                f'bytes, as its GPT says, for partition {number + 1}',
+                f'one of {size} bytes')
         found.append(Entry(
             number + 1, str(uuid.UUID(bytes_le=kind)), first, last,
             name.decode('utf-16-le', 'replace').partition('\0')[0],

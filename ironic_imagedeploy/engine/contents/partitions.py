@@ -79,9 +79,23 @@ class PartitionTable:
     header: gpt.Header | None = None
 
     @property
+    def least_disk(self) -> int:
+        """Bytes that a disk has at least, for the table to be used on it."""
+        ends = [partition.end for partition in self.partitions]
+        if self.header:
+            ends.append(self.header.end)
+        return max(ends, default=0)
+
+    @property
     def esp(self) -> Partition | None:
         """The first EFI system partition."""
         return self.first(ESP, _MBR_ESP)
+
+    @property
+    def esps(self) -> tuple[Partition, ...]:
+        """All EFI system partitions."""
+        return tuple(partition for partition in self.partitions
+                     if partition.type in (ESP, _MBR_ESP))
 
     def first(self, *types: str) -> Partition | None:
         """The first partition of one of these types."""
@@ -151,6 +165,9 @@ def flaws(read: _read.Read, size: int, table: PartitionTable
                        'GPT says', f'partition {partition.number} from byte '
                        f'{partition.start} to {partition.end - 1}')
     last = size // header.sector_size - 1
+    if header.last_usable > last:
+        yield Flaw(f'a disk of at least {header.end} bytes, as the GPT says',
+                   f'an image of {size} bytes')
     for sector in dict.fromkeys((header.other, last)):
         try:
             backup = gpt.read_header(read, header.sector_size, sector)

@@ -13,10 +13,10 @@
 """Interface of image formats: a map, and the decoding of clusters."""
 
 import abc
-from collections.abc import Iterable
 from collections.abc import Iterator
 import typing
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.codecs import clusters
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
@@ -30,8 +30,8 @@ Finding = _findings.Finding
 
 #: Bytes of decoded clusters that are kept for the next look.
 _KEPT = 8 << 20
-#: Bytes of tables that are asked for at once.
-_TABLES_READ = 4 << 20
+#: Entries that a look at the disk costs, beside what is read for it.
+_READ = 8
 
 
 class Image(abc.ABC):
@@ -40,17 +40,22 @@ class Image(abc.ABC):
     What comes out of the whole file is told by the two kinds of images:
     :class:`MappedImage`, and a raw disk that is compressed as a whole.
 
+    :param budget: for the work of the look.
     :ivar source: the file.
     :ivar virtual_size: bytes of the disk, at least.
+    :ivar has_tables: the map is read from tables in the file.
     :ivar has_subclusters: clusters are mapped in parts (qcow2).
     :ivar findings: warnings about the file.
     """
 
     format_name: typing.ClassVar[str]
+    has_tables: typing.ClassVar[bool] = False
     has_subclusters: bool = False
 
-    def __init__(self, source: base.Source) -> None:
+    def __init__(self, source: base.Source,
+                 budget: _budget.Budget | None = None) -> None:
         self.source = source
+        self.budget = budget or _budget.Budget()
         self.virtual_size = 0
         self.findings: list[Finding] = []
 
@@ -72,6 +77,14 @@ class Image(abc.ABC):
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the disk, for a look at what is on it."""
 
+    def read_map(self) -> None:
+        """Learn from the file's tables where the bytes are, if it has any.
+
+        :raises ImageRefused: when they contradict each other or the file.
+        :raises TooComplex: when they take too much work or memory.
+        """
+        return
+
     def forget(self) -> None:
         """Give the memory of earlier looks back, before the file is read."""
         return
@@ -82,6 +95,13 @@ class Image(abc.ABC):
         return exceptions.ImageRefused(self.source.name, [Finding(
             code=code, message=message, expected=expected, found=found,
             fix=fix)])
+
+    def corrupt(self, found: str, expected: str) -> exceptions.ImageRefused:
+        """The error for a file that contradicts its format."""
+        return self.refused(
+            'corrupt', f'The {self.format_name} file is damaged.',
+            expected=expected, found=found,
+            fix='Make the image again from its origin and upload that.')
 
     def warn(self, code: str, message: str, *, expected: str, found: str,
              fix: str) -> None:
@@ -94,15 +114,17 @@ class Image(abc.ABC):
 class MappedImage(Image):
     """A disk whose tables name the place of each of its bytes in the file.
 
-    A reader builds :attr:`map` from a few reads of the file's tables. It
-    refuses what it does not know.
+    The size is known from the header, before :meth:`read_map` fills the map.
 
     :ivar map: the extents of the whole disk.
     """
 
-    def __init__(self, source: base.Source) -> None:
-        super().__init__(source)
-        self.map = extent_map.ExtentMap()
+    has_tables = True
+
+    def __init__(self, source: base.Source,
+                 budget: _budget.Budget | None = None) -> None:
+        super().__init__(source, budget)
+        self.map = extent_map.ExtentMap(self.budget)
         self._clusters: dict[Extent, clusters.Decoded] = {}
 
     def extents(self) -> Iterator[Extent]:
@@ -123,6 +145,7 @@ class MappedImage(Image):
 
     def read(self, offset: int, length: int) -> bytes:
         end = min(offset + length, self.virtual_size)
+        self.budget.draw(_READ)
         read = bytearray()
         for extent in _extent.clamp(self.map.overlapping(offset, end),
                                     offset, end):
@@ -140,32 +163,6 @@ class MappedImage(Image):
     def forget(self) -> None:
         self._clusters.clear()
 
-    def append_zero(self, length: int) -> None:
-        """Let zeroes follow in the map, as far as the disk goes."""
-        length = min(length, self.virtual_size - self.map.end)
-        if length > 0:
-            self.map.append(length, ExtentKind.ZERO)
-
-    def corrupt(self, found: str, expected: str) -> exceptions.ImageRefused:
-        """The error for a file that contradicts its format."""
-        return self.refused(
-            'corrupt', f'The {self.format_name} file is damaged.',
-            expected=expected, found=found,
-            fix='Make the image again from its origin and upload that.')
-
-    def check_inside(self, what: str, offset: int, length: int) -> None:
-        """A part that the tables name lies in the file.
-
-        :raises ImageRefused: with ``truncated`` when it does not.
-        """
-        if offset + length > self.source.size:
-            raise self.refused(
-                'truncated', f'The {self.format_name} file ends too early.',
-                expected=f'{what} at bytes {offset} to '
-                f'{offset + length - 1}',
-                found=f'a file of {self.source.size} bytes',
-                fix='Upload the whole file again.')
-
     def _cluster(self, extent: Extent) -> clusters.Decoded:
         """A decoded cluster: looks at a file system come near each other."""
         if extent not in self._clusters:
@@ -173,28 +170,7 @@ class MappedImage(Image):
                     sum(map(len, self._clusters.values())) + extent.length
                     > _KEPT):
                 del self._clusters[next(iter(self._clusters))]
+            self.budget.draw(_READ, extent.length)
             self._clusters[extent] = self.decode(extent, self.source.read_at(
                 extent.source_offset, extent.source_length))
         return self._clusters[extent]
-
-
-def neighbours(offsets: Iterable[int], size: int
-               ) -> Iterator[tuple[int, int]]:
-    """Gather tables that follow each other in the file, in bounded runs.
-
-    :param offsets: of tables of ``size`` bytes; 0 where there is none.
-    :returns: offset and count of each run; offset 0 for absent ones.
-    """
-    limit = max(_TABLES_READ // size, 1)
-    run = count = 0
-    for offset in offsets:
-        follows = (offset == run + count * size and count < limit
-                   if run else not offset)
-        if count and not follows:
-            yield run, count
-            count = 0
-        if not count:
-            run = offset
-        count += 1
-    if count:
-        yield run, count

@@ -15,6 +15,7 @@
 from collections.abc import Iterator
 import contextlib
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.codecs import compressions
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.codecs import streams
@@ -31,6 +32,8 @@ FRONT = 16 << 20
 SMALL = 4 << 20
 #: Bytes of the file that are read at once for the front.
 _STEP = 1 << 20
+#: Bytes that the slowest decoder gives in a step of the budget.
+_STEP_OF_WORK = 16
 #: No honest file unpacks to more times its size, unless to so few bytes;
 #: and no file system takes larger files for sure.
 _RATIO = 4096
@@ -57,8 +60,9 @@ class CompressedRawImage(base.Image):
     format_name = 'raw'
 
     def __init__(self, source: sources.Source, compression: str,
-                 memory: int = MEMORY) -> None:
-        super().__init__(source)
+                 memory: int = MEMORY,
+                 budget: _budget.Budget | None = None) -> None:
+        super().__init__(source, budget)
         self.compression = compression
         self._memory = memory
         self._unpacked = False
@@ -84,6 +88,7 @@ class CompressedRawImage(base.Image):
                 piece = next(self._pieces, None)
             if piece is None:
                 break
+            self.budget.draw(len(piece) // _STEP_OF_WORK, len(piece))
             self._front += piece
         if end > len(self._front) and not self._unpacked:
             raise exceptions.SourceNotSeekable(

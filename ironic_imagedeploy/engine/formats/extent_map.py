@@ -14,14 +14,13 @@
 
 from array import array
 import bisect
-from collections.abc import Iterable
 from collections.abc import Iterator
 import itertools
-import operator
-import typing
-import zlib
 
+from ironic_imagedeploy.engine import budget as _budget
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.formats import sealed_block
 
 Extent = _extent.Extent
 ExtentKind = _extent.ExtentKind
@@ -31,36 +30,37 @@ ExtentKind = _extent.ExtentKind
 MOST_BYTES = 48 << 20
 #: Extents that are sealed together.
 _BLOCK = 4096
-#: Extents that are put into the order of the file at once.
+#: Extents that are sorted by their place in the file at once.
 _SORTED = 128 << 10
-_KINDS = tuple(ExtentKind)
-_DATA, _COMPRESSED, _ZERO = _KINDS
-_LEVEL = 1
-
-
-class TooManyExtents(Exception):
-    """The image is in more pieces than the memory is bounded for."""
+_DATA, _COMPRESSED, _ZERO = ExtentKind
 
 
 class ExtentMap:
-    """A compact list of extents in the order of the disk.
+    """A compact list of extents in the sequence of the disk.
 
-    Neighbours that continue each other are one extent. The last ones are
-    columns of machine integers; those before are sealed in compressed
-    blocks, and unpacked a block at a time when they are walked.
+    Invariants: the first extent starts at byte 0, each other where the one
+    before ends, and the last ends at :attr:`end`. Neighbours that continue
+    each other, zeroes or data, are one extent. What is sealed never changes:
+    only the last extent grows, and it is in the open columns, which follow
+    the sealed blocks. ``_starts`` has the first byte of each sealed block.
 
+    Walked in the sequence of the disk, a block at a time is unpacked. To
+    walk in the sequence of the file see :func:`_merged`.
+
+    :param budget: for the work of :meth:`overlapping`.
     :ivar end: first byte of the disk that no extent names yet.
     :ivar zeroes: bytes of the disk that nothing is stored for.
     :ivar packed_bytes: memory of the sealed blocks.
     """
 
-    def __init__(self) -> None:
-        self._sealed: list[_Block] = []
+    def __init__(self, budget: _budget.Budget | None = None) -> None:
+        self._budget = budget or _budget.Budget()
+        self._sealed: list[sealed_block.SealedBlock] = []
         self._starts = array('Q')
         self.packed_bytes = 0
         self._count = 0
-        self._open = _Columns()
-        self._unpacked: tuple[int, _Columns] = (-1, self._open)
+        self._open = sealed_block.Columns()
+        self._unpacked: tuple[int, sealed_block.Columns] = (-1, self._open)
         self._kind: ExtentKind | None = None
         self._source_end = 0
         self.end = 0
@@ -76,9 +76,9 @@ class ExtentMap:
 
     def append(self, length: int, kind: ExtentKind, source_offset: int = 0,
                source_length: int = 0) -> None:
-        """Add what follows on the disk. All in bytes.
+        """Add an extent that follows on the disk. All in bytes.
 
-        :raises TooManyExtents: when the map is full.
+        :raises TooFragmented: when the map is full.
         """
         if kind is self._kind and (kind is _ZERO or kind is _DATA
                                    and source_offset == self._source_end):
@@ -99,7 +99,7 @@ class ExtentMap:
         """Add compressed extents that follow on the disk. All in bytes.
 
         :param length: of each on the disk.
-        :raises TooManyExtents: when the map is full.
+        :raises TooFragmented: when the map is full.
         """
         self._make_room()
         count = len(source_offsets)
@@ -113,204 +113,84 @@ class ExtentMap:
         self.end = end
 
     def overlapping(self, start: int, end: int) -> Iterator[Extent]:
-        """The extents that have bytes in ``[start, end)`` of the disk."""
+        """Extents that have bytes in ``[start, end)`` of the disk."""
         index = max(bisect.bisect_right(self._starts, start) - 1, 0)
         while index <= len(self._sealed):
             columns = self._columns(index)
             at = max(bisect.bisect_right(columns.start, start) - 1, 0)
-            for extent in columns.pick(range(at, len(columns))):
+            for extent in columns.since(at):
                 if extent.start >= end:
                     return
                 if extent.end > start:
+                    self._budget.draw(1)
                     yield extent
             index += 1
 
     def by_source(self) -> Iterator[Extent]:
-        """The extents that the file stores, in the order of the file.
+        """Extents that the file stores, in the sequence of the file.
 
-        Those at the same place are in the order of the disk.
+        Equal places are in the sequence of the disk.
         """
-        blocks = [*self._sealed, _Block.seal(self._open)]
-        order = sorted((index for index, block in enumerate(blocks)
-                        if block.high), key=lambda index: blocks[index].low)
+        blocks = [*self._sealed, sealed_block.SealedBlock.seal(self._open)]
+        by_place = sorted((index for index, block in enumerate(blocks)
+                           if block.high),
+                          key=lambda index: blocks[index].low)
         first = 0
-        while first < len(order):
-            last, high = first + 1, blocks[order[first]].high
-            while last < len(order) and blocks[order[last]].low < high:
-                high = max(high, blocks[order[last]].high)
+        while first < len(by_place):
+            # Blocks whose places overlap are sorted together.
+            last, high = first + 1, blocks[by_place[first]].high
+            while last < len(by_place) and blocks[by_place[last]].low < high:
+                high = max(high, blocks[by_place[last]].high)
                 last += 1
             yield from _merged([blocks[index]
-                                for index in sorted(order[first:last])])
+                                for index in sorted(by_place[first:last])])
             first = last
 
-    def _columns(self, index: int) -> '_Columns':
+    def _columns(self, index: int) -> sealed_block.Columns:
         """A block, the open one after the sealed ones."""
         if index == len(self._sealed):
             return self._open
         if self._unpacked[0] != index:
-            self._unpacked = index, self._sealed[index].unpack()
+            block = self._sealed[index].unpack()
+            self._budget.draw(len(block))
+            self._unpacked = index, block
         return self._unpacked[1]
 
     def _make_room(self) -> None:
-        """Seal what is a block's worth."""
+        """Seal the open columns when they are a block's worth."""
         if len(self._open.start) < _BLOCK:
             return
-        block = _Block.seal(self._open)
+        block = sealed_block.SealedBlock.seal(self._open)
         self.packed_bytes += len(block.packed)
         if self.packed_bytes > MOST_BYTES:
-            raise TooManyExtents()
+            raise exceptions.TooFragmented(
+                expected=f'a map of {MOST_BYTES} bytes at most',
+                found='a larger one')
         self._sealed.append(block)
         self._starts.append(block.start)
         self._count += len(self._open)
-        self._open = _Columns()
+        self._open = sealed_block.Columns()
 
 
-class _Columns:
-    """Extents by their fields."""
+def _merged(blocks: list[sealed_block.SealedBlock]) -> Iterator[Extent]:
+    """Stored extents of some blocks, in the sequence of the file.
 
-    def __init__(self) -> None:
-        self.start = array('Q')
-        self.length = array('Q')
-        self.kind = array('B')
-        self.offset = array('Q')
-        self.stored = array('Q')
+    A round finds the next :data:`_SORTED` of them. It unpacks every block
+    that has a place in what is left of the file, some milliseconds each, and
+    keeps a quarter more extents than it yields, some 6 MiB. So memory is
+    bounded, and the work of N extents that lie in the file at random is N /
+    _SORTED rounds over N / _BLOCK blocks. Files that are written in sequence
+    have groups of one block, and take one round each.
 
-    @property
-    def all(self) -> 'tuple[array[int], ...]':
-        """The columns in the order of the fields of an extent."""
-        return self.start, self.length, self.kind, self.offset, self.stored
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    def __iter__(self) -> Iterator[Extent]:
-        return map(Extent, self.start, self.length,
-                   map(_KINDS.__getitem__, self.kind), self.offset,
-                   self.stored)
-
-    def append(self, start: int, length: int, kind: int, offset: int,
-               stored: int) -> None:
-        """Add one extent."""
-        self.start.append(start)
-        self.length.append(length)
-        self.kind.append(kind)
-        self.offset.append(offset)
-        self.stored.append(stored)
-
-    def extend(self, other: '_Columns') -> None:
-        """Add the extents of others."""
-        for column, more in zip(self.all, other.all, strict=True):
-            column.extend(more)
-
-    def pick(self, indices: Iterable[int]) -> '_Columns':
-        """Extents at these indices."""
-        indices = array('Q', indices)
-        picked = _Columns()
-        for column, source in zip(picked.all, self.all, strict=True):
-            column.extend(map(source.__getitem__, indices))
-        return picked
-
-    def stored_after(self, after: tuple[int, int], before: int
-                     ) -> '_Columns':
-        """Extents that the file stores after a place and before another.
-
-        :param after: place in the file, and on the disk among equals.
-        """
-        place, start = after
-        if place < min(self.offset) and max(self.offset) < before and (
-                _ZERO not in self.kind):
-            return self
-        return self.pick(
-            index for index, (offset, kind) in enumerate(
-                zip(self.offset, self.kind, strict=True))
-            if place <= offset < before and kind != _ZERO
-            and (offset > place or self.start[index] > start))
-
-    def by_source(self, limit: int | None = None) -> '_Columns':
-        """The first ones in the order of the file."""
-        if limit is None and all(map(operator.le, self.offset,
-                                     self.offset[1:])):
-            return self
-        return self.pick(sorted(range(len(self)),
-                                key=self.offset.__getitem__)[:limit])
-
-
-class _Block(typing.NamedTuple):
-    """Extents in few bytes.
-
-    :ivar start: first byte on the disk.
-    :ivar low: the first place in the file; 0 when it stores none of them.
-    :ivar high: a place after the last; 0 for an empty block.
+    :param blocks: in the sequence of the disk.
     """
-
-    start: int
-    low: int
-    high: int
-    packed: bytes
-
-    @classmethod
-    def seal(cls, columns: _Columns) -> '_Block':
-        """Pack extents that follow each other on the disk.
-
-        Numbers become small: the gap to the end of what is stored before,
-        and the step to the end of what is stored now.
-        """
-        stored = [offset for offset, kind in zip(
-            columns.offset, columns.kind, strict=True) if kind != _ZERO]
-        ends = array('q', map(operator.add, columns.offset, columns.stored))
-        before = array('q', (0, *ends[:-1]))[:len(ends)]
-        gaps = array('q', map(operator.sub, columns.offset, before))
-        steps = array('q', map(operator.sub, ends, before))
-        return cls(
-            columns.start[0] if columns else 0,
-            min(stored, default=0), max(stored, default=-1) + 1,
-            zlib.compress(b''.join(map(_planes, (
-                columns.length, columns.kind, gaps, steps))), _LEVEL))
-
-    def unpack(self) -> _Columns:
-        """The extents."""
-        packed = zlib.decompress(self.packed)
-        columns = _Columns()
-        gaps, steps = array('q'), array('q')
-        restored = (columns.length, columns.kind, gaps, steps)
-        count = len(packed) // sum(column.itemsize for column in restored)
-        at = 0
-        for column in restored:
-            end = at + count * column.itemsize
-            column.frombytes(_interleaved(packed[at:end], column.itemsize))
-            at = end
-        columns.start.extend(itertools.accumulate(
-            columns.length[:-1], initial=self.start) if count else ())
-        ends = array('q', itertools.accumulate(steps))
-        columns.offset.extend(map(operator.add, itertools.chain((0,), ends),
-                                  gaps))
-        columns.stored.extend(map(operator.sub, ends, columns.offset))
-        return columns
-
-
-def _planes(column: 'array[int]') -> bytes:
-    """The first bytes of all items, then the second: most are equal."""
-    stored, size = column.tobytes(), column.itemsize
-    return b''.join(stored[index::size] for index in range(size))
-
-
-def _interleaved(planes: bytes, size: int) -> bytearray:
-    """The items of that many bytes whose planes these are."""
-    stored, count = bytearray(len(planes)), len(planes) // size
-    for index in range(size):
-        stored[index::size] = planes[index * count:(index + 1) * count]
-    return stored
-
-
-def _merged(blocks: list[_Block]) -> Iterator[Extent]:
-    """Extents of blocks sorted by the disk, sorted by the file."""
     after = (0, -1)
     while True:
-        chosen, before = _Columns(), 1 << 64
+        chosen, before = sealed_block.Columns(), 1 << 64
         for block in blocks:
             if block.high <= after[0] or block.low >= before:
                 continue
-            chosen.extend(block.unpack().stored_after(after, before))
+            chosen.extend(block.unpack().stored_between(after, before))
             if len(chosen) >= _SORTED + _SORTED // 4:
                 chosen = chosen.by_source(_SORTED)
                 before = chosen.offset[-1] + 1

@@ -22,9 +22,8 @@ import typing
 from ironic_imagedeploy.engine.codecs import libraries
 
 if typing.TYPE_CHECKING:
-    from ironic_imagedeploy.engine.formats import base
+    from ironic_imagedeploy.engine.formats import reader
 
-MAGIC = b'QFI\xfb'
 _V2 = struct.Struct('>4sIQIIQIIQQIIQ')
 _V3 = struct.Struct('>QQQII')
 _V3_END = _V2.size + _V3.size
@@ -42,6 +41,8 @@ _REFCOUNT_TABLE_LIMIT = 8 << 20
 _REFCOUNT_ORDER_LIMIT = 6
 _SNAPSHOTS_LIMIT = 65536
 _ZSTD = 1
+#: Subclusters of a cluster, where it has any.
+SUBCLUSTERS = 32
 _EXTENSION = struct.Struct('>II')
 #: Bytes that are looked at for them: nobody writes more.
 _EXTENSIONS_READ = 64 << 10
@@ -75,6 +76,16 @@ class Header:
         return 1 << self.cluster_bits
 
     @property
+    def unit(self) -> int:
+        """Bytes that data starts at a multiple of: a cluster, or its part."""
+        return self.cluster_size // (SUBCLUSTERS if self.extended_l2 else 1)
+
+    @property
+    def compressed_shift(self) -> int:
+        """Bits of a compressed cluster's entry that hold its offset."""
+        return 62 - (self.cluster_bits - 8)
+
+    @property
     def extended_l2(self) -> bool:
         """Whether clusters have 32 subclusters."""
         return bool(self.incompatible_features & _EXTENDED_L2)
@@ -95,7 +106,7 @@ class Header:
         return self.nb_snapshots * _SNAPSHOT if self.snapshots_offset else 0
 
 
-def read(image: 'base.MappedImage') -> Header:
+def read(image: 'reader.Reader') -> Header:
     """Read and judge the header; warnings go to the image's findings.
 
     :raises ImageRefused: when the image cannot or must not be read.
@@ -134,7 +145,7 @@ def _parse(stored: bytes) -> Header:
         header_length=header_length, compression_type=compression_type)
 
 
-def _check_version(image: 'base.MappedImage', header: Header) -> None:
+def _check_version(image: 'reader.Reader', header: Header) -> None:
     if header.version not in (2, 3):
         raise image.refused(
             'format-unsupported', 'This version of qcow2 is unknown.',
@@ -147,7 +158,7 @@ def _check_version(image: 'base.MappedImage', header: Header) -> None:
                                 f'{_V3_END} bytes or more, by eights')
 
 
-def _check_features(image: 'base.MappedImage', header: Header) -> None:
+def _check_features(image: 'reader.Reader', header: Header) -> None:
     flatten = 'Make it self-contained: qemu-img convert -O qcow2 OLD NEW'
     if header.backing_file_offset:
         raise image.refused(
@@ -193,7 +204,7 @@ def _check_features(image: 'base.MappedImage', header: Header) -> None:
                 'with -o compression_type=zlib')
 
 
-def _check_sizes(image: 'base.MappedImage', header: Header) -> None:
+def _check_sizes(image: 'reader.Reader', header: Header) -> None:
     if not 9 <= header.cluster_bits <= 21:
         raise image.corrupt(f'cluster_bits {header.cluster_bits}', '9 to 21')
     if header.extended_l2 and header.cluster_bits < 14:
@@ -220,7 +231,7 @@ def _check_sizes(image: 'base.MappedImage', header: Header) -> None:
                             f'{_SNAPSHOTS_LIMIT} at most')
 
 
-def _check_tables(image: 'base.MappedImage', header: Header) -> None:
+def _check_tables(image: 'reader.Reader', header: Header) -> None:
     """The tables that the header names are in the file, in clusters."""
     for what, offset, length in (
             ('level 1', header.l1_table_offset, header.l1_size * 8),
@@ -235,7 +246,7 @@ def _check_tables(image: 'base.MappedImage', header: Header) -> None:
         image.check_inside(f'the {what} table', offset, length)
 
 
-def _check_extensions(image: 'base.MappedImage', header: Header) -> None:
+def _check_extensions(image: 'reader.Reader', header: Header) -> None:
     """Check that extensions end in the first cluster ("Header extensions")."""
     if header.version < 3:
         return
@@ -257,7 +268,7 @@ def _check_extensions(image: 'base.MappedImage', header: Header) -> None:
                 f'extensions that end before byte {end}')
 
 
-def _warn(image: 'base.MappedImage', header: Header) -> None:
+def _warn(image: 'reader.Reader', header: Header) -> None:
     if header.nb_snapshots:
         image.warn(
             'internal-snapshot', 'Snapshots in the image are not deployed.',

@@ -12,18 +12,24 @@
 
 """Raw: the file is the disk."""
 
-from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine import budget as _budget
+from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.formats import reader
 from ironic_imagedeploy.engine.sources import base as sources
 
 
-class RawImage(base.MappedImage):
+class RawImage(reader.Reader):
     """A disk, or a file system, byte for byte."""
 
     format_name = 'raw'
+    has_tables = False
 
-    def __init__(self, source: sources.Source) -> None:
-        super().__init__(source)
+    def __init__(self, source: sources.Source,
+                 budget: _budget.Budget | None = None) -> None:
+        super().__init__(source, budget)
         self.virtual_size = source.size
+
+    def read_map(self) -> None:
         if self.virtual_size:
-            self.map.append(self.virtual_size, base.ExtentKind.DATA, 0,
+            self.map.append(self.virtual_size, _extent.ExtentKind.DATA, 0,
                             self.virtual_size)

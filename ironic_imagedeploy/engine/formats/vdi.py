@@ -16,11 +16,13 @@ Source of the layout: VirtualBox's ``VDICore.h`` (``VDIHEADER1PLUS``), the
 same that QEMU's ``block/vdi.c`` describes.
 """
 
-from array import array
+import itertools
 import struct
-import sys
 
-from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine import budget as _budget
+from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.formats import reader
+from ironic_imagedeploy.engine.formats import words
 from ironic_imagedeploy.engine.sources import base as sources
 
 _HEADER = struct.Struct('<64sIIIII256sIIIIIIIQIIII16s16s16s16s')
@@ -36,13 +38,14 @@ _MOST_BLOCKS = 128 << 20
 _NOBODY = bytes(16)
 
 
-class VdiImage(base.MappedImage):
+class VdiImage(reader.Reader):
     """A VDI file: blocks of 1 MiB found through one map."""
 
     format_name = 'vdi'
 
-    def __init__(self, source: sources.Source) -> None:
-        super().__init__(source)
+    def __init__(self, source: sources.Source,
+                 budget: _budget.Budget | None = None) -> None:
+        super().__init__(source, budget)
         self.check_inside('the header', 0, _HEADER.size)
         (_, signature, version, _, image_type, _, _, map_at, data_at, _, _, _,
          sector_size, _, self.virtual_size, block_size, block_extra, blocks,
@@ -70,31 +73,31 @@ class VdiImage(base.MappedImage):
             raise self.corrupt(f'a map at {map_at} and data at {data_at}',
                                'the header, the map, and then the data')
         self.check_inside('the block map', map_at, 4 * blocks)
-        self._map_blocks(source.read_at(map_at, 4 * needed), data_at,
-                         allocated)
+        self._map_at, self._data_at = map_at, data_at
+        self._needed, self._allocated = needed, min(allocated, needed)
 
-    def _map_blocks(self, stored: bytes, data_at: int, allocated: int
-                    ) -> None:
-        blocks = array('I')
-        blocks.frombytes(stored)
-        if sys.byteorder == 'big':
-            blocks.byteswap()
-        allocated = min(allocated, len(blocks))
-        used = bytearray(-(-allocated // 8))
-        for block in blocks:
-            length = min(_BLOCK_SIZE, self.virtual_size - self.map.end)
+    def read_map(self) -> None:
+        self.budget.draw(self._needed // 16)
+        blocks = words.from_bytes(
+            self.source.read_at(self._map_at, 4 * self._needed), 'I',
+            'little')
+        used = bytearray(-(-self._allocated // 8))
+        for block, same in itertools.groupby(blocks):
             if block in (_UNALLOCATED, _DISCARDED):
-                self.map.append(length, base.ExtentKind.ZERO)
+                self.append_zero(len(list(same)) * _BLOCK_SIZE)
                 continue
+            self.budget.draw(3)
             mark = 1 << block % 8
-            if block >= allocated or used[block // 8] & mark:
+            if block >= self._allocated or used[block // 8] & mark or len(
+                    list(same)) > 1:
                 raise self.corrupt(
                     f'block {block} in the map',
-                    f'each block below {allocated} once')
+                    f'each block below {self._allocated} once')
             used[block // 8] |= mark
-            offset = data_at + block * _BLOCK_SIZE
+            offset = self._data_at + block * _BLOCK_SIZE
+            length = min(_BLOCK_SIZE, self.virtual_size - self.map.end)
             self.check_inside('a block', offset, length)
-            self.map.append(length, base.ExtentKind.DATA, offset, length)
+            self.map.append(length, _extent.ExtentKind.DATA, offset, length)
 
     def _check(self, what: str, found: int, expected: int) -> None:
         if found != expected:

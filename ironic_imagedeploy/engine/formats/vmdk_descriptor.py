@@ -23,10 +23,12 @@ import typing
 from ironic_imagedeploy.engine import exceptions
 
 if typing.TYPE_CHECKING:
-    from ironic_imagedeploy.engine.formats import base
+    from ironic_imagedeploy.engine.formats import reader
 
 MONOLITHIC_SPARSE = 'monolithicSparse'
 STREAM_OPTIMIZED = 'streamOptimized'
+#: Of a file that is nothing but a descriptor, as VMware begins it; others
+#: begin with another comment.
 FIRST_LINE = b'# Disk DescriptorFile'
 #: Bytes of a descriptor at most.
 LIMIT = 64 << 10
@@ -43,7 +45,7 @@ _EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+(\d{1,19})\s+([A-Z]{1,10})'
                      r'(?:\s+"([^"]{0,1024})"(?:\s+(\d{1,19}))?)?')
 
 
-def check(image: 'base.MappedImage', stored: bytes, sectors: int) -> str:
+def check(image: 'reader.Reader', stored: bytes, sectors: int) -> str:
     """Judge a descriptor.
 
     :param stored: its bytes, padded with zeroes.
@@ -63,19 +65,17 @@ def check(image: 'base.MappedImage', stored: bytes, sectors: int) -> str:
     return _judge(image, settings, extents, sectors)
 
 
-def _lines(image: 'base.MappedImage', stored: bytes) -> list[str]:
+def _lines(image: 'reader.Reader', stored: bytes) -> list[str]:
     # QEMU leaves the end of a longer text behind when it writes a shorter.
     text = stored.partition(b'\0')[0]
     try:
         lines = [line.strip() for line in text.decode('ascii').splitlines()]
     except UnicodeDecodeError:
         raise _odd(image, 'characters other than ASCII') from None
-    if not text.startswith(FIRST_LINE) or lines[0] != FIRST_LINE.decode():
-        raise _odd(image, 'another first line')
     return [line for line in lines if line and not line.startswith('#')]
 
 
-def _assign(image: 'base.MappedImage', settings: dict[str, str], name: str,
+def _assign(image: 'reader.Reader', settings: dict[str, str], name: str,
             value: str) -> None:
     key = name.lower()
     if key.startswith('ddb.'):
@@ -91,7 +91,7 @@ def _assign(image: 'base.MappedImage', settings: dict[str, str], name: str,
     settings[key] = quoted[1] or quoted[2] or ''
 
 
-def _judge(image: 'base.MappedImage', settings: dict[str, str],
+def _judge(image: 'reader.Reader', settings: dict[str, str],
            extents: list[tuple[str, ...]], sectors: int) -> str:
     kind = settings.get('createtype', 'none')
     if kind not in (MONOLITHIC_SPARSE, STREAM_OPTIMIZED):
@@ -118,7 +118,7 @@ def _judge(image: 'base.MappedImage', settings: dict[str, str],
     return kind
 
 
-def _needs_another(image: 'base.MappedImage', found: str, expected: str
+def _needs_another(image: 'reader.Reader', found: str, expected: str
                    ) -> exceptions.ImageRefused:
     return image.refused(
         'external-extent', 'The image is not in this one file alone.',
@@ -126,6 +126,6 @@ def _needs_another(image: 'base.MappedImage', found: str, expected: str
         fix='Make it one file: qemu-img convert -O qcow2 OLD NEW')
 
 
-def _odd(image: 'base.MappedImage', found: str) -> exceptions.ImageRefused:
+def _odd(image: 'reader.Reader', found: str) -> exceptions.ImageRefused:
     return image.corrupt(f'{found} in the descriptor',
                          'a descriptor of ASCII text with known keys')

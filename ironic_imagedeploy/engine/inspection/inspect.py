@@ -30,7 +30,6 @@ from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.formats import compressed_raw
-from ironic_imagedeploy.engine.formats import extent_map
 from ironic_imagedeploy.engine.inspection.checks import boot_file
 from ironic_imagedeploy.engine.inspection.checks import checksum
 from ironic_imagedeploy.engine.inspection.checks import node
@@ -99,26 +98,41 @@ class _Look:
     def run(self) -> None:
         """Take the steps; a refusal ends them."""
         self._findings += checksum.check(self._expectation)
+        try:
+            self._take_steps()
+        except exceptions.ImageRefused as refusal:
+            self._findings += refusal.findings
+        except exceptions.TooComplex as error:
+            self._findings.append(Finding(
+                code=error.code, expected=error.expected, found=error.found))
+
+    def _take_steps(self) -> None:
         self._recognition = recognition.recognise(self._source,
                                                   self._expectation)
         self._findings += self._recognition.findings
         if self._recognition.findings:
             return
-        try:
-            image = self._image = _open(
-                self._source, self._recognition,
-                self._expectation.decompression_memory)
-            self._findings += image.findings
-            self._look_inside(image)
-            if isinstance(image, compressed_raw.CompressedRawImage):
-                self._findings += image.look_at_end()
-            if finding := node.too_large(self._expectation,
-                                         image.virtual_size):
-                self._findings.append(finding)
-            if self._layout.table:
-                self._findings += self._check_table(image, self._layout.table)
-        except exceptions.ImageRefused as refusal:
-            self._findings += refusal.findings
+        image = _open(self._source, self._recognition,
+                      self._expectation.decompression_memory)
+        too_large = node.too_large(self._expectation, image.virtual_size)
+        if too_large and image.has_tables:
+            # The header tells the size: no table is read for such a disk.
+            self._image = image
+            self._findings += (*image.findings, too_large)
+            return
+        image.read_map()
+        self._image = image
+        self._findings += image.findings
+        self._look_inside(image)
+        if isinstance(image, compressed_raw.CompressedRawImage):
+            self._findings += image.look_at_end()
+        size, layout = image.virtual_size, self._layout.table
+        if layout:
+            size = max(size, layout.least_disk)
+        if finding := node.too_large(self._expectation, size):
+            self._findings.append(finding)
+        if layout:
+            self._findings += self._check_table(image, layout)
 
     def result(self) -> result.Inspection:
         """Put together what was found."""
@@ -176,22 +190,17 @@ def _open(source: recorded.RecordedSource,
     """
     if recognised.compression:
         return compressed_raw.CompressedRawImage(
-            source, recognised.compression, memory)
+            source, recognised.compression, memory, source.budget)
     if recognised.reader is None:
         raise TypeError(f'{recognised.format} was accepted without a reader')
-    try:
-        return recognised.reader(source)
-    except extent_map.TooManyExtents:
-        raise exceptions.ImageRefused(source.name, [Finding(
-            code='too-fragmented',
-            expected=f'a map of {extent_map.MOST_BYTES} bytes at most',
-            found='a larger one')]) from None
+    return recognised.reader(source, source.budget)
 
 
 def _efi_programs(image: formats.AnyImage, layout: partitions.PartitionTable
                   ) -> Set[str] | None:
-    """Processors of the programs in the ESP; None when it cannot be told."""
-    if layout.esp:
+    """Processors of the programs in ESPs; None when it cannot be told."""
+    if layout.esps:
         with contextlib.suppress(exceptions.SourceNotSeekable):
-            return efi_programs.architectures(image.read, layout.esp)
+            return efi_programs.architectures(image.read, layout.esps,
+                                              image.budget)
     return None

@@ -19,6 +19,7 @@ unless it is declared.
 
 from collections.abc import Iterator
 import dataclasses
+import typing
 
 from ironic_imagedeploy.engine.contents import mbr
 from ironic_imagedeploy.engine.contents import optical
@@ -92,7 +93,8 @@ def _recognise_compressed(source: recorded.RecordedSource, compression: str,
                            else 'compressed')
     try:
         image = compressed_raw.CompressedRawImage(
-            source, compression, expectation.decompression_memory)
+            source, compression, expectation.decompression_memory,
+            source.budget)
         head = image.read(0, signatures.HEAD)
         inside = _containers(head, b'', _within_reach(
             image.read, compressed_raw.FRONT), None)
@@ -150,26 +152,48 @@ def _containers(head: bytes, tail: bytes, read: _read.Read,
     found |= {(name, optical.NAMED_AT if name in _OPTICAL else 0)
               for name in oslo_inspector.formats(head)}
     if any(offset >= _SMALLEST for _, offset in found):
-        parts = _parts(read, head, size)
+        places = _places(read, head, size)
         found = {(name, offset) for name, offset in found
-                 if not any(start <= offset < end for start, end in parts)
-                 or name in _OPTICAL and optical.is_volume(read)}
+                 if places.holds_container(name, offset, read)}
     return sorted({name for name, _ in found})
 
 
-def _parts(read: _read.Read, head: bytes, size: int | None
-           ) -> list[tuple[int, int]]:
-    """Where a disk has content: first byte and end."""
+class _Places(typing.NamedTuple):
+    """Where a disk has content.
+
+    :ivar parts: first byte and end of partitions, or of a file system.
+    :ivar kind: of the partition table, if any.
+    """
+
+    parts: list[tuple[int, int]]
+    kind: str | None = None
+
+    def holds_container(self, name: str, offset: int, read: _read.Read
+                        ) -> bool:
+        """Whether a signature at a place says what the whole file is.
+
+        In a partition it does not, unless there is a disc, which has all of
+        itself in one. Before the partitions of a GPT a disc is a leftover, or
+        there for firmware that boots discs; media with an MBR may have their
+        partitions after the descriptors.
+        """
+        inside = any(start <= offset < end for start, end in self.parts)
+        if name in _OPTICAL and self.parts:
+            return (inside or self.kind == 'mbr') and optical.is_volume(read)
+        return not inside
+
+
+def _places(read: _read.Read, head: bytes, size: int | None) -> _Places:
     name = signatures.file_system(head)
     try:
         table = (None if name in signatures.LIKE_MBR
                  else partitions.read_table(read, size))
     except exceptions.BadContent:
-        return []
+        return _Places([])
     if table:
-        return [(partition.start, partition.start + partition.length)
-                for partition in table.partitions]
-    return [(0, size or 1 << 63)] if name else []
+        return _Places([(partition.start, partition.end)
+                        for partition in table.partitions], table.kind)
+    return _Places([(0, size or 1 << 63)] if name else [])
 
 
 def _within_reach(read: _read.Read, size: int) -> _read.Read:

@@ -21,6 +21,7 @@ written.
 
 import hashlib
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import base
 
@@ -29,9 +30,12 @@ class RecordedSource(base.Source):
     """A source that records digests of what is read at offsets.
 
     :param source: the source underneath; its owner closes it.
+    :param budget: that reads at offsets draw from.
     """
 
-    def __init__(self, source: base.Source) -> None:
+    def __init__(self, source: base.Source,
+                 budget: _budget.Budget | None = None) -> None:
+        self.budget = budget or _budget.Budget()
         self._source = source
         self.name = source.name
         self.size = source.size
@@ -46,6 +50,7 @@ class RecordedSource(base.Source):
         return self._source.resumes
 
     def read_at(self, offset: int, length: int) -> bytes:
+        self.budget.draw_read(length, local=self.local)
         read = self._source.read_at(offset, length)
         digest = hashlib.sha256(read).digest()
         if self._seen.setdefault((offset, length), digest) != digest:

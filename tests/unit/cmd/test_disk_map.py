@@ -66,9 +66,24 @@ class LayoutTest(base.LayoutTestCase):
 class LinesTest(base.LayoutTestCase):
     """The map for a terminal."""
 
-    def lines(self, *extents, parts=(), ascii_only=True) -> list[str]:
+    def lines(self, *extents, parts=(), ascii_only=True, **options
+              ) -> list[str]:
         return disk_map.lines(self.inspection(*extents, parts=parts),
-                              'disk.qcow2', ascii_only=ascii_only)
+                              'disk.qcow2', ascii_only=ascii_only, **options)
+
+    def test_as_wide_as_the_terminal(self) -> None:
+        for columns, width in ((100, 100), (40, 40), (5, 40), (999, 240)):
+            shown = self.lines((240 * MIB, DATA), columns=columns, parts=[
+                base.part(1, 1, 40, name='a name that goes on ' * 20)])
+            self.assertIn('D' * width, shown)
+            self.assertLessEqual(max(map(len, shown[1:])), max(width, 60))
+
+    def test_a_name_that_is_too_long_is_cut(self) -> None:
+        for ascii_only, mark in ((True, '...'), (False, '…')):
+            shown = self.lines((MIB, DATA), columns=60, ascii_only=ascii_only,
+                               parts=[base.part(1, 1, 1, name='x' * 36)])
+            row, = (line for line in shown if 'x' * 5 in line)
+            self.assertEqual((60, True), (len(row), row.endswith(mark)))
 
     def test_picture(self) -> None:
         shown = self.lines((36 * MIB, DATA), (12 * MIB, COMPRESSED),

@@ -95,6 +95,17 @@ class BarTest(unittest.TestCase):
         self.assertNotIn('%', drawn)
         self.assertIn('25 MiB  ', drawn)
 
+    def test_plain_on_a_terminal_with_few_characters(self) -> None:
+        """The font of a console has no shades, whatever the locale says."""
+        stream = io.TextIOWrapper(io.BytesIO(), encoding='utf-8')
+        self.enterContext(mock.patch.object(
+            stream, 'isatty', autospec=True, return_value=True))
+        for terminal, able in (('linux', False), ('dumb', False),
+                               ('xterm', True)):
+            with mock.patch.dict('os.environ', TERM=terminal):
+                self.assertEqual(able,
+                                 progress_bar.can_encode(stream, '█'))
+
     def test_ascii_where_the_stream_has_no_blocks(self) -> None:
         stream = io.TextIOWrapper(io.BytesIO(), encoding='latin-1')
         with progress_bar.Bar(stream) as shown:

@@ -98,7 +98,9 @@ def _header(table: bytes | bytearray, sectors: int, entry_size: int,
         fields.get('first_usable', 6), fields.get('last_usable', sectors - 2),
         uuid.UUID(int=9).bytes_le, fields.get('entries_at', 2), count,
         entry_size, fields.get('entries_crc', zlib.crc32(table)))
-    crc = zlib.crc32(header[:fields.get('header_size', 92)])
+    length = fields.get('header_size', 92)
+    # What is longer goes on with zeroes, in a sector that has room for it.
+    crc = zlib.crc32(header[:length].ljust(min(length, 4096), b'\0'))
     struct.pack_into('<I', header, 16, fields.get('header_crc', crc))
     return header
 

@@ -16,6 +16,7 @@ Everything is read-only, and every file system is hostile: what it names is
 checked, and all work is bounded. Nothing of it is mounted.
 """
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine.contents.filesystems import btrfs
 from ironic_imagedeploy.engine.contents.filesystems import ext4
@@ -31,14 +32,16 @@ _KINDS: dict[str, type[FileSystem]] = {
 KINDS = tuple(_KINDS)
 
 
-def open_file_system(kind: str, read: _read.Read, size: int | None
-                     ) -> FileSystem:
+def open_file_system(kind: str, read: _read.Read, size: int | None,
+                     budget: _budget.Budget | None = None) -> FileSystem:
     """The file system that starts with the disk.
 
     :param kind: one of :data:`KINDS`, as its signature says.
     :param read: gives bytes of the disk.
     :param size: bytes of the disk; None when that is not known.
+    :param budget: that this and all looks into it draw from.
     :raises BadContent: when it cannot be mounted anywhere.
+    :raises TooComplex: when it takes too much work.
     :raises UnreadableContent: when it has a feature that is not known here.
     """
-    return _KINDS[kind](base.Blocks(read), size)
+    return _KINDS[kind](base.Blocks(read, budget or _budget.Budget()), size)

@@ -20,6 +20,7 @@ import functools
 import stat
 import typing
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine import exceptions
 
@@ -34,6 +35,10 @@ _MOST_BLOCKS = 256
 #: in the cache can be named again and again.
 _MOST_BYTES = 32 << 20
 _MOST_STEPS = 1 << 14
+#: Steps of the budget that a look at metadata costs, and bytes of it that
+#: cost another one.
+_READ_STEPS = 4
+_CHEAP = 4096
 #: Names of all directories that are kept.
 _MOST_NAMES = 100_000
 #: As Linux has it.
@@ -65,10 +70,14 @@ class Node:
 
 
 class Blocks:
-    """The bytes of a disk, through a cache, and not too many of them."""
+    """The bytes of a disk, through a cache, and not too many of them.
 
-    def __init__(self, read: _read.Read) -> None:
+    :param budget: that a look into a file system draws from.
+    """
+
+    def __init__(self, read: _read.Read, budget: _budget.Budget) -> None:
         self._read = read
+        self.draw = budget.draw
         self._blocks: dict[int, bytes] = {}
         self._bytes = _MOST_BYTES
         self._steps = _MOST_STEPS
@@ -79,6 +88,7 @@ class Blocks:
         :raises UnreadableContent: when the disk ends before, or it becomes too
             much.
         """
+        self.draw(_READ_STEPS + length // _CHEAP)
         self._bytes -= length
         self._steps -= 1
         if self._bytes < 0 or self._steps < 0:
@@ -187,6 +197,7 @@ class FileSystem(abc.ABC):
         if directory not in self._directories:
             listed: dict[bytes, int] = {}
             for name, number in self.entries(directory):
+                self._blocks.draw(2)
                 listed[name] = number
                 self._names -= 1
                 if self._names < 0:
@@ -201,6 +212,7 @@ class FileSystem(abc.ABC):
         links = 0
         while ahead:
             name = ahead.pop()
+            self._blocks.draw(2)
             if name in (b'', b'.'):
                 continue
             if name == b'..':

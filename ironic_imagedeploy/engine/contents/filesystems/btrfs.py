@@ -140,6 +140,7 @@ class Btrfs(base.FileSystem):
         return etc is not None and etc.is_directory
 
     def lookup(self, directory: base.Node, name: bytes) -> base.Node | None:
+        self._blocks.draw(16)
         key = (directory.number, _DIR_ITEM, _name_hash(name))
         tree = self._tree(directory.volume)
         for found, location in self._entries_at(tree, key, key):
@@ -222,6 +223,7 @@ class Btrfs(base.FileSystem):
         for _, stored in self._search(tree, low, high):
             at = 0
             while at + _ENTRY.size <= len(stored):
+                self._blocks.draw(2)
                 number, kind, offset, _, data, length, _ = _ENTRY.unpack_from(
                     stored, at)
                 at += _ENTRY.size
@@ -237,6 +239,7 @@ class Btrfs(base.FileSystem):
         block, count, level = _NODE.unpack_from(node)
         if block != tree.block or level != tree.level:
             raise base.Unreadable('a damaged btrfs tree')
+        self._blocks.draw(count)
         form = _POINTER if level else _ITEM
         if _NODE.size + count * form.size > len(node):
             raise base.Unreadable('a damaged btrfs tree')
@@ -284,6 +287,7 @@ class Btrfs(base.FileSystem):
         end: int = _CHUNK.size + count * _STRIPE.size
         if end > len(stored):
             raise base.Unreadable('a damaged btrfs chunk')
+        self._blocks.draw(count)
         for at in range(_CHUNK.size, end, _STRIPE.size):
             device, place = _STRIPE.unpack_from(stored, at)
             if device == self._device and not kind & _STRIPED:

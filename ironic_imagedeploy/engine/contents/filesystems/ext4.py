@@ -159,6 +159,7 @@ class Ext4(base.FileSystem):
     def _block_entries(self, block: bytes) -> Iterator[tuple[bytes, int]]:
         offset = 0
         while offset + _ENTRY.size <= len(block):
+            self._blocks.draw(2)
             number, length, name_length = _ENTRY.unpack_from(block, offset)
             if length in (0, 0xffff) and len(block) == 65536:
                 length = 65536
@@ -253,6 +254,7 @@ class Ext4(base.FileSystem):
         if magic != _EXTENT_MAGIC or depth > deepest or (
                 (count + 1) * _EXTENT.size > len(node)):
             raise base.Unreadable('a damaged ext4 extent tree')
+        self._blocks.draw(2 * count)
         for index in range(1, count + 1):
             at = index * _EXTENT.size
             if depth:
@@ -277,6 +279,7 @@ class Ext4(base.FileSystem):
         if not depth:
             yield place
             return
+        self._blocks.draw(self._block_size // 4)
         for below, in struct.iter_unpack('<I', self._block(place)):
             yield from self._indirect(below, depth - 1)
 

@@ -186,6 +186,7 @@ class Xfs(base.FileSystem):
         count, wide = fork[0], fork[1]
         width = 8 if wide else 4
         at = 2 + width
+        self._blocks.draw(2 * count)
         for _ in range(count):
             length = fork[at] if at < len(fork) else 0
             end = at + 3 + length + self._has_types
@@ -220,6 +221,7 @@ class Xfs(base.FileSystem):
             # Its leaf follows in the same block, and then its length.
             end -= 8 + int.from_bytes(block[-8:-4]) * 8
         while at + 16 <= end:
+            self._blocks.draw(2)
             mark, length = struct.unpack_from('>HH', block, at)
             if mark == _UNUSED:
                 if not length or length % 8:
@@ -269,6 +271,7 @@ class Xfs(base.FileSystem):
     def _listed(self, stored: bytes, count: int) -> Iterator[_Extent]:
         if count * 16 > len(stored):
             raise base.Unreadable('a damaged list of XFS extents')
+        self._blocks.draw(2 * count)
         for at in range(0, count * 16, 16):
             packed = int.from_bytes(stored[at:at + 16])
             yield _Extent(packed >> 73 & (1 << 54) - 1,

@@ -66,8 +66,8 @@ def look(image: formats.AnyImage, name: str, expectation: Expectation
                       if name in signatures.READ_ONLY
                       else expectation.content_severity)),))
     try:
-        files = filesystems.open_file_system(name, image.read,
-                                             image.known_size)
+        files = filesystems.open_file_system(
+            name, image.read, image.known_size, image.budget)
         boot_files = _boot_files.boot_files(files)
     except exceptions.BadContent as bad:
         return Root(findings=(Finding(

@@ -11,9 +11,13 @@
 # under the License.
 
 import random
+import struct
+import time
 
+from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
 from tests.unit.engine import disks
 
@@ -42,7 +46,8 @@ class BootProgramsTest(base.EngineTestCase):
             offset -= MIB
             return bytes(volume[offset:offset + length])
 
-        return efi_programs.architectures(read, self.esp)
+        return efi_programs.architectures(
+            read, [self.esp], budget.Budget())
 
     def test_the_removable_media_path(self) -> None:
         for bits in (12, 16):
@@ -50,9 +55,61 @@ class BootProgramsTest(base.EngineTestCase):
                 {'/EFI/BOOT/BOOTX64.EFI': disks.program(X86_64)},
                 bits=bits))
 
-    def test_the_directory_of_a_vendor(self) -> None:
-        self.assertEqual({'aarch64'}, self.found(
-            {'/EFI/debian/shimaa64.efi': disks.program(AARCH64)}))
+    def test_the_directory_of_a_vendor_does_not_count(self) -> None:
+        """Its entry was in the NVRAM of the machine that it comes from."""
+        for files in ({'/EFI/debian/shimaa64.efi'},
+                      {'/EFI/Microsoft/Boot/bootmgfw.efi'},
+                      {'/EFI/Linux/system.efi'},
+                      {'/EFI/BOOT/grubx64.efi'}):
+            with self.subTest(files=files):
+                self.assertEqual(set(), self.found(dict.fromkeys(
+                    files, disks.program(X86_64))))
+
+    def test_a_list_of_boot_entries(self) -> None:
+        listed = 'shimaa64.efi,debian,,The entry\n'.encode('utf-16')
+        for name in ('BOOTAA64.CSV', 'BOOT.CSV', 'bootaa64.csv'):
+            self.assertEqual({'aarch64'}, self.found(
+                {'/EFI/debian/shimaa64.efi': disks.program(AARCH64),
+                 '/EFI/debian/other.efi': disks.program(X86_64),
+                 f'/EFI/debian/{name}': listed}))
+
+    def test_a_list_of_programs_that_are_not_there(self) -> None:
+        self.assertEqual(set(), self.found(
+            {'/EFI/debian/shimx64.efi': disks.program(X86_64),
+             '/EFI/debian/BOOTX64.CSV':
+                 'grubx64.efi,debian,,\n'.encode('utf-16')}))
+
+    def test_a_list_that_is_not_text(self) -> None:
+        self.assertEqual({'x86_64'}, self.found(
+            {'/EFI/debian/shimx64.efi': disks.program(X86_64),
+             '/EFI/debian/BOOTX64.CSV': disks.program(X86_64)}))
+
+    def test_a_program_for_another_processor_than_its_name(self) -> None:
+        self.assertEqual({'unknown'}, self.found(
+            {'/EFI/BOOT/BOOTX64.EFI': disks.program(AARCH64)}))
+
+    def test_long_names(self) -> None:
+        for arch, machine in (('RISCV64', 0x5064), ('LOONGARCH64', 0x6264)):
+            self.assertEqual(1, len(self.found(
+                {f'/EFI/BOOT/BOOT{arch}.EFI': disks.program(machine)}) or ()))
+
+    def test_any_partition_counts(self) -> None:
+        volume = disks.fat(self.directory / 'esp', 16 * MIB, {
+            '/EFI/BOOT/BOOTX64.EFI': disks.program(X86_64)})
+        disk = bytes(16 * MIB) + volume
+        empty, good = (partitions.Partition(
+            number=number, start=start, length=16 * MIB, type=partitions.ESP)
+            for number, start in ((1, 0), (2, 16 * MIB)))
+
+        def look(*esps: partitions.Partition) -> set[str] | None:
+            return efi_programs.architectures(
+                lambda offset, length: disk[offset:offset + length], esps,
+                budget.Budget())
+
+        self.assertEqual({'x86_64'}, look(empty, good))
+        self.assertEqual({'x86_64'}, look(good, empty))
+        self.assertIsNone(look(empty))
+        self.assertIsNone(look())
 
     def test_several_processors(self) -> None:
         self.assertEqual({'x86_64', 'aarch64', 'i686', 'riscv64'}, self.found(
@@ -91,6 +148,39 @@ class BootProgramsTest(base.EngineTestCase):
                     for number in range(20)})
         self.assertLessEqual(len(self.reads), 10)
         self.assertLessEqual(sum(length for _, length in self.reads), MIB)
+
+    def test_a_cluster_that_is_its_own_child(self) -> None:
+        """Its own continuation as well: every directory is every other."""
+        volume = bytearray(disks.fat(self.directory / 'esp', 3 * MIB, {
+            '/EFI/EFI/EFI': b'x'}, bits=12))
+        reserved, fats = struct.unpack_from('<HB', volume, 14)
+        fat_sectors, = struct.unpack_from('<H', volume, 22)
+        root_at = (reserved + fats * fat_sectors) * 512
+        data_at = root_at + struct.unpack_from('<H', volume, 17)[0] * 32
+        entry = b'EFI        ' + struct.pack(
+            '<B8xH4xHI', 0x10, 0, 2, 0)
+        volume[root_at:root_at + 32] = entry
+        cluster = volume[13] * 512
+        volume[data_at:data_at + cluster] = entry * (cluster // 32)
+        # FAT12: the cluster 2 is followed by the cluster 2.
+        at = reserved * 512 + 3
+        volume[at:at + 2] = struct.pack('<H', 2 | volume[at + 1] << 8 & 0xf000)
+        self.reads.clear()
+        began = time.thread_time()
+        self.assertIsNone(self.look(volume))
+        self.assertLess(time.thread_time() - began, 2)
+        self.assertLess(len(self.reads), 10)
+
+    def test_the_look_draws_from_a_budget(self) -> None:
+        volume = disks.fat(self.directory / 'esp', 16 * MIB, {
+            '/EFI/BOOT/BOOTX64.EFI': disks.program(X86_64)})
+        esp = partitions.Partition(number=1, start=0, length=16 * MIB,
+                                   type=partitions.ESP)
+        for entries in (1, 5, 10):
+            with self.assertRaises(exceptions.TooComplex):
+                efi_programs.architectures(
+                    lambda offset, length: volume[offset:offset + length],
+                    [esp], budget.Budget(entries=entries))
 
     def test_a_damaged_volume_costs_no_more(self) -> None:
         dice = random.Random(3)

@@ -107,6 +107,10 @@ class GptTest(partition_tables.PartitionsTestCase):
         for size in (0, 91, 513, 0xffffffff):
             with self.subTest(size=size):
                 self.assert_bad('corrupt', disks.gpt(MIB, header_size=size))
+        for size in (513, 600, 4096):
+            self.table(disks.gpt(MIB, header_size=size, sector_size=4096))
+        self.assert_bad('corrupt', disks.gpt(
+            MIB, header_size=4097, sector_size=4096))
 
     def test_a_disk_that_was_enlarged(self) -> None:
         """Its backup is not at the end any more, as after a resize."""
@@ -127,9 +131,12 @@ class GptTest(partition_tables.PartitionsTestCase):
 
     def test_a_disk_that_was_cut_off(self) -> None:
         disk = disks.gpt(8 * MIB, [Entry(2048, 4095)])
-        self.assert_bad('truncated', disk[:-512], str(8 * MIB),
-                        str(8 * MIB - 512))
-        self.assert_bad('truncated', disk[:2 * MIB])
+        self.assert_bad('truncated', disk[:2 * MIB - 512], 'partition 1',
+                        str(2 * MIB), str(2 * MIB - 512))
+        for size in (8 * MIB - 512, 8 * MIB - 33 * 512, 2 * MIB):
+            table = self.table(disk[:size])
+            self.assertEqual(1, len(table.partitions))
+            self.assertEqual(8 * MIB - 512, table.least_disk)
 
     def test_a_disk_that_ends_in_the_header(self) -> None:
         for sector_size in (512, 4096):
@@ -140,11 +147,14 @@ class GptTest(partition_tables.PartitionsTestCase):
                         read_table(disk[:sector_size + length])
 
     def test_last_sectors_outside_of_the_disk(self) -> None:
-        for field in ('backup', 'last_usable'):
-            for sector in (2048, 1 << 40, (1 << 64) - 1):
-                with self.subTest(field=field, sector=sector):
-                    self.assert_bad('truncated',
-                                    disks.gpt(MIB, **{field: sector}))
+        """Of use on a disk that is as large as the table says."""
+        for sector in (2048, 1 << 40, (1 << 64) - 1):
+            table = self.table(disks.gpt(MIB, [Entry(100, 200)],
+                                         last_usable=sector))
+            self.assertEqual((sector + 1) * 512, table.least_disk)
+            table = self.table(disks.gpt(MIB, [Entry(100, 200)],
+                                         backup=sector))
+            self.assertEqual(2047 * 512, table.least_disk)
 
     def test_partitions_outside_of_the_disk(self) -> None:
         for first, last in ((100, 2048), (2048, 2049), (1 << 40, 1 << 41),
@@ -255,6 +265,23 @@ class MbrTest(partition_tables.PartitionsTestCase):
         hybrid = disks.mbr(512, [(0, 0x83, 100, 101), (0, 0xee, 1, 99)])
         disk[:512] = hybrid
         self.assertEqual('gpt', self.table(disk).kind)
+
+    def test_the_content_tells_the_sectors(self) -> None:
+        """A partition begins with its file system, in one unit or another."""
+        for unit in (512, 4096):
+            disk = disks.mbr(64 * MIB, [
+                (0, 0x0f, 1, 4096), (0x80, 0x83, 2048, 512)])
+            start = 2048 * unit
+            disk[start:start + 4] = b'XFSB'
+            table = self.table(disk)
+            self.assertEqual((unit, start, 512 * unit), (
+                table.sector_size, table.partitions[1].start,
+                table.partitions[1].length))
+
+    def test_without_content_nothing_tells_them(self) -> None:
+        table = self.table(disks.mbr(MIB, [(0, 0x83, 1, 10)]))
+        self.assertEqual((None, 512), (
+            table.sector_size, table.partitions[0].start))
 
     def test_what_only_looks_like_a_table(self) -> None:
         for entry in ((0x41, 0x83, 1, 10), (1, 0x83, 1, 10),

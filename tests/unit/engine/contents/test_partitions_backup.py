@@ -83,6 +83,16 @@ class BackupTest(partition_tables.PartitionsTestCase):
         self.assertIn('16383', flaw.expected)
         self.assertEqual('none', flaw.found)
 
+    def test_a_disk_without_its_end(self) -> None:
+        """All partitions are there: the end is made again on the disk."""
+        disk = self.made('-n', '1:2048:4095')
+        for size, found in ((8 * MIB - 512, ['none']),
+                            (8 * MIB - 33 * 512, ['none']),
+                            (2 * MIB, [f'an image of {2 * MIB} bytes',
+                                       'none'])):
+            self.assertEqual(found, [
+                flaw.found for flaw in self.flaws(disk[:size])])
+
     def test_a_damaged_backup(self) -> None:
         good = self.made('-n', '1:2048:4095')
         for at in (-512 + 60, -512 + 20, -33 * 512, -33 * 512 + 127 * 128):

@@ -13,9 +13,9 @@
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine import formats
-from ironic_imagedeploy.engine.formats import base as _base
 from ironic_imagedeploy.engine.formats import qcow2
 from ironic_imagedeploy.engine.formats import raw
+from ironic_imagedeploy.engine.formats import reader
 from tests.unit.engine import base
 from tests.unit.engine import memory
 
@@ -36,6 +36,7 @@ class ImageTest(base.EngineTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.image = raw.RawImage(memory.MemorySource(bytes(1000)))
+        self.image.read_map()
 
     def refusal(self, error: exceptions.ImageRefused) -> findings.Finding:
         finding, = error.findings
@@ -85,7 +86,7 @@ class NeighboursTest(base.EngineTestCase):
 
     def gathered(self, *offsets: int, size: int = 512
                  ) -> list[tuple[int, int]]:
-        return list(_base.neighbours(offsets, size))
+        return list(reader.neighbours(offsets, size))
 
     def test_tables_that_follow_each_other(self) -> None:
         self.assertEqual([(1024, 3)], self.gathered(1024, 1536, 2048))

@@ -15,6 +15,7 @@ import random
 import unittest
 import unittest.mock
 
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import extent_map
 
@@ -208,7 +209,7 @@ class SealedTest(unittest.TestCase):
 
     def test_the_memory_is_bounded(self) -> None:
         with unittest.mock.patch.object(extent_map, 'MOST_BYTES', 10000):
-            with self.assertRaises(extent_map.TooManyExtents):
+            with self.assertRaises(exceptions.TooFragmented):
                 for _ in range(100000):
                     self.map.append(8, DATA, self.dice.getrandbits(60), 8)
         self.assertGreater(len(self.map), 1000)

@@ -31,7 +31,9 @@ ZERO = _extent.ExtentKind.ZERO
 
 def opened(file: bytes | bytearray) -> _qcow2.Qcow2Image:
     """The reader of a file."""
-    return _qcow2.Qcow2Image(memory.MemorySource(file))
+    image = _qcow2.Qcow2Image(memory.MemorySource(file))
+    image.read_map()
+    return image
 
 
 class MapTest(base.EngineTestCase):
@@ -115,7 +117,7 @@ class MapTest(base.EngineTestCase):
     def test_only_tables_are_read(self) -> None:
         builder = qcow2.fill(qcow2.Builder(6 * MIB, cluster_bits=12), 'dc.')
         source = memory.MemorySource(builder.build())
-        _qcow2.Qcow2Image(source)
+        _qcow2.Qcow2Image(source).read_map()
         self.assertLessEqual(sum(length for _, length in source.reads),
                              4096 * 6)
 
@@ -126,6 +128,7 @@ class MapTest(base.EngineTestCase):
         builder.dice.shuffle = lambda items: None  # type: ignore
         source = memory.MemorySource(builder.build())
         image = _qcow2.Qcow2Image(source)
+        image.read_map()
         self.assertEqual([Extent(0, 4 * MIB, ZERO)], list(image.extents()))
         # Header, its extensions, refcounts, level 1, all of level 2.
         self.assertEqual(5, len(source.reads))

@@ -61,7 +61,7 @@ class TablesTestCase(base.EngineTestCase):
 
     def assert_refused(self, code: str, file: bytes | bytearray) -> None:
         with self.assertRaises(exceptions.ImageRefused) as caught:
-            _qcow2.Qcow2Image(memory.MemorySource(file))
+            _qcow2.Qcow2Image(memory.MemorySource(file)).read_map()
         finding, = caught.exception.findings
         self.assertEqual((code, findings.Severity.ERROR),
                          (finding.code, finding.severity))
@@ -69,6 +69,7 @@ class TablesTestCase(base.EngineTestCase):
 
     def assert_read(self, file: bytes | bytearray) -> None:
         image = _qcow2.Qcow2Image(memory.MemorySource(file))
+        image.read_map()
         self.assertEqual([], image.findings)
 
 
@@ -190,9 +191,10 @@ class RefusalTest(TablesTestCase):
 
     def test_a_zero_flag_of_version_3(self) -> None:
         for entry in (1, COPIED | self.data | 1, 1 << 40 | 1):
-            extent = next(_qcow2.Qcow2Image(memory.MemorySource(
-                self.l2(0, entry))).extents())
-            self.assertEqual(Extent(0, 4096, ZERO), extent)
+            image = _qcow2.Qcow2Image(memory.MemorySource(
+                self.l2(0, entry)))
+            image.read_map()
+            self.assertEqual(Extent(0, 4096, ZERO), next(image.extents()))
 
     def test_compressed_and_copied(self) -> None:
         entry = FLAG | self.builder.places['compressed-1']

@@ -26,6 +26,7 @@ class RawImageTest(base.EngineTestCase):
         self.content = transfers.noise(10000)
         self.source = memory.MemorySource(self.content)
         self.image = raw.RawImage(self.source)
+        self.image.read_map()
 
     def test_the_file_is_the_disk(self) -> None:
         extents = [Extent(0, 10000, _extent.ExtentKind.DATA, 0, 10000)]
@@ -46,6 +47,7 @@ class RawImageTest(base.EngineTestCase):
 
     def test_an_empty_file(self) -> None:
         image = raw.RawImage(memory.MemorySource(b''))
+        image.read_map()
         self.assertEqual(([], b''), (list(image.extents()),
                                      image.read(0, 512)))
 

@@ -112,13 +112,18 @@ class HeaderTest(vmdk_made.VmdkTestCase):
                        {'descriptor_size': AT_END}):
             self.assert_refused('external-extent',
                                 patched(self.sparse, **fields))
-        self.assert_refused('truncated', patched(
+        self.assert_refused('corrupt', patched(
             self.sparse, descriptor_offset=1 << 40))
 
     def test_a_directory_outside_of_the_file(self) -> None:
         for offset in (len(self.sparse) // 512, 1 << 40, AT_END - 1):
-            self.assert_refused('truncated', patched(self.sparse,
-                                                     gd_offset=offset))
+            self.assert_refused('corrupt', patched(self.sparse,
+                                                   gd_offset=offset))
+
+    def test_data_that_begins_after_the_end_of_the_file(self) -> None:
+        for offset in (len(self.sparse) // 512 + 1, 1 << 40):
+            self.assert_refused('corrupt', patched(self.sparse,
+                                                   overhead=offset))
 
 
 class FooterTest(vmdk_made.VmdkTestCase):
@@ -152,6 +157,19 @@ class FooterTest(vmdk_made.VmdkTestCase):
         self.assert_refused('corrupt', self.footer(capacity=7))
         self.assert_refused('corrupt', self.footer(grain_size=3))
         self.assert_refused('corrupt', self.footer(version=9))
+
+    def test_a_footer_that_contradicts_the_header(self) -> None:
+        """Who takes one and who takes the other would see two disks."""
+        header = self.stream
+        for fields in ({'capacity': field(header, 'capacity') - 1},
+                       {'capacity': field(header, 'capacity') + 128},
+                       {'grain_size': 64}, {'version': 1},
+                       {'descriptor_offset':
+                        field(header, 'descriptor_offset') + 1},
+                       {'flags': field(header, 'flags') ^ 1}):
+            with self.subTest(fields=fields):
+                self.assert_refused('corrupt', self.footer(**fields),
+                                    'in the footer')
 
     def test_a_footer_in_an_image_without(self) -> None:
         """What follows a header with a directory is not looked at."""
@@ -193,7 +211,7 @@ class GrainTest(vmdk_made.VmdkTestCase):
                             file, 7, sector), 'over a table')
 
     def test_a_redundant_directory_outside_of_the_file(self) -> None:
-        self.assert_refused('truncated', patched(
+        self.assert_refused('corrupt', patched(
             self.sparse, rgd_offset=len(self.sparse)))
 
     def test_more_tables_than_any_disk_has(self) -> None:

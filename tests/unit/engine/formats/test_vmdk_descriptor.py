@@ -74,10 +74,16 @@ class DescriptorTest(vmdk_made.VmdkTestCase):
                 'RW 10240', f'RW {sectors}'))
 
     def test_another_first_line(self) -> None:
-        for line in ('# Disk Descriptor', '', 'x',
-                     ' # Disk DescriptorFile', '# Disk DescriptorFile2'):
-            self.assert_refused('corrupt', self.descriptor(
-                '^# Disk DescriptorFile', line))
+        """A comment is a comment, whoever wrote it."""
+        for line in ('# Description file created by VMDK stream converter',
+                     '#', '# Disk DescriptorFile2', ''):
+            with self.subTest(line=line):
+                self.assert_same_disk(self.guest, self.descriptor(
+                    '^# Disk DescriptorFile', line))
+        for line in ('x', 'Disk DescriptorFile', '; a comment'):
+            with self.subTest(line=line):
+                self.assert_refused('corrupt', self.descriptor(
+                    '^# Disk DescriptorFile', line))
 
     def test_what_qemu_img_leaves_behind_a_shorter_text(self) -> None:
         """It writes the CID again, without leading zeroes."""

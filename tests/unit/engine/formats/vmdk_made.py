@@ -22,6 +22,7 @@ FIELDS = {'version': ('<I', 4), 'flags': ('<I', 8), 'capacity': ('<Q', 12),
           'grain_size': ('<Q', 20), 'descriptor_offset': ('<Q', 28),
           'descriptor_size': ('<Q', 36), 'num_gtes_per_gt': ('<I', 44),
           'rgd_offset': ('<Q', 48), 'gd_offset': ('<Q', 56),
+          'overhead': ('<Q', 64),
           'line_ends': ('<I', 73), 'compression': ('<H', 77)}
 SPARSE = 'subformat=monolithicSparse'
 

@@ -17,6 +17,7 @@ import typing
 import unittest.mock
 
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine import catalogue
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.formats import extent_map
@@ -80,6 +81,13 @@ class CodesTest(verdicts.VerdictTestCase):
                                             b'twoGbMaxExtents ')
         return self.raw(content, permitted=('vmdk',))
 
+    def dear(self) -> Findings:
+        """Findings when two reads are all that a look may do."""
+        most = budget.ENTRIES // 2
+        with (unittest.mock.patch.object(budget, 'LOCAL_READ', most),
+              unittest.mock.patch.object(budget, 'REMOTE_READ', most)):
+            return self.raw()
+
     def fragmented(self) -> Findings:
         """Findings about a map that is larger than any may be."""
         builder = qcow2.Builder(MIB)
@@ -134,6 +142,7 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
     'decompression-bomb': CodesTest.bomb,
     'bytes-left-out': lambda test: test.raw(
         gzip.compress(disks.gpt(4 * MIB, [disks.Entry(40, 50)])) + b'more'),
+    'too-complex': CodesTest.dear,
     'too-fragmented': CodesTest.fragmented,
     'internal-snapshot': lambda test: test.header(nb_snapshots=2),
     'dirty': lambda test: test.header(incompatible_features=1),

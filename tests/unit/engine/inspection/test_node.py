@@ -63,6 +63,42 @@ class NodeTest(verdicts.VerdictTestCase):
             disks.mbr(MIB, [(0, 0x83, 1, 5)], boot_code=b'\xeb'),
             sector_size=4096)
 
+    def test_the_sector_size_of_an_mbr_is_told_by_its_content(self) -> None:
+        volume = volumes.ext4(self.directory / 'root', volumes.BOOTABLE
+                              ).read_bytes()
+        for ours, theirs in ((512, 4096), (4096, 512)):
+            start, length = 2048 * ours, len(volume)
+            disk = disks.mbr(start + length, [
+                (0x80, 0x83, 2048, length // ours)])
+            disk[start:] = volume
+            self.assert_refused('sector-size', disk, str(ours), str(theirs),
+                                sector_size=theirs)
+            self.assertEqual((ours, start), (
+                self.inspect(disk).sector_size,
+                self.inspect(disk).partitions[0].start))
+
+    def test_file_systems_for_smaller_sectors_than_their_table(self) -> None:
+        """As images are made in a file and put on another kind of disk."""
+        disk = self.disk(sector_size=4096)
+        table = self.inspect(disk).table
+        assert table is not None
+        for partition in table.partitions:
+            disk = self.disk(sector_size=4096)
+            volume = disks.fat(self.directory / 'fat', partition.length, {},
+                               bits=12)
+            disk[partition.start:partition.end] = volume
+            self.assert_refused('sector-size', disk, 'vfat',
+                                f'partition {partition.number}')
+
+    def test_a_disk_that_is_smaller_than_the_table_says(self) -> None:
+        """Linux takes no GPT whose last usable sector is not there."""
+        disk = disks.gpt(8 * MIB, [disks.Entry(2048, 4095)])[:2 * MIB]
+        for limit in (None, 8 * MIB):
+            inspection = self.inspect(disk, disk_size=limit)
+            self.assertEqual('accept', inspection.verdict)
+        self.assert_refused('too-large', disk, str(8 * MIB - 512),
+                            disk_size=4 * MIB)
+
     def test_no_esp(self) -> None:
         program = {'/EFI/BOOT/BOOTX64.EFI': disks.program(0x8664)}
         for content in (self.disk(), self.disk(esp={}),

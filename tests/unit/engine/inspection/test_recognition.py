@@ -135,9 +135,28 @@ class OpticalTest(verdicts.VerdictTestCase):
             self.assertEqual(('accept', make.__name__),
                              (inspection.verdict, inspection.file_system))
 
-    def test_letters_between_partitions(self) -> None:
+    def test_letters_before_the_first_partition(self) -> None:
+        for disk in (disks.gpt(2 * MIB, [disks.Entry(2048, 4000)]),
+                     disks.mbr(2 * MIB, [(0x80, 0x83, 2048, 2000)])):
+            disk[0x8001:0x8006] = b'CD001'
+            self.assert_accepted(disk, 'not-bootable')
+
+    def test_a_disc_before_the_first_partition(self) -> None:
+        """What is left of one, or what systemd-repart writes there."""
+        disc = self.disc()[:900 << 10]
         disk = disks.gpt(2 * MIB, [disks.Entry(2048, 4000)])
-        disk[0x8001:0x8006] = b'CD001'
+        disk[0x8000:len(disc)] = disc[0x8000:]
+        self.assert_accepted(disk, 'not-bootable')
+        # Media of some distributions begin their partitions later.
+        hybrid = disks.mbr(2 * MIB, [(0, 0xef, 2048, 100),
+                                     (0x80, 0x17, 2148, 1000)])
+        hybrid[0x8000:len(disc)] = disc[0x8000:]
+        self.assert_refused('format-unsupported', hybrid, 'iso')
+
+    def test_a_disc_and_no_partition(self) -> None:
+        disc = self.disc()[:900 << 10]
+        disk = disks.gpt(2 * MIB)
+        disk[0x8000:len(disc)] = disc[0x8000:]
         self.assert_refused('format-unsupported', disk, 'iso')
 
     def test_a_footer_in_a_partition(self) -> None:

@@ -13,6 +13,7 @@
 from collections.abc import Iterator
 import stat
 
+from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base as engine_base
@@ -31,7 +32,7 @@ class BlocksTest(engine_base.EngineTestCase):
         def read(offset: int, length: int) -> bytes:
             self.reads.append((offset, length))
             return content[offset:offset + length]
-        return base.Blocks(read)
+        return base.Blocks(read, budget.Budget())
 
     def test_any_part(self) -> None:
         content = bytes(range(251)) * 1000
@@ -77,7 +78,8 @@ class Toy(base.FileSystem):
     kind = 'toy'
 
     def __init__(self, *trees: dict[str, object]) -> None:
-        super().__init__(base.Blocks(lambda offset, length: b''), None)
+        super().__init__(base.Blocks(
+            lambda offset, length: b'', budget.Budget()), None)
         self._objects: list[object] = list(trees)
         self._trees = len(trees)
 

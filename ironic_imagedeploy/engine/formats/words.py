@@ -1,0 +1,33 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Tables of image files as integers of this machine."""
+
+from array import array
+import sys
+import typing
+
+#: Unsigned integers of 32 and of 64 bits, as :mod:`array` names them.
+Width = typing.Literal['I', 'Q']
+
+
+def from_bytes(stored: bytes, width: Width,
+               order: typing.Literal['little', 'big']) -> 'array[int]':
+    """Integers that a file stores one after the other.
+
+    :param order: of the bytes in each of them.
+    """
+    words = array(width)
+    words.frombytes(stored)
+    if sys.byteorder != order:
+        words.byteswap()
+    return words

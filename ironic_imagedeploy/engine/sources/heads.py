@@ -14,9 +14,12 @@
 
 The timeout of a socket counts silence: a server that sends a byte now and
 then, or ``100 Continue`` for ever, is never silent. So the head of an answer,
-with all that comes before it, has the same seconds as a whole.
+with all that comes before it, has the same seconds as a whole; and so has
+what comes between two pieces of its body, which may be a long line, too.
 """
 
+from collections.abc import Iterator
+import contextlib
 import http.client
 import io
 import socket
@@ -37,10 +40,11 @@ def limit_heads(session: requests.Session) -> None:
             _limit_proxies(adapter)
 
 
-class _Head(io.RawIOBase):
-    """The socket of an answer, read within so many seconds.
+class _TimedReader(io.RawIOBase):
+    """The socket of an answer, with a bound on several reads together.
 
     :param raw: a file of the socket.
+    :param seconds: the timeout of the socket, and for a few reads together.
     """
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket,
@@ -48,24 +52,33 @@ class _Head(io.RawIOBase):
         self._raw = raw
         self._socket = sock
         self._seconds = seconds
-        self._end: float | None = time.monotonic() + seconds
+        self._end: float | None = None
+        self._reads = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: typing.Any) -> int | None:
-        if self._end is not None:
+        # The first of them has the timeout of the socket.
+        if self._end is not None and self._reads:
             remaining = self._end - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError(
-                    f'no head of an answer in {self._seconds:g} seconds')
+                    f'nothing of use in {self._seconds:g} seconds')
             self._socket.settimeout(remaining)
+        self._reads += 1
         return self._raw.readinto(buffer)
 
-    def end(self) -> None:
-        """The head is complete: from here on silence counts."""
-        self._end = None
-        self._socket.settimeout(self._seconds)
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all reads inside take the timeout together."""
+        self._end, self._reads = time.monotonic() + self._seconds, 0
+        try:
+            yield
+        finally:
+            self._end = None
+            if self._reads > 1:
+                self._socket.settimeout(self._seconds)
 
     def close(self) -> None:
         self._raw.close()
@@ -73,20 +86,27 @@ class _Head(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose head comes within the timeout of its socket."""
+    """An answer that comes within the timeout of its socket."""
 
     def __init__(self, sock: socket.socket, *arguments: typing.Any,
                  **options: typing.Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self._head: _Head | None = None
+        self._reader: _TimedReader | None = None
         if seconds := sock.gettimeout():
-            self._head = _Head(self.fp.detach(), sock, seconds)
-            self.fp = io.BufferedReader(self._head)
+            self._reader = _TimedReader(self.fp.detach(), sock, seconds)
+            self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
-        super().begin()
-        if self._head:
-            self._head.end()
+        with self._together():
+            super().begin()
+
+    def read1(self, n: int = -1) -> bytes:
+        with self._together():
+            return super().read1(n)
+
+    def _together(self) -> contextlib.AbstractContextManager[None]:
+        return (self._reader.together() if self._reader
+                else contextlib.nullcontext())
 
 
 class _HTTPConnection(urllib3.connection.HTTPConnection):

@@ -137,14 +137,16 @@ class WriteTest(PackedTestCase):
 class RefusedTest(PackedTestCase):
 
     def test_a_window_that_is_too_long(self) -> None:
-        large = self.directory / 'large.raw'
-        images.make_guest(large, 80 * MIB, seed=32)
-        disk = self.disk(96 * MIB)
-        for tool, option in (('zstd', '--long=26'),
-                             ('xz', '--lzma2=preset=0,dict=65MiB')):
+        disk = self.disk(48 * MIB)
+        packed = self.directory / 'packed'
+        for tool, option in (('zstd', '--long=28'),
+                             ('xz', '--lzma2=preset=0,dict=129MiB')):
             with self.subTest(tool):
-                outcome = self.execute('write', pack(large, tool, option),
-                                       disk.device)
+                # By a file's size zstd would choose a smaller window.
+                with self.guest.open('rb') as guest, packed.open('wb') as out:
+                    subprocess.run([tool, '-c', '-q', option], check=True,
+                                   stdin=guest, stdout=out)
+                outcome = self.execute('write', packed, disk.device)
                 self.assert_status(4, outcome)
                 self.assertIn('memory', outcome.stderr)
                 self.assert_untouched(disk)

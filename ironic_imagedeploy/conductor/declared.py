@@ -28,7 +28,6 @@ from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy.contract import names
-from ironic_imagedeploy import engine
 
 #: Schemes of the places that images are taken from.
 SCHEMES = ('glance', 'http', 'https', 'file')
@@ -85,7 +84,6 @@ def boot_file(task: task_manager.TaskManager, role: str, href: str, *,
     node, service = task.node, None
     if of:
         _check_property(of, role, href)
-    _check_url(node, role, href)
     if service_utils.is_glance_image(href):
         service = image_service.GlanceImageService(context=task.context)
         declared = glance.declared(service, node, href, role)
@@ -116,18 +114,6 @@ def _check_property(image: images.InstanceImage, role: str, href: str
             f'{image.glance_id}, or name it for this node alone: openstack '
             f'baremetal node set --instance-info kernel=URL '
             f'--instance-info ramdisk=URL {image.node.uuid}')
-
-
-def _check_url(node: objects.Node, role: str, href: str) -> None:
-    try:
-        engine.redact(href)
-    except engine.exceptions.SourceError as error:
-        raise refusals.refused(
-            'image-unreadable', role,
-            message=f'The address of the {role} is not a URL.',
-            expected=error.expected, found=error.found,
-            fix=f'openstack baremetal node set --instance-info {role}=URL '
-                + node.uuid) from None
 
 
 def _in_instance_info(node: objects.Node, href: str) -> images.DeclaredImage:

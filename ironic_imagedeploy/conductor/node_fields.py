@@ -105,7 +105,8 @@ _INSTANCE_INFO = {
     'kernel_append_params': _LINE, 'root_gb': _COUNT, 'swap_mb': _COUNT,
     'ephemeral_gb': _COUNT, 'root_device': _HINTS}
 #: Ironic checks the numbers among the properties itself.
-_PROPERTIES = {'cpu_arch': _NAME, 'root_device': _HINTS}
+_PROPERTIES = {'cpu_arch': _NAME, 'capabilities': _LINE,
+               'root_device': _HINTS}
 
 
 def check(node: objects.Node) -> None:

@@ -33,6 +33,7 @@ from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import order
+from ironic_imagedeploy import engine
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,19 +116,25 @@ def _url(image: images.InstanceImage) -> str:
     if not image.glance:
         return image.href
     url = image.glance.swift_temp_url({'id': image.glance_id})
+    _check_served(
+        image, url, message='The temporary URL of Swift does not give the '
+        'image.', fix='Check the options [glance]swift_* and '
+        '[DEFAULT]webserver_*, and whether this conductor reaches Swift.')
+    return url
+
+
+def _check_served(image: images.InstanceImage, url: str, *, message: str,
+                  fix: str) -> None:
     try:
         image_service.HttpImageService().validate_href(url, secret=True)
     except exception.ImageRefValidationFailed as error:
-        # What requests says of a connection has the signature in it.
+        # What requests says of a connection may have a signature in it.
         cause = error.__context__
         raise refusals.refused(
-            'image-unreadable', image.name,
-            message='The temporary URL of Swift does not give the image.',
-            expected='HTTP status 200',
+            'image-unreadable', image.name, message=message,
+            expected=f'HTTP status 200 of {engine.redact(url)}',
             found=type(cause).__name__ if cause else str(error).rstrip('.'),
-            fix='Check the options [glance]swift_* and [DEFAULT]webserver_*, '
-                'and whether this conductor reaches Swift.') from None
-    return url
+            fix=fix) from None
 
 
 def _publish(image: images.InstanceImage) -> str:
@@ -138,7 +145,11 @@ def _publish(image: images.InstanceImage) -> str:
     os.symlink(image.instance_file, link)
     url = '/'.join([CONF.deploy.http_url.rstrip('/'),
                     CONF.deploy.http_image_subdir, os.path.basename(link)])
-    image_service.HttpImageService().validate_href(url)
+    _check_served(
+        image, url, message='The web server of this conductor does not serve '
+        'the image.', fix='Let it serve the files of [deploy]http_root, '
+        f'{CONF.deploy.http_root}, and the files of [pxe]images_path that '
+        'links there lead to, at [deploy]http_url.')
     return url
 
 

@@ -30,6 +30,7 @@ class NodeFieldsTest(base.ConductorTestCase):
     def assert_refused(self, place, name, value, *words):
         """By a shared validation and by a deployment, without a request."""
         self.use()
+        self.node.properties = {'cpu_arch': 'x86_64'}
         setattr(self.node, place, {**getattr(self.node, place), name: value})
         self.node.save()
         self.server.requests.clear()
@@ -65,6 +66,13 @@ class NodeFieldsTest(base.ConductorTestCase):
             for name in NUMBERS:
                 self.assert_refused('instance_info', name, value,
                                     'Expected a whole number')
+
+    def test_properties(self):
+        for value in (5, True, ['boot_mode:bios'], {'boot_mode': 'bios'}):
+            self.assert_refused('properties', 'capabilities', value,
+                                'Expected text')
+        self.assert_refused('properties', 'cpu_arch', 'x86_64\n',
+                            'control characters')
 
     def test_names_that_are_urls(self):
         for name in ('image_disk_format', 'image_type', 'image_os_hash_algo',

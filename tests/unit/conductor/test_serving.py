@@ -129,7 +129,11 @@ class InstanceInfoTest(base.ConductorTestCase):
                     group='deploy')
         self.glance.register(self.qcow2)
         self.use(base.IMAGE_ID)
-        self.assertRaises(exception.ImageRefValidationFailed, self.info)
+        error = self.assertRaises(exception.InvalidParameterValue, self.info)
+        for words in ('image-unreadable', 'The web server of this conductor',
+                      f'{self.http_url}/agent_images/{self.node.uuid}',
+                      'HTTP code 404', str(self.directory / 'elsewhere')):
+            self.assertIn(words, str(error))
 
     def test_ironic_cleans_up(self):
         self.glance.register(self.qcow2)

@@ -34,6 +34,7 @@ from ironic_imagedeploy.agent import partition_checks
 from ironic_imagedeploy.agent import partition_devices
 from ironic_imagedeploy.agent import partitioning
 from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.agent import twins
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 
@@ -57,6 +58,7 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
         array.check(platform)
     inspection = _inspect(order, source, device, platform)
     kind = mounts.permitted(inspection.file_system)
+    found = twins.find(inspection, device)
     install_kernel = _kernel_installer(order, inspection, publisher)
     partitions = partitioning.make(order, device)
     LOG.info('Writing %(format)s partition image %(image)s to %(device)s',
@@ -78,13 +80,14 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
                         partitions.root),
                     esp=partitions.esp, esp_uuid=partitions.esp_uuid,
                     label=partitions.root_label,
-                    swap_uuid=partitions.swap_uuid,
+                    swap_uuid=partitions.swap_uuid, has_twin=bool(found),
                     array=array),
                 platform, order.arch, install_kernel)
             result = handover.finish(order, {
                 **partitions.of_agent, names.BOOTLOADER: platform.name})
-    return {**result, names.KEY: {**report.to_dict(),
-                                  'bootloader': installed}}
+    return {**result, names.KEY: {
+        **report.to_dict(), 'bootloader': installed,
+        'warnings': [twin.warning(device) for twin in found]}}
 
 
 def _inspect(order: orders.WriteOrder, source: engine.Source, device: str,

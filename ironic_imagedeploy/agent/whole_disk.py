@@ -20,6 +20,7 @@ from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.agent import twins
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 
@@ -40,6 +41,7 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
     with engine.open_target(device) as target:
         inspection = engine.inspect(source, order.expectation(target))
         inspection.raise_if_refused()
+        found = twins.find(inspection, device)
         LOG.info('Writing %(format)s image %(image)s to %(device)s',
                  {'format': inspection.format, 'image': source.name,
                   'device': device})
@@ -49,5 +51,6 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
     publisher.show('boot', 'disk')
     result = handover.make_bootable(order, device)
     # The backup of the GPT was moved, or the log says why it was not.
-    return {**result, names.KEY: {**report.to_dict(),
-                                  'backup_gpt_misplaced': False}}
+    return {**result, names.KEY: {
+        **report.to_dict(), 'backup_gpt_misplaced': False,
+        'warnings': [twin.warning(device) for twin in found]}}

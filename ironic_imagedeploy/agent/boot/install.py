@@ -67,6 +67,7 @@ class Disk:
     :ivar esp_uuid: of its file system.
     :ivar label: of the root file system; empty when it has none.
     :ivar swap_uuid: of the swap partition, if any.
+    :ivar has_twin: another device has a file system of the same UUID.
     :ivar array: what the device is when it is a software RAID.
     """
 
@@ -79,6 +80,7 @@ class Disk:
     esp_uuid: str | None = None
     label: str = ''
     swap_uuid: str | None = None
+    has_twin: bool = False
     array: software_raid.Array | None = None
 
     @property
@@ -110,7 +112,8 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
                 entries, kernel_origin = [install_kernel(root)], 'beside'
             grub_cfg = menu.write(
                 entries, uuid=disk.uuid,
-                partition_uuid=disk.partition_uuid, prefix=root.prefix,
+                partition_uuid=disk.partition_uuid,
+                by_partition=disk.has_twin, prefix=root.prefix,
                 options=root.options + disk.kernel_options)
             root.make_directory(folder)
             root.write(f'{folder}/grub.cfg', grub_cfg.encode('ascii'))

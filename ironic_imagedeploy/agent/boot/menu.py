@@ -107,12 +107,15 @@ def printable(version: str) -> str:
 
 
 def write(entries: list[Entry], *, uuid: str, partition_uuid: str,
-          prefix: str = '', options: tuple[str, ...] = ()) -> str:
-    """The text of grub.cfg.
+          by_partition: bool = False, prefix: str = '',
+          options: tuple[str, ...] = ()) -> str:
+    """Text of grub.cfg.
 
     :param uuid: of the root file system.
     :param partition_uuid: of the partition that it is in; a kernel alone
         finds it by this one only.
+    :param by_partition: let an initramfs find it by that one, too, as the
+        other is not unique.
     :param prefix: of all paths, as grub2 sees the file system.
     :param options: of all kernels; those of an entry come later, and win.
     """
@@ -126,8 +129,8 @@ def write(entries: list[Entry], *, uuid: str, partition_uuid: str,
              'set default=0', f'set timeout={_TIMEOUT}',
              f'search --no-floppy --fs-uuid --set=root {uuid}', '']
     for entry in entries:
-        root = [f'root=UUID={uuid}']
-        if not entry.initramfs:
+        root = [] if by_partition else [f'root=UUID={uuid}']
+        if by_partition or not entry.initramfs:
             # The last one wins, and is all that a kernel alone understands.
             root.append(f'root=PARTUUID={partition_uuid}')
         lines += [f'menuentry {_quoted("Linux " + entry.version)} {{',

@@ -71,6 +71,13 @@ def ended(context: ironic_context.RequestContext, node: objects.Node,
                        seconds * 1000)
     conductor_utils.node_history_record(
         node, event=_summary(report, seconds), event_type=states.DEPLOYING)
+    for warning in report.get('warnings', ()):
+        sentence = _sentence(warning)
+        LOG.warning('Node %(node)s: %(warning)s',
+                    {'node': node.uuid, 'warning': sentence})
+        conductor_utils.node_history_record(
+            node, event=f'imagedeploy warns: {sentence}',
+            event_type=states.DEPLOYING)
     if _wanted(fields.NotificationLevel.INFO):
         _emit(context, node, fields.NotificationLevel.INFO,
               fields.NotificationStatus.END, {names.REPORT: dict(report)})
@@ -91,6 +98,13 @@ def measure(records: Sequence[progress.ProgressRecord | None]) -> None:
     for name, value in gauges.items():
         METRICS.send_gauge(METRICS.get_metric_name(f'ImageDeploy.{name}'),
                            value)
+
+
+def _sentence(warning: Mapping[str, str]) -> str:
+    code, message, expected, found, fix = (
+        warning.get(key, '-')
+        for key in ('code', 'message', 'expected', 'found', 'fix'))
+    return f'{code}: {message} Expected {expected}, found {found}. {fix}'
 
 
 def _summary(report: Mapping[str, typing.Any], seconds: float) -> str:

@@ -138,3 +138,12 @@ class HistoryTest(agents.FollowTestCase):
     def test_a_report_of_another_release(self):
         notifications.ended(self.context, self.node, {})
         self.assertEqual(1, len(self.lines()))
+
+    def test_warnings_of_the_agent(self):
+        notifications.ended(self.context, self.node, {'warnings': [{
+            'code': 'twin', 'message': 'Two.', 'expected': 'one',
+            'found': '/dev/sdb', 'fix': 'Erase it.'}, {}]})
+        self.assertEqual(
+            ['imagedeploy warns: twin: Two. Expected one, found /dev/sdb. '
+             'Erase it.', 'imagedeploy warns: -: - Expected -, found -. -'],
+            [event for _, _, event in self.lines()][1:])

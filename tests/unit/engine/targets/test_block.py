@@ -10,8 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
+import errno
 import pathlib
+import unittest
+from unittest import mock
 
 from ironic_imagedeploy.engine.targets import block
 from tests.unit.engine import base
@@ -43,3 +45,26 @@ class PartitionTest(base.EngineTestCase):
 
     def test_no_sysfs(self) -> None:
         self.assertIsNone(block._is_partition(self.directory / 'none'))
+
+
+class RereadTest(unittest.TestCase):
+
+    def test_old_partitions_that_are_in_use_are_a_warning(self) -> None:
+        target = object.__new__(block.BlockTarget)
+        target.path = '/dev/sdx'
+        target._descriptor = -1
+        with (mock.patch.object(block.fcntl, 'ioctl', autospec=True,
+                                side_effect=OSError(errno.EBUSY, 'busy')),
+              mock.patch.object(block.time, 'sleep', autospec=True),
+              mock.patch.object(block.LOG, 'warning', autospec=True) as warn):
+            target.reread_partitions()
+        self.assertIn('/dev/sdx', warn.call_args.args)
+
+    def test_a_device_without_partitions_is_none(self) -> None:
+        target = object.__new__(block.BlockTarget)
+        target._descriptor = -1
+        with (mock.patch.object(block.fcntl, 'ioctl', autospec=True,
+                                side_effect=OSError(errno.EINVAL, 'no')),
+              mock.patch.object(block.LOG, 'warning', autospec=True) as warn):
+            target.reread_partitions()
+        warn.assert_not_called()

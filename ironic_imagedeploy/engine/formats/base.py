@@ -89,26 +89,28 @@ class Image(abc.ABC):
         """Give the memory of earlier looks back, before the file is read."""
         return
 
-    def refused(self, code: str, message: str, *, expected: str, found: str,
-                fix: str) -> exceptions.ImageRefused:
-        """The error that refuses this image for one reason."""
+    def refused(self, code: str, *, expected: str, found: str,
+                case: str = '', **data: _findings.Value
+                ) -> exceptions.ImageRefused:
+        """The error that refuses this image for one reason.
+
+        :param code: of the catalogue, with the kind of cause and the data
+            that its sentences name.
+        """
         return exceptions.ImageRefused(self.source.name, [Finding(
-            code=code, message=message, expected=expected, found=found,
-            fix=fix)])
+            code=code, case=case, expected=expected, found=found,
+            data={'format': self.format_name, **data})])
 
     def corrupt(self, found: str, expected: str) -> exceptions.ImageRefused:
         """The error for a file that contradicts its format."""
-        return self.refused(
-            'corrupt', f'The {self.format_name} file is damaged.',
-            expected=expected, found=found,
-            fix='Make the image again from its origin and upload that.')
+        return self.refused('corrupt', expected=expected, found=found)
 
-    def warn(self, code: str, message: str, *, expected: str, found: str,
-             fix: str) -> None:
+    def warn(self, code: str, *, expected: str, found: str) -> None:
         """Note something odd that does not refuse the image."""
         self.findings.append(Finding(
-            code=code, message=message, expected=expected, found=found,
-            fix=fix, severity=_findings.Severity.WARNING))
+            code=code, expected=expected, found=found,
+            data={'format': self.format_name},
+            severity=_findings.Severity.WARNING))
 
 
 class MappedImage(Image):

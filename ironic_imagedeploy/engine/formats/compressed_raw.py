@@ -142,11 +142,9 @@ class CompressedRawImage(base.Image):
         """
         if size < self.virtual_size:
             raise self.refused(
-                'truncated', 'The disk in the image ends too early.',
+                'truncated', case='disk',
                 expected=f'{self.virtual_size} bytes, as its front says',
-                found=f'{size} bytes',
-                fix='Make the image again from its origin and upload the '
-                    'whole of it.')
+                found=f'{size} bytes')
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
@@ -160,23 +158,19 @@ class CompressedRawImage(base.Image):
             yield
         except errors.IncompleteError as error:
             raise self.refused(
-                'truncated', f'The {name} file ends too early.',
-                expected=f'the end of the {name} file', found=error.found,
-                fix='Upload the whole file again.') from error
+                'truncated', format=name,
+                expected=f'the end of the {name} file',
+                found=error.found) from error
         except errors.WindowTooLarge as error:
             raise self.refused(
-                'format-unsupported',
-                f'The {name} file takes too much memory to unpack.',
+                'format-unsupported', case='memory', format=name,
                 expected=f'a window of {error.expected}',
-                found=error.found,
-                fix='Compress it again: zstd -19, or xz -9, at most.'
-                ) from error
+                found=error.found) from error
         except errors.DecodeError as error:
             raise self.refused(
-                'corrupt', f'The {name} file is damaged.',
+                'corrupt', case='compressed', format=name,
                 expected=f'nothing but {name} to its end',
-                found=error.found,
-                fix='Compress the image again and upload that.') from error
+                found=error.found) from error
 
     def _unpack_front(self) -> Iterator[bytes]:
         decoder = self.decoder()

@@ -44,11 +44,10 @@ class Reader(base.MappedImage):
         """
         if offset + length > self.source.size:
             raise self.refused(
-                'truncated', f'The {self.format_name} file ends too early.',
+                'truncated',
                 expected=f'{what} at bytes {offset} to '
                 f'{offset + length - 1}',
-                found=f'a file of {self.source.size} bytes',
-                fix='Upload the whole file again.')
+                found=f'a file of {self.source.size} bytes')
 
 
 def neighbours(offsets: Iterable[int], size: int

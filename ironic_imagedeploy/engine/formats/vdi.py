@@ -56,10 +56,9 @@ class VdiImage(reader.Reader):
         if image_type not in (_DYNAMIC, _STATIC) or (
                 link != _NOBODY or parent != _NOBODY):
             raise self.refused(
-                'backing-file', 'The image needs another file.',
+                'backing-file', case='parent',
                 expected='a dynamic or static image of its own',
-                found=f'an image of type {image_type} with a parent',
-                fix='Make it self-contained: VBoxManage clonemedium OLD NEW')
+                found=f'an image of type {image_type} with a parent')
         self._check('the sector size', sector_size, 512)
         self._check('the block size', block_size, _BLOCK_SIZE)
         self._check('the extra bytes of a block', block_extra, 0)

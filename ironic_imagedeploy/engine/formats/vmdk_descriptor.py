@@ -120,10 +120,7 @@ def _judge(image: 'reader.Reader', settings: dict[str, str],
 
 def _needs_another(image: 'reader.Reader', found: str, expected: str
                    ) -> exceptions.ImageRefused:
-    return image.refused(
-        'external-extent', 'The image is not in this one file alone.',
-        expected=expected, found=found,
-        fix='Make it one file: qemu-img convert -O qcow2 OLD NEW')
+    return image.refused('external-extent', expected=expected, found=found)
 
 
 def _odd(image: 'reader.Reader', found: str) -> exceptions.ImageRefused:

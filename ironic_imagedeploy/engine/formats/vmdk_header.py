@@ -195,11 +195,10 @@ def _check_descriptor(image: 'reader.Reader', header: Header) -> None:
     length = header.descriptor_size * SECTOR
     if not offset or not 0 < length <= vmdk_descriptor.LIMIT:
         raise image.refused(
-            'external-extent', 'The descriptor is not in the file.',
+            'external-extent', case='descriptor',
             expected='a descriptor of up to '
             f'{vmdk_descriptor.LIMIT} bytes in the file',
-            found=f'{length} bytes at byte {offset}',
-            fix='Make it one file: qemu-img convert -O qcow2 OLD NEW')
+            found=f'{length} bytes at byte {offset}')
     image.check_inside('the descriptor', offset, length)
     kind = vmdk_descriptor.check(
         image, image.source.read_at(offset, length), header.capacity)

@@ -64,8 +64,7 @@ class ImageTest(base.EngineTestCase):
             self.assertIn('1000', finding.found)
 
     def test_a_warning_does_not_refuse(self) -> None:
-        self.image.warn('dirty', 'It is odd.', expected='this', found='that',
-                        fix='Look.')
+        self.image.warn('dirty', expected='this', found='that')
         finding, = self.image.findings
         self.assertEqual(('dirty', findings.Severity.WARNING),
                          (finding.code, finding.severity))

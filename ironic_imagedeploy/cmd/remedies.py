@@ -85,7 +85,9 @@ def _uefi(finding: engine.Finding, file: str) -> str:
 
 
 def _arch(finding: engine.Finding, file: str) -> str:
-    return (f'Use one for the processor of the machine, or correct --arch: '
+    if finding.data['arch'] is None:
+        return finding.fix_for(file)
+    return ('Use one for the processor of the machine, or correct --arch: '
             f'{finding.data["arch"]}')
 
 

@@ -165,6 +165,8 @@ def _uefi(finding: engine.Finding, image: images.InstanceImage) -> str:
 
 
 def _processor(finding: engine.Finding, image: images.InstanceImage) -> str:
+    if finding.data['arch'] is None:
+        return _another(finding, image)
     return ('Use an image for the processor of the node, or correct what is '
             'stated about the node: ' + node_set(
                 image.node, f'--property cpu_arch={finding.data["arch"]}'))

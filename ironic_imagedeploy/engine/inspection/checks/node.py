@@ -108,7 +108,7 @@ def check_arch(expectation: Expectation, table: partitions.PartitionTable,
         yield Finding(
             code='arch-mismatch', expected=arch,
             found=' and '.join(sorted(programs)),
-            data={'arch': min(programs)})
+            data={'arch': min(set(programs) - {'unknown'}, default=None)})
     elif modes:
         yield unknown_arch(arch, 'boot programs that do not tell')
 

@@ -136,6 +136,12 @@ class NodeTest(verdicts.VerdictTestCase):
         self.assert_refused('arch-mismatch', both, arch='x86_64',
                             boot_mode='uefi')
 
+    def test_a_processor_without_a_name(self) -> None:
+        disk = self.disk(esp={'/EFI/BOOT/BOOTX64.EFI': disks.program(0x1f0)})
+        finding = self.assert_refused('arch-mismatch', disk, 'unknown',
+                                      arch='x86_64')
+        self.assertIsNone(finding.data['arch'])
+
     def test_an_arch_that_cannot_be_judged(self) -> None:
         self.assert_accepted(self.disk(), 'arch-unknown', arch='aarch64')
         broken = self.disk(esp={'/EFI/BOOT/BOOTX64.EFI': b'MZ'})

@@ -32,15 +32,15 @@ _SUBCLUSTERS = 'extended_l2=on,'
 class OracleTestCase(base.FunctionalTestCase):
     """Compares a disk that we wrote with what qemu-img makes of the image."""
 
-    def assert_same(self, image: pathlib.Path, form: str = 'qcow2', *,
-                    sector_size: int = 512) -> None:
+    def assert_same(self, image: pathlib.Path, form: str = 'qcow2',
+                    *options: str, sector_size: int = 512) -> None:
         """Write the image onto a larger disk and compare all of it."""
         raw = images.as_raw(image, form)
         size = -(-raw.stat().st_size // 4096) * 4096 + 3 * MIB
         disk = self.disk(size, sector_size=sector_size)
         outcome = self.invoke(
             'write', image, disk.device, '--disk-format', form,
-            '--progress', 'none', '--json',
+            '--progress', 'none', '--json', *options,
             *(('--permit', form) if form in ('vmdk', 'vdi') else ()))
         self.assert_status(0, outcome)
         self.assert_written(raw, disk)
@@ -211,8 +211,8 @@ class HistoryTest(OracleTestCase):
         with self.assertRaises(commands.CommandFailed):
             images.qemu_io(self.image, 'write -P 3 1M 3M', 'flush', 'abort')
         outcome = self.invoke('check', self.image, '--json')
-        self.assertEqual(['dirty'], [finding['code'] for finding
-                                     in outcome.json['findings']])
+        self.assertEqual(['dirty', 'not-bootable'], [
+            finding['code'] for finding in outcome.json['findings']])
         self.assert_same(self.image)
 
     def test_amended_to_the_newer_version(self) -> None:
@@ -274,7 +274,9 @@ class RawTest(OracleTestCase):
         tree.mkdir()
         (tree / 'noise').write_bytes(random.Random(1).randbytes(3 * MIB))
         disks.run('mke2fs', '-q', '-t', 'ext4', '-d', tree, self.image, '16M')
-        self.assert_same(self.image, 'raw')
+        with self.assertRaisesRegex(AssertionError, 'image-type-mismatch'):
+            self.assert_same(self.image, 'raw')
+        self.assert_same(self.image, 'raw', '--force')
 
 
 class PermittedTest(OracleTestCase):

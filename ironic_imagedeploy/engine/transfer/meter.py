@@ -235,7 +235,9 @@ class Meter:
             return
         phase, shown = self._phase, self._main
         if self._zeroes.left and not shown.left:
-            phase, shown = 'zero', self._zeroes
+            # A comparison zeroes nothing.
+            phase = 'zero' if phase == 'write' else phase
+            shown = self._zeroes
         self._call(Progress(phase, shown.done, shown.total, shown.speed,
                             self.bottleneck, self._seconds_left()))
 

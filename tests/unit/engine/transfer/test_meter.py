@@ -69,6 +69,12 @@ class MeterTest(unittest.TestCase):
         self.meter.tick()
         self.assertEqual(('write', 400, 400), self.told[-1][:3])
 
+    def test_a_comparison_zeroes_nothing(self) -> None:
+        self.meter.enter_pass('compare', file=500, data=400, zeroes=600)
+        self.meter.advance(data=400, zeroes=500)
+        self.meter.tick()
+        self.assertEqual(('compare', 500, 600), self.told[-1][:3])
+
     def test_a_disk_of_unknown_size_is_told_by_its_file(self) -> None:
         self.meter.enter_pass('write', file=500, data=None)
         self.meter.count(read=120, written=1200)

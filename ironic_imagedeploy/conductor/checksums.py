@@ -44,17 +44,22 @@ def declared(node: objects.Node, href: str, *, algorithm: str | None,
     :param role: ``kernel`` or ``ramdisk`` for one of these.
     :raises InvalidParameterValue: when it is not the checksum of anything.
     """
+    in_file = False
     try:
         if algorithm and value:
             return engine.Checksum(algorithm, value)
         if not other:
             return None
-        if checksum_utils.is_checksum_url(other):
+        in_file = checksum_utils.is_checksum_url(other)
+        if in_file:
             return _in_file(node, other, href)
         return engine.Checksum.parse(other)
     except ValueError as error:
-        found, fix = _without_secrets(
-            str(error), algorithm, value, other), ''
+        found, fix = str(error), ''
+        if not in_file and any(text and '://' in text
+                               for text in (algorithm, value, other)):
+            # It may have a login or a signature in it.
+            found = 'a URL in its place'
     except engine.exceptions.SourceError as error:
         found = f'{engine.redact(str(other))}: {error.found}'
         fix = f'{error.fix} Or: '
@@ -69,13 +74,6 @@ def declared(node: objects.Node, href: str, *, algorithm: str | None,
                  'one for the image', found=found.rstrip('.'),
         fix=fix + (f'{_SET}{role}_checksum=sha512:SHA512 ' if role
                    else _SET_IMAGE) + node.uuid)
-
-
-def _without_secrets(text: str, *values: str | None) -> str:
-    """Reason without the value, where somebody gave a URL instead of it."""
-    if any(value and '://' in value for value in values):
-        return 'a URL in its place'
-    return text
 
 
 def _in_file(node: objects.Node, url: str, href: str) -> engine.Checksum:

@@ -86,7 +86,7 @@ def write(args: argparse.Namespace) -> int:
                     f'nothing was written: without a yes {args.target} stays '
                     'as it is')
             report = engine.transfer(
-                inspection, target, read_back=args.verify,
+                inspection, target, read_back=args.read_back,
                 progress=display).to_dict()
     if args.report:
         console.save(args.report, console.to_json(report))
@@ -266,6 +266,10 @@ def _check_device(path: str) -> None:
 def _warn(inspection: engine.Inspection) -> None:
     for finding in inspection.findings:
         console.say(f'{finding.severity}: {finding}')
+    checksum = inspection.expectation.checksum
+    if checksum and checksum.weak:
+        console.say(f'warning: {checksum.algorithm} tells damage and not '
+                    'forgery: use the sha256 or sha512 of the image')
 
 
 def _show(args: argparse.Namespace, result: Mapping[str, typing.Any],

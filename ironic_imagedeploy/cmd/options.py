@@ -88,7 +88,8 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
     _json(sub)
     _expectations(sub)
     sub.add_argument(
-        '--verify', choices=('none', 'sample', 'full'), default='none',
+        '--read-back', '--verify', default='none',
+        choices=('none', 'sample', 'full'),
         help='read the target back and compare it with the source; a '
         'checksum is verified in any case (default: %(default)s)')
     sub.add_argument(

@@ -117,7 +117,7 @@ def _rates(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
     yield 'peak memory', text.size(report['peak_rss'])
 
 
-_READ_BACK = {'none': 'not asked for (--verify sample or full)',
+_READ_BACK = {'none': 'not asked for (--read-back sample or full)',
               'sample': 'a sample of the disk is identical',
               'full': 'the whole disk is identical'}
 

@@ -66,3 +66,11 @@ class ChecksumFileTest(program.CommandTestCase):
             'write', self.image.as_uri(), self.target, '--checksum-file',
             self.file.as_uri(), '--progress', 'none'), self.err)
         self.assertIn('sha512 verified', self.out)
+
+    def test_a_value_that_can_be_forged_is_warned_of(self) -> None:
+        for algorithm, warned in (('md5', 1), ('sha1', 1), ('sha256', 0)):
+            value = hashlib.new(algorithm, self.image.read_bytes()).hexdigest()
+            self.assertEqual(0, self.run_main(
+                'write', self.image, self.target, '--progress', 'none',
+                '--checksum', f'{algorithm}:{value}'), self.err)
+            self.assertEqual(warned, self.err.count(f'{algorithm} tells'))

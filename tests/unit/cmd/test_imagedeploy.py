@@ -219,9 +219,11 @@ class ExpectationTest(program.CommandTestCase):
     def test_read_back(self) -> None:
         with mock.patch.object(engine, 'transfer', autospec=True,
                                side_effect=engine.transfer) as transfer:
-            self.run_main('write', self.image, self.target, '--verify',
-                          'sample')
-        self.assertEqual('sample', transfer.call_args.kwargs['read_back'])
+            for option in ('--read-back', '--verify'):
+                self.run_main('write', self.image, self.target, option,
+                              'sample')
+                self.assertEqual('sample',
+                                 transfer.call_args.kwargs['read_back'])
         self.assertIn('a sample of the disk is identical', self.out)
 
 

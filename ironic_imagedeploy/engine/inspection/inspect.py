@@ -35,6 +35,7 @@ from ironic_imagedeploy.engine.inspection.checks import checksum
 from ironic_imagedeploy.engine.inspection.checks import node
 from ironic_imagedeploy.engine.inspection.checks import root
 from ironic_imagedeploy.engine.inspection.checks import table
+from ironic_imagedeploy.engine.inspection.checks import units
 from ironic_imagedeploy.engine.inspection import expectation as _expectation
 from ironic_imagedeploy.engine.inspection import oslo_inspector
 from ironic_imagedeploy.engine.inspection import recognition
@@ -169,7 +170,7 @@ class _Look:
         """Hold the partition table against the machine."""
         yield from node.check_table(self._expectation, found, self._programs)
         yield from node.check_arch(self._expectation, found, self._programs)
-        yield from table.check_units(image, found, self._expectation)
+        yield from units.check(image, found, self._expectation)
 
     def _front(self, image: formats.AnyImage) -> bytes:
         """The front of the file, or of the disk that it packs."""

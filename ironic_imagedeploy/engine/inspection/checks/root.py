@@ -24,6 +24,7 @@ from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.inspection.checks import node
+from ironic_imagedeploy.engine.inspection.checks import units
 from ironic_imagedeploy.engine.inspection import expectation as _expectation
 
 Expectation = _expectation.Expectation
@@ -32,9 +33,6 @@ Finding = findings.Finding
 #: File systems and the like, by what a person calls them.
 _CALLED = {'lvm': 'an LVM physical volume', 'md': 'a member of an md array',
            'swap': 'swap space'}
-#: How each kind is made for disks with sectors of 4096 bytes.
-_LARGER = {'ext4': 'mkfs.ext4 -b 4096', 'xfs': 'mkfs.xfs -s size=4096',
-           'btrfs': 'mkfs.btrfs --sectorsize 4096'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,16 +93,11 @@ def look(image: formats.AnyImage, name: str, expectation: Expectation
 
 def _check_unit(files: filesystems.FileSystem, expectation: Expectation
                 ) -> Iterator[Finding]:
-    sectors = expectation.sector_size
-    if sectors and files.unit < sectors:
-        yield Finding(
-            code='sector-size', case='file-system',
-            expected=f'blocks of {sectors} bytes or more, as the sectors of '
-                     'the disk are',
-            found=f'{_article(files.kind)} file system that counts in '
-                  f'{files.unit} bytes',
-            data={'disk_sector_size': sectors, 'block_size': files.unit,
-                  'file_system': files.kind, 'command': _LARGER[files.kind]})
+    sector_size = expectation.sector_size
+    if sector_size and files.unit < sector_size:
+        yield units.too_small(
+            files.kind, files.unit, sector_size,
+            f'{_article(files.kind)} file system')
 
 
 def _check_features(files: filesystems.FileSystem, expectation: Expectation

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 import dataclasses
 
 from ironic_imagedeploy.engine.contents import partitions
-from ironic_imagedeploy.engine.contents import sectors
 from ironic_imagedeploy.engine.contents import signatures
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
@@ -25,13 +24,6 @@ from ironic_imagedeploy.engine.formats import compressed_raw
 from ironic_imagedeploy.engine.inspection import expectation as _expectation
 
 Finding = findings.Finding
-
-#: Partitions whose content is looked at.
-_MOST_PARTITIONS = 16
-#: How each kind is made for disks with sectors of 4096 bytes.
-_LARGER = {'vfat': 'mkfs.vfat -S 4096', 'exfat': 'mkfs.exfat -s 4096',
-           'ntfs': 'mkfs.ntfs -s 4096', 'xfs': 'mkfs.xfs -s size=4096',
-           'ext4': 'mkfs.ext4 -b 4096'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,29 +81,6 @@ def flaws(image: formats.AnyImage, table: partitions.PartitionTable
         yield Finding(
             code='corrupt', case='tolerated', expected=flaw.expected,
             found=flaw.found, severity=findings.Severity.WARNING)
-
-
-def check_units(image: formats.AnyImage, table: partitions.PartitionTable,
-                expectation: _expectation.Expectation) -> Iterator[Finding]:
-    """Findings about file systems that no driver mounts from such sectors.
-
-    :raises ImageRefused: when a partition cannot be decoded.
-    """
-    size = expectation.sector_size or table.sector_size
-    if size in (None, sectors.SIZES[0]):
-        return
-    for partition in table.partitions[:_MOST_PARTITIONS]:
-        kind, unit = sectors.file_system(image.read, partition.start
-                                         ) or ('', None)
-        if unit and unit < size:
-            yield Finding(
-                code='sector-size', case='file-system',
-                expected=f'units of {size} bytes or more, as the sectors of '
-                         'the disk are',
-                found=f'{kind} in partition {partition.number} that counts '
-                      f'in {unit} bytes',
-                data={'disk_sector_size': size, 'block_size': unit,
-                      'file_system': kind, 'command': _LARGER[kind]})
 
 
 def check_type(expectation: _expectation.Expectation, layout: Layout

@@ -71,7 +71,7 @@ def _unit(name: str, front: bytes) -> int | None:
             unit = int.from_bytes(front[11:13], 'little')
         case 'exfat':
             # "BytesPerSectorShift" of the exFAT specification.
-            unit = 1 << min(front[108], 16)
+            unit = 1 << min(front[108], 16) if len(front) > 108 else 0
         case 'xfs':
             # sb_sectsize.
             unit = int.from_bytes(front[102:104])

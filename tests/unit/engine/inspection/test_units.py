@@ -14,6 +14,7 @@
 import gzip
 
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.contents import sectors
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine.inspection import verdicts
@@ -97,6 +98,16 @@ class UnitTest(verdicts.VerdictTestCase):
                 self.assertEqual(name, finding.data['file_system'])
                 self.assertIn('4096', finding.fix)
                 self.assert_accepted(self.gpt(content, 512))
+
+    def test_fronts_that_are_cut_off(self) -> None:
+        """A part of a boot sector at the end of the disk tells no unit."""
+        for name in (b'EXFAT   ', b'NTFS    '):
+            front = b'\xeb\x52\x90' + name
+            disk = bytes(1024) + front
+            self.assertEqual(
+                (name.decode().strip().lower(), None),
+                sectors.file_system(lambda offset, length, disk=disk:
+                                    disk[offset:offset + length], 1024))
 
     def test_file_systems_for_larger_sectors(self) -> None:
         for content in (

@@ -73,7 +73,7 @@ class BlocksTest(engine_base.EngineTestCase):
 
 
 class Toy(base.FileSystem):
-    """Directories and links (str) in dictionaries."""
+    """Directories, links (str) and files (bytes) in dictionaries."""
 
     kind = 'toy'
 
@@ -101,6 +101,10 @@ class Toy(base.FileSystem):
     def read_link(self, link: base.Node) -> bytes:
         return str(self._objects[link.number]).encode()
 
+    def read_front(self, file: base.Node, length: int) -> bytes:
+        content = self._objects[file.number]
+        return content[:length] if isinstance(content, bytes) else b''
+
     def _node(self, number: int) -> base.Node:
         kinds = {dict: stat.S_IFDIR, str: stat.S_IFLNK}
         return base.Node(number, kinds.get(type(self._objects[number]),
@@ -114,6 +118,15 @@ class PathTest(engine_base.EngineTestCase):
         self.assertEqual(['a', 'b'], files.list(''))
         self.assertTrue(files.exists('a') and files.exists('b/c'))
         self.assertFalse(files.exists('a/c') or files.exists('c'))
+
+    def test_front_of_a_file(self) -> None:
+        files = Toy({'empty': {}}, {'a': {'file': b'content', 'to': 'file'},
+                                    'link': 'a/to'})
+        for path in ('a/file', 'link'):
+            self.assertEqual(b'cont', files.front(path, 4))
+            self.assertEqual(b'content', files.front(path, 4096))
+        for path in ('a', 'empty', 'none'):
+            self.assertIsNone(files.front(path, 4))
 
     def test_links_stay_beneath_the_root(self) -> None:
         files = Toy({'etc': {'up': '../../../etc', 'abs': '/etc/x'},

@@ -35,6 +35,7 @@ from ironic_imagedeploy.cmd import svg
 from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy.cmd import watch
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import choices
 
 
 def check(args: argparse.Namespace) -> int:
@@ -196,7 +197,7 @@ def _expectation(args: argparse.Namespace) -> engine.Expectation:
     stated: dict[str, typing.Any] = {
         name: getattr(args, name, None) for name in names}
     return engine.Expectation(
-        permitted=('raw', 'qcow2', *args.permit),
+        permitted=(*choices.PERMITTED_FORMATS, *args.permit),
         has_kernel=getattr(args, 'kernel_beside', False), **stated)
 
 

@@ -23,6 +23,7 @@ from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import sizes
 from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import choices
 from ironic_imagedeploy.engine.contents import efi_programs
 
 #: Types of files that are only checked by themselves.
@@ -89,7 +90,7 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
     _expectations(sub)
     sub.add_argument(
         '--read-back', '--verify', default='none',
-        choices=('none', 'sample', 'full'),
+        choices=choices.READ_BACKS,
         help='read the target back and compare it with the source; a '
         'checksum is verified in any case (default: %(default)s)')
     sub.add_argument(
@@ -184,7 +185,7 @@ def _command(commands: 'argparse._SubParsersAction[_Parser]',
         help='refuse the image when it has another format than this one, '
         'as raw or qcow2')
     sub.add_argument(
-        '--permit', action='append', default=[], choices=('vmdk', 'vdi'),
+        '--permit', action='append', default=[], choices=choices.OTHER_FORMATS,
         help='accept this format too, besides raw and qcow2; may be repeated')
     sub.add_argument(
         '--debug', action='store_true',

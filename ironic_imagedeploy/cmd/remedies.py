@@ -20,11 +20,12 @@ import shlex
 import urllib.parse
 
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import choices
 
 #: How the file is called that is not one of this machine.
 _FILE = 'FILE'
 #: Formats that --permit takes.
-_PERMITTED = ('vmdk', 'vdi')
+_PERMITTED = choices.OTHER_FORMATS
 
 
 def with_remedies(inspection: engine.Inspection, source: str
@@ -53,7 +54,7 @@ def _local(source: str) -> str:
 
 def _format(finding: engine.Finding, file: str) -> str:
     name = finding.data['format']
-    if name not in ('raw', 'qcow2', *_PERMITTED):
+    if name not in (*choices.PERMITTED_FORMATS, *_PERMITTED):
         return f'Convert it: qemu-img convert -O qcow2 {file} NEW'
     # Whatever has no signature could be raw.
     sure = 'if it is a disk byte for byte: ' if name == 'raw' else ''

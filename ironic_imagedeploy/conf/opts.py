@@ -15,6 +15,8 @@
 from oslo_config import cfg
 from oslo_config import types
 
+from ironic_imagedeploy.contract import policy
+
 GROUP = cfg.OptGroup(
     'imagedeploy', title='The imagedeploy deploy interface',
     help='Read by ironic-conductor, which sends its values to the deploy '
@@ -24,8 +26,8 @@ GROUP = cfg.OptGroup(
 OPTS = [
     cfg.ListOpt(
         'permitted_formats',
-        item_type=types.String(choices=['raw', 'qcow2', 'vmdk', 'vdi']),
-        default=['raw', 'qcow2'],
+        item_type=types.String(choices=policy.FORMATS),
+        default=list(policy.PERMITTED_FORMATS),
         help='Image formats that may be deployed: raw, qcow2, vmdk, vdi. '
              'Other images are refused before a node is touched. The '
              'default leaves out vmdk and vdi, because few need them and '
@@ -33,11 +35,11 @@ OPTS = [
              'users.'),
     cfg.StrOpt(
         'read_back', default='none',
-        choices=[
-            ('none', 'Trust the disk: the checksum of the image is verified '
-                     'all the same.'),
-            ('sample', 'Read parts of the image back from the disk.'),
-            ('full', 'Read the whole image back from the disk.')],
+        choices=list(zip(policy.READ_BACKS, (
+            'Trust the disk: the checksum of the image is verified all the '
+            'same.',
+            'Read parts of the image back from the disk.',
+            'Read the whole image back from the disk.'), strict=True)),
         help='What is read back from the disk, once the image is written, '
              'and compared with the image before it becomes bootable. The '
              'default adds no time; full adds about as long as the disk '

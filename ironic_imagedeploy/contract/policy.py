@@ -16,6 +16,12 @@ from collections.abc import Mapping
 import dataclasses
 import typing
 
+from ironic_imagedeploy.engine import choices
+
+PERMITTED_FORMATS = choices.PERMITTED_FORMATS
+FORMATS = (*PERMITTED_FORMATS, *choices.OTHER_FORMATS)
+READ_BACKS = choices.READ_BACKS
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:

@@ -15,6 +15,7 @@
 import dataclasses
 
 from ironic_imagedeploy.engine import checksum as _checksum
+from ironic_imagedeploy.engine import choices
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine.formats import compressed_raw
 
@@ -46,7 +47,7 @@ class Expectation:
     disk_format: str | None = None
     image_type: str | None = None
     checksum: _checksum.Checksum | None = None
-    permitted: tuple[str, ...] = ('raw', 'qcow2')
+    permitted: tuple[str, ...] = choices.PERMITTED_FORMATS
     disk_size: int | None = None
     sector_size: int | None = None
     boot_mode: str | None = None

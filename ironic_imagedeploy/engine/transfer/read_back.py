@@ -17,12 +17,13 @@ from collections.abc import Iterator
 import hashlib
 import threading
 
+from ironic_imagedeploy.engine import choices
 from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import memory
 from ironic_imagedeploy.engine.transfer import meter as _meter
 
 #: Of so many writes one is read back; of 0 none.
-_ONE_OF = {'none': 0, 'sample': 16, 'full': 1}
+_ONE_OF = dict(zip(choices.READ_BACKS, (0, 16, 1), strict=True))
 _DIGEST = 8
 #: Bytes of zeroes compared at once.
 _STEP = 1 << 20

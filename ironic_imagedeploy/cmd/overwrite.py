@@ -49,7 +49,7 @@ def is_confirmed(target: engine.Target, *, yes: bool, piped: bool) -> bool:
 
 
 def content(target: engine.Target) -> str:
-    """What a target holds, in words; empty when its front is blank.
+    """Content of a target, in words; empty when its front is blank.
 
     :raises TargetError: when it cannot be read.
     """

@@ -103,7 +103,7 @@ def _backup(read: _read.Read, sector_size: int, size: int) -> _Half | None:
 
 
 def _halves(read: _read.Read, good: _Half, size: int) -> list[Write]:
-    """All writes for both halves, the backup first."""
+    """Writes for both halves, the backup first."""
     sector_size = good.header.sector_size
     last = size // sector_size - 1
     room = -(-len(good.entries) // sector_size)

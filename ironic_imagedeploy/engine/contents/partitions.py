@@ -93,7 +93,7 @@ class PartitionTable:
 
     @property
     def esps(self) -> tuple[Partition, ...]:
-        """All EFI system partitions."""
+        """EFI system partitions of the disk."""
         return tuple(partition for partition in self.partitions
                      if partition.type in (ESP, _MBR_ESP))
 

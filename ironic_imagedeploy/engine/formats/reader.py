@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What authors of readers of image formats build on."""
+"""Base of the readers of image formats that have tables."""
 
 from collections.abc import Iterable
 from collections.abc import Iterator

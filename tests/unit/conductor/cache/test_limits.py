@@ -11,6 +11,7 @@
 # under the License.
 
 import os
+import subprocess
 
 from oslo_utils import units
 
@@ -73,6 +74,18 @@ class LimitTest(cached.CacheTestCase):
         self.image = self.large.read_bytes()
         self.use(self.server.url('large.qcow2'), root_gb=3)
         self.assert_refused(self.server, most=4 * units.Mi)
+
+    def test_no_download_from_a_server_without_ranges(self):
+        """The header tells, where the tables come last."""
+        noise = self.directory / 'noise'
+        noise.write_bytes(os.urandom(24 * units.Mi))
+        grown = images.convert(noise, self.directory / 'grown.qcow2')
+        subprocess.run(['qemu-img', 'resize', '-q', grown, '1T'], check=True)
+        self.glance.register(grown)
+        self.glance.answer = lambda exchange: exchange.serve(ranges=False)
+        self.limit(root_gb=3)
+        self.assert_refused(self.glance, most=12 * units.Mi)
+        self.assertEqual([], self.masters())
 
     def test_each_node_by_its_own_limit(self):
         self.limit(root_gb=3)

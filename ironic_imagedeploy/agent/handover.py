@@ -73,8 +73,9 @@ def bootable_or_wiped(*devices: str) -> Iterator[None]:
         else:
             raise engine.exceptions.TargetMayBoot(
                 devices[-1], expected='zeroes in its first and its last MiB',
-                found='; '.join(map(str, failures))
-                + f'; the first error was: {error}',
+                found='; '.join([
+                    f'{error}; and, when it was wiped',
+                    *map(str, failures)]),
                 fix='Do not start the machine from this disk: wipe it by '
                 'other means, or replace it, before that.') from error
         raise

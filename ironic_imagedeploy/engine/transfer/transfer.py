@@ -110,9 +110,10 @@ def _all_or_nothing(target: targets.Target) -> Iterator[None]:
             target.wipe_ends()
         except BaseException as failure:
             reason = getattr(failure, 'found', type(failure).__name__)
+            # A disk that fails gives many reasons: the end may be cut off.
             raise target.may_boot(
-                f'{reason}; the first error was: '
-                f'{str(error) or type(error).__name__}') from error
+                f'{str(error) or type(error).__name__}; and, when they were '
+                f'wiped: {reason}') from error
         raise
 
 

@@ -12,7 +12,7 @@
 
 """A look at an image ends, whatever the image says."""
 
-import struct
+import sys
 import time
 import typing
 
@@ -20,11 +20,30 @@ from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine.formats import qcow2 as _qcow2
 from tests.unit.engine import base
+from tests.unit.engine import hostile
 from tests.unit.engine import memory
 from tests.unit.engine import qcow2_builder as qcow2
 from tests.unit.engine import work
 
 MIB = base.MIB
+#: What is found, if not that it is too much.
+CODES = {'directory': 'truncated', 'names': '-', 'partitions': '-',
+         'gzip': '-', 'xz': '-', 'bzip2': '-'}
+#: Prints seconds of the processor, KiB of memory at most, and codes.
+_LOOK = r'''
+import re
+import sys
+import time
+from ironic_imagedeploy import engine
+source = engine.open_source(sys.argv[1])
+begin = time.thread_time()
+inspection = engine.inspect(source, engine.Expectation(
+    permitted=('raw', 'qcow2', 'vmdk', 'vdi')))
+taken = time.thread_time() - begin
+status = open('/proc/self/status').read()
+print(taken, re.search(r'VmHWM:\s+(\d+)', status)[1], '-',
+      *(finding.code for finding in inspection.findings))
+'''
 
 
 class RemoteSource(memory.MemorySource):
@@ -43,30 +62,21 @@ class RemoteSource(memory.MemorySource):
         return self._content(offset, length)
 
 
-def words(*values: int) -> bytes:
-    """Entries of a table of qcow2."""
-    return struct.pack(f'>{len(values)}Q', *values)
+class HostileTest(base.EngineTestCase):
+    """A look at any file of up to 64 MiB takes 2 seconds and 256 MiB."""
 
-
-def tables(extended_l2: bool, bits: int, entries: bytes, count: int
-           ) -> bytearray:
-    """A qcow2 file with so many level 2 tables, all alike.
-
-    They follow the header and the level 1 table; data follows them.
-    """
-    cluster = 1 << bits
-    per_table = cluster // (16 if extended_l2 else 8)
-    level1 = -(-count * 8 // cluster) * cluster
-    first = cluster + level1
-    file = bytearray(first)
-    file[:] = qcow2.patched(
-        file, magic=0x514649fb, version=3, cluster_bits=bits,
-        size=count * per_table * cluster, l1_size=count,
-        l1_table_offset=cluster, refcount_order=4, header_length=104,
-        incompatible_features=extended_l2 << 4)
-    file[cluster:cluster + count * 8] = words(
-        *range(first, first + count * cluster, cluster))
-    return file + entries * count + bytes(cluster)
+    def test_every_look_ends(self) -> None:
+        most = 2 * work.slowness()
+        for name, make in hostile.MAKERS.items():
+            with self.subTest(name=name):
+                content = make(self.directory)
+                self.assertLessEqual(len(content), 64 * MIB)
+                seconds, peak, *codes = base.run(
+                    sys.executable, '-c', _LOOK,
+                    self.save('hostile', content)).split()
+                self.assertLess(float(seconds), most)
+                self.assertLess(int(peak), 256 << 10)
+                self.assertIn(CODES.get(name, 'too-complex'), codes)
 
 
 class Qcow2LookTest(base.EngineTestCase):
@@ -79,51 +89,17 @@ class Qcow2LookTest(base.EngineTestCase):
         self.assertLess(taken, work.SECONDS * work.slowness())
         return inspection
 
-    def codes(self, file: bytes | bytearray) -> list[str]:
-        inspection = self.look(memory.MemorySource(file))
-        for finding in inspection.findings:
-            self.assert_complete(finding)
-        return [finding.code for finding in inspection.findings]
-
-    def test_subclusters_that_alternate(self) -> None:
-        """A file of 10 MiB with a map of 20 million pieces."""
-        data = 12 * MIB
-        pair = words(data, 0x55555555)
-        table = pair * (65536 // 16)
-        file = tables(True, 16, table, 160)
-        self.assertEqual(['too-complex'],
-                         self.codes(file + bytes(data + 65536 - len(file))))
-
-    def test_clusters_that_alternate(self) -> None:
-        table = words(40 * MIB, 0) * (65536 // 16)
-        file = tables(False, 16, table, 512)
-        self.assertEqual(['too-complex'],
-                         self.codes(file + bytes(41 * MIB - len(file))))
-
-    def test_compressed_clusters_in_one_place(self) -> None:
-        entry = 1 << 62 | 50 * MIB
-        table = words(*[entry] * (65536 // 8))
-        file = tables(False, 16, table, 700)
-        self.assertIn('too-complex',
-                      self.codes(file + bytes(51 * MIB - len(file))))
-
-    def test_small_clusters(self) -> None:
-        table = words(63 * MIB, 62 * MIB) * 32
-        file = tables(False, 9, table, 100_000)
-        self.assertIn('too-complex',
-                      self.codes(file + bytes(64 * MIB - len(file))))
-
     def test_a_server_that_invents_tables(self) -> None:
-        front = tables(False, 16, b'', 200_000)
+        front = hostile.qcow2_tables(16, b'', 200_000)
 
         def content(offset: int, length: int) -> bytes:
             known = bytes(front[offset:offset + length])
-            return known + (words(1 << 40, 2 << 40) * (length // 16 + 1)
-                            )[:length - len(known)]
+            pairs = hostile.words(1 << 40, 2 << 40) * (length // 16 + 1)
+            return known + pairs[:length - len(known)]
 
         # None is a neighbour of the one before.
         step = 2 * 65536
-        front[65536:65536 + 8 * 200_000] = words(*range(
+        front[65536:65536 + 8 * 200_000] = hostile.words(*range(
             1 << 30, (1 << 30) + 200_000 * step, step))
         source = RemoteSource(1 << 50, content)
         inspection = self.look(source)
@@ -152,11 +128,11 @@ class Qcow2LookTest(base.EngineTestCase):
             cluster = 1 << bits
             per_table = cluster // 8
             count = size // cluster // per_table
-            front = tables(False, bits, b'', count)
-            first = len(front) - cluster
+            front = hostile.qcow2_tables(bits, b'', count)
+            first = len(front)
             # In sequence, each table before the clusters that it names.
             step = (per_table + 1) * cluster
-            front[cluster:cluster + 8 * count] = words(*range(
+            front[cluster:cluster + 8 * count] = hostile.words(*range(
                 first, first + count * step, step))
 
             def read(offset: int, length: int, front: bytearray = front,
@@ -165,7 +141,7 @@ class Qcow2LookTest(base.EngineTestCase):
                 if offset < first:
                     return bytes(front[offset:offset + length])
                 self.assertEqual(0, (offset - first) % step)
-                return words(*range(offset + cluster, offset + step,
+                return hostile.words(*range(offset + cluster, offset + step,
                                     cluster))[:length]
 
             drawn = budget.Budget()

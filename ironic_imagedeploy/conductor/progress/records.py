@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How far a write is, judged by what was seen before."""
+"""Progress of a write, judged by what was seen before."""
 
 import dataclasses
 import datetime

@@ -30,7 +30,7 @@ _KEPT = fields.mapping(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AgentProgress:
-    """How far a write is, as its agent tells it.
+    """Progress of a write, as its agent tells it.
 
     :ivar phase: ``inspect``, ``write``, ``zero``, ``read-back``, ``finish``
         or ``boot``.
@@ -72,7 +72,7 @@ class Stall:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProgressRecord(AgentProgress):
-    """How far a write is, as driver_internal_info of its node shows it.
+    """Progress of a write, as driver_internal_info of its node shows it.
 
     Times are in ISO 8601, with seconds and zone.
 

@@ -236,9 +236,9 @@ class SpeedTest(served.ServedTestCase):
                           minimum_speed=16 * MIB)
 
     def test_a_slow_disk_is_not_a_slow_server(self) -> None:
-        source = self.opened(timeout=0.2, minimum_speed=MIB)
+        source = self.opened(timeout=0.5, minimum_speed=64 * MIB)
         stream = source.open_stream()
-        buffer = memoryview(bytearray(MIB))
+        buffer = memoryview(bytearray(MIB // 4))
         content = bytearray()
         while count := stream.readinto(buffer):
             content += buffer[:count]

@@ -92,6 +92,10 @@ def write(args: argparse.Namespace) -> int:
     if args.report:
         console.save(args.report, console.to_json(report))
     _show(args, report, summary.write(report, args.target))
+    checksum = inspection.expectation.checksum
+    if checksum and checksum.weak:
+        console.say(f'warning: {checksum.algorithm} tells damage and not '
+                    'forgery: use the sha256 or sha512 of the image')
     return 0
 
 
@@ -267,10 +271,6 @@ def _check_device(path: str) -> None:
 def _warn(inspection: engine.Inspection) -> None:
     for finding in inspection.findings:
         console.say(f'{finding.severity}: {finding}')
-    checksum = inspection.expectation.checksum
-    if checksum and checksum.weak:
-        console.say(f'warning: {checksum.algorithm} tells damage and not '
-                    'forgery: use the sha256 or sha512 of the image')
 
 
 def _show(args: argparse.Namespace, result: Mapping[str, typing.Any],

@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> typing.NoReturn:
         self.exit(2, f'{self.prog}: {text.printable(message)}; '
-                  f'{self.prog} --help says more\n')
+                  f'usage: {self.prog} --help\n')
 
 
 def parser(*, check: Command, map: Command, write: Command, verify: Command,

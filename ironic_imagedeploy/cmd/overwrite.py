@@ -21,6 +21,14 @@ from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
 
 _FRONT = 1 << 20
+#: Offset, bytes there, and what has them.
+_SIGNATURES = (
+    (512, b'EFI PART', 'a GPT'), (4096, b'EFI PART', 'a GPT'),
+    (510, b'\x55\xaa', 'an MBR or a boot sector'),
+    (0, b'LUKS\xba\xbe', 'an encrypted volume'),
+    (512, b'LABELONE', 'a volume of LVM'), (0, b'XFSB', 'a file system'),
+    (1080, b'\x53\xef', 'a file system'),
+    (65600, b'_BHRfS_M', 'a file system'))
 
 
 def is_confirmed(target: engine.Target, *, yes: bool, piped: bool) -> bool:
@@ -49,16 +57,18 @@ def is_confirmed(target: engine.Target, *, yes: bool, piped: bool) -> bool:
 
 
 def content(target: engine.Target) -> str:
-    """Content of a target, in words; empty when its front is blank.
+    """Content of a target, in words; empty when nothing is known of it.
+
+    A disk holds a partition table, or something else that has a signature;
+    a file holds whatever is in it.
 
     :raises TargetError: when it cannot be read.
     """
     front = bytes(target.read(0, min(_FRONT, target.size)))
-    if any(front[size:size + 8] == b'EFI PART' for size in (512, 4096)):
-        return 'a GPT'
-    if front[510:512] == b'\x55\xaa':
-        return 'an MBR or a boot sector'
-    return 'data' if any(front) else ''
+    for offset, signature, name in _SIGNATURES:
+        if front.startswith(signature, offset):
+            return name
+    return 'data' if any(front) and not target.fixed_sectors else ''
 
 
 def _terminal(stack: contextlib.ExitStack, piped: bool

@@ -249,7 +249,7 @@ class UsageTest(ProgramTestCase):
                 ('check', self.image, '--permit', 'exe'),
                 ('check', self.image, '--sector-size', '513'),
                 ('check', self.image, '--disk-size', '-1'),
-                ('check', self.image, '--disk-size', '1G'),
+                ('check', self.image, '--disk-size', '1X'),
                 ('check', self.image, '--boot-mode', 'pxe'),
                 ('check', self.image, '--image-type', 'iso'),
                 ('write', self.image, target, '--checksum', 'sha512:abc'),

@@ -60,7 +60,7 @@ class StatusTest(program.CommandTestCase):
                           ('check', self.image, '--disk-size', '5x')):
             self.assertEqual(2, self.run_main(*arguments))
             self.assertEqual(1, len(self.err.splitlines()), self.err)
-            self.assertIn('--help says more', self.err)
+            self.assertIn('usage: ironic-imagedeploy', self.err)
             self.assertNotIn('\x1b', self.err)
 
     def test_source(self) -> None:

@@ -71,6 +71,8 @@ class OverwriteTest(program.CommandTestCase):
         for offset, content, words in (
                 (510, b'\x55\xaa', 'an MBR or a boot sector'),
                 (512, b'EFI PART', 'a GPT'), (4096, b'EFI PART', 'a GPT'),
+                (0, b'XFSB', 'a file system'),
+                (512, b'LABELONE', 'a volume of LVM'),
                 (MIB - 1, b'x', 'data')):
             disk = blank.copy()
             disk[offset:offset + len(content)] = content

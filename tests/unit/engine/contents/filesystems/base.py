@@ -121,7 +121,7 @@ class FileSystemTestCase(base.EngineTestCase):
             file.write(content)
 
     def assert_damage_is_survived(self, rounds: int = 300) -> None:
-        """Where metadata changes: an answer, or one of two errors."""
+        """Where metadata changes: an answer, or one of three errors."""
         self.use(self.opened())
         places = [offset + at for offset, _ in list(self.read.log)
                   for at, byte in enumerate(self.read(offset, 32 << 10))
@@ -139,8 +139,8 @@ class FileSystemTestCase(base.EngineTestCase):
             try:
                 self.use(filesystems.open_file_system(self.kind, read, size))
                 outcomes['read'] += 1
-            except (exceptions.BadContent, exceptions.UnreadableContent
-                    ) as error:
+            except (exceptions.BadContent, exceptions.TooComplex,
+                    exceptions.UnreadableContent) as error:
                 outcomes[type(error).__name__] += 1
             self.assertLess(time.monotonic() - start, 60)
             self.assertLessEqual(read.total, 9 * MIB)

@@ -47,11 +47,13 @@ def make_large(path: pathlib.Path, size: int, data_size: int
     return path
 
 
-def measure(*command: str | pathlib.Path) -> int:
-    """Most memory, in bytes, that a successful command took.
+def measure(*command: str | pathlib.Path, status: int = 0) -> int:
+    """Most memory, in bytes, that a command took.
 
     The resource usage that wait4 gives would include that of this process,
     from before the command was executed in its copy.
+
+    :param status: with which it has to end.
     """
     with tempfile.TemporaryFile('w+') as said:
         program = subprocess.Popen(command, stdout=said, stderr=said)
@@ -60,7 +62,7 @@ def measure(*command: str | pathlib.Path) -> int:
             peak = max(peak, high_water_mark(program.pid))
             time.sleep(0.05)
         said.seek(0)
-        if program.returncode:
+        if program.returncode != status:
             raise AssertionError(
                 f'status {program.returncode}: {said.read()}')
     return peak

@@ -104,8 +104,16 @@ class ExpectationTest(refusals.RefusalTestCase):
     def test_truncated_raw_disk(self) -> None:
         images.make_guest(self.image, SIZE, seed=1, label='gpt')
         with self.image.open('r+b') as file:
-            file.truncate(SIZE - 512)
+            file.truncate(48 * 1024)
         self.assert_refused('truncated')
+
+    def test_raw_disk_without_the_backup_of_its_gpt(self) -> None:
+        images.make_guest(self.image, SIZE, seed=1, label='gpt')
+        with self.image.open('r+b') as file:
+            file.truncate(SIZE - 512)
+        outcome = self.execute('check', self.image, '--json')
+        self.assertIn('corrupt', [finding['code'] for finding
+                                  in outcome.json['findings']])
 
 
 class SourceTest(refusals.RefusalTestCase):

@@ -171,12 +171,13 @@ def make_mixed(path: pathlib.Path, size: int, options: str = '', *,
 
 
 def write_table(image: pathlib.Path) -> None:
-    """Give the guest of a qcow2 a partition table."""
+    """Give the guest of a qcow2 a partition table and boot code."""
     sector = image.with_name(f'{image.name}.sector')
     with sector.open('wb') as file:
         file.truncate(4 * MIB)
     partition(sector)
-    sector.write_bytes(sector.read_bytes()[:SECTOR])
+    table = sector.read_bytes()[len(BOOT_CODE):SECTOR]
+    sector.write_bytes(BOOT_CODE + table)
     qemu_io(image, f'write -s {sector} 0 {SECTOR}')
     sector.unlink()
 

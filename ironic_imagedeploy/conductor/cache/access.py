@@ -26,6 +26,10 @@ from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import text
 
+#: Requests that a look is given the time for. Ironic's option is for one, and
+#: a store may be slow with each: head, tables and partitions are a dozen.
+REQUESTS = 12
+
 
 def open_image(image: images.InstanceImage) -> engine.Source:
     """Open the image of a node for reading.
@@ -126,8 +130,9 @@ def _login(url: str) -> requests.auth.AuthBase | None:
 
 def _options(checksum: engine.Checksum | None) -> dict[str, typing.Any]:
     """Patience with a server, in seconds, and trust in its answers."""
+    # Some releases of Ironic have no such option.
+    seconds = getattr(CONF, 'webserver_verify_timeout', None)
     return {'timeout': CONF.webserver_connection_timeout,
-            # Some releases of Ironic have no such option.
-            'look_timeout': getattr(CONF, 'webserver_verify_timeout',
-                                    engine.LOOK_TIMEOUT),
+            'look_timeout': (REQUESTS * seconds if seconds
+                             else engine.LOOK_TIMEOUT),
             'checksum_stated': bool(checksum and not checksum.weak)}

@@ -36,6 +36,7 @@ from ironic.tests.unit.conductor import mgr_utils
 from ironic.tests.unit.db import base
 from ironic.tests.unit.objects import utils as objects_utils
 
+from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conf import opts
 from tests.support import images
 from tests.support import web
@@ -164,6 +165,11 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
         """A task for the node."""
         return task_manager.acquire(self.context, self.node.uuid,
                                     shared=shared)
+
+    def expect_quick_servers(self) -> None:
+        """Let a look at a web server end after a second."""
+        self.config(webserver_verify_timeout=1)
+        self.enterContext(mock.patch.object(access, 'REQUESTS', 1))
 
     def transferred(self, server: web.Server) -> list[int]:
         """The bytes of images that a server sends from now on."""

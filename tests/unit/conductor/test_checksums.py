@@ -84,7 +84,7 @@ class ChecksumFileTest(base.ConductorTestCase):
             while not exchange.server.stopping.wait(0.05):
                 exchange.wfile.write(b'0')
 
-        self.config(webserver_verify_timeout=1)
+        self.expect_quick_servers()
         self.server.answer = trickle
         start = time.monotonic()
         self.assert_refused('a part of them')

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import time
+
 from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy import engine
@@ -66,12 +68,23 @@ class WebTest(base.ConductorTestCase):
             while not exchange.server.stopping.wait(0.05):
                 exchange.wfile.write(bytes(100))
 
-        self.config(webserver_verify_timeout=1)
+        self.expect_quick_servers()
         self.use()
         self.server.answer = trickle
         with self.assertRaises(engine.exceptions.SourceTooSlow) as caught:
             self.opened()
         self.assertIn('seconds', caught.exception.expected)
+
+    def test_a_store_that_is_slow_with_each_request(self) -> None:
+        """Ironic's option is for one request, a look takes several."""
+        def late(exchange: web.Exchange) -> None:
+            time.sleep(2.5)
+            exchange.serve()
+
+        self.config(webserver_verify_timeout=1)
+        self.use()
+        self.server.answer = late
+        self.assertEqual(self.image[:9], self.opened().read_at(0, 9))
 
     def test_a_look_at_glance_ends(self) -> None:
         def trickle(exchange: web.Exchange) -> None:
@@ -82,7 +95,7 @@ class WebTest(base.ConductorTestCase):
             while not exchange.server.stopping.wait(0.05):
                 exchange.wfile.write(bytes(100))
 
-        self.config(webserver_verify_timeout=1)
+        self.expect_quick_servers()
         self.glance.register(self.qcow2)
         self.use(base.IMAGE_ID)
         self.glance.answer = trickle
@@ -93,7 +106,7 @@ class WebTest(base.ConductorTestCase):
             while not exchange.server.stopping.wait(0.05):
                 exchange.wfile.write(b'HTTP/1.1 100 Continue\r\n\r\n')
 
-        self.config(webserver_verify_timeout=1)
+        self.expect_quick_servers()
         self.use()
         self.server.answer = continued
         self.assertRaises(engine.exceptions.SourceError, self.opened)

@@ -95,7 +95,7 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
     :raises InvalidParameterValue: when a root device hint is not valid.
     """
     options = policy.from_conf(CONF)
-    limit = _limit(image)
+    limit = size_limits.of_image(image)
     return engine.Expectation(
         disk_format=image.disk_format,
         image_type=_image_type(image),
@@ -109,11 +109,6 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
         boot_mode=boot_mode_utils.get_boot_mode(image.node),
         arch=image.node.properties.get('cpu_arch'),
         has_kernel=image.has_kernel)
-
-
-def _limit(image: images.InstanceImage) -> size_limits.Limit | None:
-    return (size_limits.of_node(image.node) if image.role == images.DISK
-            else None)
 
 
 def _image_type(image: images.InstanceImage) -> str:
@@ -144,9 +139,9 @@ def _decide(image: images.InstanceImage, verdict: record.Verdict) -> None:
         if finding not in verdict.errors:
             LOG.warning('Image %s for node %s: %s', image.name,
                         image.node.uuid, finding)
-    limit, size = _limit(image), verdict.virtual_size
+    limit, size = size_limits.of_image(image), verdict.virtual_size
     errors = [
-        limit.exceeded(image.node, 'an image', size)
+        limit.exceeded(image, 'an image', size)
         if limit and size and finding.code == 'too-large'
         else remedies.with_remedy(finding, image)
         for finding in verdict.errors]

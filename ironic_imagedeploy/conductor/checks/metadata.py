@@ -55,10 +55,10 @@ def _container(image: images.InstanceImage) -> Iterator[engine.Finding]:
 
 def _min_disk(image: images.InstanceImage) -> Iterator[engine.Finding]:
     needed = image.declared.min_disk
-    limit = size_limits.of_node(image.node)
+    limit = size_limits.of_image(image)
     if limit and needed * units.Gi > limit.size:
         yield limit.exceeded(
-            image.node, f'min_disk={needed},', needed * units.Gi,
+            image, f'min_disk={needed},', needed * units.Gi,
             'or correct it: ' + remedies.image_set(image, '--min-disk 0'))
 
 

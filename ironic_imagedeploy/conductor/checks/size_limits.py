@@ -23,6 +23,7 @@ from ironic.drivers.modules import deploy_utils
 from ironic import objects
 
 from ironic_imagedeploy.conductor.checks import remedies
+from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
 
 #: Root device hints of a size that is an upper bound, unlike others.
@@ -45,7 +46,7 @@ class Limit:
     setting: str
     option: str
 
-    def exceeded(self, node: objects.Node, what: str, size: int,
+    def exceeded(self, image: images.InstanceImage, what: str, size: int,
                  *remedy: str) -> engine.Finding:
         """The finding for something that needs more.
 
@@ -61,16 +62,21 @@ class Limit:
             found=f'{what} of {size} bytes',
             fix=' '.join([
                 'Use a smaller image, or a node with a larger disk, or, when '
-                'it is larger than stated:', remedies.node_set(node, option),
+                'it is larger than stated:',
+                remedies.node_set(image.node, option),
                 *remedy]))
 
 
-def of_node(node: objects.Node) -> Limit | None:
-    """The narrowest limit of a node that is known before it runs.
+def of_image(image: images.InstanceImage) -> Limit | None:
+    """The narrowest limit of its node that is known before that runs.
 
+    :returns: None for a separate kernel or initramfs, which no disk is in.
     :raises InvalidParameterValue: when a root device hint is not valid.
     """
-    return min(_limits(node), key=lambda limit: limit.size, default=None)
+    if image.role != images.DISK:
+        return None
+    return min(_limits(image.node), key=lambda limit: limit.size,
+               default=None)
 
 
 def _limits(node: objects.Node) -> Iterator[Limit]:

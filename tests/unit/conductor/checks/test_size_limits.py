@@ -15,6 +15,7 @@ from oslo_utils import units
 from ironic.common import exception
 
 from ironic_imagedeploy.conductor.checks import size_limits
+from ironic_imagedeploy.conductor import images
 from tests.unit.conductor import base
 
 
@@ -23,11 +24,20 @@ class LimitsTest(base.ConductorTestCase):
     def limit(self, properties=(), **info):
         self.node.properties = dict(properties)
         self.node.instance_info = info
-        found = size_limits.of_node(self.node)
+        found = size_limits.of_image(self.for_node())
         return found and found.size / units.Gi
+
+    def for_node(self, role=images.DISK):
+        return images.InstanceImage(
+            node=self.node, href='http://127.0.0.1/image', glance=None,
+            declared=images.DeclaredImage(), role=role)
 
     def hinted(self, hint):
         return self.limit({'root_device': {'size': hint}, 'local_gb': 1})
+
+    def test_a_kernel_is_on_no_disk(self):
+        self.assertEqual(7, self.limit(root_gb=7))
+        self.assertIsNone(size_limits.of_image(self.for_node('kernel')))
 
     def test_nothing_known(self):
         self.assertIsNone(self.limit())
@@ -69,8 +79,9 @@ class LimitsTest(base.ConductorTestCase):
                 ({}, {'root_device': {'size': 1}},
                  '--instance-info root_device=\'{"size": ">= 4"}\'')):
             self.node.properties, self.node.instance_info = properties, info
-            finding = size_limits.of_node(self.node).exceeded(
-                self.node, 'an image', 3 * units.Gi + 1)
+            image = self.for_node()
+            finding = size_limits.of_image(image).exceeded(
+                image, 'an image', 3 * units.Gi + 1)
             self.assertIn(f'openstack baremetal node set {command} '
                           f'{self.node.uuid}', finding.fix)
             self.assertIn('an image of 3221225473 bytes', finding.found)

@@ -29,6 +29,7 @@ from ironic.common.glance_service import service_utils
 from ironic.common import keystone
 from ironic.common import states
 from ironic.conductor import task_manager
+from ironic.conf import CONF
 from ironic.drivers import generic
 from ironic.drivers.modules import deploy_utils
 from ironic import objects
@@ -38,6 +39,7 @@ from ironic.tests.unit.objects import utils as objects_utils
 
 from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conf import opts
+from ironic_imagedeploy import engine
 from tests.support import images
 from tests.support import web
 
@@ -168,8 +170,14 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
 
     def expect_quick_servers(self) -> None:
         """Let a look at a web server end after a second."""
-        self.config(webserver_verify_timeout=1)
+        self.give_each_request(1)
         self.enterContext(mock.patch.object(access, 'REQUESTS', 1))
+        self.enterContext(mock.patch.object(engine, 'LOOK_TIMEOUT', 1))
+
+    def give_each_request(self, seconds: int) -> None:
+        """Set Ironic's option, where this release of it has one."""
+        if hasattr(CONF, 'webserver_verify_timeout'):
+            self.config(webserver_verify_timeout=seconds)
 
     def transferred(self, server: web.Server) -> list[int]:
         """The bytes of images that a server sends from now on."""

@@ -81,7 +81,7 @@ class WebTest(base.ConductorTestCase):
             time.sleep(2.5)
             exchange.serve()
 
-        self.config(webserver_verify_timeout=1)
+        self.give_each_request(1)
         self.use()
         self.server.answer = late
         self.assertEqual(self.image[:9], self.opened().read_at(0, 9))

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 import os
 import sys
 import typing
@@ -40,9 +41,13 @@ from ironic_imagedeploy.engine import choices
 
 def check(args: argparse.Namespace) -> int:
     """Inspect the image and tell what was found."""
-    _measure(args)
+    is_partition = _measure(args)
     with _open_source(args) as source:
         inspection = _inspect(source, args)
+        if misplaced := inspection.misplaced(is_partition):
+            inspection = dataclasses.replace(inspection, findings=(
+                *inspection.findings,
+                remedies.with_remedy(misplaced, args.source)))
         _show(args, inspection.to_dict(),
               summary.check(inspection, source.name))
     if inspection.verdict == 'accept':
@@ -137,10 +142,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return console.run(args.command, args)
 
 
-def _measure(args: argparse.Namespace) -> None:
-    """Expect the disk that --target names."""
+def _measure(args: argparse.Namespace) -> bool | None:
+    """Expect the disk that --target names.
+
+    :returns: whether it is a partition; None when it may be either.
+    """
     if not args.disk:
-        return
+        return None
     if args.disk_size or args.sector_size:
         args.parser.error('--target says the size of the disk and of its '
                           'sectors')
@@ -148,6 +156,7 @@ def _measure(args: argparse.Namespace) -> None:
         args.disk_size = target.size
         if target.fixed_sectors:
             args.sector_size = target.sector_size
+        return target.is_partition
 
 
 def _try(args: argparse.Namespace, inspection: engine.Inspection) -> int:

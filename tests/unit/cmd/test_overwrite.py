@@ -17,6 +17,7 @@ import os
 from unittest import mock
 
 from ironic_imagedeploy.cmd import imagedeploy
+from ironic_imagedeploy import engine
 from tests.unit.cmd import program
 
 MIB = 1 << 20
@@ -121,6 +122,22 @@ class DryRunTest(program.CommandTestCase):
         self.assertEqual(4, self.run_main(
             'write', self.image, self.target, '--dry-run', '--disk-format',
             'qcow2'))
+
+    def test_check_for_a_target_of_the_other_kind(self) -> None:
+        """As a write to it would refuse the image."""
+        self.target.write_bytes(bytes(4 * MIB))
+        for is_partition, status in ((True, 4), (False, 0), (None, 0)):
+            with mock.patch.object(
+                    engine.Target, 'is_partition',
+                    new_callable=mock.PropertyMock,
+                    return_value=is_partition):
+                self.assertEqual(status, self.run_main(
+                    'check', self.image, '--target', self.target), self.out)
+        with mock.patch.object(
+                engine.Target, 'is_partition', return_value=True,
+                new_callable=mock.PropertyMock):
+            self.assertEqual(4, self.run_main(
+                'write', self.image, self.target, '--dry-run'))
 
     def test_check_for_a_target(self) -> None:
         self.target.write_bytes(bytes(MIB))

@@ -34,16 +34,17 @@ def forget_image() -> None:
 
 
 def make_bootable(order: orders.WriteOrder, device: str
-                  ) -> dict[str, typing.Any]:
+                  ) -> tuple[dict[str, typing.Any], bool]:
     """Partition table, config drive and root UUID, the agent's own way.
 
-    :returns: the result of the agent's command prepare_image.
+    :returns: the result of the agent's command prepare_image, and whether
+        the backup of a GPT is where the disk ends.
     :raises RESTError: when the agent finds the disk unusable, which then
         boots nothing.
     """
     with bootable_or_wiped(device):
-        _fix_partition_table(device)
-        return finish(order, {})
+        is_repaired = _fix_partition_table(device)
+        return finish(order, {}), is_repaired
 
 
 @contextlib.contextmanager
@@ -99,11 +100,17 @@ def finish(order: orders.WriteOrder, partition_uuids: dict[str, typing.Any]
     return result
 
 
-def _fix_partition_table(device: str) -> None:
-    """Move the backup GPT from the end of the image to that of the disk."""
+def _fix_partition_table(device: str) -> bool:
+    """Move the backup GPT from the end of the image to that of the disk.
+
+    :returns: whether it is there.
+    """
+    is_repaired = True
     try:
         with engine.open_target(device) as target:
             engine.repair_gpt(target)
     except engine.exceptions.ImageDeployError as error:
         LOG.warning('The backup GPT stays where the image ends: %s', error)
+        is_repaired = False
     disk_utils.trigger_device_rescan(device)
+    return is_repaired

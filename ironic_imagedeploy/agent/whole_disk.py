@@ -49,8 +49,8 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
             inspection, target, read_back=order.policy.read_back,
             workers=order.policy.workers or None, progress=publisher)
     publisher.show('boot', 'disk')
-    result = handover.make_bootable(order, device)
-    # The backup of the GPT was moved, or the log says why it was not.
+    result, is_repaired = handover.make_bootable(order, device)
     return {**result, names.KEY: {
-        **report.to_dict(), 'backup_gpt_misplaced': False,
+        **report.to_dict(), 'backup_gpt_misplaced': (
+            report.backup_gpt_misplaced and not is_repaired),
         'warnings': [twin.warning(device) for twin in found]}}

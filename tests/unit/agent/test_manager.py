@@ -129,7 +129,10 @@ class WriteImageTest(ramdisk.AgentTestCase):
         repair = self.patched(handover.engine, 'repair_gpt')
         repair.side_effect = engine.exceptions.TargetError(
             'disk', expected='a GPT', found='half of one', fix='Repair it.')
-        self.written()
+        images.partition(self.guest, 'gpt')
+        images.convert(self.guest, self.image)
+        report = self.written()['imagedeploy']
+        self.assertTrue(report['backup_gpt_misplaced'])
 
     def test_progress_is_in_the_running_command(self):
         seen = []

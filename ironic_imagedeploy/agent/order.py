@@ -126,6 +126,7 @@ class WriteOrder:
     :ivar disk_format: the format that the image must have.
     :ivar checksum: what its stored bytes must hash to.
     :ivar separate_kernel: for a partition image that may have no kernel.
+    :ivar manifest: of the image; None when its chunks are not verified.
     :ivar download: where the image is.
     :ivar partitions: sizes; None for a whole-disk image.
     :ivar disk_label: ``gpt`` or ``msdos``, when the node must have it.
@@ -141,6 +142,7 @@ class WriteOrder:
     disk_format: str | None
     checksum: engine.Checksum | None
     separate_kernel: contract.SeparateKernel | None
+    manifest: contract.RemoteManifest | None
     download: Download
     partitions: PartitionSizes | None
     disk_label: str | None
@@ -168,7 +170,7 @@ class WriteOrder:
             policy=sent.policy,
             disk_format=image_info.get('disk_format') or sent.disk_format,
             checksum=checksum,
-            separate_kernel=sent.separate_kernel,
+            separate_kernel=sent.separate_kernel, manifest=sent.manifest,
             download=Download.read(image_info, checksum, sent.policy),
             partitions=(PartitionSizes.read(image_info) if is_partition
                         else None),

@@ -54,7 +54,8 @@ def renew(task: task_manager.TaskManager, served: serving.Served) -> None:
     order = node.driver_internal_info.get(names.KEY)
     if order and served.separate_kernel:
         node.set_driver_internal_info(
-            names.KEY, contract.relocated(order, served.separate_kernel))
+            names.KEY, contract.relocated(
+                order, separate_kernel=served.separate_kernel))
         node.save()
 
 

@@ -45,6 +45,22 @@ OPTS = [
              'default adds no time; full adds about as long as the disk '
              'needs to read what was written, and finds disks and '
              'controllers that lose or damage writes.'),
+    cfg.StrOpt(
+        'verify', default=policy.PROOFS[0],
+        choices=list(zip(policy.PROOFS, (
+            'Verify each chunk by the manifest of the image, before a byte '
+            'of it is used.',
+            'Verify the checksum of the whole file, in the end.',
+            'Verify both.'), strict=True)),
+        help='What the deploy ramdisk verifies of an image that '
+             'ironic-conductor serves. While the conductor verifies the '
+             'checksum in Glance, it makes a manifest: the SHA-256 of every '
+             'chunk of the file. The default lets all processors of a node '
+             'verify chunks, and nodes fetch nothing that is zero; the '
+             'checksum of a whole file is work for one processor, some 0.5 '
+             'GB/s of SHA-512. With file there is no manifest. An image that '
+             'a node fetches from elsewhere has none, and is verified by its '
+             'checksum in any case.'),
     cfg.BoolOpt(
         'insecure_checksums_permitted', default=False,
         help='Whether images may be deployed that have no better checksum '

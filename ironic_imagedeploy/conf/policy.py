@@ -27,4 +27,5 @@ def from_conf(conf: cfg.ConfigOpts) -> policy.Policy:
         read_back=group.read_back,
         insecure_checksums_permitted=group.insecure_checksums_permitted,
         workers=group.workers, minimum_speed=group.minimum_speed,
-        decompression_memory=group.decompression_memory)
+        decompression_memory=group.decompression_memory,
+        verify=group.verify)

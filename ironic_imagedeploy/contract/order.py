@@ -14,6 +14,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+import re
 import typing
 
 from ironic_imagedeploy.contract import policy as _policy
@@ -25,6 +26,8 @@ from ironic_imagedeploy.engine import exceptions
 #: Orders without one are of version 1.
 VERSION = 1
 _BOOT_FILES = 'boot_files'
+_MANIFEST = 'manifest'
+_ROOT = re.compile('[0-9a-f]{64}', re.ASCII)
 
 
 class InvalidOrder(exceptions.ImageDeployError):
@@ -100,6 +103,45 @@ class SeparateKernel:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RemoteManifest:
+    """The manifest of the image, which the agent fetches.
+
+    :ivar url: of its encoding.
+    :ivar root: SHA-256 of the encoding, in hexadecimal digits.
+    :ivar size: bytes of the encoding.
+    """
+
+    url: str
+    root: str
+    size: int
+
+    @classmethod
+    def from_dict(cls, sent: typing.Any) -> 'RemoteManifest':
+        """The manifest that :meth:`to_dict` gave.
+
+        :raises InvalidOrder: when it is not one.
+        """
+        values = dict(sent) if isinstance(sent, Mapping) else {}
+        url, root, size = (values.get(name) for name in ('url', 'root',
+                                                         'size'))
+        if (not isinstance(url, str) or not isinstance(root, str)
+                or not _ROOT.fullmatch(root)
+                or type(size) is not int or size <= 0):
+            raise InvalidOrder(
+                'order for a manifest',
+                expected='its URL, the SHA-256 of its bytes, and how many '
+                'they are', found='something else',
+                fix='Use the same release of ironic-imagedeploy in the '
+                    'conductor and in the deploy ramdisk, or set '
+                    '[imagedeploy]verify = file.')
+        return cls(url=url, root=root, size=size)
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """The manifest as JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DeployOrder:
     """An accepted image, and how it is to be written.
 
@@ -109,6 +151,7 @@ class DeployOrder:
     :ivar checksum: what its stored bytes must hash to.
     :ivar checksum_is_ours: nobody stated one: the conductor computed it.
     :ivar separate_kernel: for an image that may have no kernel.
+    :ivar manifest: of the image, when the conductor serves one.
     """
 
     policy: _policy.Policy
@@ -116,6 +159,7 @@ class DeployOrder:
     checksum: _checksum.Checksum | None = None
     checksum_is_ours: bool = False
     separate_kernel: SeparateKernel | None = None
+    manifest: RemoteManifest | None = None
 
     @classmethod
     def from_dict(cls, sent: Mapping[str, typing.Any],
@@ -128,7 +172,7 @@ class DeployOrder:
         """
         _check_version(sent.get('version', 1))
         checksum = sent.get('checksum')
-        boot_files = sent.get(_BOOT_FILES)
+        boot_files, manifest = sent.get(_BOOT_FILES), sent.get(_MANIFEST)
         try:
             parsed = _checksum.Checksum.parse(checksum) if checksum else None
         except (AttributeError, ValueError) as error:
@@ -140,7 +184,9 @@ class DeployOrder:
             disk_format=sent.get('disk_format'), checksum=parsed,
             checksum_is_ours=bool(sent.get('checksum_is_ours')),
             separate_kernel=(SeparateKernel.from_dict(boot_files)
-                             if boot_files else None))
+                             if boot_files else None),
+            manifest=(RemoteManifest.from_dict(manifest)
+                      if manifest else None))
 
     def to_dict(self) -> dict[str, typing.Any]:
         """The order as JSON values."""
@@ -151,6 +197,8 @@ class DeployOrder:
             'checksum_is_ours': self.checksum_is_ours}
         if self.separate_kernel:
             order[_BOOT_FILES] = self.separate_kernel.to_dict()
+        if self.manifest:
+            order[_MANIFEST] = self.manifest.to_dict()
         return order
 
 
@@ -159,16 +207,28 @@ def has_separate_kernel(sent: Mapping[str, typing.Any]) -> bool:
     return bool(sent.get(_BOOT_FILES))
 
 
-def relocated(sent: Mapping[str, typing.Any], files: SeparateKernel
+def relocated(sent: Mapping[str, typing.Any], *,
+              separate_kernel: SeparateKernel | None = None,
+              manifest: RemoteManifest | None = None
               ) -> dict[str, typing.Any]:
-    """The order as it was sent, with a separate kernel at other URLs."""
-    return {**sent, _BOOT_FILES: files.to_dict()}
+    """The order as it was sent, with its files at other URLs.
+
+    :param separate_kernel: None to leave that as it is.
+    :param manifest: None when there is none any longer.
+    """
+    order = {name: value for name, value in sent.items()
+             if name != _MANIFEST}
+    if separate_kernel:
+        order[_BOOT_FILES] = separate_kernel.to_dict()
+    if manifest:
+        order[_MANIFEST] = manifest.to_dict()
+    return order
 
 
 def fulfilled(sent: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
     """The order as it was sent, without URLs that may be secret."""
     return {name: value for name, value in sent.items()
-            if name != _BOOT_FILES}
+            if name not in (_BOOT_FILES, _MANIFEST)}
 
 
 def _check_version(version: typing.Any) -> None:

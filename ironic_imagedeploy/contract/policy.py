@@ -21,6 +21,7 @@ from ironic_imagedeploy.engine import choices
 PERMITTED_FORMATS = choices.PERMITTED_FORMATS
 FORMATS = (*PERMITTED_FORMATS, *choices.OTHER_FORMATS)
 READ_BACKS = choices.READ_BACKS
+PROOFS = choices.PROOFS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class Policy:
     :ivar workers: threads that decode; 0 for two each processor.
     :ivar minimum_speed: bytes per second that a server must give.
     :ivar decompression_memory: MiB for the window of a compressed file.
+    :ivar verify: chunks, file or both: what of an image with a manifest is
+        verified in the ramdisk.
     """
 
     permitted_formats: tuple[str, ...]
@@ -41,6 +44,7 @@ class Policy:
     workers: int
     minimum_speed: int = 0
     decompression_memory: int = 128
+    verify: str = PROOFS[0]
 
     def updated(self, sent: Mapping[str, typing.Any]) -> 'Policy':
         """This policy with what a conductor sent instead.

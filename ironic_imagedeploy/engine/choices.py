@@ -19,3 +19,6 @@ PERMITTED_FORMATS = ('raw', 'qcow2')
 OTHER_FORMATS = ('vmdk', 'vdi')
 #: How much is read back from the disk; the first is the default.
 READ_BACKS = ('none', 'sample', 'full')
+#: What proves the bytes of a file that has a manifest: its chunks, its
+#: checksum, or each of them; the first is the default.
+PROOFS = ('chunks', 'file', 'both')

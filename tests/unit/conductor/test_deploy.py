@@ -171,6 +171,7 @@ class DeploymentTest(base.ConductorTestCase):
              'read_back': 'full',
              'insecure_checksums_permitted': False, 'workers': 0,
              'decompression_memory': 128, 'minimum_speed': 0,
+             'verify': 'chunks',
              'checksum_is_ours': False, 'disk_format': 'qcow2',
              'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest()},
             node.driver_internal_info['imagedeploy'])

@@ -35,6 +35,9 @@ ORDER = order.DeployOrder(
         insecure_checksums_permitted=True, workers=3),
     disk_format='qcow2', checksum=checksum.Checksum('sha512', '0a' * 64),
     separate_kernel=KERNEL)
+MANIFEST = order.RemoteManifest(
+    url='http://192.0.2.1/agent_images/node-manifest', root='3d' * 32,
+    size=65636)
 
 
 def received(sent, ramdisk=RAMDISK):
@@ -48,6 +51,7 @@ class PairsTest(unittest.TestCase):
     def test_both_of_this_release(self):
         for sent in (ORDER, dataclasses.replace(
                 ORDER, separate_kernel=None, checksum_is_ours=True),
+                dataclasses.replace(ORDER, manifest=MANIFEST),
                 order.DeployOrder(policy=ORDER.policy)):
             self.assertEqual(sent, received(sent.to_dict()))
 
@@ -57,7 +61,8 @@ class PairsTest(unittest.TestCase):
     def test_agent_before(self):
         # It reads these keys, and leaves all others alone.
         self.assertEqual({**before.ORDER, 'version': 1, 'minimum_speed': 0,
-                          'decompression_memory': 128}, ORDER.to_dict())
+                          'decompression_memory': 128, 'verify': 'chunks'},
+                         ORDER.to_dict())
 
     def test_boot_files_elsewhere(self):
         elsewhere = dataclasses.replace(KERNEL, kernel=order.RemoteFile(
@@ -65,7 +70,17 @@ class PairsTest(unittest.TestCase):
         for sent in (before.ORDER, ORDER.to_dict()):
             self.assertEqual(
                 elsewhere,
-                received(order.relocated(sent, elsewhere)).separate_kernel)
+                received(order.relocated(
+                    sent, separate_kernel=elsewhere)).separate_kernel)
+
+    def test_manifest_elsewhere(self):
+        elsewhere = dataclasses.replace(MANIFEST, url='http://192.0.2.2/it')
+        sent = dataclasses.replace(ORDER, manifest=MANIFEST).to_dict()
+        for found, manifest in ((before.ORDER, elsewhere), (sent, elsewhere),
+                                (sent, None)):
+            self.assertEqual(
+                dataclasses.replace(ORDER, manifest=manifest),
+                received(order.relocated(found, manifest=manifest)))
 
 
 class VersionTest(unittest.TestCase):
@@ -102,6 +117,15 @@ class NonsenseTest(unittest.TestCase):
         with self.assertRaises(order.InvalidOrder):
             received({'boot_files': 'kernel'})
 
+    def test_of_a_manifest(self):
+        for wrong in ({'url': None}, {'root': '3D' * 32}, {'root': 'z' * 64},
+                      {'root': '3d' * 32 + '\n'}, {'root': 5}, {'size': 0},
+                      {'size': True}, {'size': '1'}, {'size': None}):
+            with self.assertRaises(order.InvalidOrder, msg=wrong):
+                received({'manifest': {**MANIFEST.to_dict(), **wrong}})
+        with self.assertRaises(order.InvalidOrder):
+            received({'manifest': 'manifest'})
+
     def test_of_a_checksum(self):
         for wrong in ('sha512:0', 'of it', 5):
             with self.assertRaises(order.InvalidOrder, msg=wrong):
@@ -111,7 +135,8 @@ class NonsenseTest(unittest.TestCase):
 class FulfilledTest(unittest.TestCase):
 
     def test_no_url_stays(self):
-        kept = order.fulfilled(ORDER.to_dict())
+        kept = order.fulfilled(dataclasses.replace(
+            ORDER, manifest=MANIFEST).to_dict())
         self.assertFalse(order.has_separate_kernel(kept))
         self.assertNotIn('192.0.2.1', str(kept))
         self.assertEqual(dataclasses.replace(ORDER, separate_kernel=None),

@@ -17,6 +17,7 @@ import dataclasses
 import re
 import typing
 
+from ironic_imagedeploy.contract import neighbours as _neighbours
 from ironic_imagedeploy.contract import policy as _policy
 from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import exceptions
@@ -28,6 +29,7 @@ VERSION = 1
 _BOOT_FILES = 'boot_files'
 _MANIFEST = 'manifest'
 _ROOT = re.compile('[0-9a-f]{64}', re.ASCII)
+_NEIGHBOURS = 'neighbours'
 
 
 class InvalidOrder(exceptions.ImageDeployError):
@@ -152,6 +154,8 @@ class DeployOrder:
     :ivar checksum_is_ours: nobody stated one: the conductor computed it.
     :ivar separate_kernel: for an image that may have no kernel.
     :ivar manifest: of the image, when the conductor serves one.
+    :ivar neighbours: other nodes that write this image; None to leave them
+        alone.
     """
 
     policy: _policy.Policy
@@ -160,6 +164,7 @@ class DeployOrder:
     checksum_is_ours: bool = False
     separate_kernel: SeparateKernel | None = None
     manifest: RemoteManifest | None = None
+    neighbours: _neighbours.Neighbours | None = None
 
     @classmethod
     def from_dict(cls, sent: Mapping[str, typing.Any],
@@ -186,7 +191,9 @@ class DeployOrder:
             separate_kernel=(SeparateKernel.from_dict(boot_files)
                              if boot_files else None),
             manifest=(RemoteManifest.from_dict(manifest)
-                      if manifest else None))
+                      if manifest else None),
+            neighbours=_neighbours.Neighbours.from_dict(
+                sent.get(_NEIGHBOURS)))
 
     def to_dict(self) -> dict[str, typing.Any]:
         """The order as JSON values."""
@@ -199,6 +206,8 @@ class DeployOrder:
             order[_BOOT_FILES] = self.separate_kernel.to_dict()
         if self.manifest:
             order[_MANIFEST] = self.manifest.to_dict()
+        if self.neighbours:
+            order[_NEIGHBOURS] = self.neighbours.to_dict()
         return order
 
 
@@ -225,10 +234,16 @@ def relocated(sent: Mapping[str, typing.Any], *,
     return order
 
 
+def beside(sent: Mapping[str, typing.Any],
+           neighbours: _neighbours.Neighbours) -> dict[str, typing.Any]:
+    """The order as it was sent, with these neighbours."""
+    return {**sent, _NEIGHBOURS: neighbours.to_dict()}
+
+
 def fulfilled(sent: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
-    """The order as it was sent, without URLs that may be secret."""
+    """The order as it was sent, without URLs and tokens that are secret."""
     return {name: value for name, value in sent.items()
-            if name not in (_BOOT_FILES, _MANIFEST)}
+            if name not in (_BOOT_FILES, _MANIFEST, _NEIGHBOURS)}
 
 
 def _check_version(version: typing.Any) -> None:

@@ -1,0 +1,122 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import dataclasses
+import json
+import ssl
+import unittest
+
+from ironic_imagedeploy.contract import neighbours
+from ironic_imagedeploy.contract import order
+from ironic_imagedeploy.contract import policy
+from oslo_utils import strutils
+from tests.support.simulation import certificate
+
+TOKEN = 'Zm9vYmFyYmF6cXV4-_' * 2
+PEM = certificate.make('192.0.2.7').pem
+PEER = neighbours.Peer(url='https://192.0.2.7:9998', certificate=PEM)
+NEIGHBOURS = neighbours.Neighbours(
+    token=TOKEN, seconds=3600, port=9998, max_served=1 << 36,
+    peers=(PEER, dataclasses.replace(PEER, url='https://[2001:db8::7]:443')))
+POLICY = policy.Policy(permitted_formats=('raw',), read_back='none',
+                       insecure_checksums_permitted=False, workers=1)
+
+
+def received(sent):
+    return neighbours.Neighbours.from_dict(json.loads(json.dumps(sent)))
+
+
+class NeighboursTest(unittest.TestCase):
+
+    def test_both_of_this_release(self):
+        for sent in (NEIGHBOURS, dataclasses.replace(
+                NEIGHBOURS, peers=(), max_served=None)):
+            self.assertEqual(sent, received(sent.to_dict()))
+
+    def test_address(self):
+        self.assertEqual(
+            [('192.0.2.7', 9998), ('2001:db8::7', 443)],
+            [peer.address for peer in NEIGHBOURS.peers])
+
+    def test_certificate(self):
+        self.assertEqual(ssl.PEM_cert_to_DER_cert(PEM), PEER.der)
+
+    def test_no_secret_is_shown(self):
+        self.assertNotIn(TOKEN, repr(NEIGHBOURS))
+        self.assertNotIn(TOKEN, repr(order.DeployOrder(
+            policy=POLICY, neighbours=NEIGHBOURS)))
+        # As Ironic's API masks driver_internal_info.
+        self.assertNotIn(TOKEN, str(strutils.mask_dict_password(
+            {'imagedeploy': order.DeployOrder(
+                policy=POLICY, neighbours=NEIGHBOURS).to_dict()})))
+
+    def test_a_wrong_field_is_none_at_all(self):
+        for wrong in (
+                {'token': None}, {'token': 'short'}, {'token': 'x' * 129},
+                {'token': TOKEN + '\r\nHost: elsewhere'}, {'token': [TOKEN]},
+                {'seconds': 0}, {'seconds': 1 << 40}, {'seconds': 1.5},
+                {'seconds': True}, {'seconds': '60'}, {'port': 0},
+                {'port': 65536}, {'port': -1}, {'port': '9998'},
+                {'max_served': 0}, {'max_served': 1 << 63},
+                {'max_served': 'all'}, {'peers': None}, {'peers': {}},
+                {'peers': 'https://192.0.2.7:9998'}):
+            self.assertIsNone(received({**NEIGHBOURS.to_dict(), **wrong}),
+                              wrong)
+        for wrong in (None, 5, [], 'all', {}):
+            self.assertIsNone(received(wrong))
+
+    def test_a_wrong_peer_is_left_out(self):
+        for wrong in (
+                {'url': None}, {'url': 'http://192.0.2.7:9998'},
+                {'url': 'https://192.0.2.7'}, {'url': 'https://:9998'},
+                {'url': 'https://192.0.2.7:9998/'},
+                {'url': 'https://192.0.2.7:9998/v1?x'},
+                {'url': 'https://user:word@192.0.2.7:9998'},
+                {'url': 'https://192.0.2.7:99999'},
+                {'url': 'https://192.0.2.7:x'},
+                {'url': 'https://a b:9998'}, {'url': 'https://[::1:9998'},
+                {'url': 'https://\r\n:9998'},
+                {'url': f'https://{"a" * 300}:9998'}, {'certificate': None},
+                {'certificate': ''}, {'certificate': PEM * 2},
+                {'certificate': PEM + '\0'}, {'certificate': 'x' * 9000},
+                {'certificate': PEM.replace('CERTIFICATE', 'PRIVATE KEY')},
+                {'certificate': PEM.replace('M', '=')}):
+            sent = {**NEIGHBOURS.to_dict(),
+                    'peers': [{**PEER.to_dict(), **wrong}, PEER.to_dict(), 5]}
+            self.assertEqual((PEER,), received(sent).peers, wrong)
+
+    def test_no_more_peers_than_are_allowed(self):
+        sent = {**NEIGHBOURS.to_dict(), 'peers': [PEER.to_dict()] * 99}
+        self.assertEqual((PEER,) * neighbours.MOST_PEERS,
+                         received(sent).peers)
+
+
+class OrderTest(unittest.TestCase):
+
+    def test_with_and_without(self):
+        sent = order.DeployOrder(policy=POLICY, neighbours=NEIGHBOURS)
+        for one in (sent, order.DeployOrder(policy=POLICY)):
+            self.assertEqual(one, order.DeployOrder.from_dict(
+                json.loads(json.dumps(one.to_dict())), POLICY))
+
+    def test_are_added_to_an_order_and_removed(self):
+        sent = order.DeployOrder(policy=POLICY).to_dict()
+        beside = order.beside(sent, NEIGHBOURS)
+        self.assertEqual(NEIGHBOURS, order.DeployOrder.from_dict(
+            beside, POLICY).neighbours)
+        self.assertEqual(sent, order.fulfilled(beside))
+
+    def test_nonsense_does_not_stop_a_write(self):
+        for wrong in (5, 'all', [], {'token': 5}):
+            self.assertIsNone(order.DeployOrder.from_dict(
+                {'neighbours': wrong}, POLICY).neighbours)

@@ -34,7 +34,7 @@ import urllib.parse
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.codecs import compressions
 from ironic_imagedeploy.engine.formats import base
-from ironic_imagedeploy.engine.transfer import memory
+from ironic_imagedeploy.engine import memory
 
 MIB = 1 << 20
 _CHUNK = 4 * MIB

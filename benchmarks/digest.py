@@ -19,7 +19,7 @@ import mmap
 import os
 import pathlib
 
-from ironic_imagedeploy.engine.transfer import memory
+from ironic_imagedeploy.engine import memory
 
 _PIECE = 1 << 20
 _SPAN = 64

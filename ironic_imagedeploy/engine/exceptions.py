@@ -37,6 +37,7 @@
      |   `- SectorSizeMismatch
      `- VerificationError                          6
          |- ChecksumMismatch
+         |- InvalidManifest
          `- ReadBackMismatch
 
 Every error says what it is about, what was expected, what was found and
@@ -264,6 +265,12 @@ class ChecksumMismatch(VerificationError):
     """The bytes of the image do not have the expected checksum."""
 
     summary = 'the checksum does not match'
+
+
+class InvalidManifest(VerificationError):
+    """The manifest is not one, or not that of the image."""
+
+    summary = 'the manifest cannot be used'
 
 
 class ReadBackMismatch(VerificationError):

@@ -16,8 +16,8 @@ Without its first and last MiB neither a boot sector nor a partition table is
 on the disk, so that nothing starts from it.
 """
 
+from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.targets import base as targets
-from ironic_imagedeploy.engine.transfer import memory
 
 END = targets.END
 #: No sector is larger, so what lies between the ends can be written directly.

@@ -47,11 +47,11 @@ import time
 import typing
 
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.sources import base
 from ironic_imagedeploy.engine.sources import recorded
 from ironic_imagedeploy.engine.transfer import buffers
 from ironic_imagedeploy.engine.transfer import jobs
-from ironic_imagedeploy.engine.transfer import memory
 from ironic_imagedeploy.engine.transfer import meter as _meter
 
 Stage = _meter.Stage

@@ -18,8 +18,8 @@ import hashlib
 import threading
 
 from ironic_imagedeploy.engine import choices
+from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.targets import base as targets
-from ironic_imagedeploy.engine.transfer import memory
 from ironic_imagedeploy.engine.transfer import meter as _meter
 
 #: Of so many writes one is read back; of 0 none.

@@ -12,9 +12,9 @@
 
 """Sinks: what takes the bytes of the disk out of the pipeline."""
 
+from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import held_ends
-from ironic_imagedeploy.engine.transfer import memory
 from ironic_imagedeploy.engine.transfer import meter as _meter
 from ironic_imagedeploy.engine.transfer import read_back
 

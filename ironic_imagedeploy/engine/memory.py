@@ -34,3 +34,22 @@ def is_zero(view: memoryview) -> bool:
                 _ZEROES[:len(part)]) == part for part in (
         view[start:start + len(_ZEROES)]
         for start in range(0, len(view), len(_ZEROES))))
+
+
+def zero_map(view: memoryview, block: int) -> bytes:
+    """A bit for each block, the lowest of a byte first: it is all zero.
+
+    :param block: bytes; the last block may be shorter.
+    """
+    count = -(-len(view) // block)
+    bits = 0
+    if is_zero(view):
+        bits = (1 << count) - 1
+    else:
+        first_bytes = bytes(view[::block])
+        index = first_bytes.find(0)
+        while index >= 0:
+            if is_zero(view[index * block:(index + 1) * block]):
+                bits |= 1 << index
+            index = first_bytes.find(0, index + 1)
+    return bits.to_bytes(-(-count // 8), 'little')

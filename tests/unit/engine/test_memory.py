@@ -12,7 +12,7 @@
 
 import unittest
 
-from ironic_imagedeploy.engine.transfer import memory
+from ironic_imagedeploy.engine import memory
 
 MIB = 1 << 20
 
@@ -37,3 +37,10 @@ class MemoryTest(unittest.TestCase):
 
     def test_nothing_is_zero(self) -> None:
         self.assertTrue(memory.is_zero(memoryview(b'')))
+
+    def test_zero_map(self) -> None:
+        content = bytearray(9 * 512 + 1)
+        self.assertEqual(b'\xff\3', memory.zero_map(memoryview(content), 512))
+        content[0] = content[2 * 512 - 1] = content[-1] = 1
+        self.assertEqual(b'\xfc\1', memory.zero_map(memoryview(content), 512))
+        self.assertEqual(b'', memory.zero_map(memoryview(b''), 512))

@@ -14,15 +14,25 @@
 
 from collections.abc import Iterator
 import contextlib
+import mmap
 import os
+import random
 
 from ironic_imagedeploy.engine.contents import filesystems
+from ironic_imagedeploy.engine import exceptions
 from tests.functional import base
 from tests.support import disks
 from tests.support import web
 
 MIB = base.MIB
 _GONE = 3
+FILES = {f'{kind}-{size}': part[:size]
+         for kind, part in (
+             ('text', b'some words in a line, again\n' * 20_000),
+             ('lines', b''.join(b'%d %d\n' % (line, line * line)
+                                for line in range(30_000))),
+             ('noise', random.Random(5).randbytes(400_000)))
+         for size in (0, 300, 4095, 4096, 5000, 140_000)}
 
 
 class FileSystemsTest(base.FunctionalTestCase):
@@ -34,14 +44,14 @@ class FileSystemsTest(base.FunctionalTestCase):
         self.mountpoint = self.directory / 'mountpoint'
         self.mountpoint.mkdir()
 
-    def make(self, *command: str, size: int = 320 * MIB, names: int = 2500
-             ) -> None:
+    def make(self, *command: str, size: int = 320 * MIB, names: int = 2500,
+             how: str = 'rw') -> None:
         """A file system with a system, and a directory that shrank."""
         self.image.unlink(missing_ok=True)
         with self.image.open('wb') as file:
             file.truncate(size)
         disks.run(*command, self.image)
-        with self.mounted('rw'):
+        with self.mounted(how):
             self.fill(names)
 
     def fill(self, names: int, folder: str = '') -> None:
@@ -51,6 +61,15 @@ class FileSystemsTest(base.FunctionalTestCase):
             (root / name).mkdir(parents=True)
         for name in ('usr/sbin/grub-install', 'boot/vmlinuz-6.1', 'etc/x'):
             (root / name).touch()
+        for name, content in FILES.items():
+            (root / 'etc' / name).write_bytes(content)
+        with (root / 'etc/holes').open('wb') as file:
+            for place in (5000, 300_000):
+                file.seek(place)
+                file.write(b'here')
+            file.truncate(400_000)
+        with (root / 'etc/allocated').open('wb') as file:
+            os.posix_fallocate(file.fileno(), 0, 50_000)
         (root / 'sbin').symlink_to('usr/sbin')
         (root / 'far').symlink_to('/etc/../' + './' * 400 + 'boot')
         for number in range(names):
@@ -96,6 +115,11 @@ class FileSystemsTest(base.FunctionalTestCase):
                 self.assertTrue(files.exists(path), path)
             for path in ('sbin/grub', 'far/grab', 'many/0-'):
                 self.assertFalse(files.exists(path), path)
+            for name in os.listdir(self.mountpoint / 'etc'):
+                content = (self.mountpoint / 'etc' / name).read_bytes()
+                for length in (4097, 1 << 20):
+                    self.assertEqual(content[:length], files.front(
+                        f'etc/{name}', length), (name, length))
         self.assertGreater(seen, 1600)
         self.assert_status(status, self.invoke(
             'check', self.image, '--image-type', 'partition'))
@@ -123,6 +147,43 @@ class FileSystemsTest(base.FunctionalTestCase):
             with self.subTest(command):
                 self.make('mkfs.btrfs', '-q', *command.split())
                 self.assert_as_mounted('btrfs')
+
+    def test_compressed_btrfs(self) -> None:
+        """As the kernel and btrfs restore read it."""
+        for compression in ('zlib', 'lzo', 'zstd'):
+            with self.subTest(compression):
+                self.make('mkfs.btrfs', '-q',
+                          how=f'rw,compress-force={compression}')
+                self.assert_as_mounted('btrfs')
+                restored = self.directory / compression
+                restored.mkdir()
+                disks.run('btrfs', 'restore', '--path-regex',
+                          '^/(|etc(|/.*))$', self.image, restored)
+                for name, content in FILES.items():
+                    self.assertEqual(
+                        content, (restored / 'etc' / name).read_bytes())
+                    self.assertEqual(content, self.open('btrfs').front(
+                        f'etc/{name}', 1 << 20), name)
+
+    def test_damaged_compression(self) -> None:
+        """An answer, or that it cannot be read."""
+        dice = random.Random(1)
+        for compression in ('zlib', 'lzo', 'zstd'):
+            self.make('mkfs.btrfs', '-q', names=0, how='rw,max_inline=0,'
+                          f'compress-force={compression}')
+            with self.image.open('r+b') as file, mmap.mmap(
+                    file.fileno(), 0) as disk:
+                for _ in range(40):
+                    at = dice.randrange(13 * MIB, 22 * MIB)
+                    while not disk[at]:
+                        at += 1
+                    old = disk[at:at + 2]
+                    disk[at:at + 2] = dice.randbytes(2)
+                    for name in FILES:
+                        with contextlib.suppress(
+                                exceptions.UnreadableContent):
+                            self.open('btrfs').front(f'etc/{name}', 1 << 20)
+                    disk[at:at + 2] = old
 
     def test_subvolumes(self) -> None:
         """Distributions put the root in one, and some make it the default."""

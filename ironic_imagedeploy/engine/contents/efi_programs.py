@@ -19,7 +19,6 @@ boot entries are made of; "PE Format", section "Machine Types".
 
 from collections.abc import Iterable
 from collections.abc import Iterator
-import functools
 
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import fat
@@ -68,7 +67,9 @@ def architectures(read: _read.Read, esps: Iterable[partitions.Partition],
     told = False
     for esp in tuple(esps)[:_MOST_ESPS]:
         try:
-            volume = fat.FatVolume(_cached(read, esp), budget)
+            volume = fat.FatVolume(_read.cached(
+                read, esp.start, esp.length, block=_BLOCK, most=_MOST),
+                budget)
             found.update(_startable(volume))
             told = True
         except exceptions.BadContent:
@@ -144,20 +145,3 @@ def _machine(front: bytes) -> int | None:
     if not front.startswith(b'MZ') or front[start:start + 4] != b'PE\0\0':
         return None
     return int.from_bytes(front[start + 4:start + 6], 'little')
-
-
-def _cached(read: _read.Read, esp: partitions.Partition
-            ) -> _read.Read:
-    @functools.lru_cache(_MOST)
-    def block(index: int) -> bytes:
-        start = index * _BLOCK
-        return read(esp.start + start, min(_BLOCK, esp.length - start))
-
-    def cached(offset: int, length: int) -> bytes:
-        end = min(offset + length, esp.length)
-        whole = b''.join(block(index) for index in range(
-            offset // _BLOCK, -(-end // _BLOCK)))
-        start = offset - offset // _BLOCK * _BLOCK
-        return whole[start:start + end - offset]
-
-    return cached

@@ -13,7 +13,31 @@
 """Access to the bytes of a disk, as readers of its content see it."""
 
 from collections.abc import Callable
+import functools
 
 #: Bytes at an offset of a disk, a partition or a file: ``read(offset,
 #: length)``; fewer at the end.
 Read = Callable[[int, int], bytes]
+
+
+def cached(read: Read, start: int, length: int, *, block: int = 32 << 10,
+           most: int = 256) -> Read:
+    """Access to a part of a disk, which is read in blocks and kept.
+
+    :param start: first byte of the part.
+    :param length: bytes of the part.
+    :param block: bytes that are read at once.
+    :param most: blocks that are kept.
+    """
+    @functools.lru_cache(most)
+    def blocks(index: int) -> bytes:
+        at = index * block
+        return read(start + at, min(block, length - at))
+
+    def part(offset: int, count: int) -> bytes:
+        end = min(offset + count, length)
+        first = offset // block
+        whole = b''.join(map(blocks, range(first, -(-end // block))))
+        return whole[offset - first * block:][:max(end - offset, 0)]
+
+    return part

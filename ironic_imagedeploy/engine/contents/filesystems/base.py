@@ -13,6 +13,7 @@
 """Interface of file systems: directories by name, within bounds."""
 
 import abc
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
@@ -67,6 +68,18 @@ class Node:
     def is_link(self) -> bool:
         """Whether it is a symbolic link."""
         return stat.S_ISLNK(self.mode)
+
+
+class Run(typing.NamedTuple):
+    """Bytes of a file that lie together on the disk.
+
+    :ivar start: first byte in the file.
+    :ivar place: first byte on the disk.
+    """
+
+    start: int
+    place: int
+    length: int
 
 
 class Blocks:
@@ -146,7 +159,10 @@ class FileSystem(abc.ABC):
 
     @abc.abstractmethod
     def read_front(self, file: Node, length: int) -> bytes:
-        """Bytes at the beginning of a regular file, or all that it has."""
+        """Bytes at the beginning of a regular file, or all that it has.
+
+        :raises UnreadableContent: when they are damaged, or encrypted.
+        """
 
     @abc.abstractmethod
     def entries(self, directory: Node) -> Iterator[tuple[bytes, int]]:
@@ -204,6 +220,16 @@ class FileSystem(abc.ABC):
                     raise Unreadable(f'more than {_MOST_NAMES} names')
             self._directories[directory] = listed
         return self._directories[directory]
+
+    def _front(self, runs: Iterable[Run], length: int) -> bytes:
+        """Bytes at the beginning of a file; zeroes where no run is."""
+        front = bytearray(length)
+        for start, place, count in runs:
+            if start >= length:
+                break
+            count = min(count, length - start)
+            front[start:start + count] = self._blocks.at(place, count)
+        return bytes(front)
 
     def _resolve(self, root: Node, path: str) -> Node | None:
         """Walk a path; the root is its own parent, also for links."""

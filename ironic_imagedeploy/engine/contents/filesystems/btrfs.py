@@ -20,10 +20,11 @@ device.
 import bisect
 from collections.abc import Iterator
 import hashlib
-import itertools
 import struct
 import typing
 
+from ironic_imagedeploy.engine.codecs import btrfs_extents
+from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
 from ironic_imagedeploy.engine import exceptions
@@ -47,6 +48,11 @@ _KEY = struct.Struct('<QBQ')
 _ITEM = struct.Struct('<QBQII')
 _POINTER = struct.Struct('<QBQQQ')
 _DEEPEST = 7
+#: Nodes that are kept, and steps of the budget that a look at one takes.
+_MOST_NODES = 64
+_NODE_STEPS = 12
+#: Bytes of an item that cost another step.
+_CHEAP = 4096
 _CHUNK = struct.Struct('<QQQQIIIHH')
 _STRIPE = struct.Struct('<QQ16x')
 #: Each stripe of them holds all: single, and without RAID0, 10, 5 and 6.
@@ -59,6 +65,7 @@ _EXTENT_DATA, _ROOT_ITEM, _CHUNK_ITEM = 108, 132, 228
 # Numbers of trees.
 _CHUNK_TREE, _TOP = 3, 5
 _ROOT_DIRECTORY = 256
+_SIZE_AT = 16
 _MODE_AT = 52
 _ROOT_BLOCK_AT = 176
 _ROOT_LEVEL_AT = 238
@@ -104,6 +111,7 @@ class Btrfs(base.FileSystem):
         self._default_at, = struct.unpack_from('<Q', stored, 128)
         self._chunks: list[_Chunk] = []
         self._subvolumes: dict[int, _Tree] = {}
+        self._nodes: dict[int, bytes] = {}
         self._read_chunks(stored, _Tree(chunks, stored[199]))
         self.is_dirty = bool(log)
 
@@ -113,8 +121,8 @@ class Btrfs(base.FileSystem):
             raise exceptions.BadContent(
                 'corrupt', 'a btrfs superblock with a right checksum',
                 'a wrong one')
-        if not (4096 <= self._node_size <= 65536
-                and self._node_size.bit_count() == 1):
+        if not all(4096 <= size <= 65536 and size.bit_count() == 1
+                   for size in (self._node_size, self.unit)):
             raise exceptions.BadContent(
                 'corrupt', 'a btrfs superblock', 'impossible sizes in it')
         features, = struct.unpack_from('<Q', stored, 188)
@@ -165,20 +173,60 @@ class Btrfs(base.FileSystem):
         raise base.Unreadable('a damaged btrfs symbolic link')
 
     def read_front(self, file: base.Node, length: int) -> bytes:
-        key = (file.number, _EXTENT_DATA, 0)
+        length = min(length, self._file_size(file))
+        front = bytearray(length)
+        for key, stored in self._search(
+                self._tree(file.volume), (file.number, _EXTENT_DATA, 0),
+                (file.number, _EXTENT_DATA, max(length - 1, 0))):
+            start = key[2]
+            if start < length:
+                part = self._extent(stored, length - start)
+                front[start:start + len(part)] = part
+        return bytes(front)
+
+    def _file_size(self, file: base.Node) -> int:
+        key = (file.number, _INODE_ITEM, 0)
         for _, stored in self._search(self._tree(file.volume), key, key):
-            if len(stored) <= _INLINE_HEADER or any(stored[16:20]):
-                raise base.Unreadable('a compressed btrfs file')
-            if stored[20] == _INLINE:
-                return stored[_INLINE_HEADER:][:length]
-            if stored[20] == _REGULAR and len(stored) >= _REGULAR_SIZE:
-                start, _, offset, count = struct.unpack_from(
-                    '<4Q', stored, _INLINE_HEADER)
-                # A start of 0 is a hole.
-                return self._blocks.at(
-                    self._place(start + offset), min(count, length)
-                ) if start else b''
-        return b''
+            if len(stored) >= _SIZE_AT + 8:
+                return int.from_bytes(stored[_SIZE_AT:_SIZE_AT + 8], 'little')
+        raise base.Unreadable('a damaged btrfs inode')
+
+    def _extent(self, stored: bytes, length: int) -> bytes:
+        """Bytes at the beginning of a file's extent; none of a hole.
+
+        :param stored: the item of the extent.
+        """
+        if len(stored) <= _INLINE_HEADER or any(stored[17:20]):
+            raise base.Unreadable('an encrypted btrfs file')
+        size = int.from_bytes(stored[8:16], 'little')
+        compression, kind = stored[16], stored[20]
+        if kind == _INLINE:
+            part = stored[_INLINE_HEADER:]
+            if compression:
+                part = self._decoded(compression, part, size)
+            return part[:min(size, length)]
+        if kind != _REGULAR or len(stored) < _REGULAR_SIZE:
+            return b''
+        start, stored_size, offset, count = struct.unpack_from(
+            '<4Q', stored, _INLINE_HEADER)
+        count = min(count, length)
+        if not start:
+            return b''
+        if not compression:
+            return self._blocks.at(self._place(start + offset), count)
+        if stored_size > btrfs_extents.LARGEST:
+            raise base.Unreadable('a damaged btrfs extent')
+        part = self._blocks.at(self._place(start), stored_size)
+        return self._decoded(compression, part, size)[offset:offset + count]
+
+    def _decoded(self, compression: int, stored: bytes, size: int) -> bytes:
+        self._blocks.draw(btrfs_extents.steps(compression, len(stored)),
+                          min(size, btrfs_extents.LARGEST))
+        try:
+            return btrfs_extents.decode(compression, stored, size, self.unit)
+        except errors.DecodeError as error:
+            raise base.Unreadable(
+                f'a compressed btrfs file: {error}') from error
 
     def _default(self) -> int:
         """The subvolume that is mounted when none is named."""
@@ -235,28 +283,45 @@ class Btrfs(base.FileSystem):
         """The items of a tree from one key to another."""
         if tree.level > _DEEPEST:
             raise base.Unreadable('a btrfs tree that is too deep')
-        node = self._blocks.at(self._place(tree.block), self._node_size)
+        node = self._node(tree.block)
         block, count, level = _NODE.unpack_from(node)
-        if block != tree.block or level != tree.level:
-            raise base.Unreadable('a damaged btrfs tree')
-        self._blocks.draw(count)
         form = _POINTER if level else _ITEM
-        if _NODE.size + count * form.size > len(node):
+        if block != tree.block or level != tree.level or (
+                _NODE.size + count * form.size > len(node)):
             raise base.Unreadable('a damaged btrfs tree')
-        stored = [form.unpack_from(node, _NODE.size + index * form.size)
-                  for index in range(count)]
-        if not level:
-            if sum(item[-1] for item in stored) > len(node):
-                raise base.Unreadable('a damaged btrfs tree')
-            for *key, offset, size in stored:
-                if low <= tuple(key) <= high:
-                    start = _NODE.size + offset
-                    yield (key[0], key[1], key[2]), node[start:start + size]
-            return
-        # A child holds the keys from its own up to that of the next one.
-        for here, after in itertools.zip_longest(stored, stored[1:]):
-            if here[:3] <= high and (after is None or after[:3] > low):
-                yield from self._search(_Tree(here[3], level - 1), low, high)
+
+        def key(index: int) -> _Key:
+            at = _NODE.size + index * form.size
+            number, kind, offset = _KEY.unpack_from(node, at)
+            return number, kind, offset
+
+        first = bisect.bisect_left(range(count), low, key=key)
+        if level and (first == count or key(first) > low):
+            # A child holds the keys from its own up to that of the next one.
+            first = max(first - 1, 0)
+        for index in range(first, count):
+            here = key(index)
+            if here > high:
+                return
+            at = _NODE.size + index * form.size + _KEY.size
+            if level:
+                below, = struct.unpack_from('<Q', node, at)
+                yield from self._search(_Tree(below, level - 1), low, high)
+                continue
+            offset, size = struct.unpack_from('<II', node, at)
+            self._blocks.draw(2 + size // _CHEAP)
+            start = _NODE.size + offset
+            yield here, node[start:start + size]
+
+    def _node(self, block: int) -> bytes:
+        """A node of a tree; those at the top are asked for all the time."""
+        self._blocks.draw(_NODE_STEPS)
+        if block not in self._nodes:
+            if len(self._nodes) == _MOST_NODES:
+                del self._nodes[next(iter(self._nodes))]
+            self._nodes[block] = self._blocks.at(self._place(block),
+                                                 self._node_size)
+        return self._nodes[block]
 
     def _read_chunks(self, stored: bytes, tree: _Tree) -> None:
         """The chunks of the chunk tree are in the superblock itself."""

@@ -137,12 +137,7 @@ class Ext4(base.FileSystem):
             raise base.Unreadable('an encrypted file')
         if inode.flags & _INLINE:
             return b''.join(self._inline(inode))[:length]
-        front = b''
-        for block in self._content(inode):
-            front += block
-            if len(front) >= length:
-                break
-        return front[:length]
+        return self._front(self._runs(inode), length)
 
     def entries(self, directory: base.Node) -> Iterator[tuple[bytes, int]]:
         inode = self._inode(directory.number)
@@ -240,16 +235,27 @@ class Ext4(base.FileSystem):
 
     def _content(self, inode: _Inode) -> Iterator[bytes]:
         """The blocks of an inode that are not holes, in order."""
-        blocks = -(-inode.size // self._block_size)
-        places = (self._by_extents(inode.block, _DEEPEST)
+        left = inode.size
+        for _, place, length in self._runs(inode):
+            for start in range(0, length, self._block_size):
+                if left <= 0:
+                    return
+                yield self._blocks.at(place + start, self._block_size)
+                left -= self._block_size
+
+    def _runs(self, inode: _Inode) -> Iterator[base.Run]:
+        """Where the blocks of an inode are, in order, without holes."""
+        size = self._block_size
+        blocks = (self._by_extents(inode.block, _DEEPEST)
                   if inode.flags & _EXTENTS else self._by_map(inode.block))
-        for _, place in zip(range(blocks), places, strict=False):
-            yield self._block(place)
+        for start, place, count in blocks:
+            yield base.Run(start * size, place * size, count * size)
 
     def _block(self, place: int) -> bytes:
         return self._blocks.at(place * self._block_size, self._block_size)
 
-    def _by_extents(self, node: bytes, deepest: int) -> Iterator[int]:
+    def _by_extents(self, node: bytes, deepest: int) -> Iterator[base.Run]:
+        """The runs of an extent tree, in blocks."""
         magic, count, _, depth = _EXTENT_HEADER.unpack_from(node)
         if magic != _EXTENT_MAGIC or depth > deepest or (
                 (count + 1) * _EXTENT.size > len(node)):
@@ -262,26 +268,34 @@ class Ext4(base.FileSystem):
                 yield from self._by_extents(self._block(high << 32 | low),
                                             depth - 1)
                 continue
-            _, length, high, low = _EXTENT.unpack_from(node, at)
+            start, length, high, low = _EXTENT.unpack_from(node, at)
             if length <= _LONGEST_EXTENT:
-                start = high << 32 | low
-                yield from range(start, start + length)
+                yield base.Run(start, high << 32 | low, length)
 
-    def _by_map(self, block: bytes) -> Iterator[int]:
+    def _by_map(self, block: bytes) -> Iterator[base.Run]:
+        """The runs of a block map, in blocks."""
         places = _BLOCK_MAP.unpack(block)
-        yield from filter(None, places[:12])
+        for start, place in enumerate(places[:12]):
+            if place:
+                yield base.Run(start, place, 1)
+        start, per_block = 12, self._block_size // 4
         for depth, place in enumerate(places[12:], 1):
-            yield from self._indirect(place, depth)
+            yield from self._indirect(place, depth, start)
+            start += per_block ** depth
 
-    def _indirect(self, place: int, depth: int) -> Iterator[int]:
+    def _indirect(self, place: int, depth: int, start: int
+                  ) -> Iterator[base.Run]:
         if not place:
             return
         if not depth:
-            yield place
+            yield base.Run(start, place, 1)
             return
-        self._blocks.draw(self._block_size // 4)
-        for below, in struct.iter_unpack('<I', self._block(place)):
-            yield from self._indirect(below, depth - 1)
+        per_block = self._block_size // 4
+        self._blocks.draw(per_block)
+        step = per_block ** (depth - 1)
+        for index, (below,) in enumerate(
+                struct.iter_unpack('<I', self._block(place))):
+            yield from self._indirect(below, depth - 1, start + index * step)
 
     def _word(self, offset: int) -> int:
         return int.from_bytes(self._super[offset:offset + 4], 'little')

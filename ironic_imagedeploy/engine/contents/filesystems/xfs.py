@@ -42,6 +42,8 @@ _INODE = struct.Struct('>2sHBB')
 _SIZE = 56
 _EXTENTS = 76
 _FORK = 82
+_FLAGS = 90
+_REALTIME = 1
 _FLAGS2 = 120
 _BIG_COUNTS = 0x10
 # Formats of a fork.
@@ -62,11 +64,13 @@ class _Extent(typing.NamedTuple):
 
     :ivar start: the first one's number in the file.
     :ivar block: its place on the disk, in which the group's number is above.
+    :ivar is_written: else it is allocated only, and zeroes.
     """
 
     start: int
     block: int
     length: int
+    is_written: bool
 
 
 class _Inode(typing.NamedTuple):
@@ -77,6 +81,7 @@ class _Inode(typing.NamedTuple):
     size: int
     extents: int
     fork: bytes
+    is_realtime: bool
 
 
 class Xfs(base.FileSystem):
@@ -159,18 +164,17 @@ class Xfs(base.FileSystem):
 
     def read_front(self, file: base.Node, length: int) -> bytes:
         inode = self._inode(file.number)
-        length = min(length, inode.size)
-        front = b''
-        for extent in self._extents(inode) if length else ():
-            # What follows a hole is not the front.
-            if extent.start * self._block_size != len(front):
-                break
-            for index in range(extent.length):
-                if len(front) >= length:
-                    return front[:length]
-                front += self._blocks.at(self._place(extent.block + index),
-                                         self._block_size)
-        return front[:length]
+        if inode.is_realtime:
+            raise base.Unreadable('an XFS file on a realtime device')
+        return self._front(self._runs(inode), min(length, inode.size))
+
+    def _runs(self, inode: _Inode) -> Iterator[base.Run]:
+        """Where the blocks of a file are, in order, without holes."""
+        for extent in self._extents(inode):
+            if extent.is_written:
+                yield base.Run(extent.start * self._block_size,
+                               self._place(extent.block),
+                               extent.length * self._block_size)
 
     def entries(self, directory: base.Node) -> Iterator[tuple[bytes, int]]:
         inode = self._inode(directory.number)
@@ -256,7 +260,9 @@ class Xfs(base.FileSystem):
         # The offset of the attribute fork, in eight bytes.
         end = start + stored[_FORK] * 8 if stored[_FORK] else len(stored)
         size, = struct.unpack_from('>Q', stored, _SIZE)
-        return _Inode(mode, form, size, count, stored[start:end])
+        flags, = struct.unpack_from('>H', stored, _FLAGS)
+        return _Inode(mode, form, size, count, stored[start:end],
+                      bool(flags & _REALTIME))
 
     def _extents(self, inode: _Inode) -> Iterator[_Extent]:
         if inode.form == _LISTED:
@@ -276,7 +282,7 @@ class Xfs(base.FileSystem):
             packed = int.from_bytes(stored[at:at + 16])
             yield _Extent(packed >> 73 & (1 << 54) - 1,
                           packed >> 21 & (1 << 52) - 1,
-                          packed & (1 << 21) - 1)
+                          packed & (1 << 21) - 1, not packed >> 127)
 
     def _below(self, stored: bytes, header: int, most: int, level: int,
                count: int) -> Iterator[_Extent]:

@@ -34,13 +34,20 @@ TREE: volumes.Tree = {
     'deep/a/b/c/up': '../../../../usr', 'escape': '../../../../etc',
     'loop': 'pool', 'pool': 'loop', 'dangling': 'nowhere', 'empty': None,
     'long': './' * 90 + 'boot', 'longer': './' * 400 + 'boot',
-    'through': 'etc/fstab/x', **{f'many/{name}': b'' for name in MANY}}
+    'through': 'etc/fstab/x', 'some/large': bytes(range(251)) * 300,
+    'some/small': b'x' * 300, **{f'many/{name}': b'' for name in MANY}}
 PRESENT = ('usr', 'usr/sbin/grub-install', 'sbin/grub-install', 'vmlinuz',
            '/vmlinuz', 'usr//./sbin', 'deep/a/b/c/up/sbin', 'escape/fstab',
            '../../etc/fstab', 'usr/../etc', 'long/grub', 'longer/grub',
            'empty', '', f'many/{MANY[0]}', f'many/{MANY[-1]}')
 ABSENT = ('usr/sbin/grub', 'loop', 'loop/x', 'dangling', 'etc/fstab/x',
           'through', 'nowhere/at/all', 'empty/x', 'USR', 'many/00000')
+#: Files of many sizes; half of them do not compress.
+FILES: Mapping[str, bytes] = {
+    f'etc/{kind}-{size}': part[:size]
+    for kind, part in (('text', b'NAME=VALUE of a line\n' * 20_000),
+                       ('noise', random.Random(5).randbytes(400_000)))
+    for size in (0, 1, 50, 100, 900, 4095, 4096, 5000, 66_000, 300_000)}
 
 
 class Reads:
@@ -106,6 +113,14 @@ class FileSystemTestCase(base.EngineTestCase):
                                      if name != 'lost+found'], path)
         self.assertLessEqual(self.read.total, 4 * MIB)
 
+    def assert_files(self) -> None:
+        """All of :data:`FILES` have their content, up to any byte."""
+        files = self.opened()
+        for path, content in FILES.items():
+            for length in (0, 1, 99, 4096, 70_000, 1 << 30):
+                self.assertEqual(content[:length], files.front(path, length),
+                                 (path, length))
+
     def assert_bad(self, code: str, *words: str, size: int | None = None
                    ) -> None:
         with self.assertRaises(exceptions.BadContent) as caught:
@@ -153,3 +168,5 @@ class FileSystemTestCase(base.EngineTestCase):
             files.exists(path)
         for path in ('', 'many', 'boot'):
             files.list(path)
+        for path in ('some/large', 'some/small'):
+            files.front(path, 70_000)

@@ -50,6 +50,13 @@ class BtrfsTest(base.FileSystemTestCase):
                 self.make(*options)
                 self.assert_tree()
 
+    def test_files(self) -> None:
+        for options in ([], ['--mixed'], ['-n', '65536'],
+                        ['-O', '^no-holes']):
+            with self.subTest(options=options):
+                volumes.btrfs(self.path, base.FILES, *options)
+                self.assert_files()
+
     def test_a_disk_that_is_too_small(self) -> None:
         self.make()
         size = self.path.stat().st_size

@@ -61,6 +61,33 @@ class Ext4Test(base.FileSystemTestCase):
                 self.make(*options)
                 self.assert_tree()
 
+    def test_files(self) -> None:
+        for options in (['-t', 'ext2'], ['-t', 'ext2', '-b', '1024'],
+                        ['-t', 'ext4'], ['-t', 'ext4', '-b', '1024'],
+                        ['-t', 'ext4', '-O', 'inline_data', '-I', '1024']):
+            with self.subTest(options=options):
+                volumes.ext4(self.path, base.FILES, *options, size=20 * MIB)
+                self.assert_files()
+
+    def test_a_file_with_holes(self) -> None:
+        """As debugfs reads it."""
+        volumes.ext4(self.path, {'empty': b''}, '-b', '1024')
+        sparse = self.directory / 'sparse'
+        with sparse.open('wb') as file:
+            for place in (3000, 90_000, 600_000):
+                file.seek(place)
+                file.write(b'here')
+            file.truncate(700_000)
+        engine_base.run('debugfs', '-w', '-R', f'write {sparse} sparse',
+                        self.path)
+        engine_base.run('debugfs', '-R', f'dump sparse {sparse}.read',
+                        self.path)
+        content = (self.directory / 'sparse.read').read_bytes()
+        self.assertEqual(sparse.read_bytes(), content)
+        for length in (2000, 3002, 80_000, 90_003, 1 << 20):
+            self.assertEqual(content[:length],
+                             self.opened().front('sparse', length))
+
     def test_the_largest_blocks(self) -> None:
         """Their entries' lengths do not fit in two bytes."""
         self.make('-t', 'ext2', '-b', '65536', '-N', '1000', size=128 * MIB)

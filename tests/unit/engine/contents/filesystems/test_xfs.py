@@ -46,6 +46,13 @@ class XfsTest(base.FileSystemTestCase):
                 self.make(*options)
                 self.assert_tree()
 
+    def test_files(self) -> None:
+        for options in ([], ['-m', 'crc=0'], ['-b', 'size=1024'],
+                        ['-i', 'size=2048']):
+            with self.subTest(options=options):
+                volumes.xfs(self.path, base.FILES, *options)
+                self.assert_files()
+
     def test_a_disk_that_is_too_small(self) -> None:
         self.make()
         size = self.path.stat().st_size

@@ -30,6 +30,8 @@ from ironic_imagedeploy import engine
 #: Roles of files: one is written, the others boot what was written.
 DISK = 'disk'
 BOOT_FILES = ('kernel', 'ramdisk')
+#: Role of the manifest of what is written.
+MANIFEST = 'manifest'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,6 +147,11 @@ class InstanceImage:
     def instance_file(self) -> str:
         """Path at which Ironic keeps the file for the node."""
         return os.path.join(CONF.pxe.images_path, self.node.uuid, self.role)
+
+    @property
+    def manifest_file(self) -> str:
+        """Path at which the manifest of that file is kept for the node."""
+        return os.path.join(os.path.dirname(self.instance_file), MANIFEST)
 
 
 def named(name: str, role: str) -> str:

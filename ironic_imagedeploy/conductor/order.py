@@ -41,7 +41,7 @@ def give(task: task_manager.TaskManager, served: serving.Served) -> None:
         policy=policy.from_conf(CONF),
         disk_format=image.verdict.format, checksum=image.checksum,
         checksum_is_ours=image.checksum_is_ours,
-        separate_kernel=served.separate_kernel)
+        separate_kernel=served.separate_kernel, manifest=served.manifest)
     node.set_driver_internal_info(names.KEY, order.to_dict())
     # An earlier ramdisk's answer says nothing about the one to come.
     node.del_driver_internal_info(_VERSIONS)
@@ -52,10 +52,10 @@ def renew(task: task_manager.TaskManager, served: serving.Served) -> None:
     """Say where things are now that another conductor has the node."""
     node = task.node
     order = node.driver_internal_info.get(names.KEY)
-    if order and served.separate_kernel:
-        node.set_driver_internal_info(
-            names.KEY, contract.relocated(
-                order, separate_kernel=served.separate_kernel))
+    if order:
+        node.set_driver_internal_info(names.KEY, contract.relocated(
+            order, separate_kernel=served.separate_kernel,
+            manifest=served.manifest))
         node.save()
 
 

@@ -42,10 +42,12 @@ class Served:
 
     :ivar image: to be written.
     :ivar separate_kernel: for an image that may have none.
+    :ivar manifest: of the image.
     """
 
     image: delivery.Provided
     separate_kernel: order.SeparateKernel | None = None
+    manifest: order.RemoteManifest | None = None
 
 
 def provide(task: task_manager.TaskManager) -> Served:
@@ -75,21 +77,23 @@ def provide(task: task_manager.TaskManager) -> Served:
         info['image_os_hash_algo'] = provided.checksum.algorithm
         info['image_os_hash_value'] = provided.checksum.value
     info['image_url'] = _url(image)
+    manifest = _publish_manifest(image, provided)
     node.instance_info = info
     node.save()
-    return Served(image=provided, separate_kernel=files)
+    return Served(image=provided, separate_kernel=files, manifest=manifest)
 
 
 def withdraw(node: objects.Node) -> None:
-    """Serve no kernel and no initramfs any longer, and forget their URLs.
+    """Serve no file beside the image any longer, and forget their URLs.
 
     A temporary URL of Swift is a secret for as long as it is valid.
     """
-    for role in images.BOOT_FILES:
+    for role in (*images.BOOT_FILES, images.MANIFEST):
         fileutils.delete_if_exists(_link(node, role))
     sent = node.driver_internal_info.get(names.KEY) or {}
-    if order.has_separate_kernel(sent):
-        node.set_driver_internal_info(names.KEY, order.fulfilled(sent))
+    fulfilled = order.fulfilled(sent)
+    if fulfilled != sent:
+        node.set_driver_internal_info(names.KEY, fulfilled)
         node.save()
 
 
@@ -139,18 +143,36 @@ def _check_served(image: images.InstanceImage, url: str, *, message: str,
 
 def _publish(image: images.InstanceImage) -> str:
     """Serve a file under the URL of the node's image, or one beside it."""
-    link = _link(image.node, image.role)
-    fileutils.ensure_tree(os.path.dirname(link))
-    fileutils.delete_if_exists(link)
-    os.symlink(image.instance_file, link)
-    url = '/'.join([CONF.deploy.http_url.rstrip('/'),
-                    CONF.deploy.http_image_subdir, os.path.basename(link)])
+    url = _linked(image.node, image.role, image.instance_file)
     _check_served(
         image, url, message='The web server of this conductor does not serve '
         'the image.', fix='Let it serve the files of [deploy]http_root, '
         f'{CONF.deploy.http_root}, and the files of [pxe]images_path that '
         'links there lead to, at [deploy]http_url.')
     return url
+
+
+def _publish_manifest(image: images.InstanceImage,
+                      provided: delivery.Provided
+                      ) -> order.RemoteManifest | None:
+    """Serve the manifest of the image beside it, or none at all."""
+    kept = provided.manifest
+    if kept is None:
+        fileutils.delete_if_exists(_link(image.node, images.MANIFEST))
+        return None
+    return order.RemoteManifest(
+        url=_linked(image.node, images.MANIFEST, image.manifest_file),
+        root=kept.root, size=kept.size)
+
+
+def _linked(node: objects.Node, role: str, path: str) -> str:
+    """URL of a file, now that the web server has a link to it."""
+    link = _link(node, role)
+    fileutils.ensure_tree(os.path.dirname(link))
+    fileutils.delete_if_exists(link)
+    os.symlink(path, link)
+    return '/'.join([CONF.deploy.http_url.rstrip('/'),
+                     CONF.deploy.http_image_subdir, os.path.basename(link)])
 
 
 def _link(node: objects.Node, role: str) -> str:

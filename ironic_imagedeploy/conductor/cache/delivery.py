@@ -30,7 +30,9 @@ from ironic.common import metrics_utils
 from ironic.conf import CONF
 
 from ironic_imagedeploy.conductor.cache import access
+from ironic_imagedeploy.conductor.cache import copy
 from ironic_imagedeploy.conductor.cache import entry
+from ironic_imagedeploy.conductor.cache import manifests
 from ironic_imagedeploy.conductor.cache import record
 from ironic_imagedeploy.conductor.cache import single_flight
 from ironic_imagedeploy.conductor import images
@@ -41,7 +43,6 @@ METRICS = metrics_utils.get_metrics_logger(__name__)
 
 #: For files that come without a checksum.
 ALGORITHM = 'sha256'
-_CHUNK = 1 << 20
 #: How often a master may be cleaned away before it is linked.
 _ATTEMPTS = 3
 
@@ -53,11 +54,13 @@ class Provided:
     :ivar verdict: of the inspection.
     :ivar checksum: of the file; None when the image is refused.
     :ivar checksum_is_ours: nobody stated it.
+    :ivar manifest: of the file, beside that of the node.
     """
 
     verdict: record.Verdict
     checksum: engine.Checksum | None = None
     checksum_is_ours: bool = False
+    manifest: manifests.KeptManifest | None = None
 
 
 _DELIVERIES: single_flight.SingleFlight[Provided] = (
@@ -108,7 +111,7 @@ def provide(image: images.InstanceImage, expectation: engine.Expectation
             return provided
         with contextlib.suppress(FileNotFoundError):
             delivery.link()
-            return provided
+            return delivery.link_manifest(provided)
     raise exception.ImageDownloadFailed(
         image_href=image.name,
         reason=f'the cache {delivery.entry.directory} is cleaned faster than '
@@ -136,9 +139,10 @@ class _Delivery:
             key = record.verdict_key(self.expectation)
             if key not in known.verdicts:
                 known.verdicts[key] = self._inspect_file(self.entry.path)
+            provided = self._provided(known.verdicts[key], known)
             # Also the sign, for Ironic's clean-up, that it is in use.
             self.entry.save(known)
-            return self._provided(known.verdicts[key], known)
+            return provided
 
     def link(self) -> None:
         """Give the node the file.
@@ -166,6 +170,22 @@ class _Delivery:
                        f'{error.strerror}. [pxe]instance_master_path and '
                        '[pxe]images_path must be on one file system'
             ) from error
+
+    def link_manifest(self, provided: Provided) -> Provided:
+        """Give the node the manifest too; it does without a lost one."""
+        kept = provided.manifest
+        if kept is None:
+            return provided
+        try:
+            manifests.give(self.entry.manifest_path(kept.root),
+                           self.image.manifest_file)
+        except OSError as error:
+            LOG.warning('Node %(node)s gets no manifest of image %(name)s: '
+                        '%(error)s', {'node': self.image.node.uuid,
+                                      'name': self.image.name,
+                                      'error': error})
+            return dataclasses.replace(provided, manifest=None)
+        return provided
 
     def _known(self) -> record.Record | None:
         """Record of the file in the cache, when it is the right one."""
@@ -197,6 +217,8 @@ class _Delivery:
         if not verdict.errors:
             known.verdicts[record.verdict_key(self.expectation)] = verdict
             self.entry.save(known)
+            # Ironic's clean-up must not see it without a link either.
+            self.link_manifest(self._provided(verdict, known))
             entry.tidy()
         LOG.info('Read image %(name)s of %(size)s bytes in %(seconds).1f s: '
                  '%(checksums)s',
@@ -228,7 +250,9 @@ class _Delivery:
     def _read(self, source: engine.Source,
               inspection: engine.Inspection | None,
               file: typing.BinaryIO | None = None) -> record.Record:
-        """Hash the image, compare it with what was inspected, copy it.
+        """Hash the image and its chunks, compare it with what was inspected.
+
+        :param file: to copy it to.
 
         :raises SourceChanged: when it is not what was inspected.
         :raises ChecksumMismatch: when it is not the expected one.
@@ -237,13 +261,14 @@ class _Delivery:
         stream = engine.VerifiedStream(
             source, self.expectation.checksum, algorithm=ALGORITHM,
             replay=inspection.source.replay_check() if inspection else None)
-        buffer = memoryview(bytearray(_CHUNK))
-        with contextlib.closing(stream):
-            while count := stream.readinto(buffer):
-                if file:
-                    file.write(buffer[:count])
+        with (contextlib.closing(stream), manifests.builder(
+                source.size, wanted=self.entry.has_manifest) as builder):
+            copy.copy(stream, source.size, builder=builder, file=file)
+            # The stream has ended: the checksum is the right one.
+            manifest = self.entry.keep_manifest(
+                builder.finish(stream.checksum)) if builder else None
         return record.Record(
-            identity=(), read_at=read_at,
+            identity=(), read_at=read_at, manifest=manifest,
             checksums={stream.checksum.algorithm: stream.checksum.value})
 
     @METRICS.timer('ImageDeploy.inspect')
@@ -264,7 +289,9 @@ class _Delivery:
     def _provided(self, verdict: record.Verdict, known: record.Record
                   ) -> Provided:
         wanted = self.expectation.checksum
+        checksum = wanted or engine.Checksum(
+            ALGORITHM, known.checksums[ALGORITHM])
         return Provided(
             verdict=verdict, checksum_is_ours=wanted is None,
-            checksum=wanted or engine.Checksum(
-                ALGORITHM, known.checksums[ALGORITHM]))
+            checksum=checksum,
+            manifest=self.entry.bound_manifest(known, checksum))

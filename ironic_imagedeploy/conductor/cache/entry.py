@@ -14,8 +14,8 @@
 
 Masters and instance files are Ironic's own: a master in
 ``[pxe]instance_master_path`` is linked to each node that is deployed from it,
-and Ironic's clean-up removes masters that nobody uses. Beside each master lies
-its record.
+and Ironic's clean-up removes masters that nobody uses. Beside each master lie
+its record and its manifest.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import time
@@ -36,9 +37,12 @@ from ironic.common import exception
 from ironic.conf import CONF
 from ironic.drivers.modules import deploy_utils
 
+from ironic_imagedeploy.conductor.cache import manifests
 from ironic_imagedeploy.conductor.cache import record
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import manifest
+from ironic_imagedeploy.engine import manifest_builder
 
 LOG = log.getLogger(__name__)
 
@@ -56,11 +60,13 @@ class Entry:
     :ivar directory: of the cache.
     :ivar name: of the entry in there.
     :ivar path: of the file: in the cache, or the user's own.
+    :ivar has_manifest: it has a manifest, as far as one can be made.
     """
 
     directory: str
     name: str
     path: str
+    has_manifest: bool = False
 
     @classmethod
     def of(cls, image: images.InstanceImage) -> 'Entry':
@@ -72,7 +78,9 @@ class Entry:
                 else str(uuid.uuid5(uuid.NAMESPACE_URL, image.href)))
         name = f'{name}.stored'
         return cls(directory=directory, name=name,
-                   path=image.path or os.path.join(directory, name))
+                   path=image.path or os.path.join(directory, name),
+                   has_manifest=(image.role == images.DISK
+                                 and CONF.imagedeploy.verify != 'file'))
 
     @property
     def _sidecar(self) -> str:
@@ -87,9 +95,42 @@ class Entry:
         return record.Record.load(self._sidecar)
 
     def save(self, known: record.Record) -> None:
-        """Keep the record of the file."""
+        """Keep the record of the file, and no manifest of another one."""
         known.save(self._sidecar, os.path.join(
             self._staging, f'{self.name}.json'))
+        named = known.manifest and self.manifest_path(known.manifest.root)
+        for path in glob.glob(os.path.join(
+                glob.escape(self.directory), f'{self.name}.*.manifest')):
+            if path != named:
+                fileutils.delete_if_exists(path)
+
+    def manifest_path(self, root: str) -> str:
+        """Path of the manifest with a root."""
+        return os.path.join(self.directory, f'{self.name}.{root}.manifest')
+
+    def keep_manifest(self, made: manifest.Manifest
+                      ) -> manifests.KeptManifest | None:
+        """Keep a manifest of the file; None when that is not possible."""
+        return manifests.keep(
+            made, self.manifest_path(made.root),
+            os.path.join(self._staging, f'{self.name}.manifest'))
+
+    def bound_manifest(self, known: record.Record, checksum: engine.Checksum
+                 ) -> manifests.KeptManifest | None:
+        """Manifest of the file that is bound to one of its checksums.
+
+        :param known: record of the file; it learns of another manifest.
+        :param checksum: that the file has.
+        """
+        kept = known.manifest if self.has_manifest else None
+        if kept is None or kept.checksum == checksum:
+            return kept
+        encoded = manifests.read(kept, self.manifest_path(kept.root))
+        if encoded is not None:
+            # The same bytes, of which another algorithm is asked for.
+            known.manifest = self.keep_manifest(dataclasses.replace(
+                manifest.Manifest.decode(encoded), checksum=checksum))
+        return known.manifest
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -133,19 +174,24 @@ class Entry:
         if wanted and not wanted.matches(
                 known.checksums.get(wanted.algorithm, '')):
             return None
-        return known
+        return None if self._lost_manifest(known) else known
 
     def verified(self, wanted: engine.Checksum) -> record.Record | None:
         """Record of a file with the checksum; else None.
 
         Reads the file when its record is not fresh.
         """
-        known = self.fresh(wanted) or self._read(wanted.algorithm)
+        known = self.fresh(wanted) or self._read(wanted)
         if known and wanted.matches(known.checksums[wanted.algorithm]):
             return known
         return None
 
-    def _read(self, algorithm: str) -> record.Record | None:
+    def _lost_manifest(self, known: record.Record) -> bool:
+        kept = known.manifest
+        return (self.has_manifest and kept is not None and manifests.read(
+            kept, self.manifest_path(kept.root)) is None)
+
+    def _read(self, wanted: engine.Checksum) -> record.Record | None:
         before = record.identity(self.path)
         if not before:
             return None
@@ -153,14 +199,22 @@ class Entry:
         if known is None or known.identity != before:
             known = record.Record(identity=before, read_at=0, checksums={})
         read_at = time.time()
-        found = _checksums(self.path, {algorithm, *known.checksums})
-        if record.identity(self.path) != before:
-            return None
+        with manifests.builder(
+                before[2], wanted=self.has_manifest and (
+                    known.manifest is None
+                    or self._lost_manifest(known))) as builder:
+            found = _checksums(self.path, before[2],
+                               {wanted.algorithm, *known.checksums}, builder)
+            if record.identity(self.path) != before:
+                return None
+            if builder and wanted.matches(found[wanted.algorithm]):
+                known.manifest = self.keep_manifest(builder.finish(wanted))
         if not known.checksums.items() <= found.items():
             LOG.error('Cached image %s does not hold what was written to it: '
                       'expected %s, found %s', self.path, known.checksums,
                       found)
             known.verdicts.clear()
+            known.manifest = None
         known = dataclasses.replace(known, read_at=read_at, checksums=found)
         self.save(known)
         return known
@@ -209,12 +263,21 @@ def _free(directory: str) -> int:
     return status.f_frsize * status.f_bavail
 
 
-def _checksums(path: str, algorithms: set[str]) -> dict[str, str]:
-    """Values of a whole file by algorithm, from one reading."""
+def _checksums(path: str, size: int, algorithms: set[str],
+               builder: manifest_builder.Builder | None) -> dict[str, str]:
+    """Values of a whole file by algorithm, from one reading.
+
+    :param size: bytes of it.
+    :param builder: of its manifest, which learns the bytes too.
+    """
     digests = {name: hashlib.new(name, usedforsecurity=False)
                for name in algorithms}
+    buffer = memoryview(bytearray(_CHUNK))
     with open(path, 'rb', buffering=0) as file:
-        while chunk := file.read(_CHUNK):
+        while count := file.readinto(buffer[:size]):
+            size -= count
+            if builder:
+                builder.update(buffer[:count])
             for digest in digests.values():
-                digest.update(chunk)
+                digest.update(buffer[:count])
     return {name: digest.hexdigest() for name, digest in digests.items()}

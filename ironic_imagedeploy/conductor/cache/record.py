@@ -22,6 +22,7 @@ import typing
 
 from oslo_utils import fileutils
 
+from ironic_imagedeploy.conductor.cache import manifests
 from ironic_imagedeploy import engine
 
 _MOST_VERDICTS = 64
@@ -85,12 +86,14 @@ class Record:
         inode's change: each hard link alters that.
     :ivar read_at: when the file was read as a whole, in seconds since 1970.
     :ivar checksums: algorithm to value of the whole file.
+    :ivar manifest: of the file, beside it; None when it has none.
     :ivar verdicts: inspections by what they depend on beside the bytes.
     """
 
     identity: tuple[int, ...]
     read_at: float
     checksums: dict[str, str]
+    manifest: manifests.KeptManifest | None = None
     verdicts: dict[str, Verdict] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -103,6 +106,8 @@ class Record:
                 identity=tuple(kept['identity']),
                 read_at=float(kept['read_at']),
                 checksums=dict(kept['checksums']),
+                manifest=(manifests.KeptManifest.from_dict(kept['manifest'])
+                          if kept.get('manifest') else None),
                 verdicts={key: Verdict.from_dict(value)
                           for key, value in kept['verdicts'].items()})
         except (OSError, AttributeError, KeyError, TypeError, ValueError):
@@ -118,6 +123,7 @@ class Record:
             del self.verdicts[key]
         kept = {'identity': list(self.identity), 'read_at': self.read_at,
                 'checksums': self.checksums,
+                'manifest': self.manifest and self.manifest.to_dict(),
                 'verdicts': {key: value.to_dict()
                              for key, value in self.verdicts.items()}}
         with fileutils.remove_path_on_error(part):

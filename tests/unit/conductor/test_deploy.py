@@ -173,7 +173,10 @@ class DeploymentTest(base.ConductorTestCase):
              'decompression_memory': 128, 'minimum_speed': 0,
              'verify': 'chunks',
              'checksum_is_ours': False, 'disk_format': 'qcow2',
-             'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest()},
+             'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest(),
+             'manifest': {
+                 'url': f'{self.http_url}/agent_images/{node.uuid}-manifest',
+                 'root': mock.ANY, 'size': mock.ANY}},
             node.driver_internal_info['imagedeploy'])
         self.assertNotIn('hardware_manager_version',
                          node.driver_internal_info)

@@ -133,7 +133,10 @@ class ServingTest(separate_kernels.KernelTestCase):
         self.by_url(*NONE)
         self.order(image_download_source='local')
         links = self.http / 'agent_images'
-        self.assertEqual(3, len(os.listdir(links)))
+        self.assertEqual(
+            {self.node.uuid, *(f'{self.node.uuid}-{role}' for role in
+                               ('kernel', 'ramdisk', 'manifest'))},
+            set(os.listdir(links)))
         with self.task(shared=False) as task:
             task.driver.deploy.clean_up(task)
             task.driver.deploy.clean_up(task)

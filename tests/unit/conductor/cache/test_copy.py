@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import hashlib
+import os
+
+from ironic_imagedeploy.conductor.cache import copy
+from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import manifest_builder
+from tests.unit.engine import base
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+class Dribble:
+    """A stream that gives a different number of bytes each time."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = memoryview(content)
+        self._counts = 0
+
+    def readinto(self, buffer: memoryview) -> int:
+        self._counts += 1
+        count = min(self._counts * 7919 % 90_001 + 1, len(buffer),
+                    len(self._content))
+        buffer[:count] = self._content[:count]
+        self._content = self._content[count:]
+        return count
+
+
+class CopyTest(base.EngineTestCase):
+
+    def copied(self, content: bytes, size: int | None = None) -> bytes:
+        path = self.directory / 'copy'
+        with path.open('wb') as file:
+            copy.copy(Dribble(content), len(content) if size is None
+                      else size, file=file)
+        self.blocks = path.stat().st_blocks
+        return path.read_bytes()
+
+    def test_every_byte_whatever_is_zero(self) -> None:
+        noise = os.urandom(MIB)
+        for content in (b'', b'\0', b'x', bytes(64 * KIB), bytes(3 * MIB + 1),
+                        noise + bytes(MIB) + noise, bytes(MIB) + noise,
+                        noise[:5], bytes(64 * KIB - 1) + b'x',
+                        noise + bytes(2 * MIB), b'x' + bytes(200 * KIB) + b'y'
+                        + bytes(63 * KIB)):
+            self.assertEqual(content, self.copied(content))
+
+    def test_holes(self) -> None:
+        self.copied(b'x' + bytes(16 * MIB) + b'y' + bytes(MIB))
+        self.assertLessEqual(self.blocks * 512, 256 * KIB)
+
+    def test_a_stream_that_is_longer_than_it_said(self) -> None:
+        """Whoever reads it tells so; nobody falls over it before."""
+        content = os.urandom(2 * MIB + 9)
+        with manifest_builder.Builder(MIB) as builder:
+            copy.copy(Dribble(content), MIB, builder=builder)
+            made = builder.finish(engine.Checksum(
+                'sha256', hashlib.sha256(content[:MIB]).hexdigest()))
+        self.assertTrue(made.matches(0, content[:MIB]))

@@ -95,16 +95,23 @@ class Target(abc.ABC):
             self.zeroes_written += length
             self._write_zeroes(offset, length)
 
-    def read(self, offset: int, length: int) -> memoryview:
+    def read(self, offset: int, length: int,
+             memory: memoryview | None = None) -> memoryview:
         """Bytes of that range, past the page cache where possible.
 
+        :param memory: that is read into, where the range is aligned and so
+            is the memory; new memory costs as much time as the reading.
         :raises TargetError: when the target does not give all of them.
         """
         if not length:
             return memoryview(b'')
         start = offset - offset % self.alignment
         end = -(-(offset + length) // self.alignment) * self.alignment
-        view = memoryview(mmap.mmap(-1, end - start))
+        if (memory is not None and end - start == length <= len(memory)
+                and _in_place(memory, self.alignment)):
+            view = memory[:length]
+        else:
+            view = memoryview(mmap.mmap(-1, end - start))
         done = 0
         try:
             while done < end - start:

@@ -64,7 +64,8 @@ class RecordingTarget(base.Target):
         self._note('write', offset, len(view))
         self.disk[offset:offset + len(view)] = view
 
-    def read(self, offset: int, length: int) -> memoryview:
+    def read(self, offset: int, length: int,
+             memory: memoryview | None = None) -> memoryview:
         self._note('read', offset, length)
         return memoryview(bytes(self.disk[offset:offset + length]))
 

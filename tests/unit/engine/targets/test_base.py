@@ -131,6 +131,22 @@ class TargetTests:
                 self.assertEqual(self.disk[offset:offset + length],
                                  self.target.read(offset, length))
 
+    def test_read_into_memory(self) -> None:
+        memory = aligned(bytes(MIB))
+        for offset, length, is_taken in (
+                (0, MIB, True), (8192, 4096, True), (4 * MIB - 4096, 4096,
+                                                     True),
+                (511, 2, self.target.alignment == 1), (0, 2 * MIB, False)):
+            with self.subTest(offset=offset, length=length):
+                found = self.target.read(offset, length, memory)
+                self.assertEqual(self.disk[offset:offset + length], found)
+                self.assertIs(is_taken, found.obj is memory.obj)
+
+    def test_read_into_memory_that_direct_reads_do_not_take(self) -> None:
+        memory = aligned(bytes(8192))[1:]
+        self.assertEqual(self.disk[4096:8192],
+                         self.target.read(4096, 4096, memory))
+
     def test_read_what_was_written_both_ways(self) -> None:
         self.write(0, aligned(self.dice.randbytes(4096)))
         self.write(4096, memoryview(self.dice.randbytes(100)))

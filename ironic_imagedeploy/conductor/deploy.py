@@ -20,10 +20,9 @@ from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.drivers import base
 from ironic.drivers.modules import agent
-from ironic.drivers.modules import agent_client
 from ironic.drivers.modules import boot_mode_utils
+from ironic.drivers.modules import deploy_utils
 
-from ironic_imagedeploy.conductor import agent_errors
 from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor import checksums
 from ironic_imagedeploy.conductor import declared
@@ -31,6 +30,7 @@ from ironic_imagedeploy.conductor import hardware
 from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import order
 from ironic_imagedeploy.conductor.progress import answers
+from ironic_imagedeploy.conductor.progress import client
 from ironic_imagedeploy.conductor.progress import poll
 from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy.conf import opts
@@ -154,8 +154,8 @@ class ImageDeploy(agent.AgentDeploy):
     @METRICS.timer('ImageDeploy.heartbeat')
     def heartbeat(self, task: task_manager.TaskManager, *args: typing.Any,
                   **kwargs: typing.Any) -> None:
-        """Called at each heartbeat: whatever fails tells no secret."""
-        agent_errors.redact(agent_client.get_client(task))
+        """Called at each heartbeat: no agent holds it up."""
+        client.bounded(task)
         super().heartbeat(task, *args, **kwargs)
         if task.node.provision_state == states.DEPLOYFAIL:
             # Ironic does not call clean_up() then.
@@ -163,25 +163,32 @@ class ImageDeploy(agent.AgentDeploy):
 
     def execute_deploy_step(self, task: task_manager.TaskManager,
                             step: dict[str, typing.Any]) -> typing.Any:
-        """Called for each step: its errors tell no secret."""
-        agent_errors.redact(agent_client.get_client(task))
+        """Called for each step, with the bounds of a heartbeat."""
+        client.bounded(task)
         return super().execute_deploy_step(task, step)
 
     def execute_clean_step(self, task: task_manager.TaskManager,
                            step: dict[str, typing.Any]) -> typing.Any:
-        """Called for each step: its errors tell no secret."""
-        agent_errors.redact(agent_client.get_client(task))
+        """Called for each step, with the bounds of a heartbeat."""
+        client.bounded(task)
         return super().execute_clean_step(task, step)
 
     def execute_service_step(self, task: task_manager.TaskManager,
                              step: dict[str, typing.Any]) -> typing.Any:
-        """Called for each step: its errors tell no secret."""
-        agent_errors.redact(agent_client.get_client(task))
+        """Called for each step, with the bounds of a heartbeat."""
+        client.bounded(task)
         return super().execute_service_step(task, step)
 
     def process_next_step(self, task: task_manager.TaskManager,
                           step_type: str, **kwargs: typing.Any) -> None:
         """Called at each heartbeat: keep what the agent tells, go on."""
         if step_type == 'deploy':
-            answers.keep(task)
+            try:
+                answers.keep(task)
+            except client.Unbounded as error:
+                # Such an agent is not asked for its logs either.
+                deploy_utils.set_failed_state(
+                    task, f'Failed to process the next deploy step: {error}',
+                    collect_logs=False)
+                return
         super().process_next_step(task, step_type, **kwargs)

@@ -19,6 +19,7 @@ from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.drivers.modules import agent_client
 
+from ironic_imagedeploy.conductor.progress import client
 from ironic_imagedeploy.conductor.progress import notifications
 from ironic_imagedeploy.conductor.progress import records
 from ironic_imagedeploy.contract import names
@@ -31,15 +32,16 @@ def keep(task: task_manager.TaskManager) -> None:
     """Copy progress or report into driver_internal_info['imagedeploy'].
 
     :raises AgentConnectionFailed: when the agent does not answer.
+    :raises Unbounded: when its answer does not come to an end.
     :raises InstanceDeployFailure: when the agent knows nothing of a write.
         Ironic would take the step for done, and start a half-written disk.
     """
     node = task.node
     if (node.deploy_step or {}).get('step') != names.STEP:
         return
-    client = agent_client.get_client(task)
-    commands = client.get_commands_status(node)
-    _tell_again(client, commands)
+    agent = client.bounded(task)
+    commands = agent.get_commands_status(node)
+    _tell_again(agent, commands)
     if not any(command.get('command_name') == names.COMMAND
                for command in commands):
         raise exception.InstanceDeployFailure(
@@ -66,7 +68,7 @@ def keep(task: task_manager.TaskManager) -> None:
     node.save()
 
 
-def _tell_again(client: agent_client.AgentClient,
+def _tell_again(agent: agent_client.AgentClient,
                 commands: list[dict[str, typing.Any]]) -> None:
     """Let Ironic, which asks next, judge by the same answer.
 
@@ -75,9 +77,9 @@ def _tell_again(client: agent_client.AgentClient,
     """
     def get_commands_status(*args: typing.Any, **options: typing.Any
                             ) -> list[dict[str, typing.Any]]:
-        del client.get_commands_status
+        del agent.get_commands_status
         return commands
-    client.get_commands_status = get_commands_status
+    agent.get_commands_status = get_commands_status
 
 
 def result(command: dict[str, typing.Any]) -> dict[str, typing.Any]:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A client of agents that nobody vouches for: bounded in time and bytes.
+"""Clients of agents that nobody vouches for: bounded in time and bytes.
 
 The timeout of requests is one of silence: an agent that sends a byte now and
 then is waited for until its sockets are shut down.
@@ -18,6 +18,7 @@ then is waited for until its sockets are shut down.
 
 from collections.abc import Callable
 import io
+import json
 import socket
 import threading
 import time
@@ -27,20 +28,46 @@ import requests
 import urllib3
 import urllib3.connection
 
+from ironic.common import exception
+from ironic.conductor import task_manager
+from ironic.conf import CONF
 from ironic.drivers.modules import agent_client
+from ironic import objects
 
 from ironic_imagedeploy.conductor import agent_errors
 
 #: Seconds that an agent may take to accept a connection, and be silent.
 _TIMEOUT = 4.0
-#: Bytes of an answer. It has the orders of all commands in it, a config drive
-#: among them.
+#: Bytes of an answer that shows commands, beside the config drive.
 MOST_BYTES = 1 << 20
+#: Bytes of an answer for each byte of a config drive. A write that has ended
+#: shows it twice, in base64; as JSON it grows once more.
+_COPIES = 4
+#: Bytes of the answer to a command. The logs of a ramdisk are one.
+_MOST_OF_A_COMMAND = 64 << 20
 _CURRENT = threading.local()
 
 
-class TooLong(Exception):
-    """An answer of more than MOST_BYTES."""
+class Unbounded(exception.IronicException):
+    """An answer that does not come to its end."""
+
+
+class TooLong(Unbounded):
+    """An answer of more bytes than an agent has to tell."""
+
+    _msg_fmt = ('The agent answers with too much: expected at most %(most)d '
+                'bytes, found more. Look at the console of the node; deploy '
+                'it again with a ramdisk that you trust.')
+
+
+class TooSlow(Unbounded):
+    """An answer that has not ended when its time was over."""
+
+    _msg_fmt = ('The agent does not come to the end of its answer: expected '
+                'it within %(seconds)d seconds, found none. Look at the '
+                'network and at the console of the node; then deploy it '
+                'again. Where the network is that slow, set '
+                '[agent]command_timeout higher.')
 
 
 class Call:
@@ -80,6 +107,11 @@ class Call:
     def began(self) -> bool:
         """Whether a thread has it."""
         return self._began is not None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it was cut off."""
+        return self._cut
 
     def watch(self, connected: socket.socket) -> None:
         """Let :meth:`cut` shut down a connection of this call."""
@@ -134,36 +166,99 @@ _POOLS = {'http': _HTTPPool, 'https': _HTTPSPool}
 
 
 class Client(agent_client.AgentClient):
-    """Ironic's client, with bounds."""
+    """Ironic's client, for a short look at what an agent does."""
 
     def __init__(self) -> None:
         super().__init__()
-        session = _Session()
-        session.headers.update(self.session.headers)
-        # Compressed bytes would be more than they are.
-        session.headers['Accept-Encoding'] = 'identity'
-        session.adapters.update(self.session.adapters)
-        for adapter in session.adapters.values():
-            assert isinstance(adapter, requests.adapters.HTTPAdapter)
-            adapter.poolmanager.pool_classes_by_scheme = _POOLS
-        self.session: requests.Session = session
-        agent_errors.redact(self)
+        _bound(self, _Session(timeout=_TIMEOUT))
+
+
+def bounded(task: task_manager.TaskManager) -> agent_client.AgentClient:
+    """Ironic's own client for a node, bounded from now on.
+
+    Its errors do not have the token of the agent.
+    """
+    client = agent_client.get_client(task)
+    if not isinstance(client.session, _Session):
+        _bound(client, _OwnSession(task.node))
+    return client
+
+
+def _bound(client: agent_client.AgentClient, session: '_Session') -> None:
+    session.headers.update(client.session.headers)
+    # Compressed bytes would be more than they are.
+    session.headers['Accept-Encoding'] = 'identity'
+    session.adapters.update(client.session.adapters)
+    for adapter in session.adapters.values():
+        assert isinstance(adapter, requests.adapters.HTTPAdapter)
+        adapter.poolmanager.pool_classes_by_scheme = _POOLS
+    client.session = session
+    agent_errors.redact(client)
 
 
 class _Session(requests.Session):
     # No function put in the place of another: such a cycle keeps the memory
     # of TLS until Python's collector comes by, after hundreds of agents.
 
-    def request(self, *args: typing.Any, **options: typing.Any
+    def __init__(self, *, timeout: float) -> None:
+        super().__init__()
+        self._timeout = timeout
+
+    def _most(self, method: str) -> int:
+        return MOST_BYTES
+
+    def request(self, method: typing.Any, url: typing.Any,
+                *args: typing.Any, **options: typing.Any
                 ) -> requests.Response:
-        answer = super().request(*args, **{
-            **options, 'timeout': _TIMEOUT, 'stream': True,
+        most = self._most(method)
+        answer = super().request(method, url, *args, **{
+            **options, 'timeout': self._timeout, 'stream': True,
             'allow_redirects': False})
         try:
-            body = answer.raw.read(MOST_BYTES + 1, decode_content=False)
+            body = answer.raw.read(most + 1, decode_content=False)
+            # Only a read at its end tells whether it is whole.
+            if len(body) <= most:
+                body += answer.raw.read(1, decode_content=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.ConnectionError(str(error)) from None
         finally:
             answer.raw.close()
-        if len(body) > MOST_BYTES:
-            raise TooLong
+        if len(body) > most:
+            raise TooLong(most=most)
         answer.raw = io.BytesIO(body)
         return answer
+
+
+class _OwnSession(_Session):
+    """Session for what Ironic itself asks of an agent."""
+
+    def __init__(self, node: objects.Node) -> None:
+        super().__init__(timeout=CONF.agent.command_timeout)
+        self._most_shown = MOST_BYTES + _COPIES * len(
+            json.dumps(node.instance_info.get('configdrive')))
+
+    def _most(self, method: str) -> int:
+        return (self._most_shown if method.upper() == 'GET'
+                else _MOST_OF_A_COMMAND)
+
+    def request(self, *args: typing.Any, **options: typing.Any
+                ) -> requests.Response:
+        # Silence before the answer is one timeout, the answer another one.
+        seconds = 2 * self._timeout
+        call = Call(None)
+        timer = threading.Timer(seconds, call.cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            call.run(lambda _: super(_OwnSession, self).request(
+                *args, **options))
+        except (OSError, urllib3.exceptions.HTTPError):
+            if not call.is_cut:
+                raise
+        finally:
+            timer.cancel()
+        # What was cut off may look like a short answer.
+        if call.is_cut:
+            # Not what Ironic would try again.
+            raise TooSlow(seconds=seconds)
+        return typing.cast(requests.Response, call.result)

@@ -11,6 +11,7 @@
 # under the License.
 
 import gc
+import json
 import subprocess
 import sys
 import threading
@@ -19,6 +20,10 @@ from unittest import mock
 import weakref
 
 import requests
+
+from ironic.common import states
+from ironic.conf import CONF
+from ironic.drivers.modules import agent_base
 
 from ironic_imagedeploy.conductor.progress import client
 from ironic_imagedeploy.conductor.progress import poll
@@ -33,6 +38,19 @@ def trickle(handler):
         handler.wfile.write(b'x')
         handler.wfile.flush()
         time.sleep(0.05)
+
+
+def send_much(handler):
+    """Answer with 200 MB."""
+    handler.send_response(200)
+    handler.send_header('Content-Length', str(200 * 10 ** 6))
+    handler.end_headers()
+    try:
+        for _ in range(200):
+            handler.wfile.write(b' ' * 10 ** 6)
+            handler.server.sent += 10 ** 6
+    except OSError:
+        pass
 
 
 class ClientTest(agents.FollowTestCase):
@@ -153,3 +171,108 @@ class RoundTest(agents.FollowTestCase):
         subprocess.run([sys.executable, '-c', program], check=True,
                        timeout=50)
         self.assertLess(time.monotonic() - began, 40)
+
+
+class HeartbeatTest(agents.FollowTestCase):
+    """The agent calls, and Ironic asks it what it did."""
+
+    def setUp(self):
+        super().setUp()
+        self.node.set_driver_internal_info('agent_cached_deploy_steps', {
+            'deploy': [agents.STEP]})
+        self.node.save()
+        self.config(command_timeout=1, group='agent')
+        self.agent.sent = 0
+
+    def heartbeat(self):
+        with self.task(shared=False) as task, mock.patch.object(
+                agent_base, '_continue_steps', autospec=True) as go_on:
+            task.driver.deploy.heartbeat(
+                task, f'http://127.0.0.1:{self.agent.server_port}', '13.0')
+        self.went_on = go_on.called
+        return self.refreshed()
+
+    def assert_failed(self, words, seconds):
+        began = time.monotonic()
+        node = self.heartbeat()
+        self.assertLess(time.monotonic() - began, seconds)
+        self.assertEqual(states.DEPLOYFAIL, node.provision_state)
+        self.assertIn(words, node.last_error)
+        self.assertNotIn('agent_token', node.last_error)
+        self.assertEqual(1, len(self.agent.asked))
+
+    def test_a_byte_now_and_then(self):
+        self.agent.behaviour = trickle
+        self.assert_failed('within 2 seconds, found none', 8)
+
+    def test_a_body_of_a_byte_now_and_then(self):
+        def answer(handler):
+            handler.send_response(200)
+            handler.end_headers()
+            trickle(handler)
+
+        self.agent.behaviour = answer
+        self.assert_failed('within 2 seconds, found none', 8)
+
+    def test_continue_for_ever(self):
+        def go_on(handler):
+            for _ in range(1000):
+                handler.wfile.write(b'HTTP/1.1 100 Continue\r\n\r\n')
+                time.sleep(0.05)
+
+        self.agent.behaviour = go_on
+        self.assert_failed('within 2 seconds, found none', 8)
+
+    def test_200_megabytes(self):
+        self.agent.behaviour = send_much
+        self.assert_failed('expected at most', 8)
+        self.assertLess(self.agent.sent, 20 * 10 ** 6)
+
+    def test_an_answer_that_is_cut_off_is_asked_for_again(self):
+        whole = self.agent.body
+
+        def answer(handler):
+            handler.send_response(200)
+            handler.send_header('Content-Length', str(len(whole)))
+            handler.end_headers()
+            first = len(self.agent.asked) == 1
+            handler.wfile.write(whole[:50] if first else whole)
+
+        self.agent.behaviour = answer
+        node = self.heartbeat()
+        self.assertIsNone(node.last_error)
+        self.assertIn('progress', node.driver_internal_info['imagedeploy'])
+        self.assertEqual(2, len(self.agent.asked))
+
+    def test_a_large_config_drive_comes_back_twice(self):
+        drive = 'H4sI' * (3 << 18)
+        self.node.set_instance_info('configdrive', drive)
+        self.node.save()
+        self.agent.body = json.dumps({'commands': [agents.command(
+            'SUCCEEDED', {
+                'deploy_result': {'imagedeploy': agents.REPORT},
+                'deploy_step': {**agents.STEP, 'args': {
+                    'configdrive': drive,
+                    'image_info': {'configdrive': drive}}}})]}).encode()
+        self.assertGreater(len(self.agent.body), 6 * agents.MIB)
+        node = self.heartbeat()
+        self.assertIsNone(node.last_error)
+        self.assertTrue(self.went_on)
+
+    def test_the_answer_to_an_order(self):
+        self.agent.behaviour = trickle
+        self.node.set_instance_info('image_url', 'http://192.0.2.1/')
+        self.node.save()
+        with self.task(shared=False) as task:
+            error = self.assertRaises(
+                client.TooSlow, task.driver.deploy.execute_deploy_step,
+                task, agents.STEP)
+        self.assertNotIn('token=', str(error))
+
+    def test_time_is_that_of_ironic(self):
+        self.config(command_timeout=7, group='agent')
+        with self.task() as task, mock.patch.object(
+                client.threading, 'Timer', autospec=True) as timer:
+            client.bounded(task).get_commands_status(self.node)
+        self.assertEqual(2 * CONF.agent.command_timeout,
+                         timer.call_args.args[0])

@@ -24,14 +24,15 @@ import requests
 from ironic_python_agent import config  # noqa: F401 (before utils)
 from ironic_python_agent import utils
 
-from ironic_imagedeploy.agent import order
+from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import manifest
 
 CONF = cfg.CONF
 
 
 @contextlib.contextmanager
-def open_image(download: order.Download) -> Iterator[engine.Source]:
+def open_image(download: orders.Download) -> Iterator[engine.Source]:
     """Open the image with the agent's TLS, proxy and login options.
 
     :raises SourceError: when no URL of the image can be opened.
@@ -62,7 +63,7 @@ def open_image(download: order.Download) -> Iterator[engine.Source]:
 
 
 @contextlib.contextmanager
-def open_separate(download: order.Download, url: str
+def open_separate(download: orders.Download, url: str
                   ) -> Iterator[engine.Source]:
     """Open a file that comes with the image, from wherever it is.
 
@@ -78,6 +79,52 @@ def open_separate(download: order.Download, url: str
         yield source
 
 
+@contextlib.contextmanager
+def open_ordered(order: orders.WriteOrder) -> Iterator[engine.Source]:
+    """Open the image of an order, which its manifest must be of.
+
+    :raises SourceError: when one of them cannot be opened.
+    :raises InvalidManifest: when they do not belong together.
+    """
+    with open_image(order.download) as source:
+        fetch_manifest(order, source)
+        yield source
+
+
+def fetch_manifest(order: orders.WriteOrder, image: engine.Source
+                   ) -> manifest.Manifest | None:
+    """Fetch the manifest of an image; None when none was ordered.
+
+    :param image: open.
+    :raises SourceError: when it cannot be fetched.
+    :raises InvalidManifest: when it is not the one that was ordered, or of
+        another image.
+    """
+    remote = order.manifest
+    if remote is None:
+        return None
+    with open_separate(order.download, remote.url) as source:
+        if source.size != remote.size or source.size > manifest.MOST_BYTES:
+            raise engine.exceptions.InvalidManifest(
+                source.name, expected=f'{remote.size} bytes, and '
+                f'{manifest.MOST_BYTES} at most',
+                found=f'{source.size} bytes', fix='Deploy the node again.')
+        encoded = _whole(source)
+    return manifest.Manifest.decode(
+        encoded, root=remote.root, size=image.size, checksum=order.checksum)
+
+
+def _whole(source: engine.Source) -> bytes:
+    """Bytes of a small file."""
+    encoded = bytearray(source.size)
+    view, done = memoryview(encoded), 0
+    with contextlib.closing(source.open_stream()) as stream:
+        while done < len(encoded) and (
+                count := stream.readinto(view[done:])):
+            done += count
+    return bytes(encoded[:done])
+
+
 class _Supplied(requests.auth.AuthBase):
     """An Authorization header that the user of the node supplied."""
 
@@ -90,7 +137,7 @@ class _Supplied(requests.auth.AuthBase):
         return request
 
 
-def _login(download: order.Download) -> requests.auth.AuthBase | None:
+def _login(download: orders.Download) -> requests.auth.AuthBase | None:
     if download.authorization:
         return _Supplied(base64.b64decode(download.authorization).decode())
     if download.login:
@@ -101,7 +148,7 @@ def _login(download: order.Download) -> requests.auth.AuthBase | None:
     return None
 
 
-def _proxies(url: str, download: order.Download) -> Mapping[str, str]:
+def _proxies(url: str, download: orders.Download) -> Mapping[str, str]:
     # Given proxies win over the environment, no_proxy included: ask here.
     if download.no_proxy and requests.utils.should_bypass_proxies(
             url, download.no_proxy):

@@ -69,7 +69,7 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
             publisher.show('inspect', 'network')
             write = (partition_image.write if order.partitions
                      else whole_disk.write)
-            with image_source.open_image(order.download) as source:
+            with image_source.open_ordered(order) as source:
                 return write(order, source, device, publisher)
 
 

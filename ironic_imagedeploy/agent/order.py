@@ -170,7 +170,9 @@ class WriteOrder:
             policy=sent.policy,
             disk_format=image_info.get('disk_format') or sent.disk_format,
             checksum=checksum,
-            separate_kernel=sent.separate_kernel, manifest=sent.manifest,
+            separate_kernel=sent.separate_kernel,
+            manifest=(sent.manifest if sent.policy.verify != 'file'
+                      else None),
             download=Download.read(image_info, checksum, sent.policy),
             partitions=(PartitionSizes.read(image_info) if is_partition
                         else None),

@@ -1,0 +1,115 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import dataclasses
+import hashlib
+
+from ironic_imagedeploy.engine import manifest
+from tests.support import ramdisk
+from tests.unit.contract import before
+from tests.unit.engine import manifests
+
+
+class ManifestTest(ramdisk.AgentTestCase):
+    """An image of the conductor, and its manifest beside it."""
+
+    def setUp(self):
+        super().setUp()
+        self.content = self.image.read_bytes()
+        self.manifest = manifests.built(self.content)
+        self.path = self.directory / 'manifest'
+        self.order(self.manifest.encode())
+
+    def order(self, encoded, **other):
+        """Serve these bytes, and order them to be the manifest."""
+        self.path.write_bytes(encoded)
+        sent = {**before.ORDER, 'verify': 'chunks', 'checksum': None,
+                'manifest': {'url': self.server.url('manifest'),
+                             'size': len(encoded),
+                             'root': self.manifest.root, **other}}
+        del sent['boot_files']
+        self.node['driver_internal_info'] = {'imagedeploy': sent}
+
+    def assert_refused(self, *words, **info):
+        message = self.failed(**info)
+        for word in words:
+            self.assertIn(word, message)
+        self.assert_untouched()
+
+    def test_the_right_one(self):
+        self.written()
+        self.assert_written()
+
+    def test_of_another_release(self):
+        encoded = bytearray(self.manifest.encode())
+        encoded[9] = 2
+        self.order(bytes(encoded),
+                   root=hashlib.sha256(encoded).hexdigest())
+        self.assert_refused('manifest', 'version')
+
+    def test_that_was_changed(self):
+        encoded = self.manifest.encode()
+        for index in (0, 20, len(encoded) - 1):
+            changed = bytearray(encoded)
+            changed[index] ^= 1
+            self.order(bytes(changed))
+            self.assert_refused('the root ' + self.manifest.root)
+
+    def test_of_another_length(self):
+        encoded = self.manifest.encode()
+        for content in (encoded[:-1], encoded + b'\0', b''):
+            self.order(encoded)
+            self.path.write_bytes(content)
+            self.assert_refused('manifest')
+
+    def test_larger_than_any(self):
+        self.order(self.manifest.encode(), size=manifest.MOST_BYTES + 1)
+        with self.path.open('r+b') as file:
+            file.truncate(manifest.MOST_BYTES + 1)
+        self.assert_refused(f'{manifest.MOST_BYTES} at most')
+        self.assertLess(len(self.server.requests), 4)
+
+    def test_of_another_image(self):
+        other = self.content[:-1] + bytes([self.content[-1] ^ 1])
+        self.manifest = manifests.built(other)
+        self.order(self.manifest.encode())
+        self.assert_refused('that of the image with sha512')
+
+    def test_of_another_size(self):
+        self.manifest = dataclasses.replace(
+            manifests.built(self.content + b'\1'),
+            checksum=self.manifest.checksum)
+        self.order(self.manifest.encode())
+        self.assert_refused(f'{len(self.content)} bytes')
+
+    def test_that_nobody_serves(self):
+        self.path.unlink()
+        self.assert_refused('404')
+
+    def test_that_is_not_wanted(self):
+        self.order(b'nonsense')
+        self.node['driver_internal_info']['imagedeploy']['verify'] = 'file'
+        self.written()
+        self.assert_written()
+
+    def test_logins_are_not_told_to_another_server(self):
+        """Nobody but the conductor is meant to have the manifest."""
+        self.seen = []
+        self.server.answer = lambda exchange: (
+            self.seen.append(exchange.headers.get('Authorization')),
+            exchange.serve())
+        self.order(self.manifest.encode(), url=self.server.url(
+            'manifest').replace('127.0.0.1', 'localhost'))
+        self.written(image_server_auth_strategy='http_basic',
+                     image_server_user='user', image_server_password='word')
+        self.assertIn(None, self.seen)
+

@@ -1,0 +1,149 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Gate: who may take how much from this node, counted by address."""
+
+import collections
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import threading
+import time
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of what is given to neighbours.
+
+    :ivar connections: at a time, each of which has a thread.
+    :ivar connections_of_one: of one address.
+    :ivar unproven: connections that have not shown the token yet.
+    :ivar handshakes: new connections a second; each takes a millisecond or
+        two of a processor.
+    :ivar bodies: chunks that are sent at a time, each of them in memory.
+    :ivar bodies_of_one: to one address.
+    :ivar addresses: that are told apart.
+    :ivar handshake_seconds: for a connection to be secured.
+    :ivar head_seconds: for the head of a request to come.
+    :ivar idle_seconds: between two requests of a proven connection.
+    :ivar body_seconds: to wait for a place among the bodies.
+    :ivar floor: bytes per second that a peer must take.
+    """
+
+    connections: int = 32
+    connections_of_one: int = 8
+    unproven: int = 12
+    handshakes: int = 50
+    bodies: int = 12
+    bodies_of_one: int = 4
+    addresses: int = 256
+    handshake_seconds: float = 5.0
+    head_seconds: float = 5.0
+    idle_seconds: float = 30.0
+    body_seconds: float = 2.0
+    floor: int = 128 << 10
+
+
+class Gate:
+    """Counts of connections and bytes, of all and of each address.
+
+    :param most: bytes that are given to all; None for no bound.
+    :param most_of_one: bytes that are given to one address.
+    """
+
+    def __init__(self, limits: Limits, *, most: int | None,
+                 most_of_one: int) -> None:
+        self.limits = limits
+        self.given: collections.Counter[str] = collections.Counter()
+        self._most = most
+        self._most_of_one = most_of_one
+        self._connections: collections.Counter[str] = collections.Counter()
+        self._bodies: collections.Counter[str] = collections.Counter()
+        self._unproven = 0
+        self._handshakes = float(limits.handshakes)
+        self._counted = time.monotonic()
+        self._free = threading.Condition()
+
+    @property
+    def total(self) -> int:
+        """Bytes that were given."""
+        return self.given.total()
+
+    def enter(self, address: str) -> bool:
+        """Let a connection in, or not."""
+        limits = self.limits
+        with self._free:
+            now = time.monotonic()
+            self._handshakes = min(
+                self._handshakes + (now - self._counted) * limits.handshakes,
+                limits.handshakes)
+            self._counted = now
+            if (self._handshakes < 1 or self._unproven >= limits.unproven
+                    or self._connections.total() >= limits.connections
+                    or self._connections[address]
+                    >= limits.connections_of_one):
+                self._forget(self._connections, address)
+                return False
+            self._handshakes -= 1
+            self._unproven += 1
+            self._connections[address] += 1
+            return True
+
+    def prove(self) -> None:
+        """A connection has shown the token."""
+        with self._free:
+            self._unproven -= 1
+
+    def leave(self, address: str, *, proven: bool) -> None:
+        """A connection is over."""
+        with self._free:
+            self._connections[address] -= 1
+            self._forget(self._connections, address)
+            self._unproven -= not proven
+
+    @contextlib.contextmanager
+    def body(self, address: str, length: int) -> Iterator[bool]:
+        """Room for so many bytes for an address, while they are sent.
+
+        :returns: False when there is none.
+        """
+        with self._free:
+            admitted = self._may_have(address, length) and (
+                self._free.wait_for(lambda: self._has_room(address),
+                                    self.limits.body_seconds))
+            if admitted:
+                self._bodies[address] += 1
+                self.given[address] += length
+        try:
+            yield admitted
+        finally:
+            if admitted:
+                with self._free:
+                    self._bodies[address] -= 1
+                    self._forget(self._bodies, address)
+                    self._free.notify_all()
+
+    def _may_have(self, address: str, length: int) -> bool:
+        return ((address in self.given
+                 or len(self.given) < self.limits.addresses)
+                and self.given[address] + length <= self._most_of_one
+                and (self._most is None
+                     or self.total + length <= self._most))
+
+    def _has_room(self, address: str) -> bool:
+        return (self._bodies.total() < self.limits.bodies
+                and self._bodies[address] < self.limits.bodies_of_one)
+
+    def _forget(self, counter: collections.Counter[str], address: str
+                ) -> None:
+        if not counter[address]:
+            counter.pop(address, None)

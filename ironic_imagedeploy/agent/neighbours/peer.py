@@ -1,0 +1,258 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Peer: another node, as this one asks it for chunks.
+
+It must show the very certificate that the order names, and is given no more
+time and bytes than a chunk takes. Nothing that it says is believed: the
+manifest tells whether a chunk is right.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import socket
+import ssl
+import threading
+import time
+
+from ironic_imagedeploy.agent.neighbours import protocol
+from ironic_imagedeploy.contract import neighbours as contract
+
+#: Seconds for a connection, of silence, and for the head of an answer.
+PATIENCE = 2.0
+
+
+class PeerFailed(Exception):
+    """A peer did not answer as it should; another time it may."""
+
+
+class PeerRefused(PeerFailed):
+    """A peer is not the one that the order names, or no neighbour of ours."""
+
+
+class NotHere(Exception):
+    """A peer does not have the chunk, or has no time for it."""
+
+
+class Peer:
+    """A neighbour to take chunks from; threads may share it.
+
+    :param named: in the order.
+    :param token: of the image.
+    :param root: of its manifest.
+    :param most_news: bytes of an answer that tells which chunks are there.
+    """
+
+    def __init__(self, named: contract.Peer, *, token: str, root: str,
+                 most_news: int) -> None:
+        self.name = '{}:{}'.format(*named.address)
+        self._address = named.address
+        self._der = named.der
+        self._token = token
+        self._root = root
+        self._most_news = most_news
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def fetch(self, index: int, span: tuple[int, int], view: memoryview,
+              seconds: float) -> None:
+        """Fill the view with a part of a chunk.
+
+        :param span: first byte of the chunk, and the one after the last.
+        :param seconds: that it may take.
+        :raises NotHere: when the peer does not give it.
+        :raises PeerFailed: when it does not answer properly.
+        """
+        end = time.monotonic() + seconds
+        connection, answer = self._ask(protocol.Request(
+            token=self._token, root=self._root, index=index, span=span),
+            PATIENCE)
+        with self._lent(connection, answer):
+            if answer.status in (404, 503) and not answer.length:
+                raise NotHere()
+            _check(answer, 206, len(view))
+            connection.receive(view, end)
+
+    def news(self, version: int | None) -> tuple[int | None, bytes | None]:
+        """Version and bits of the chunks that are there.
+
+        :param version: that is known; then this waits for another one.
+        :returns: None for the bits when there is no other one.
+        :raises PeerFailed: when it does not answer properly.
+        """
+        connection, answer = self._ask(protocol.Request(
+            token=self._token, root=self._root, version=version),
+            protocol.NEWS_SECONDS + PATIENCE)
+        with self._lent(connection, answer):
+            if answer.status == 304 and not answer.length:
+                return version, None
+            _check(answer, 200, self._most_news)
+            bits = bytearray(answer.length)
+            connection.receive(memoryview(bits), time.monotonic() + PATIENCE)
+            return answer.version, bytes(bits)
+
+    def close(self) -> None:
+        """Close all connections that nobody uses."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _ask(self, request: protocol.Request, seconds: float
+             ) -> tuple['_Connection', protocol.Answer]:
+        """Connection and head of the answer to a request."""
+        with self._lock:
+            kept = self._idle.pop() if self._idle else None
+        if kept is not None:
+            try:
+                return kept, kept.ask(request, seconds)
+            except PeerFailed:
+                # It may have been closed for being idle.
+                kept.close()
+        connection = _Connection(self.name, self._address, self._der)
+        try:
+            return connection, connection.ask(request, seconds)
+        except BaseException:
+            connection.close()
+            raise
+
+    @contextlib.contextmanager
+    def _lent(self, connection: '_Connection', answer: protocol.Answer
+              ) -> Iterator[None]:
+        """Keep a connection for the next request, unless it is broken."""
+        whole = False
+        try:
+            yield
+            whole = True
+        except NotHere:
+            whole = True
+            raise
+        finally:
+            with self._lock:
+                is_kept = whole and answer.keeps and not self._closed
+                if is_kept:
+                    self._idle.append(connection)
+            if not is_kept:
+                connection.close()
+
+
+class _Connection:
+    """A connection that is kept alive.
+
+    :raises PeerFailed: when there is none.
+    :raises PeerRefused: when somebody else answers.
+    """
+
+    def __init__(self, name: str, address: tuple[str, int], der: bytes
+                 ) -> None:
+        self._name = name
+        self._rest = b''
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # The order names one certificate, byte by byte. Names, issuers and
+        # dates would add nothing, and clocks of ramdisks may be wrong.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        try:
+            plain = socket.create_connection(address, PATIENCE)
+        except OSError as error:
+            raise _failed(error) from None
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.settimeout(PATIENCE)
+            self._socket = context.wrap_socket(plain)
+        except (OSError, ValueError) as error:
+            plain.close()
+            raise _failed(error) from None
+        if self._socket.getpeercert(binary_form=True) != der:
+            self.close()
+            raise PeerRefused('another certificate than the ordered one')
+
+    def ask(self, request: protocol.Request, seconds: float
+            ) -> protocol.Answer:
+        """Send a request, and read the head of its answer.
+
+        :param seconds: that the head may take.
+        :raises PeerFailed: when it does not come, or is not one.
+        """
+        end = time.monotonic() + seconds
+        self._rest = b''
+        received = bytearray()
+        try:
+            self._wait(end)
+            self._socket.sendall(request.head(self._name))
+            while protocol.END_OF_HEAD not in received:
+                if len(received) >= protocol.MOST_HEAD:
+                    raise PeerFailed('a head without an end')
+                self._wait(end)
+                part = self._socket.recv(protocol.MOST_HEAD)
+                if not part:
+                    raise PeerFailed('the end of the connection')
+                received += part
+            head, _, self._rest = bytes(received).partition(
+                protocol.END_OF_HEAD)
+            return protocol.Answer.parse(head)
+        except protocol.BadMessage:
+            raise PeerFailed('something else than HTTP') from None
+        except (OSError, ValueError) as error:
+            raise _failed(error) from None
+
+    def receive(self, view: memoryview, end: float) -> None:
+        """Fill the view.
+
+        :param end: time (monotonic) when that must be done.
+        :raises PeerFailed: when it is not.
+        """
+        if len(self._rest) > len(view):
+            raise PeerFailed('more than was announced')
+        view[:len(self._rest)] = self._rest
+        view = view[len(self._rest):]
+        self._rest = b''
+        try:
+            while view:
+                self._wait(min(end, time.monotonic() + PATIENCE))
+                count = self._socket.recv_into(view)
+                if not count:
+                    raise PeerFailed('the end of the connection')
+                view = view[count:]
+        except (OSError, ValueError) as error:
+            raise _failed(error) from None
+
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
+
+    def _wait(self, end: float) -> None:
+        """Bound what comes next by the end."""
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            raise PeerFailed('too little in its time')
+        self._socket.settimeout(seconds)
+
+
+def _check(answer: protocol.Answer, status: int, length: int) -> None:
+    """See that an answer is the expected one.
+
+    :param length: bytes; for a chunk exactly, for news at most.
+    """
+    if answer.status == 401:
+        raise PeerRefused('the token is refused')
+    if answer.status != status or answer.length > length or (
+            status == 206 and answer.length != length):
+        raise PeerFailed(f'status {answer.status} with {answer.length} bytes')
+
+
+def _failed(error: Exception) -> PeerFailed:
+    # Texts of libraries may name what is secret, those of system calls not.
+    return PeerFailed(getattr(error, 'strerror', None)
+                      or type(error).__name__)

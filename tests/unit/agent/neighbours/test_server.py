@@ -1,0 +1,227 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+import time
+
+from tests.unit.agent.neighbours import images
+
+MIB = images.MIB
+HEAD = (f'GET /v1/chunks/{images.MANIFEST.root}/0 HTTP/1.1\r\n'
+        f'Host: a\r\nAuthorization: Bearer {images.TOKEN}\r\n\r\n').encode()
+
+
+class RawTestCase(images.ServerTestCase):
+    """What a stranger can send."""
+
+    def plain(self):
+        connection = socket.create_connection((images.ADDRESS, self.port))
+        self.addCleanup(connection.close)
+        connection.settimeout(10)
+        return connection
+
+    def secured(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context.wrap_socket(self.plain())
+
+    def status(self, message):
+        """The status of the answer; None when there is none."""
+        with contextlib.suppress(OSError), self.secured() as connection:
+            connection.sendall(message)
+            answer = connection.recv(4096)
+            return int(answer[9:12]) if answer else None
+        return None
+
+    def is_closed(self, connection, seconds):
+        """Whether the server closes a connection in that time."""
+        connection.settimeout(seconds)
+        try:
+            while connection.recv(65536):
+                pass
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def settle(self):
+        """Wait until the server has no connection."""
+        end = time.monotonic() + 10
+        while self.server._open and time.monotonic() < end:
+            time.sleep(0.01)
+        self.assertEqual({}, self.server._open)
+        self.assertEqual(0, self.server.gate._unproven)
+
+
+class AnswerTest(RawTestCase):
+
+    def test_a_chunk(self):
+        with self.secured() as connection:
+            connection.sendall(HEAD)
+            received = b''
+            while len(received) < MIB:
+                received += connection.recv(1 << 16)
+        head, _, body = received.partition(b'\r\n\r\n')
+        self.assertEqual(
+            b'HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n'
+            b'Content-Type: application/octet-stream', head)
+        self.assertEqual(images.chunk(0), body)
+
+    def test_statuses(self):
+        for message, status in (
+                (HEAD, 200), (HEAD.replace(b'/0 ', b'/2 '), 404),
+                (HEAD.replace(b'/0 ', b'/../0 '), 404),
+                (HEAD.replace(b'chunks', b'x'), 404),
+                (HEAD.replace(images.TOKEN.encode(), b'x'), 401),
+                (HEAD.replace(b'Bearer', b'Basic'), 401),
+                (HEAD.replace(b'GET', b'PUT'), 405),
+                (b'\0\r\n\r\n', 400),
+                (HEAD.replace(b'Host: a', b'Range: bytes=5-1048576'), 416)):
+            self.assertEqual(status, self.status(message), message)
+        self.settle()
+
+    def test_who_has_no_token_learns_nothing(self):
+        wrong = HEAD.replace(images.TOKEN.encode(), images.OTHER.encode())
+        for message in (wrong, wrong.replace(b'/0 ', b'/2 '),
+                        wrong.replace(b'/0 ', b' '),
+                        wrong.replace(b'chunks', b'anything')):
+            with self.secured() as connection:
+                connection.sendall(message)
+                self.assertEqual(
+                    b'HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n'
+                    b'WWW-Authenticate: Bearer\r\nConnection: close\r\n\r\n',
+                    connection.recv(4096))
+                self.assertTrue(self.is_closed(connection, 10))
+        self.assertEqual(0, self.server.gate.total)
+
+
+class StrangerTest(RawTestCase):
+    """A stranger on the network cannot exhaust the node."""
+
+    def test_garbage(self):
+        for message in (b'GET / HTTP/1.1\r\n\r\n', os.urandom(5000), b''):
+            connection = self.plain()
+            with contextlib.suppress(OSError):
+                connection.sendall(message)
+                connection.shutdown(socket.SHUT_WR)
+            self.assertTrue(self.is_closed(connection, 10))
+        self.settle()
+        self.assertEqual(200, self.status(HEAD))
+
+    def test_a_head_that_is_too_long(self):
+        self.assertEqual(400, self.status(b'GET / HTTP/1.1\r\n' + b'a' * 9999))
+        self.settle()
+
+    def test_no_handshake(self):
+        self.restart(handshake_seconds=0.3)
+        self.assertTrue(self.is_closed(self.plain(), 5))
+        self.settle()
+
+    def test_a_byte_now_and_then(self):
+        self.restart(head_seconds=0.3)
+        with self.secured() as connection:
+            began = time.monotonic()
+            with contextlib.suppress(OSError):
+                for byte in HEAD:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.05)
+                    if time.monotonic() - began > 5:
+                        break
+            self.assertLess(time.monotonic() - began, 5)
+        self.settle()
+
+    def test_many_connections(self):
+        self.restart(unproven=3, connections_of_one=99)
+        waiting = [self.plain() for _ in range(20)]
+        closed = sum(self.is_closed(each, 0.2) for each in waiting)
+        self.assertEqual(17, closed)
+        self.assertLessEqual(len(self.server._open), 3)
+        for each in waiting:
+            each.close()
+        self.settle()
+        self.assertEqual(200, self.status(HEAD))
+
+    def test_threads_end(self):
+        before = threading.active_count()
+        for _ in range(40):
+            self.plain().close()
+        self.settle()
+        self.assertLessEqual(threading.active_count(), before + 1)
+
+
+class PeerWithTokenTest(RawTestCase):
+    """A ramdisk that was taken over has the token, and no more than that."""
+
+    def test_does_not_read(self):
+        self.restart(floor=64 << 20, head_seconds=0.3)
+        with self.secured() as connection:
+            # The buffers of the kernel take some of them.
+            connection.sendall(HEAD * 12)
+            self.settle()
+
+    def test_bytes(self):
+        self.restart(most_of_one=2 * MIB)
+        self.assertEqual([200, 200, 503],
+                         [self.status(HEAD) for _ in range(3)])
+        self.restart(most=MIB + 5)
+        self.assertEqual([200, 503], [self.status(HEAD) for _ in range(2)])
+
+    def test_other_connections_are_still_answered(self):
+        slow = [self.secured() for _ in range(6)]
+        for connection in slow:
+            connection.sendall(HEAD * 12)
+        self.assertEqual(200, self.status(
+            HEAD.replace(b'/0 ', b' ')))
+        for connection in slow:
+            connection.close()
+
+    def test_idles(self):
+        self.restart(idle_seconds=0.3)
+        with self.secured() as connection:
+            connection.sendall(HEAD)
+            self.assertTrue(self.is_closed(connection, 5))
+
+
+class StopTest(RawTestCase):
+
+    def test_all_connections_end(self):
+        connections = [self.plain(), self.secured(), self.secured()]
+        connections[2].sendall(HEAD * 3)
+        began = time.monotonic()
+        self.server.stop()
+        self.assertLess(time.monotonic() - began, 2)
+        for connection in connections:
+            self.assertTrue(self.is_closed(connection, 5))
+        with self.assertRaises(OSError):
+            self.plain()
+        self.settle()
+
+    def test_who_waits_for_news_is_woken(self):
+        with self.secured() as connection:
+            message = HEAD.replace(b'/0 ', b' ').replace(
+                b'Host: a', b'If-None-Match: "3"')
+            connection.sendall(message)
+            time.sleep(0.1)
+            began = time.monotonic()
+            self.server.stop()
+            self.assertLess(time.monotonic() - began, 1)
+
+    def test_twice(self):
+        self.server.stop()
+        self.server.stop()

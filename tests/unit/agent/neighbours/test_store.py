@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import threading
+import unittest
+
+from ironic_imagedeploy.agent.neighbours import store as stores
+from tests.unit.agent.neighbours import images
+
+MIB = images.MIB
+
+
+def bits(store):
+    return int.from_bytes(store.news(None, 0)[1], 'little')
+
+
+class MemoryTest(unittest.TestCase):
+
+    def test_the_last_ones_that_there_is_room_for(self):
+        store = stores.ChunkStore(images.MANIFEST, memory=2 * MIB + 5000)
+        images.filled(store, 0, 1, 4)
+        self.assertEqual(0b10011, bits(store))
+        images.filled(store, 3)
+        self.assertEqual(0b11010, bits(store))
+        self.assertIsNone(store.get(0))
+        for index in (1, 3, 4):
+            self.assertEqual(images.chunk(index), bytes(store.get(index)))
+
+    def test_no_room(self):
+        store = images.filled(
+            stores.ChunkStore(images.MANIFEST, memory=MIB - 1), 0, 1)
+        self.assertEqual(0, bits(store))
+
+    def test_a_copy(self):
+        content = bytearray(images.chunk(0))
+        store = stores.ChunkStore(images.MANIFEST, memory=8 * MIB)
+        store.verified(0, memoryview(content))
+        content[:] = bytes(len(content))
+        self.assertEqual(images.chunk(0), bytes(store.get(0)))
+
+    def test_indexes_that_do_not_exist(self):
+        store = stores.ChunkStore(images.MANIFEST, memory=8 * MIB)
+        for index in (-1, 5, 8, 1 << 40):
+            self.assertFalse(store.has(index))
+            self.assertIsNone(store.get(index))
+
+
+class DiskTest(unittest.TestCase):
+
+    def setUp(self):
+        #: The zeroes of the image are not on the disk yet.
+        self.disk = bytearray(images.IMAGE)
+        self.disk[MIB + (16 << 10):MIB + (48 << 10)] = b'x' * (32 << 10)
+        self.reads = []
+        self.store = stores.ChunkStore(
+            images.MANIFEST, memory=0, read=self.read,
+            held=frozenset({0, 4}))
+
+    def read(self, start, length):
+        self.reads.append(start)
+        return memoryview(bytearray(self.disk[start:start + length]))
+
+    def test_what_is_written_is_read_back(self):
+        images.filled(self.store, 1, 3)
+        self.assertEqual(0, bits(self.store))
+        for index in (1, 3):
+            self.store.written(index)
+        self.assertEqual(0b1010, bits(self.store))
+        self.assertEqual(images.chunk(3), bytes(self.store.get(3)))
+        self.assertEqual(images.chunk(1), bytes(self.store.get(1)))
+        self.assertEqual([3 * MIB, MIB], self.reads)
+
+    def test_ends_are_given_from_memory(self):
+        images.filled(self.store, 0, 4)
+        self.assertEqual(0b10001, bits(self.store))
+        self.assertEqual(images.chunk(4), bytes(self.store.get(4)))
+        self.assertEqual([], self.reads)
+
+    def test_nothing_is_read_after_the_end(self):
+        reading, go_on = threading.Event(), threading.Event()
+
+        def read(start, length):
+            reading.set()
+            self.assertTrue(go_on.wait(10))
+            return self.read(start, length)
+        store = stores.ChunkStore(images.MANIFEST, memory=0, read=read)
+        store.written(1)
+        reader = threading.Thread(target=store.get, args=(1,))
+        reader.start()
+        self.assertTrue(reading.wait(10))
+        closing = threading.Thread(target=store.close)
+        closing.start()
+        closing.join(0.1)
+        self.assertTrue(closing.is_alive())
+        go_on.set()
+        closing.join(10)
+        self.assertFalse(closing.is_alive())
+        self.assertIsNone(store.get(1))
+        reader.join()
+        self.assertEqual([MIB], self.reads)
+
+
+class NewsTest(unittest.TestCase):
+
+    def test_are_waited_for(self):
+        store = stores.ChunkStore(images.MANIFEST, memory=8 * MIB)
+        version, found = store.news(None, 10)
+        self.assertEqual(b'\0', found)
+        self.assertEqual((version, None), store.news(version, 0.01))
+        timer = threading.Timer(0.05, images.filled, (store, 3))
+        timer.start()
+        self.addCleanup(timer.join)
+        self.assertEqual((version + 1, b'\x08'), store.news(version, 10))

@@ -35,6 +35,9 @@ from ironic_imagedeploy.engine.sources.base import may_know_secrets
 from ironic_imagedeploy.engine.sources.base import origin
 from ironic_imagedeploy.engine.sources.base import redact
 from ironic_imagedeploy.engine.sources.base import Source
+from ironic_imagedeploy.engine.sources.chunked import ChunkAbsent
+from ironic_imagedeploy.engine.sources.chunked import ChunkedSource
+from ironic_imagedeploy.engine.sources.chunked import Supplier
 from ironic_imagedeploy.engine.sources.glance import glance_request
 from ironic_imagedeploy.engine.sources.heads import limit_heads
 from ironic_imagedeploy.engine.sources.http import LOOK_TIMEOUT
@@ -50,9 +53,10 @@ from ironic_imagedeploy.engine.transfer.transfer import compare
 from ironic_imagedeploy.engine.transfer.transfer import transfer
 
 __all__ = [
-    'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding', 'Inspection',
-    'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
-    'inspect', 'limit_heads', 'may_know_secrets', 'open_source', 'open_target',
-    'origin', 'redact', 'repair_gpt', 'require_fit', 'transfer',
+    'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation', 'Extent',
+    'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT', 'Partition',
+    'Progress', 'Report', 'Severity', 'Source', 'Supplier', 'Target',
+    'VerifiedStream', 'compare', 'exceptions', 'glance_request', 'inspect',
+    'limit_heads', 'may_know_secrets', 'open_source', 'open_target', 'origin',
+    'redact', 'repair_gpt', 'require_fit', 'transfer',
 ]

@@ -37,6 +37,7 @@
      |   `- SectorSizeMismatch
      `- VerificationError                          6
          |- ChecksumMismatch
+         |- ChunkMismatch
          |- InvalidManifest
          `- ReadBackMismatch
 
@@ -265,6 +266,12 @@ class ChecksumMismatch(VerificationError):
     """The bytes of the image do not have the expected checksum."""
 
     summary = 'the checksum does not match'
+
+
+class ChunkMismatch(VerificationError):
+    """A chunk of the image is not the one that its manifest names."""
+
+    summary = 'a chunk is not that of the manifest'
 
 
 class InvalidManifest(VerificationError):

@@ -23,6 +23,7 @@ import requests
 import urllib3
 
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import heads
 
 MIB = 1 << 20
 #: Bytes per second below which a connection counts as stalled.
@@ -109,21 +110,18 @@ class Body:
         wanted = min(len(buffer), self.remaining)
         began = time.monotonic()
         try:
-            # decode_content off: the checksum is over the bytes as stored.
-            received = self._response.raw.read1(wanted, decode_content=False)
+            count = heads.receive(self._response.raw, buffer[:wanted])
         except NETWORK_ERRORS as error:
             if not any(isinstance(part, _EARLY_ENDS)
                        for part in _parts(error)):
                 raise network_failure(self._name, error,
                                       self._limits.timeout) from error
-            received = b''
-        if not received:
+            count = 0
+        if not count:
             raise exceptions.ConnectionDropped(
                 self._name, expected=f'{self.remaining} more bytes',
                 found='the end of the connection',
                 fix='Check the server and what lies between.')
-        count = len(received)
-        buffer[:count] = received
         self.remaining -= count
         self._watch_speed(count, time.monotonic() - began)
         return count
@@ -143,9 +141,13 @@ class Body:
     def close(self) -> None:
         """Drop the connection, or keep it alive when all was read."""
         if self.remaining:
-            self._response.close()
+            self.drop()
         else:
             self._response.raw.release_conn()
+
+    def drop(self) -> None:
+        """Drop the connection, whatever was read."""
+        self._response.close()
 
     def _watch_speed(self, count: int, waited: float) -> None:
         """Only waiting counts: a slow disk is not the server's fault."""

@@ -65,6 +65,28 @@ class Source(abc.ABC):
         :raises SourceNotSeekable: when the source cannot go there.
         """
 
+    def fill(self, offset: int, view: memoryview, until: int) -> None:
+        """Fill the view with bytes of the file; several threads may at once.
+
+        :param offset: of the first of them.
+        :param until: where this thread will have read on to by its next
+            calls, so that a web server is asked once.
+        :raises SourceError: when it cannot be filled.
+        """
+        view[:] = self.read_at(offset, len(view))
+
+    def distrust(self) -> None:
+        """Learn that the bytes that this thread was given are wrong.
+
+        The next ones come by another connection, from another server where
+        there is one.
+        """
+        return
+
+    def end_look(self) -> None:
+        """Learn that what is read from now on is not a look at the file."""
+        return
+
     @abc.abstractmethod
     def open_stream(self) -> Stream:
         """Read the file from its first byte; one stream at a time.

@@ -48,14 +48,15 @@ class FileSource(base.Source):
 
     def read_at(self, offset: int, length: int) -> bytes:
         buffer = bytearray(length)
-        view = memoryview(buffer)
-        done = 0
-        while done < length:
-            count = self.readinto_at(view[done:], offset + done)
-            if not count:
-                raise self._truncated(offset + done)
-            done += count
+        self.fill(offset, memoryview(buffer), offset + length)
         return bytes(buffer)
+
+    def fill(self, offset: int, view: memoryview, until: int) -> None:
+        while view:
+            count = self.readinto_at(view, offset)
+            if not count:
+                raise self._truncated(offset)
+            offset, view = offset + count, view[count:]
 
     def readinto_at(self, buffer: memoryview, offset: int) -> int:
         """Fill the front of the buffer from an offset, once."""

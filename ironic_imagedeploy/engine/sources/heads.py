@@ -40,6 +40,22 @@ def limit_heads(session: requests.Session) -> None:
             _limit_proxies(adapter)
 
 
+def receive(raw: urllib3.BaseHTTPResponse, view: memoryview) -> int:
+    """Fill the front of the view with what has come of a body, as stored.
+
+    Where :func:`limit_heads` made the connection nothing is copied.
+
+    :returns: how many bytes; 0 at the end of the body.
+    """
+    answer = getattr(raw, '_original_response', None)
+    if isinstance(answer, _Response):
+        return answer.receive(view)
+    # decode_content off: the checksum is over the bytes as stored.
+    part = raw.read1(len(view), decode_content=False) or b''
+    view[:len(part)] = part
+    return len(part)
+
+
 class _TimedReader(io.RawIOBase):
     """The socket of an answer, with a bound on several reads together.
 
@@ -103,6 +119,25 @@ class _Response(http.client.HTTPResponse):
     def read1(self, n: int = -1) -> bytes:
         with self._together():
             return super().read1(n)
+
+    def receive(self, view: memoryview) -> int:
+        """Fill the front of the view with what one read gives; 0 at the end.
+
+        http.client has this for whole views only, which may take any time.
+        """
+        with self._together():
+            if self.fp is None or self.chunked:
+                part = super().read1(len(view))
+                view[:len(part)] = part
+                return len(part)
+            if self.length is not None:
+                view = view[:self.length]
+            count = self.fp.readinto1(view)
+            if self.length is not None:
+                self.length -= count
+            if not count or not self.length:
+                self.close()
+            return count
 
     def _together(self) -> contextlib.AbstractContextManager[None]:
         return (self._reader.together() if self._reader

@@ -78,6 +78,7 @@ class HttpSource(base.Source):
                 limits=answer.Limits(timeout=timeout, floor=minimum_speed,
                                      deadline=self._look),
                 retries=retries, head=HEAD, checksum_stated=checksum_stated)
+            self._threads = _mirrors.ThreadDownloads(self._mirrors)
             self.size = self._mirrors.size
             self.random_access = self._mirrors.random_access
             if not self.random_access:
@@ -113,8 +114,26 @@ class HttpSource(base.Source):
             self._hold(end)
         return self._held[offset:end]
 
-    def open_stream(self) -> base.Stream:
+    def fill(self, offset: int, view: memoryview, until: int) -> None:
+        if not self.random_access:
+            view[:] = self.read_at(offset, len(view))
+            return
+        count = min(max(len(self._held) - offset, 0), len(view))
+        view[:count] = self._held[offset:offset + count]
+        offset, view = offset + count, view[count:]
+        until = max(until, offset + len(view))
+        while view:
+            count = self._threads.at(offset, until).readinto(view)
+            offset, view = offset + count, view[count:]
+
+    def distrust(self) -> None:
+        self._threads.distrust()
+
+    def end_look(self) -> None:
         self._look.lift()
+
+    def open_stream(self) -> base.Stream:
+        self.end_look()
         if self.random_access:
             return _Stream(self._held, _mirrors.Download(
                 self._mirrors, len(self._held)))
@@ -125,6 +144,7 @@ class HttpSource(base.Source):
     def close(self) -> None:
         if self._rest is not None:
             self._rest.close()
+        self._threads.close()
         self._session.close()
 
     def _front(self) -> bytes:
@@ -132,7 +152,8 @@ class HttpSource(base.Source):
         try:
             return self._mirrors.front.read()
         except exceptions.SourceError as problem:
-            self._mirrors.recover(problem, self._mirrors.patience())
+            self._mirrors.recover(self._mirrors.server, problem,
+                                  self._mirrors.patience())
             return self._mirrors.read(0, min(HEAD, self.size))
 
     def _hold(self, end: int) -> None:

@@ -17,11 +17,12 @@ from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 
 NAMES = [
-    'Checksum', 'Expectation', 'Extent', 'ExtentKind', 'Finding', 'Inspection',
-    'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
-    'inspect', 'limit_heads', 'may_know_secrets', 'open_source', 'open_target',
-    'origin', 'redact', 'repair_gpt', 'require_fit', 'transfer',
+    'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation', 'Extent',
+    'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT', 'Partition',
+    'Progress', 'Report', 'Severity', 'Source', 'Supplier', 'Target',
+    'VerifiedStream', 'compare', 'exceptions', 'glance_request', 'inspect',
+    'limit_heads', 'may_know_secrets', 'open_source', 'open_target', 'origin',
+    'redact', 'repair_gpt', 'require_fit', 'transfer',
 ]
 
 

@@ -60,25 +60,20 @@ def bootable_or_wiped(*devices: str) -> Iterator[None]:
         yield
     except BaseException as error:
         forget_image()
-        failures = []
+        failures: list[BaseException] = []
         for device in devices:
             try:
                 with engine.open_target(device) as target:
                     target.wipe_ends()
                 break
-            except engine.exceptions.TargetError as failure:
+            except BaseException as failure:
                 LOG.error('%(device)s of a failed deployment cannot be '
                           'wiped: %(error)s',
                           {'device': device, 'error': failure})
                 failures.append(failure)
         else:
-            raise engine.exceptions.TargetMayBoot(
-                devices[-1], expected='zeroes in its first and its last MiB',
-                found='; '.join([
-                    f'{error}; and, when it was wiped',
-                    *map(str, failures)]),
-                fix='Do not start the machine from this disk: wipe it by '
-                'other means, or replace it, before that.') from error
+            raise engine.exceptions.TargetMayBoot.after(
+                failures, subject=devices[-1], cause=error) from error
         raise
 
 

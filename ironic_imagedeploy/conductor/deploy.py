@@ -33,6 +33,7 @@ from ironic_imagedeploy.conductor.progress import answers
 from ironic_imagedeploy.conductor.progress import client
 from ironic_imagedeploy.conductor.progress import poll
 from ironic_imagedeploy.conductor import serving
+from ironic_imagedeploy.conductor import withdrawal
 from ironic_imagedeploy.conf import opts
 
 METRICS = metrics_utils.get_metrics_logger(__name__)
@@ -52,6 +53,7 @@ class ImageDeploy(agent.AgentDeploy):
             hardware.support_everywhere(type(self))
         # The conductor collects the periodic tasks of each interface.
         self.follow_writes = poll.periodic_task()
+        self.withdraw_orders = withdrawal.periodic_task()
 
     def supports_deploy(self, task: task_manager.TaskManager) -> bool:
         """Whether autodetect may choose this interface for the node.

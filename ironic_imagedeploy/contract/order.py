@@ -30,6 +30,8 @@ _BOOT_FILES = 'boot_files'
 _MANIFEST = 'manifest'
 _ROOT = re.compile('[0-9a-f]{64}', re.ASCII)
 _NEIGHBOURS = 'neighbours'
+#: Keys of what is secret for as long as it is valid.
+SECRET_KEYS = (_BOOT_FILES, _MANIFEST, _NEIGHBOURS)
 
 
 class InvalidOrder(exceptions.ImageDeployError):
@@ -240,10 +242,15 @@ def beside(sent: Mapping[str, typing.Any],
     return {**sent, _NEIGHBOURS: neighbours.to_dict()}
 
 
+def has_secrets(sent: Mapping[str, typing.Any]) -> bool:
+    """Whether an order, as it was sent, has URLs or tokens in it."""
+    return any(name in sent for name in SECRET_KEYS)
+
+
 def fulfilled(sent: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
     """The order as it was sent, without URLs and tokens that are secret."""
     return {name: value for name, value in sent.items()
-            if name not in (_BOOT_FILES, _MANIFEST, _NEIGHBOURS)}
+            if name not in SECRET_KEYS}
 
 
 def _check_version(version: typing.Any) -> None:

@@ -46,6 +46,7 @@ what to do; none of them holds a secret, and what came from outside is
 printable and bounded.
 """
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 import typing
 
@@ -247,6 +248,34 @@ class TargetMayBoot(TargetError):
     """The ends of the target could not be wiped."""
 
     summary = 'the disk could not be wiped and MAY BOOT'
+
+    @classmethod
+    def after(cls, failures: Iterable[BaseException], *, subject: str,
+              cause: BaseException | None = None) -> typing.Self:
+        """The error for ends that could not be wiped.
+
+        :param failures: what went wrong while they were wiped.
+        :param subject: the disk.
+        :param cause: the error that they were to be wiped for. It comes
+            first: a disk that fails gives many reasons, and the end of a
+            long text is cut off.
+        """
+        found = '; '.join(map(_reason, failures))
+        if cause is not None:
+            found = (f'{str(cause) or type(cause).__name__}; and, when it was '
+                     f'wiped: {found}')
+        return cls(
+            subject, expected='zeroes in its first and its last MiB',
+            found=found, fix='Do not start the machine from this disk: wipe '
+            'it by other means, or replace it, before that.')
+
+
+def _reason(failure: BaseException) -> str:
+    if isinstance(failure, TargetMayBoot):
+        return failure.found
+    if isinstance(failure, ImageDeployError):
+        return f'{failure.found} instead of {failure.expected}'
+    return type(failure).__name__
 
 
 class SectorSizeMismatch(TargetError):

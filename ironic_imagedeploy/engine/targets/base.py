@@ -154,9 +154,8 @@ class Target(abc.ABC):
         except exceptions.TargetError as error:
             errors.append(error)
         if errors:
-            raise self.may_boot('; '.join(
-                f'{error.found} instead of {error.expected}'
-                for error in errors)) from errors[0]
+            raise exceptions.TargetMayBoot.after(
+                errors, subject=self.path) from errors[0]
 
     def flush(self) -> None:
         """Let everything that was written be on the medium.
@@ -258,13 +257,6 @@ class Target(abc.ABC):
             self.path, expected=f'a successful {action} at byte {offset}',
             found=error.strerror or str(error),
             fix='Check the disk and its cables; see the kernel log.')
-
-    def may_boot(self, found: str) -> exceptions.TargetMayBoot:
-        """The error for ends that could not be wiped."""
-        return exceptions.TargetMayBoot(
-            self.path, expected='zeroes in its first and its last MiB',
-            found=found, fix='Do not start the machine from this disk: wipe '
-            'it by other means, or replace it, before that.')
 
     def mismatch(self, offset: int, length: int
                  ) -> exceptions.ReadBackMismatch:

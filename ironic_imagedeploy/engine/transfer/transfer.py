@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import contextlib
 
 from ironic_imagedeploy.engine import checksum as _checksum
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.formats import base as _formats
 from ironic_imagedeploy.engine.inspection import result as _inspection
 from ironic_imagedeploy.engine.targets import base as targets
@@ -109,11 +110,8 @@ def _all_or_nothing(target: targets.Target) -> Iterator[None]:
         try:
             target.wipe_ends()
         except BaseException as failure:
-            reason = getattr(failure, 'found', type(failure).__name__)
-            # A disk that fails gives many reasons: the end may be cut off.
-            raise target.may_boot(
-                f'{str(error) or type(error).__name__}; and, when they were '
-                f'wiped: {reason}') from error
+            raise exceptions.TargetMayBoot.after(
+                [failure], subject=target.path, cause=error) from error
         raise
 
 

@@ -11,6 +11,8 @@
 # under the License.
 
 
+from unittest import mock
+
 from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy import engine
 from tests.support import ramdisk
@@ -59,3 +61,12 @@ class BootableOrWipedTest(ramdisk.AgentTestCase):
                       'Do not start the machine'):
             self.assertIn(words, str(caught.exception))
         self.assertIsInstance(caught.exception.__cause__, KeyError)
+
+    def test_a_wipe_that_is_interrupted(self):
+        with mock.patch.object(
+                engine, 'open_target', autospec=True,
+                side_effect=KeyboardInterrupt), self.assertRaises(
+                    engine.exceptions.TargetMayBoot) as caught:
+            self.fail(self.root, self.disk)
+        for words in ('MAY BOOT', 'a first error', 'KeyboardInterrupt'):
+            self.assertIn(words, str(caught.exception))

@@ -206,7 +206,7 @@ class FailureTest(transfers.TransferTestCase):
                 self.assertIn('MAY BOOT', str(caught.exception))
                 self.assertIn(f'write at byte {bad}',
                               caught.exception.found)
-                self.assertIn('when they were wiped', caught.exception.found)
+                self.assertIn('when it was wiped', caught.exception.found)
 
     def test_ends_that_are_lost_are_each_wiped_on_their_own(self) -> None:
         for lost in (range(0, MIB), range(3 * MIB, 4 * MIB)):

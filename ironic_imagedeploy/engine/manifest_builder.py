@@ -30,8 +30,8 @@ _THREADS = 2
 class Builder:
     """A manifest of a file that passes by once, from its first byte.
 
-    Chunks are hashed by threads, while the caller goes on: what is handed
-    over is copied.
+    Chunks are hashed by threads, while the caller goes on. Bytes are copied
+    into it, or put straight into its room.
 
     :param size: bytes of the file.
     :raises InvalidManifest: when the file is too large for a manifest.
@@ -72,14 +72,32 @@ class Builder:
         """
         if self._position + len(view) > self._size:
             raise ValueError(f'more than the {self._size} bytes of the file')
-        self._position += len(view)
         while view:
-            count = min(len(view), len(self._buffer) - self._filled)
-            self._buffer[self._filled:self._filled + count] = view[:count]
-            self._filled += count
+            with self.room as room:
+                count = min(len(view), len(room))
+                room[:count] = view[:count]
+            self.advance(count)
             view = view[count:]
-            if self._filled == len(self._buffer):
-                self._hash()
+
+    @property
+    def room(self) -> memoryview:
+        """Place for the next bytes, up to the end of their chunk.
+
+        It is good until :meth:`advance` is called, and empty when the file
+        is complete.
+        """
+        left = self._size - self._position
+        return memoryview(self._buffer)[self._filled:self._filled + left]
+
+    def advance(self, count: int) -> None:
+        """Take the bytes that were put into the front of the room.
+
+        :param count: bytes.
+        """
+        self._filled += count
+        self._position += count
+        if self._filled == len(self._buffer):
+            self._hash()
 
     def finish(self, checksum: checksums.Checksum) -> manifest.Manifest:
         """The manifest of the file, now that all of it is known.

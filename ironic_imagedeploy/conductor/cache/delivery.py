@@ -263,7 +263,7 @@ class _Delivery:
             replay=inspection.source.replay_check() if inspection else None)
         with (contextlib.closing(stream), manifests.builder(
                 source.size, wanted=self.entry.has_manifest) as builder):
-            copy.copy(stream, source.size, builder=builder, file=file)
+            copy.copy(stream, builder=builder, file=file)
             # The stream has ended: the checksum is the right one.
             manifest = self.entry.keep_manifest(
                 builder.finish(stream.checksum)) if builder else None

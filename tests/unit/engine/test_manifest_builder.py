@@ -52,6 +52,17 @@ class BuilderTest(unittest.TestCase):
              for value in range(8)],
             [made.digest(index) for index in range(8)])
 
+    def test_bytes_that_are_put_where_they_are_hashed(self) -> None:
+        left = memoryview(CONTENT)
+        with manifest_builder.Builder(len(CONTENT)) as builder:
+            while room := builder.room:
+                count = min(len(room), 65_537, len(left))
+                room[:count] = left[:count]
+                builder.advance(count)
+                left = left[count:]
+            made = builder.finish(manifests.sha512(CONTENT))
+        self.assertEqual(manifests.built(CONTENT).root, made.root)
+
     def test_an_empty_file(self) -> None:
         made = manifests.built(b'')
         self.assertEqual((0, 0), (made.size, made.count))

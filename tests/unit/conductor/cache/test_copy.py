@@ -39,11 +39,10 @@ class Dribble:
 
 class CopyTest(base.EngineTestCase):
 
-    def copied(self, content: bytes, size: int | None = None) -> bytes:
+    def copied(self, content: bytes) -> bytes:
         path = self.directory / 'copy'
         with path.open('wb') as file:
-            copy.copy(Dribble(content), len(content) if size is None
-                      else size, file=file)
+            copy.copy(Dribble(content), file=file)
         self.blocks = path.stat().st_blocks
         return path.read_bytes()
 
@@ -64,7 +63,7 @@ class CopyTest(base.EngineTestCase):
         """Whoever reads it tells so; nobody falls over it before."""
         content = os.urandom(2 * MIB + 9)
         with manifest_builder.Builder(MIB) as builder:
-            copy.copy(Dribble(content), MIB, builder=builder)
+            copy.copy(Dribble(content), builder=builder)
             made = builder.finish(engine.Checksum(
                 'sha256', hashlib.sha256(content[:MIB]).hexdigest()))
         self.assertTrue(made.matches(0, content[:MIB]))

@@ -80,7 +80,7 @@ def zero_block_for(size: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What is known of every chunk of a file.
+    """Digests of the chunks of a file, and where it is zero.
 
     :ivar size: bytes of the file as stored.
     :ivar chunk_size: bytes of a chunk; the last one may be shorter.

@@ -135,7 +135,7 @@ class Builder:
 
 
 class _Chunk(typing.NamedTuple):
-    """What a thread found out of a chunk.
+    """Chunk as a thread found it.
 
     :ivar buffer: with the chunk in it, for another one.
     """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What neighbours say to each other: a small part of HTTP/1.1 (RFC 9112).
+"""Messages between neighbours: a small part of HTTP/1.1 (RFC 9112).
 
 ::
 

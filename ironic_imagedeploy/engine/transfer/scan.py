@@ -75,7 +75,7 @@ class _Scan:
         self._error: BaseException | None = None
 
     def run(self, workers: int) -> set[int]:
-        """What was found.
+        """Indexes of the chunks that are there.
 
         :raises BaseException: the first one of any thread.
         """

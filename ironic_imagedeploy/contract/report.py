@@ -30,6 +30,9 @@ _REPORT = fields.mapping(
     checksum=fields.mapping(algorithm=_WORD, value=fields.text(256),
                             verified=fields.flag),
     read_back=_WORD, bottleneck=_WORD,
+    sources=fields.sequence(fields.mapping(
+        name=_PATH, bytes=fields.count, bad_chunks=fields.count), 16),
+    reused=fields.count, verified_by=_WORD,
     bootloader=fields.mapping(
         platform=_WORD, menu=_PATH, origin=_WORD, kernel_origin=_WORD,
         kernels=fields.sequence(_PATH, 32)),

@@ -42,6 +42,20 @@ class ReportTest(unittest.TestCase):
                 algorithm='sha512', value='0a', verified=True)).to_dict()
         self.assertEqual(told, report.checked(told))
 
+    def test_sources(self):
+        told = {'sources': [
+            {'name': f'https://192.0.2.{index}:9998', 'bytes': 1 << 30,
+             'bad_chunks': 1} for index in range(4)],
+            'reused': 1 << 20, 'verified_by': 'chunks'}
+        self.assertEqual(told, report.checked(told))
+        hostile = report.checked({'sources': [
+            {'name': WORDS, 'bytes': -1, 'secret': 'x'}] * 99,
+            'reused': '1', 'verified_by': 5})
+        self.assertEqual({'sources'}, set(hostile))
+        self.assertEqual(16, len(hostile['sources']))
+        self.assertEqual({'name'}, set(hostile['sources'][0]))
+        self.assertLess(len(json.dumps(hostile)), 8192)
+
     def test_numbers(self):
         for wrong in (HUGE, -1, float('nan'), float('inf'), 1 << 63, True,
                       '12', [1], None):

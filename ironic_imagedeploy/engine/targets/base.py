@@ -63,6 +63,11 @@ class Target(abc.ABC):
         return None
 
     @property
+    def identity(self) -> str:
+        """Words that tell it from others, while the machine runs."""
+        return f'{self.size} {self.sector_size}'
+
+    @property
     def alignment(self) -> int:
         """Bytes that a single read or write starts and ends at a multiple of.
 

@@ -66,9 +66,24 @@ class BlockTarget(base.Target):
         A file system may lie on a mapped device or on an array as a whole,
         and so may a partition table.
         """
+        return _is_partition(self._sysfs)
+
+    @property
+    def identity(self) -> str:
+        """The device, the use of its number, and where a partition begins."""
+        words = [self._sysfs.name, super().identity]
+        for name in ('diskseq', '../diskseq', 'start'):
+            try:
+                words.append(f'{name} {(self._sysfs / name).read_text()}')
+            except OSError:
+                continue
+        return ' '.join(' '.join(words).split())
+
+    @property
+    def _sysfs(self) -> pathlib.Path:
         number = os.fstat(self._descriptor).st_rdev
-        return _is_partition(pathlib.Path(
-            '/sys/dev/block', f'{os.major(number)}:{os.minor(number)}'))
+        return pathlib.Path(
+            '/sys/dev/block', f'{os.major(number)}:{os.minor(number)}')
 
     @property
     def alignment(self) -> int:

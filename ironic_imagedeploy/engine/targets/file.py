@@ -57,6 +57,11 @@ class FileTarget(base.Target):
             self._abandon()
             raise
 
+    @property
+    def identity(self) -> str:
+        status = os.fstat(self._descriptor)
+        return f'{status.st_dev} {status.st_ino} {super().identity}'
+
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,
                  trace: types.TracebackType | None) -> None:

@@ -47,6 +47,22 @@ class PartitionTest(base.EngineTestCase):
         self.assertIsNone(block._is_partition(self.directory / 'none'))
 
 
+class IdentityTest(base.EngineTestCase):
+
+    def test_a_partition_is_told_by_its_place(self) -> None:
+        disk = self.directory / 'sda'
+        (disk / 'sda2').mkdir(parents=True)
+        (disk / 'diskseq').write_text('7\n')
+        (disk / 'sda2' / 'start').write_text('2048\n')
+        target = object.__new__(block.BlockTarget)
+        target.size, target.sector_size = 1 << 20, 512
+        for sysfs, words in ((disk, 'sda 1048576 512 diskseq 7'),
+                             (disk / 'sda2', 'sda2 1048576 512 ../diskseq 7 '
+                                             'start 2048')):
+            with mock.patch.object(block.BlockTarget, '_sysfs', sysfs):
+                self.assertEqual(words, target.identity)
+
+
 class RereadTest(unittest.TestCase):
 
     def test_old_partitions_that_are_in_use_are_a_warning(self) -> None:

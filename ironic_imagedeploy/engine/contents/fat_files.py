@@ -39,12 +39,12 @@ class FatFiles:
         self._names = _MOST_NAMES
 
     def list(self, path: str) -> list[str]:
-        """Sorted names in a directory, in upper case; none in a file.
+        """Sorted names in a directory, in lower case; none in a file.
 
         :raises UnreadableContent: when it cannot be told.
         """
         found = self._directory(_parts(path))
-        return sorted({entry.name for entry in found.values()})
+        return sorted({entry.name.lower() for entry in found.values()})
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or a directory.

@@ -44,6 +44,7 @@ class Entry(typing.NamedTuple):
 
     :ivar type: GUID in lower case.
     :ivar name: hostile text.
+    :ivar uuid: its own GUID in lower case.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Entry(typing.NamedTuple):
     last: int
     name: str
     bootable: bool
+    uuid: str
 
 
 class Header(typing.NamedTuple):
@@ -184,7 +186,7 @@ def _entries(stored: bytes, header: Header, size: int | None
              ) -> list[Entry]:
     found, sector_size = [], header.sector_size
     for number in range(header.entries):
-        kind, _, first, last, attributes, name = _ENTRY.unpack_from(
+        kind, own, first, last, attributes, name = _ENTRY.unpack_from(
             stored, number * header.entry_size)
         if not any(kind):
             continue
@@ -201,7 +203,8 @@ def _entries(stored: bytes, header: Header, size: int | None
         found.append(Entry(
             number + 1, str(uuid.UUID(bytes_le=kind)), first, last,
             name.decode('utf-16-le', 'replace').partition('\0')[0],
-            bool(attributes & _LEGACY_BOOTABLE)))
+            bool(attributes & _LEGACY_BOOTABLE),
+            str(uuid.UUID(bytes_le=own))))
     _check_overlaps(found, sector_size)
     return found
 

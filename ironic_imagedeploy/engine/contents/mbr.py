@@ -59,6 +59,11 @@ def has_boot_code(first: bytes) -> bool:
     return any(first[:_BOOT_CODE])
 
 
+def identifier(first: bytes) -> int:
+    """The number that Linux and Windows know the disk by; 0 for none."""
+    return int.from_bytes(first[_BOOT_CODE:_BOOT_CODE + 4], 'little')
+
+
 def leaves_disk_to_gpt(first: bytes) -> bool:
     """Whether the record leaves the disk to a GPT, as Linux and UEFI see it.
 

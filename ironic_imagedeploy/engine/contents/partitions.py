@@ -29,6 +29,7 @@ from ironic_imagedeploy.engine import exceptions
 ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
 BIOS_BOOT = '21686148-6449-6e6f-744e-656564454649'
 _MBR_ESP = '0xef'
+ESP_TYPES = frozenset({ESP, _MBR_ESP})
 #: Bytes that an MBR is taken to count in, when nothing in it tells.
 _MBR_SECTOR = 512
 
@@ -46,6 +47,7 @@ class Partition:
 
     :ivar type: GUID in lower case for GPT, ``0x83`` and the like for MBR.
     :ivar name: as the GPT states it: hostile text.
+    :ivar uuid: as Linux names the partition by it (PARTUUID), if any.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Partition:
     type: str
     name: str = ''
     bootable: bool = False
+    uuid: str = ''
 
     @property
     def end(self) -> int:
@@ -95,7 +98,7 @@ class PartitionTable:
     def esps(self) -> tuple[Partition, ...]:
         """EFI system partitions of the disk."""
         return tuple(partition for partition in self.partitions
-                     if partition.type in (ESP, _MBR_ESP))
+                     if partition.type in ESP_TYPES)
 
     def first(self, *types: str) -> Partition | None:
         """The first partition of one of these types."""
@@ -136,7 +139,8 @@ def read_table(read: _read.Read, size: int | None) -> PartitionTable | None:
     if listed is None:
         return None
     sector_size = sectors.of_mbr(read, listed, size)
-    partitions = tuple(_from_mbr(entry, sector_size or _MBR_SECTOR)
+    partitions = tuple(_from_mbr(entry, sector_size or _MBR_SECTOR,
+                                 mbr.identifier(first))
                        for entry in listed)
     _check_ends(partitions, size)
     return PartitionTable(
@@ -189,14 +193,16 @@ def _from_gpt(entry: gpt.Entry, sector_size: int) -> Partition:
     return Partition(
         number=entry.number, start=entry.first * sector_size,
         length=(entry.last - entry.first + 1) * sector_size,
-        type=entry.type, name=entry.name, bootable=entry.bootable)
+        type=entry.type, name=entry.name, bootable=entry.bootable,
+        uuid=entry.uuid)
 
 
-def _from_mbr(entry: mbr.Entry, sector_size: int) -> Partition:
+def _from_mbr(entry: mbr.Entry, sector_size: int, disk: int) -> Partition:
     return Partition(
         number=entry.number, start=entry.start * sector_size,
         length=entry.length * sector_size, type=f'{entry.type:#04x}',
-        bootable=entry.bootable)
+        bootable=entry.bootable,
+        uuid=f'{disk:08x}-{entry.number:02x}' if disk else '')
 
 
 def _check_ends(partitions: tuple[Partition, ...], size: int | None) -> None:

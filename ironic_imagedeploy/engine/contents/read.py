@@ -41,3 +41,16 @@ def cached(read: Read, start: int, length: int, *, block: int = 32 << 10,
         return whole[offset - first * block:][:max(end - offset, 0)]
 
     return part
+
+
+def part(read: Read, start: int, length: int) -> Read:
+    """Access to a part of a disk.
+
+    :param start: first byte of the part.
+    :param length: bytes of the part.
+    """
+    def read_part(offset: int, count: int) -> bytes:
+        count = min(count, length - offset)
+        return read(start + offset, count) if count > 0 else b''
+
+    return read_part

@@ -17,13 +17,13 @@ import zlib
 from ironic_imagedeploy.engine.codecs import btrfs_extents
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.codecs import libraries
+from tests.unit.engine.codecs import lzo_streams
 from tests.unit.engine.codecs import plain
-from tests.unit.engine.codecs import test_lzo
 
 KIB = 1 << 10
 SECTOR = 4096
 ZLIB, LZO, ZSTD = 1, 2, 3
-_HELLO = b'\x1bhello lzo\n' + test_lzo.END
+_HELLO = b'\x1bhello lzo\n' + lzo_streams.END
 
 
 def segments(*parts: bytes) -> bytes:
@@ -59,9 +59,9 @@ class BtrfsExtentsTest(unittest.TestCase):
                         self.decode(compression, stored + bytes(99), size))
 
     def test_segments(self) -> None:
-        extent = segments(test_lzo.MIX, test_lzo.MIX, _HELLO)
+        extent = segments(lzo_streams.MIX, lzo_streams.MIX, _HELLO)
         self.assertEqual(
-            (test_lzo.MIXED * 2 + b'hello lzo\n').ljust(12288, b'\0'),
+            (lzo_streams.MIXED * 2 + b'hello lzo\n').ljust(12288, b'\0'),
             self.decode(LZO, extent + bytes(500), 12288))
 
     def test_no_length_crosses_a_sector(self) -> None:
@@ -69,13 +69,13 @@ class BtrfsExtentsTest(unittest.TestCase):
         for less in range(12):
             part = content[:len(content) - less]
             extent = segments(
-                test_lzo.literals(part) + test_lzo.END, _HELLO)
+                lzo_streams.literals(part) + lzo_streams.END, _HELLO)
             self.assertEqual(part + b'hello lzo\n', self.decode(
                 LZO, extent, len(part) + 10))
 
     def test_damage(self) -> None:
         dice = random.Random(3)
-        extent = segments(test_lzo.MIX, _HELLO)
+        extent = segments(lzo_streams.MIX, _HELLO)
         for compression, stored in ((LZO, extent),
                                     (ZLIB, zlib.compress(self.content))):
             for _ in range(2000):

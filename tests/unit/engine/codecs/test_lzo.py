@@ -10,33 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import base64
 import random
 import unittest
 
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.codecs import lzo
+from tests.unit.engine.codecs import lzo_streams
 
-#: Streams that Linux wrote.
-MIX = base64.b64decode(
-    'AgAAAAAAIAAANRAAALcBAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJico'
-    'KSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj9AQUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpbXF1e'
-    'X2BhYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ent8fX5/gIGCg4SFhoeIiYqLjI2Oj5CRkpOU'
-    'lZaXmJmam5ydnp+goaKjpKWmp6ipqqusra6vsLGys7S1tre4ubq7vL2+v8DBwsPExcbHZGUg'
-    'AAqOAWFiIAAANwUAACCmLBEAJsjJysvMzc7P0NHS09TV1tfY2drb3N3e3+Dh4uPk5ebn6Onq'
-    '6+zt7u/w8fLz9PX29/j5+vv8/f7/IN/9A3EgAAAAAAAAADIAAAxxcXFxcXFxcXFxcXFxcXER'
-    'AAA=')
-MIXED = (bytes(600) + bytes(range(200)) + bytes(range(100, 200)) * 3
-         + b'ab' * 300 + bytes(range(256)) * 2).ljust(4096, b'q')
-END = b'\x11\0\0'
 LIMIT = 4096
-
-
-def literals(content: bytes) -> bytes:
-    """How a stream with so many literals begins, 19 or more."""
-    count = len(content) - 18
-    return (bytes(1 + (count - 1) // 255) + bytes([(count - 1) % 255 + 1])
-            + content)
+MIX, MIXED, END = lzo_streams.MIX, lzo_streams.MIXED, lzo_streams.END
+literals = lzo_streams.literals
 
 
 class DecompressTest(unittest.TestCase):

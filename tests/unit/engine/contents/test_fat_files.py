@@ -61,8 +61,8 @@ class FatFilesTest(base.EngineTestCase):
         self.assertIsNone(files.front('efi', 9))
         self.assertIsNone(files.front('', 9))
         for path, names in (
-                ('', ['EFI', 'EMPTY', 'LOADER']), ('efi/', ['BOOT', 'DEBIAN']),
-                ('loader/entries', ['A-NAME-THAT-IS-LONG.CONF']),
+                ('', ['efi', 'empty', 'loader']), ('efi/', ['boot', 'debian']),
+                ('loader/entries', ['a-name-that-is-long.conf']),
                 ('empty', []), ('none', [])):
             self.assertEqual(names, files.list(path))
             self.assertEqual(names, files.list(path))

@@ -12,6 +12,7 @@
 
 import random
 import struct
+import uuid
 
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine import exceptions
@@ -24,6 +25,8 @@ KIB = base.KIB
 MIB = base.MIB
 Entry = disks.Entry
 Partition = partitions.Partition
+#: Of partitions that sgdisk makes.
+UUIDS = [str(uuid.UUID(int=0x1234 << 100 | number)) for number in range(3)]
 
 
 class GptTest(partition_tables.PartitionsTestCase):
@@ -33,21 +36,23 @@ class GptTest(partition_tables.PartitionsTestCase):
             'sgdisk', '-o', '-n', '1:2048:+1M', '-t', '1:ef02', '-c',
             '1:BIOS', '-n', '2:4096:+10M', '-t', '2:ef00', '-c', '2:EFI',
             '-n', '15:40960:0', '-t', '15:8300', '-c',
-            '15:Wurzel „ä€😀"', '-A', '15:set:2')
+            '15:Wurzel „ä€😀"', '-A', '15:set:2', *(
+                f'--partition-guid={number}:{uuid}'
+                for number, uuid in zip((1, 2, 15), UUIDS, strict=True)))
         table = read_table(front, 64 * MIB)
         assert table is not None
         self.assertEqual(('gpt', 512, False, table.partitions[1]), (
             table.kind, table.sector_size, table.boot_code, table.esp))
         self.assertEqual((
             Partition(number=1, start=MIB, length=MIB, name='BIOS',
-                      type=partitions.BIOS_BOOT),
+                      type=partitions.BIOS_BOOT, uuid=UUIDS[0]),
             Partition(number=2, start=2 * MIB, length=10 * MIB, name='EFI',
-                      type=partitions.ESP),
+                      type=partitions.ESP, uuid=UUIDS[1]),
             # sgdisk ends the last one at a whole MiB.
             Partition(number=15, start=20 * MIB,
                       length=table.partitions[2].length,
                       name='Wurzel „ä€😀"', type=disks.LINUX,
-                      bootable=True)), table.partitions)
+                      bootable=True, uuid=UUIDS[2])), table.partitions)
         self.assertGreater(table.partitions[2].length, 42 * MIB)
 
     def test_made_by_sfdisk(self) -> None:
@@ -70,9 +75,10 @@ class GptTest(partition_tables.PartitionsTestCase):
             table.kind, table.sector_size, table.esp))
         self.assertEqual((
             Partition(number=1, start=MIB, length=MIB, type=disks.ESP,
-                      name='ESP'),
+                      name='ESP', uuid=str(uuid.UUID(int=1))),
             Partition(number=2, start=2 * MIB, length=1535 * 4096,
-                      type=disks.LINUX)), table.partitions)
+                      type=disks.LINUX, uuid=str(uuid.UUID(int=2)))),
+            table.partitions)
 
     def test_boot_code(self) -> None:
         for code, found in ((b'', False), (b'\xeb\x63', True),
@@ -217,6 +223,7 @@ class MbrTest(partition_tables.PartitionsTestCase):
 
     def test_made_by_sfdisk(self) -> None:
         front = self.made_by('sfdisk', '-q', script='label: dos\n'
+                             'label-id: 0x0123abcd\n'
                              'start=2048, size=2048, type=ef\n'
                              'start=4096, size=8192, type=83, bootable\n'
                              'start=16384, size=4096, type=5\n'
@@ -226,11 +233,12 @@ class MbrTest(partition_tables.PartitionsTestCase):
         self.assertEqual(('mbr', None, False, table.partitions[0]), (
             table.kind, table.sector_size, table.boot_code, table.esp))
         self.assertEqual((
-            Partition(number=1, start=MIB, length=MIB, type='0xef'),
+            Partition(number=1, start=MIB, length=MIB, type='0xef',
+                      uuid='0123abcd-01'),
             Partition(number=2, start=2 * MIB, length=4 * MIB, type='0x83',
-                      bootable=True),
+                      bootable=True, uuid='0123abcd-02'),
             Partition(number=3, start=8 * MIB, length=2 * MIB,
-                      type='0x05')), table.partitions)
+                      type='0x05', uuid='0123abcd-03')), table.partitions)
 
     def test_boot_code(self) -> None:
         disk = disks.mbr(MIB, [(0x80, 0x83, 1, 10)], boot_code=b'\xfa')

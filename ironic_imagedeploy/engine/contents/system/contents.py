@@ -1,0 +1,184 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Contents of an image: the system in it, and how that starts."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import dataclasses
+import typing
+
+from ironic_imagedeploy.engine import budget as _budget
+from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine.contents import read as _read
+from ironic_imagedeploy.engine.contents.system import files as _files
+from ironic_imagedeploy.engine.contents.system import first_boot as _first_boot
+from ironic_imagedeploy.engine.contents.system import fstab
+from ironic_imagedeploy.engine.contents.system import growth
+from ironic_imagedeploy.engine.contents.system import installed_kernels
+from ironic_imagedeploy.engine.contents.system import leftovers as _leftovers
+from ironic_imagedeploy.engine.contents.system import loaders as _loaders
+from ironic_imagedeploy.engine.contents.system import menus
+from ironic_imagedeploy.engine.contents.system import network as _network
+from ironic_imagedeploy.engine.contents.system import os_release
+from ironic_imagedeploy.engine.contents.system import root as _root
+from ironic_imagedeploy.engine.contents.system import volumes as _volumes
+from ironic_imagedeploy.engine import exceptions
+
+Found = typing.TypeVar('Found')
+
+#: What may have a system in it that is not looked for.
+_NOT_READ = {'lvm': 'an LVM physical volume', 'md': 'a member of an md array',
+             'luks': 'encrypted by LUKS', 'f2fs': 'an F2FS file system',
+             'bcachefs': 'a bcachefs file system'}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contents:
+    """Contents of an image. What cannot be told is None.
+
+    :ivar volumes: of the disk.
+    :ivar root: the one with the root; None when no system was found.
+    :ivar system: the operating system.
+    :ivar kernels: that are installed, the newest first.
+    :ivar loaders: boot loaders.
+    :ivar has_fallback: firmware without a boot entry finds a program; None
+        without an EFI system partition, too.
+    :ivar command_lines: kernel options of the menus.
+    :ivar has_unified_kernels: some have their options in themselves, where
+        they are not read.
+    :ivar table: the fstab.
+    :ivar first_boot: agents for the first boot.
+    :ivar network: its configuration.
+    :ivar leftovers: what is for one machine only.
+    :ivar can_log_in: with a password or a key that is in the image.
+    :ivar growth: what makes the root as large as the disk.
+    :ivar is_dirty: changes wait in the journal of the root.
+    :ivar unread: what could not be read, and why.
+    """
+
+    volumes: tuple[_volumes.Volume, ...] = ()
+    root: _volumes.Volume | None = None
+    system: os_release.OperatingSystem | None = None
+    kernels: tuple[installed_kernels.InstalledKernel, ...] | None = None
+    loaders: tuple[str, ...] | None = None
+    has_fallback: bool | None = None
+    command_lines: tuple[menus.CommandLine, ...] | None = None
+    has_unified_kernels: bool | None = None
+    table: tuple[fstab.Mount, ...] | None = None
+    first_boot: _first_boot.FirstBoot | None = None
+    network: _network.Network | None = None
+    leftovers: _leftovers.Leftovers | None = None
+    can_log_in: bool | None = None
+    growth: tuple[str, ...] | None = None
+    is_dirty: bool | None = None
+    unread: tuple[str, ...] = ()
+
+    @property
+    def consoles(self) -> tuple[str, ...]:
+        """The consoles of the first entry, as ``ttyS0,115200``."""
+        lines = self.command_lines or ()
+        return lines[0].values('console') if lines else ()
+
+    @property
+    def root_names(self) -> tuple[str, ...]:
+        """Devices that the menus name as the root."""
+        return tuple(dict.fromkeys(
+            name for line in self.command_lines or ()
+            for name in line.values('root')[-1:]))
+
+
+def read(read_disk: _read.Read, size: int,
+         table: partitions.PartitionTable | None, budget: _budget.Budget
+         ) -> Contents:
+    """The contents of a disk, as far as they can be read.
+
+    :param read_disk: gives bytes of the disk.
+    :param size: bytes of the disk.
+    :param table: its partitions; None for a partition image.
+    :param budget: that the look draws from.
+    """
+    found = _Look(read_disk, budget)
+    try:
+        found.take(size, table)
+    except (exceptions.TooComplex, exceptions.SourceNotSeekable) as reason:
+        found.unread.append(f'the rest: {reason}')
+    return found.contents()
+
+
+class _Look:
+    """A look at a disk, step by step, as far as it goes."""
+
+    def __init__(self, read: _read.Read, budget: _budget.Budget) -> None:
+        self._read = read
+        self._budget = budget
+        self._values: dict[str, typing.Any] = {}
+        self.unread: list[str] = []
+
+    def contents(self) -> Contents:
+        """Everything that was found so far."""
+        return Contents(**self._values, unread=tuple(self.unread))
+
+    def take(self, size: int, table: partitions.PartitionTable | None
+             ) -> None:
+        """Take the steps."""
+        volumes = self._values['volumes'] = (
+            tuple(_volumes.find(self._read, table)) if table
+            else (_volumes.whole(self._read, size),))
+        self.unread += [
+            f'partition {volume.number}: {_NOT_READ[volume.kind]}'
+            for volume in volumes if volume.kind in _NOT_READ]
+        finder = _root.Finder(self._read, volumes, self._budget)
+        root = self._tell('root', finder.find)
+        self.unread += finder.unread
+        if root is None:
+            return
+        self._values |= {'root': root.volume, 'table': root.table,
+                         'is_dirty': root.files.is_dirty}
+        for name, step in self._steps(root.files, _esps(root)):
+            value = self._tell(name, step)
+            if value is not None:
+                self._values[name] = value
+        # Which agents there are is known by now.
+        first_boot = self._values.get('first_boot')
+        if first_boot:
+            grown = self._tell('growth', lambda: growth.read(
+                root.files, first_boot.agents))
+            self._values['growth'] = grown
+
+    def _steps(self, files: _files.Files, esps: tuple[str, ...]
+               ) -> Iterator[tuple[str, Callable[[], object]]]:
+        yield 'system', lambda: os_release.read(files)
+        yield 'command_lines', lambda: menus.read(files)
+        yield 'first_boot', lambda: _first_boot.read(files)
+        yield 'loaders', lambda: _loaders.read(files, esps)
+        if esps:
+            yield 'has_fallback', lambda: _loaders.has_fallback(files, esps)
+        yield 'has_unified_kernels', lambda: _loaders.has_unified_kernels(
+            files, esps)
+        yield 'kernels', lambda: installed_kernels.read(files)
+        yield 'network', lambda: _network.read(files)
+        yield 'leftovers', lambda: _leftovers.read(files)
+        yield 'can_log_in', lambda: _leftovers.can_log_in(files)
+
+    def _tell(self, name: str, step: Callable[[], Found]) -> Found | None:
+        try:
+            return step()
+        except exceptions.UnreadableContent as reason:
+            self.unread.append(f'{name.replace("_", " ")}: {reason}')
+            return None
+
+
+def _esps(root: _root.Root) -> tuple[str, ...]:
+    """Mount points of EFI system partitions."""
+    return tuple(point for point, volume in root.points.items()
+                 if volume.type in partitions.ESP_TYPES)

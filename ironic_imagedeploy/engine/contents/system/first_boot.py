@@ -1,0 +1,110 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Agents that set a system up when it first starts, and where they look."""
+
+from collections.abc import Iterator
+import dataclasses
+import re
+
+from ironic_imagedeploy.engine.contents.system import config_files
+from ironic_imagedeploy.engine.contents.system import files as _files
+
+CLOUD_INIT = 'cloud-init'
+#: Paths of which one shows that an agent is there.
+_AGENTS = {
+    CLOUD_INIT: ('usr/bin/cloud-init', 'usr/local/bin/cloud-init',
+                 'usr/lib/python3/dist-packages/cloudinit',
+                 'etc/cloud/cloud.cfg', 'usr/libexec/cloud-init',
+                 'opt/cloud-init'),
+    'glean': ('usr/local/bin/glean', 'usr/bin/glean', 'usr/bin/glean.sh',
+              'usr/local/bin/glean.sh', 'opt/glean/bin/glean'),
+    'ignition': ('usr/bin/ignition', 'usr/libexec/ignition',
+                 'usr/lib/ignition', 'usr/lib/dracut/modules.d/30ignition',
+                 'usr/share/ignition', 'usr/lib64/ignition'),
+    'combustion': ('usr/lib/dracut/modules.d/35combustion',),
+    'afterburn': ('usr/bin/afterburn', 'usr/libexec/afterburn'),
+    'coreos-cloudinit': ('usr/bin/coreos-cloudinit',),
+    'tiny-cloud': ('usr/libexec/tiny-cloud', 'lib/tiny-cloud',
+                   'usr/lib/tiny-cloud', 'etc/tiny-cloud.conf'),
+    'cirros-init': ('usr/bin/cirros-apply', 'etc/cirros-init'),
+    'cloudbase-init': ('usr/bin/cloudbase-init',
+                       'usr/local/bin/cloudbase-init'),
+}
+_DISABLED = 'etc/cloud/cloud-init.disabled'
+_CONFIG = 'etc/cloud/cloud.cfg'
+_CONFIG_FOLDERS = ('etc/cloud/cloud.cfg.d',)
+_LIST = re.compile(r'datasource_list\s*:\s*(.*)')
+_NAME = re.compile(r'[A-Za-z0-9]+')
+_DELETES_KEYS = re.compile(r'ssh_deletekeys\s*:\s*["\']?(\w+)')
+_NO = frozenset({'false', '0', 'no', 'off'})
+_MOST_LIST = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FirstBoot:
+    """Agents for the first boot.
+
+    :ivar agents: by name; those that are disabled are left out.
+    :ivar data_sources: where cloud-init looks; None when it may look
+        everywhere.
+    :ivar deletes_host_keys: cloud-init makes new keys for each machine.
+    """
+
+    agents: tuple[str, ...] = ()
+    data_sources: tuple[str, ...] | None = None
+    deletes_host_keys: bool = False
+
+
+def read(files: _files.Files) -> FirstBoot:
+    """The agents of a root."""
+    agents = [name for name, paths in _AGENTS.items()
+              if any(map(files.exists, paths))]
+    if CLOUD_INIT in agents and files.exists(_DISABLED):
+        agents.remove(CLOUD_INIT)
+    if CLOUD_INIT not in agents:
+        return FirstBoot(agents=tuple(agents))
+    texts = [config_files.read(files, path) for path in (
+        _CONFIG, *config_files.below(files, _CONFIG_FOLDERS, '.cfg'))]
+    sources, deletes = None, True
+    for text in texts:
+        # The last one counts.
+        for listed in _listed(text):
+            sources = listed
+        for line in config_files.lines(text):
+            if match := _DELETES_KEYS.match(line):
+                deletes = match[1].lower() not in _NO
+    return FirstBoot(agents=tuple(agents), data_sources=sources,
+                     deletes_host_keys=deletes)
+
+
+def _listed(text: str) -> Iterator[tuple[str, ...]]:
+    """The lists of data sources in a file of YAML, of both styles."""
+    rest = list(config_files.lines(text))
+    for number, line in enumerate(rest):
+        match = _LIST.fullmatch(line)
+        if match is None:
+            continue
+        written = match[1].partition('#')[0]
+        following = rest[number + 1:number + 1 + _MOST_LIST]
+        if not written.strip():
+            written = ' '.join(_items(following))
+        elif written.startswith('[') and ']' not in written:
+            written += ' '.join(following)
+        yield tuple(_NAME.findall(written.partition(']')[0]))
+
+
+def _items(lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        if not line.startswith('-'):
+            return
+        yield line[1:].partition('#')[0]

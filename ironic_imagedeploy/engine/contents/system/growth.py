@@ -1,0 +1,73 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Mechanisms that make the root as large as the disk, at a start."""
+
+from collections.abc import Iterator
+import re
+
+from ironic_imagedeploy.engine.contents.system import config_files
+from ironic_imagedeploy.engine.contents.system import files as _files
+from ironic_imagedeploy.engine.contents.system import first_boot
+
+_GROWPART = ('usr/bin/growpart', 'bin/growpart', 'usr/sbin/growpart')
+#: Paths of which one shows that a mechanism is there.
+_PATHS = {
+    'growroot': ('usr/lib/dracut/modules.d/50growroot',
+                 'usr/share/initramfs-tools/scripts/local-bottom/growroot',
+                 'usr/share/initramfs-tools/scripts/local-premount/growroot',
+                 'etc/init.d/growroot', 'usr/lib/growroot'),
+    'coreos-growpart': ('usr/libexec/coreos-growpart',
+                        'usr/sbin/ignition-ostree-growfs',
+                        'usr/lib/dracut/modules.d/40ignition-ostree'),
+    'extend-filesystems': ('usr/lib/systemd/system/'
+                           'extend-filesystems.service',),
+    'kiwi-repart': ('usr/lib/dracut/modules.d/99kiwi-repart',
+                       'usr/lib/dracut/modules.d/90kiwi-repart',
+                       'usr/lib/dracut/modules.d/55kiwi-repart'),
+    'init_resize': ('usr/lib/raspi-config/init_resize.sh',),
+    'tiny-cloud': ('usr/libexec/tiny-cloud', 'lib/tiny-cloud'),
+    'cirros-init': ('etc/cirros-init', 'usr/bin/cirros-apply'),
+}
+_REPART = ('usr/bin/systemd-repart', 'bin/systemd-repart')
+_REPART_FOLDERS = ('etc/repart.d', 'usr/lib/repart.d',
+                   'usr/local/lib/repart.d')
+#: Where those put it who make an image, and how they call it.
+_OWN_FOLDERS = ('etc/systemd/system', 'etc/init.d', 'usr/local/sbin',
+                'usr/local/bin')
+_OWN = re.compile(
+    r'(?:.*[-_.])?(?:grow|resize|expand)(?:root|fs|part|[-_.]).*')
+
+
+def read(files: _files.Files, agents: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the mechanisms that a root has.
+
+    :param agents: for the first boot.
+    """
+    return tuple(dict.fromkeys(_mechanisms(files, agents)))
+
+
+def _mechanisms(files: _files.Files, agents: tuple[str, ...]
+                ) -> Iterator[str]:
+    has_growpart = any(map(files.exists, _GROWPART))
+    if first_boot.CLOUD_INIT in agents and has_growpart:
+        yield 'cloud-init with growpart'
+    for name, paths in _PATHS.items():
+        if any(map(files.exists, paths)):
+            yield name
+    if any(map(files.exists, _REPART)) and any(
+            config_files.below(files, _REPART_FOLDERS, '.conf')):
+        yield 'systemd-repart'
+    for folder in _OWN_FOLDERS:
+        for name in files.list(folder):
+            if _OWN.fullmatch(name):
+                yield f'{folder}/{name}'

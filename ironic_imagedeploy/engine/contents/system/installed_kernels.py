@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Kernels that are installed, and the drivers that they have."""
+
+from collections.abc import Iterator
+import dataclasses
+import re
+
+from ironic_imagedeploy.engine.contents import boot_files
+from ironic_imagedeploy.engine.contents import kernels
+from ironic_imagedeploy.engine.contents.system import files as _files
+
+#: Kernels that are looked at, the newest by their names.
+_MOST = 4
+#: Bytes at the front of a kernel: its version is some 16 KiB away.
+_FRONT = 32 << 10
+_MODULES = ('usr/lib/modules', 'lib/modules')
+_MODULES_LIMIT = 4 << 20
+_RESCUE = '-rescue-'
+_INITRAMFS = ('initrd.img-{}', 'initramfs-{}.img', 'initrd-{}',
+              'initrd-{}.img', 'initramfs-{}')
+_MODULE = re.compile(rb'(?:^|/)([^/\n:]+)\.ko(?:\.[a-z0-9]+)?(?=:|$)',
+                     re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InstalledKernel:
+    """A kernel.
+
+    :ivar path: in the root, without the first slash: hostile text.
+    :ivar version: as of ``uname -r``; empty when nothing tells.
+    :ivar arch: the processor; None when its header does not tell.
+    :ivar initramfs: the path of its initramfs; empty without one.
+    :ivar modules: the folder of its modules; empty without one.
+    :ivar drivers: all modules and what is built in, by name; None when that
+        is not told.
+    """
+
+    path: str
+    version: str = ''
+    arch: str | None = None
+    initramfs: str = ''
+    modules: str = ''
+    drivers: frozenset[str] | None = dataclasses.field(default=None,
+                                                       repr=False)
+
+
+def read(files: _files.Files) -> tuple[InstalledKernel, ...]:
+    """The kernels of a root, the newest first."""
+    found = sorted(_paths(files), key=_newest, reverse=True)
+    return tuple(_kernel(files, path, version)
+                 for path, version in found[:_MOST])
+
+
+def _paths(files: _files.Files) -> Iterator[tuple[str, str]]:
+    """Paths and versions, as far as names tell them."""
+    named = {}
+    for name in files.list('boot'):
+        match = boot_files.KERNEL.fullmatch(name)
+        if match and _RESCUE not in name and files.exists(f'boot/{name}'):
+            named[f'boot/{name}'] = match[1] or ''
+    # One without a version is a link to another.
+    yield from [(path, version) for path, version in named.items()
+                if version or not any(named.values())]
+    for folder in _MODULES if not named else ():
+        for version in files.list(folder):
+            path = f'{folder}/{version}/vmlinuz'
+            if files.exists(path):
+                yield path, version
+        if files.list(folder):
+            return
+
+
+def _kernel(files: _files.Files, path: str, version: str) -> InstalledKernel:
+    header = kernels.kernel(files.front(path, _FRONT) or b'')
+    versions = [name for name in (header and header.version, version)
+                if name]
+    folders = [f'{folder}/{name}' for folder in _MODULES for name in versions]
+    modules = next((folder for folder in folders if files.list(folder)), '')
+    return InstalledKernel(
+        path=path, version=versions[0] if versions else '',
+        arch=header.arch if header else None, modules=modules,
+        initramfs=_initramfs(files, path, version),
+        drivers=_drivers(files, modules) if modules else None)
+
+
+def _initramfs(files: _files.Files, path: str, version: str) -> str:
+    names = [form.format(version) for form in _INITRAMFS]
+    if not version:
+        names = ['initrd.img', 'initrd', 'initramfs']
+    folder = path.rpartition('/')[0]
+    return next((f'{folder}/{name}' for name in names
+                 if files.exists(f'{folder}/{name}')), '')
+
+
+def _drivers(files: _files.Files, modules: str) -> frozenset[str] | None:
+    """The drivers of a kernel, as depmod lists them."""
+    loadable = files.front(f'{modules}/modules.dep', _MODULES_LIMIT)
+    built_in = files.front(f'{modules}/modules.builtin', _MODULES_LIMIT)
+    if loadable is None or built_in is None:
+        return None
+    # Before the colon is the module, after it what it needs.
+    own = b'\n'.join(line.partition(b':')[0]
+                     for line in loadable.splitlines())
+    return frozenset(
+        name.decode('ascii', 'replace').replace('-', '_')
+        for text in (own, built_in) for name in _MODULE.findall(text))
+
+
+def _newest(kernel: tuple[str, str]) -> list[tuple[int, str]]:
+    """The order of versions: numbers as numbers."""
+    return [(int(part), '') if part.isdecimal() and len(part) < 12
+            else (-1, part) for part in re.split(r'(\d+)', kernel[1])]

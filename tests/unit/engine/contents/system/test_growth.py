@@ -1,0 +1,49 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from ironic_imagedeploy.engine.contents.system import growth
+from tests.unit.engine import base
+from tests.unit.engine import systems
+from tests.unit.engine import volumes
+
+CLOUD_INIT = ('cloud-init',)
+
+
+class GrowthTest(base.EngineTestCase):
+
+    def read(self, tree: volumes.Tree, agents: tuple[str, ...] = ()
+             ) -> tuple[str, ...]:
+        return growth.read(systems.files(self.directory, tree), agents)
+
+    def test_mechanisms(self) -> None:
+        for paths, found in (
+                (['usr/lib/dracut/modules.d/50growroot/x'], 'growroot'),
+                (['usr/libexec/coreos-growpart'], 'coreos-growpart'),
+                (['usr/bin/systemd-repart', 'usr/lib/repart.d/50-root.conf'],
+                 'systemd-repart'),
+                (['etc/systemd/system/my-growroot.service'],
+                 'etc/systemd/system/my-growroot.service'),
+                (['usr/local/sbin/resize-disk'],
+                 'usr/local/sbin/resize-disk')):
+            self.assertEqual((found,), self.read(dict.fromkeys(paths, b'x')))
+
+    def test_growpart_alone_starts_nothing(self) -> None:
+        tree = {'usr/bin/growpart': b'x'}
+        self.assertEqual((), self.read(tree))
+        self.assertEqual(('cloud-init with growpart',),
+                         self.read(tree, CLOUD_INIT))
+        self.assertEqual((), self.read({'etc/x': b''}, CLOUD_INIT))
+
+    def test_what_only_sounds_alike(self) -> None:
+        self.assertEqual((), self.read({
+            'usr/bin/systemd-repart': b'x', 'usr/local/bin/resizecons': b'x',
+            'etc/systemd/system/expander.service': b'x'}))

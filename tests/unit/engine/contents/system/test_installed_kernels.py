@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from ironic_imagedeploy.engine.contents.system import installed_kernels
+from tests.support import boot_files
+from tests.unit.engine import base
+from tests.unit.engine import systems
+from tests.unit.engine import volumes
+
+VERSION = '6.1.0-13-amd64'
+
+
+class InstalledKernelsTest(base.EngineTestCase):
+
+    def read(self, tree: volumes.Tree
+             ) -> tuple[installed_kernels.InstalledKernel, ...]:
+        return installed_kernels.read(systems.files(self.directory, tree))
+
+    def test_a_kernel(self) -> None:
+        found, = self.read({**systems.kernel(VERSION, ('ahci', 'snd-hda')),
+                            'lib': 'usr/lib'})
+        self.assertEqual(installed_kernels.InstalledKernel(
+            path=f'boot/vmlinuz-{VERSION}', version=VERSION, arch='x86_64',
+            initramfs=f'boot/initrd.img-{VERSION}',
+            modules=f'usr/lib/modules/{VERSION}',
+            drivers=frozenset({'ahci', 'snd_hda', 'ext4'})), found)
+
+    def test_the_newest_first(self) -> None:
+        versions = ('6.9.1-1', '6.10.0-2', '6.10.0-10', '5.99.0-1')
+        tree: dict[str, bytes | str | None] = {}
+        for version in versions:
+            tree |= systems.kernel(version)
+        tree |= {'boot/vmlinuz': 'vmlinuz-6.9.1-1',
+                 'boot/vmlinuz-0-rescue-0123': boot_files.bzimage()}
+        self.assertEqual(
+            ['6.10.0-10', '6.10.0-2', '6.9.1-1', '5.99.0-1'],
+            [kernel.version for kernel in self.read(tree)])
+
+    def test_names_without_a_version(self) -> None:
+        found, = self.read({
+            'boot/vmlinuz-virt': boot_files.bzimage(version='6.6.1-0-virt'),
+            'boot/initramfs-virt': b'x',
+            **systems.modules('lib/modules/6.6.1-0-virt', ['ahci'])})
+        self.assertEqual(
+            ('6.6.1-0-virt', 'boot/initramfs-virt',
+             'lib/modules/6.6.1-0-virt'),
+            (found.version, found.initramfs, found.modules))
+
+    def test_a_kernel_among_its_modules(self) -> None:
+        folder = f'usr/lib/modules/{VERSION}'
+        found, = self.read({f'{folder}/vmlinuz': boot_files.bzimage(),
+                            **systems.modules(folder, ['ahci'])})
+        self.assertEqual(f'{folder}/vmlinuz', found.path)
+
+    def test_what_is_not_told(self) -> None:
+        found, = self.read({'boot/vmlinuz-1': b'x'})
+        self.assertEqual(
+            (None, '', '', None, '1'),
+            (found.arch, found.initramfs, found.modules, found.drivers,
+             found.version))
+        found, = self.read({
+            'boot/vmlinuz-1': b'x', 'lib/modules/1/modules.dep': b''})
+        self.assertEqual(('lib/modules/1', None),
+                         (found.modules, found.drivers))
+        self.assertEqual((), self.read({'etc/x': b''}))

@@ -1,0 +1,39 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from ironic_imagedeploy.engine.contents.system import loaders
+from tests.unit.engine import base
+from tests.unit.engine import systems
+
+
+class LoadersTest(base.EngineTestCase):
+
+    def test_loaders(self) -> None:
+        files = systems.files(self.directory, {
+            'boot/grub2/i386-pc/core.img': b'x',
+            'esp/efi/boot/bootx64.efi': b'x', 'esp/efi/boot/fbx64.efi': b'x',
+            'esp/efi/debian/shimx64.efi': b'x',
+            'esp/efi/debian/grubx64.efi': b'x',
+            'esp/efi/debian/bootx64.csv': b'x',
+            'esp/efi/linux/one.efi': b'x'})
+        self.assertEqual(
+            ('grub2 (BIOS)', 'EFI/boot/bootx64.efi', 'EFI/debian/grubx64.efi',
+             'EFI/debian/shimx64.efi'), loaders.read(files, ['esp']))
+        self.assertTrue(loaders.has_fallback(files, ['esp']))
+        self.assertTrue(loaders.has_unified_kernels(files, ['esp']))
+
+    def test_none(self) -> None:
+        files = systems.files(self.directory, {
+            'boot/grub/grub.cfg': b'x', 'esp/efi/debian/shimx64.efi': b'x'})
+        self.assertEqual((), loaders.read(files, []))
+        self.assertFalse(loaders.has_fallback(files, ['esp']))
+        self.assertFalse(loaders.has_unified_kernels(files, ['esp']))

@@ -26,6 +26,37 @@ HEAD = 104
 CONTENT = manifests.CONTENT
 
 
+class ScaleTest(unittest.TestCase):
+
+    def test_the_manifest_of_any_file_is_bounded(self) -> None:
+        for size, chunk_size, zero_block in (
+                (1, MIB, 16384), (64 << 30, MIB, 16384),
+                ((64 << 30) + 1, 2 * MIB, 32768),
+                ((128 << 30) + 1, 4 * MIB, 65536),
+                (manifest.LARGEST, 4 * MIB, 65536)):
+            with self.subTest(size=size):
+                self.assertEqual(
+                    (chunk_size, zero_block), (
+                        manifest.chunk_size_for(size),
+                        manifest.zero_block_for(size)))
+                count = -(-size // chunk_size)
+                made = manifest.Manifest(
+                    size=size, chunk_size=chunk_size, zero_block=zero_block,
+                    checksum=manifests.sha512(b''),
+                    zero_map=bytes(-(-size // zero_block // 8)),
+                    digests=b'x' * 32 * count)
+                self.assertLessEqual(made.encoded_size, manifest.MOST_BYTES)
+                self.assertEqual(made.encoded_size, len(made.encode()))
+
+    def test_a_file_is_not_cut_finer_than_its_manifest_may_be(self) -> None:
+        with self.assertRaisesRegex(exceptions.InvalidManifest, 'at most'):
+            manifest.Manifest(
+                size=manifest.LARGEST, chunk_size=MIB, zero_block=4096,
+                checksum=manifests.sha512(b''),
+                zero_map=bytes(manifest.LARGEST // 4096 // 8),
+                digests=bytes(manifest.LARGEST // MIB * 32))
+
+
 class ZeroesTest(unittest.TestCase):
 
     def test_ranges_with_data(self) -> None:

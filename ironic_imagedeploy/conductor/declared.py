@@ -16,7 +16,6 @@ from oslo_utils import uuidutils
 
 from ironic.common import exception
 from ironic.common.glance_service import service_utils
-from ironic.common import image_service
 from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic import objects
@@ -61,7 +60,7 @@ def image(task: task_manager.TaskManager) -> images.InstanceImage:
     href = info['image_source']
     service = None
     if service_utils.is_glance_image(href):
-        service = image_service.GlanceImageService(context=task.context)
+        service = glance.ImageService(context=task.context)
         declared = glance.declared(service, node, href)
     else:
         declared = _in_instance_info(node, href)
@@ -85,7 +84,7 @@ def boot_file(task: task_manager.TaskManager, role: str, href: str, *,
     if of:
         _check_property(of, role, href)
     if service_utils.is_glance_image(href):
-        service = image_service.GlanceImageService(context=task.context)
+        service = glance.ImageService(context=task.context)
         declared = glance.declared(service, node, href, role)
     else:
         checksums.check_boot_file(node, role, href)

@@ -20,13 +20,28 @@ from openstack import exceptions as sdk_exceptions
 from ironic.common import exception
 from ironic.common.glance_service import service_utils
 from ironic.common import image_service
+from ironic.conf import CONF
 from ironic import objects
 
 from ironic_imagedeploy.conductor import checksums
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import refusals
+from ironic_imagedeploy import engine
 
 _ARCHITECTURES = ('hw_architecture', 'architecture')
+
+
+class ImageService(image_service.GlanceImageService):
+    """Ironic's client of Glance, which waits for no answer for ever."""
+
+    def call(self, method: str, *args: typing.Any, **options: typing.Any
+             ) -> typing.Any:
+        """Call a method of the client.
+
+        :raises GlanceConnectionFailed: also when the answer does not end.
+        """
+        engine.limit_glance(self.client, CONF.webserver_connection_timeout)
+        return super().call(method, *args, **options)
 
 
 def declared(service: image_service.GlanceImageService, node: objects.Node,

@@ -39,6 +39,7 @@ from ironic_imagedeploy.engine.sources.chunked import ChunkAbsent
 from ironic_imagedeploy.engine.sources.chunked import ChunkedSource
 from ironic_imagedeploy.engine.sources.chunked import Supplier
 from ironic_imagedeploy.engine.sources.glance import glance_request
+from ironic_imagedeploy.engine.sources.glance import limit_glance
 from ironic_imagedeploy.engine.sources.heads import limit_heads
 from ironic_imagedeploy.engine.sources.http import LOOK_TIMEOUT
 from ironic_imagedeploy.engine.sources import open_source
@@ -57,6 +58,7 @@ __all__ = [
     'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT', 'Partition',
     'Progress', 'Report', 'Severity', 'Source', 'Supplier', 'Target',
     'VerifiedStream', 'compare', 'exceptions', 'glance_request', 'inspect',
-    'limit_heads', 'may_know_secrets', 'open_source', 'open_target', 'origin',
-    'redact', 'repair_gpt', 'require_fit', 'transfer',
+    'limit_glance', 'limit_heads', 'may_know_secrets', 'open_source',
+    'open_target', 'origin', 'redact', 'repair_gpt', 'require_fit',
+    'transfer',
 ]

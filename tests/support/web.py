@@ -236,3 +236,29 @@ def in_turn(*answers: Answer, last: Answer = Exchange.serve) -> Answer:
         next(remaining, last)(exchange)
 
     return answer
+
+
+def slow_head(exchange: Exchange) -> None:
+    """A head that never ends."""
+    exchange.wfile.write(b'HTTP/1.1 200 OK\r\nX: ')
+    while not exchange.server.stopping.wait(0.05):
+        exchange.wfile.write(b'x')
+
+
+def slow_body(exchange: Exchange) -> None:
+    """A body that never ends."""
+    exchange.start(200, {'Content-Type': 'application/json',
+                         'Content-Length': '1000000'})
+    while not exchange.server.stopping.wait(0.05):
+        exchange.wfile.write(b' ')
+
+
+def always_about_to_come(exchange: Exchange) -> None:
+    """An answer that never begins."""
+    while not exchange.server.stopping.wait(0.02):
+        exchange.wfile.write(b'HTTP/1.1 100 Continue\r\n\r\n')
+
+
+#: Answers that are never silent, and never done.
+NEVER_ENDING: tuple[Answer, ...] = (slow_head, slow_body,
+                                    always_about_to_come)

@@ -20,6 +20,7 @@ import requests
 from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import base
+from ironic_imagedeploy.engine.sources import heads
 from ironic_imagedeploy.engine.sources import http
 from ironic_imagedeploy.engine.sources import ranges
 
@@ -33,13 +34,15 @@ class GlanceSource(http.HttpSource):
 
     :param location: ``glance:UUID``.
     :param cloud: name in clouds.yaml; by default OS_CLOUD or OS_* decide.
+    :param timeout: seconds for the head of an answer, and of silence; for
+        the whole record of the image, too.
     :param options: those of :class:`HttpSource`.
     """
 
     def __init__(self, location: str, *, cloud: str | None = None,
-                 **options: typing.Any) -> None:
+                 timeout: float = 60.0, **options: typing.Any) -> None:
         identifier = location.removeprefix(SCHEME)
-        service, image = _find(identifier, cloud)
+        service, image = _find(identifier, cloud, timeout)
         self.declared_format = image.disk_format
         if image.hash_algo and image.hash_value:
             self.declared_checksum = _checksum(location, image)
@@ -47,8 +50,21 @@ class GlanceSource(http.HttpSource):
 
         super().__init__(
             location, request=glance_request(service, identifier, location),
-            **options)
+            timeout=timeout, **options)
         self.name = location
+
+
+def limit_glance(service: typing.Any, timeout: float) -> None:
+    """Bound the answers that openstacksdk waits for.
+
+    :param service: a connection of openstacksdk, or one of its services.
+    :param timeout: seconds for the head of an answer, for the body of a
+        document, and of silence, where its session has none.
+    """
+    session = service.session
+    heads.limit_heads(session.session)
+    if session.timeout is None:
+        session.timeout = timeout
 
 
 def glance_request(service: typing.Any, identifier: str, location: str
@@ -103,7 +119,7 @@ def _checksum(location: str, image: typing.Any) -> checksum.Checksum:
             found=str(error), fix='Upload the image again.') from None
 
 
-def _find(identifier: str, cloud: str | None
+def _find(identifier: str, cloud: str | None, timeout: float
           ) -> tuple[typing.Any, typing.Any]:
     """Glance's proxy and the image's record."""
     try:
@@ -116,7 +132,9 @@ def _find(identifier: str, cloud: str | None
             fix="Install ironic-imagedeploy with its extra 'glance'."
         ) from None
     try:
-        service = openstack.connect(cloud=cloud).image
+        connection = openstack.connect(cloud=cloud)
+        limit_glance(connection, timeout)
+        service = connection.image
         return service, service.get_image(identifier)
     except openstack.exceptions.NotFoundException:
         raise exceptions.SourceNotFound(

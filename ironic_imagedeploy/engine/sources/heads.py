@@ -10,16 +10,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A bound on the time that the head of an answer takes.
+"""A bound on the time that the head of an answer takes, and a small body.
 
 The timeout of a socket counts silence: a server that sends a byte now and
 then, or ``100 Continue`` for ever, is never silent. So the head of an answer,
 with all that comes before it, has the same seconds as a whole; and so has
 what comes between two pieces of its body, which may be a long line, too.
+
+A body that a library reads on its own, as those of Glance and Keystone do
+with documents, is bounded as a whole: in time, and in bytes.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import errno
 import http.client
 import io
 import socket
@@ -31,13 +36,18 @@ import urllib3
 import urllib3.connection
 import urllib3.poolmanager
 
+#: Bytes of a body that is not received in pieces.
+MOST_OF_A_DOCUMENT = 16 << 20
+
 
 def limit_heads(session: requests.Session) -> None:
     """Bound the heads of all answers of a session by its read timeouts."""
     for adapter in session.adapters.values():
         if isinstance(adapter, requests.adapters.HTTPAdapter):
             _limit(adapter.poolmanager)
-            _limit_proxies(adapter)
+            if not isinstance(adapter.proxy_manager_for, _LimitedProxies):
+                adapter.proxy_manager_for = (  # type: ignore[method-assign]
+                    _LimitedProxies(adapter.proxy_manager_for))
 
 
 def receive(raw: urllib3.BaseHTTPResponse, view: memoryview) -> int:
@@ -70,20 +80,38 @@ class _TimedReader(io.RawIOBase):
         self._seconds = seconds
         self._end: float | None = None
         self._reads = 0
+        self._document_end: float | None = None
+        self._document_bytes = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: typing.Any) -> int | None:
+        if self._end is None:
+            return self._read_document(buffer)
         # The first of them has the timeout of the socket.
-        if self._end is not None and self._reads:
-            remaining = self._end - time.monotonic()
-            if remaining <= 0:
-                raise TimeoutError(
-                    f'nothing of use in {self._seconds:g} seconds')
-            self._socket.settimeout(remaining)
+        if self._reads:
+            self._wait_until(self._end)
         self._reads += 1
         return self._raw.readinto(buffer)
+
+    def _read_document(self, buffer: typing.Any) -> int | None:
+        if self._document_end is None:
+            self._document_end = time.monotonic() + self._seconds
+        self._wait_until(self._document_end)
+        count = self._raw.readinto(buffer)
+        self._document_bytes += count or 0
+        if self._document_bytes > MOST_OF_A_DOCUMENT:
+            raise OSError(errno.EFBIG, 'more than '
+                          f'{MOST_OF_A_DOCUMENT} bytes in one answer')
+        return count
+
+    def _wait_until(self, end: float) -> None:
+        remaining = end - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError(
+                f'nothing of use in {self._seconds:g} seconds')
+        self._socket.settimeout(remaining)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -166,17 +194,21 @@ def _limit(manager: urllib3.PoolManager) -> None:
             urllib3.poolmanager.pool_classes_by_scheme):
         manager.pool_classes_by_scheme = {'http': _HTTPPool,
                                           'https': _HTTPSPool}
+        # Its connections so far have no bound.
+        manager.clear()
 
 
-def _limit_proxies(adapter: requests.adapters.HTTPAdapter) -> None:
-    """Bound the answers that come through proxies, in the same way."""
-    make = adapter.proxy_manager_for
+class _LimitedProxies:
+    """Makes managers of proxies, with a bound on the answers through them.
 
-    def proxy_manager_for(proxy: str, **options: typing.Any
-                          ) -> urllib3.PoolManager:
-        manager: urllib3.PoolManager = make(proxy, **options)
+    :param make: the function of an adapter that makes them.
+    """
+
+    def __init__(self, make: Callable[..., urllib3.PoolManager]) -> None:
+        self._make = make
+
+    def __call__(self, proxy: str, **options: typing.Any
+                 ) -> urllib3.PoolManager:
+        manager = self._make(proxy, **options)
         _limit(manager)
         return manager
-
-    adapter.proxy_manager_for = (  # type: ignore[method-assign]
-        proxy_manager_for)

@@ -21,8 +21,9 @@ NAMES = [
     'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT', 'Partition',
     'Progress', 'Report', 'Severity', 'Source', 'Supplier', 'Target',
     'VerifiedStream', 'compare', 'exceptions', 'glance_request', 'inspect',
-    'limit_heads', 'may_know_secrets', 'open_source', 'open_target', 'origin',
-    'redact', 'repair_gpt', 'require_fit', 'transfer',
+    'limit_glance', 'limit_heads', 'may_know_secrets', 'open_source',
+    'open_target', 'origin', 'redact', 'repair_gpt', 'require_fit',
+    'transfer',
 ]
 
 

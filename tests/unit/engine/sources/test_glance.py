@@ -15,9 +15,12 @@ import json
 import logging
 import os
 import sys
+import time
 from unittest import mock
 import uuid
 import warnings
+
+import openstack
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
@@ -45,7 +48,12 @@ class GlanceExchange(web.Exchange):
     """The two calls of Glance's API that count: the record and the file."""
 
     def do_GET(self) -> None:
-        if self.path == f'/v2/images/{IDENTIFIER}/file':
+        if self.path == self.server.slow_path:
+            try:
+                self.server.slow_answer(self)
+            except OSError:
+                self.close_connection = True
+        elif self.path == f'/v2/images/{IDENTIFIER}/file':
             self.path = '/image'
             super().do_GET()
         elif self.path == f'/v2/images/{IDENTIFIER}':
@@ -65,7 +73,8 @@ class GlanceExchange(web.Exchange):
         self.wfile.write(body)
 
 
-class GlanceTest(served.ServedTestCase):
+class GlanceTestCase(served.ServedTestCase):
+    """A Glance with one image, and a clouds.yaml."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -78,6 +87,7 @@ class GlanceTest(served.ServedTestCase):
         self.save('image', self.content)
         self.sha512 = hashlib.sha512(self.content).hexdigest()
         self.server.RequestHandlerClass = GlanceExchange
+        self.server.slow_path = None
         self.server.record = {
             'id': IDENTIFIER, 'name': 'disk', 'status': 'active',
             'disk_format': 'raw', 'container_format': 'bare',
@@ -99,6 +109,9 @@ class GlanceTest(served.ServedTestCase):
                                     **options)
         assert isinstance(source, glance.GlanceSource)
         return self.enterContext(source)
+
+
+class GlanceTest(GlanceTestCase):
 
     def test_what_it_is(self) -> None:
         source = self.opened()
@@ -256,3 +269,43 @@ clouds:
         with mock.patch.dict(sys.modules, {'openstack': None}):
             error = self.assert_fails_to_open(exceptions.SourceError)
         self.assertIn("extra 'glance'", error.fix)
+
+
+class SlowGlanceTest(GlanceTestCase):
+    """A Glance that is never silent, and never done."""
+
+    def test_it_is_given_up(self) -> None:
+        record = f'/v2/images/{IDENTIFIER}'
+        for path in ('/', record, f'{record}/file'):
+            for answer in web.NEVER_ENDING:
+                self.server.slow_path = path
+                self.server.slow_answer = answer
+                began = time.monotonic()
+                with self.subTest(path=path, answer=answer):
+                    with self.assertRaises(exceptions.SourceError) as caught:
+                        engine.inspect(self.opened(
+                            timeout=0.5, retries=0, look_timeout=1.0))
+                    self.assertLess(time.monotonic() - began, 6)
+                    self.assert_complete(caught.exception)
+
+    def test_a_record_without_an_end(self) -> None:
+        sent = []
+
+        def answer(exchange: web.Exchange) -> None:
+            exchange.start(200, {'Content-Type': 'application/json'})
+            while not exchange.server.stopping.is_set():
+                exchange.wfile.write(b' ' * MIB)
+                sent.append(MIB)
+
+        self.server.slow_path = f'/v2/images/{IDENTIFIER}'
+        self.server.slow_answer = answer
+        self.assertRaises(exceptions.SourceError, self.opened)
+        self.assertLess(sum(sent), 60 * MIB)
+
+    def test_what_a_user_of_clouds_yaml_set_stays(self) -> None:
+        with open(os.environ['OS_CLIENT_CONFIG_FILE'], 'a') as file:
+            file.write('  patient:\n    api_timeout: 2\n    auth_type: none\n'
+                       f'    image_endpoint_override: {self.server.url("")}\n')
+        connection = openstack.connect(cloud='patient')
+        glance.limit_glance(connection, 60)
+        self.assertEqual(2, connection.session.timeout)

@@ -14,7 +14,10 @@ import os
 import time
 from unittest import mock
 
+import requests
+
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import heads
 from tests.support import web
 from tests.unit.engine.sources import served
 
@@ -245,3 +248,54 @@ class SpeedTest(served.ServedTestCase):
             time.sleep(0.1)
         stream.close()
         self.assert_same(self.content, content)
+
+
+class DocumentTest(served.ServedTestCase):
+    """Bodies that a library reads as a whole."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.session = requests.Session()
+        self.addCleanup(self.session.close)
+        heads.limit_heads(self.session)
+
+    def get(self, timeout: float = 0.5) -> bytes:
+        return self.session.get(self.server.url('image'),
+                                timeout=timeout).content
+
+    def test_a_byte_now_and_then(self) -> None:
+        for headers in ({'Content-Length': '1000000'},
+                        {'Transfer-Encoding': 'chunked'}):
+            def answer(exchange: Exchange,
+                       headers: dict[str, str] = headers) -> None:
+                exchange.start(200, headers)
+                while not exchange.server.stopping.wait(0.05):
+                    exchange.wfile.write(b'1\r\nx\r\n')
+
+            self.server.answer = answer
+            began = time.monotonic()
+            with self.subTest(headers=headers):
+                self.assertRaises(requests.RequestException, self.get)
+                self.assertLess(time.monotonic() - began, 5)
+
+    def test_many_bytes(self) -> None:
+        sent = []
+
+        def answer(exchange: Exchange) -> None:
+            exchange.start(200, {'Content-Length': str(200 * MIB)})
+            for _ in range(200):
+                exchange.wfile.write(bytes(MIB))
+                sent.append(MIB)
+
+        self.server.answer = answer
+        self.assertRaises(requests.RequestException, self.get, 30)
+        self.assertLess(sum(sent), 40 * MIB)
+
+    def test_a_whole_one(self) -> None:
+        self.assert_same(self.content, self.get())
+
+    def test_twice_is_once(self) -> None:
+        adapter = self.session.get_adapter('http://')
+        before = adapter.proxy_manager_for
+        heads.limit_heads(self.session)
+        self.assertIs(before, adapter.proxy_manager_for)

@@ -177,18 +177,27 @@ class ChunkedSource(base.Source):
         return _ChunkedStream(self)
 
     def fill_chunk(self, index: int, view: memoryview,
-                   last: int | None = None) -> Filled:
+                   last: int | None = None, *, keep: bool = False
+                   ) -> Filled:
         """Fill the view with a chunk, which is verified then.
 
         :param view: as long as the chunk.
         :param last: chunk that this thread will have gone on to by its next
             calls.
+        :param keep: another thread will want the chunk once more.
         :raises SourceError: when it cannot be had.
         :raises ChunkMismatch: when nobody gives the right one.
         """
         if kept := self._forget(index):
             view[:] = kept
             return Filled()
+        filled = self._fill_from_any(index, view, last)
+        if keep:
+            self._keep(index, memoryview(bytes(view)))
+        return filled
+
+    def _fill_from_any(self, index: int, view: memoryview,
+                       last: int | None) -> Filled:
         for supplier in tuple(self._suppliers):
             try:
                 return self._fill_from(supplier, index, view)
@@ -263,11 +272,14 @@ class ChunkedSource(base.Source):
         start, end = self.manifest.bounds(index)
         chunk = memoryview(bytearray(end - start))
         self.fill_chunk(index, chunk)
+        self._keep(index, chunk)
+        return chunk
+
+    def _keep(self, index: int, chunk: memoryview) -> None:
         with self._lock:
             self._kept[index] = chunk
             while sum(map(len, self._kept.values())) > _KEPT:
                 self._kept.popitem(last=False)
-        return chunk
 
     def _forget(self, index: int) -> memoryview | None:
         """A chunk that was kept, and is not any more."""

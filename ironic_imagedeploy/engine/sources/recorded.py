@@ -24,6 +24,7 @@ import hashlib
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import base
+from ironic_imagedeploy.engine.sources import chunked
 
 
 class RecordedSource(base.Source):
@@ -44,6 +45,12 @@ class RecordedSource(base.Source):
         self.declared_format = source.declared_format
         self.declared_checksum = source.declared_checksum
         self._seen: dict[tuple[int, int], bytes] = {}
+
+    @property
+    def chunked(self) -> chunked.ChunkedSource | None:
+        """The source underneath, when its bytes are verified by chunks."""
+        return (self._source
+                if isinstance(self._source, chunked.ChunkedSource) else None)
 
     @property
     def resumes(self) -> int:  # type: ignore[override]

@@ -12,6 +12,7 @@
 
 """Memory for bytes in flight: a fixed number of aligned buffers."""
 
+from collections.abc import Callable
 import mmap
 import queue
 import threading
@@ -33,11 +34,12 @@ class Chunk:
     :ivar length: bytes that are filled.
     """
 
-    def __init__(self, pool: 'BufferPool') -> None:
+    def __init__(self, pool: 'BufferPool', size: int = CHUNK_SIZE) -> None:
         self.position = 0
         self.length = 0
         self._pool = pool
-        self._memory = memoryview(mmap.mmap(-1, CHUNK_SIZE))
+        self._memory = memoryview(mmap.mmap(-1, size))
+        self._when_free: list[Callable[[], None]] = []
         self._holders = 0
         self._lock = threading.Lock()
 
@@ -60,25 +62,33 @@ class Chunk:
         with self._lock:
             self._holders += 1
 
+    def when_free(self, call: Callable[[], None]) -> None:
+        """Let that be called once, after the last reader."""
+        self._when_free.append(call)
+
     def release(self) -> None:
         """Remove a reader; after the last, the buffer is used again."""
         with self._lock:
             self._holders -= 1
             free = not self._holders
         if free:
+            calls, self._when_free = self._when_free, []
             self._pool.give_back(self)
+            for call in calls:
+                call()
 
 
 class BufferPool:
     """The chunks of one transfer.
 
     :param count: of its chunks.
+    :param size: bytes of each.
     """
 
-    def __init__(self, count: int = CHUNKS) -> None:
+    def __init__(self, count: int = CHUNKS, size: int = CHUNK_SIZE) -> None:
         self._free: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
         for _ in range(count):
-            self._free.put(Chunk(self))
+            self._free.put(Chunk(self, size))
 
     def take(self, position: int) -> Chunk:
         """A free chunk for that offset, held once; waits for one.
@@ -87,6 +97,8 @@ class BufferPool:
         """
         chunk = self._free.get()
         if chunk is None:
+            # For the next one who waits.
+            self.stop()
             raise Stopped()
         chunk.position = position
         chunk.length = 0
@@ -98,5 +110,5 @@ class BufferPool:
         self._free.put(chunk)
 
     def stop(self) -> None:
-        """Wake who waits for a chunk."""
+        """Wake all who wait for a chunk."""
         self._free.put(None)

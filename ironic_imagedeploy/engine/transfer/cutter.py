@@ -12,6 +12,7 @@
 
 """Cuts the file into jobs by the map of the image."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 
 from ironic_imagedeploy.engine import extent as _extent
@@ -32,20 +33,20 @@ _PIECES = 256
 _OPEN_LIMIT = 4096
 
 
-class Cutter(jobs.Splitter):
-    """Cuts the file where the extents of an image begin and end.
+class Cut:
+    """Cuts chunks, in the file's sequence, where some extents lie in them.
 
     Uncompressed extents are cut where a chunk ends; compressed ones wait
     for their last byte, and what there is of them is copied.
+
+    :param image: that the extents are of.
+    :param extents: in the file's sequence.
     """
 
-    def __init__(self, image: base.MappedImage) -> None:
-        self.pool = buffers.BufferPool()
+    def __init__(self, image: base.MappedImage,
+                 extents: Iterable[_extent.Extent]) -> None:
         self._image = image
-        self.zero_size = image.map.zeroes
-        self.data_size = image.map.end - image.map.zeroes
-        image.forget()
-        self._ahead = image.by_source()
+        self._ahead = iter(extents)
         self._next = next(self._ahead, None)
         self._open: list[_extent.Extent] = []
         # The last bytes of the file so far, from where the first of the open
@@ -53,6 +54,7 @@ class Cutter(jobs.Splitter):
         self._tail = b''
 
     def split(self, chunk: buffers.Chunk) -> Iterator[jobs.Job]:
+        """Jobs that are complete with this chunk."""
         pieces: list[jobs.Piece] = []
         decoded = 0
         for piece in self._pieces(chunk):
@@ -65,14 +67,13 @@ class Cutter(jobs.Splitter):
         if pieces:
             yield jobs.Job.hold(pieces, chunk)
 
-    def zeroes(self) -> Iterator[_extent.Extent]:
-        return (extent for extent in self._image.extents()
-                if extent.kind is ZERO)
+    def waiting(self, default: int) -> int:
+        """Offset in the file of the first byte that waits for the next chunk.
 
-    def decode(self, piece: jobs.Piece) -> memoryview:
-        if piece.extent.kind is not COMPRESSED:
-            return piece.stored
-        return memoryview(self._image.decode(piece.extent, piece.stored))
+        :param default: when none does.
+        """
+        return min((extent.source_offset for extent in self._open
+                    if extent.kind is COMPRESSED), default=default)
 
     def _pieces(self, chunk: buffers.Chunk) -> Iterator[jobs.Piece]:
         position, end = chunk.position, chunk.end
@@ -117,12 +118,42 @@ class Cutter(jobs.Splitter):
         self._open.append(extent)
 
     def _keep_tail(self, chunk: buffers.Chunk) -> None:
-        low = min((extent.source_offset for extent in self._open
-                   if extent.kind is COMPRESSED),
-                  default=chunk.end)
+        low = self.waiting(chunk.end)
         if low >= chunk.position:
             self._tail = bytes(chunk.view(low, chunk.end))
         else:
             start = low - chunk.position + len(self._tail)
             self._tail = self._tail[start:] + chunk.view(chunk.position,
                                                          chunk.end)
+
+
+class Cutter(jobs.Splitter):
+    """Cuts the file where the extents of an image begin and end."""
+
+    def __init__(self, image: base.MappedImage) -> None:
+        self.pool = buffers.BufferPool()
+        self._image = image
+        self.zero_size = image.map.zeroes
+        self.data_size = image.map.end - image.map.zeroes
+        image.forget()
+        self._cut = Cut(image, image.by_source())
+
+    def split(self, chunk: buffers.Chunk) -> Iterator[jobs.Job]:
+        return self._cut.split(chunk)
+
+    def zeroes(self) -> Iterator[_extent.Extent]:
+        return (extent for extent in self._image.extents()
+                if extent.kind is ZERO)
+
+    def decode(self, piece: jobs.Piece) -> memoryview:
+        return decoded(self._image, piece)
+
+
+def decoded(image: base.MappedImage, piece: jobs.Piece) -> memoryview:
+    """Bytes of the disk that a piece of an image holds.
+
+    :raises ImageRefused: when they cannot be decoded.
+    """
+    if piece.extent.kind is not COMPRESSED:
+        return piece.stored
+    return memoryview(image.decode(piece.extent, piece.stored))

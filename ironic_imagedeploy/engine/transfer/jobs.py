@@ -54,8 +54,8 @@ class Job(typing.NamedTuple):
         self.chunk.release()
 
 
-class Splitter(abc.ABC):
-    """Splits the file, chunk by chunk, into jobs for the disk.
+class Layout(abc.ABC):
+    """Places of the bytes of the disk in the file.
 
     :ivar pool: chunks for the bytes of the file.
     :ivar data_size: bytes of the disk that the file stores; None when they
@@ -66,14 +66,6 @@ class Splitter(abc.ABC):
     pool: buffers.BufferPool
     data_size: int | None = None
     zero_size: int = 0
-
-    @abc.abstractmethod
-    def split(self, chunk: buffers.Chunk) -> Iterator[Job]:
-        """Jobs that are complete with this chunk of the file."""
-
-    def finish(self) -> Iterator[Job]:
-        """Jobs that are left at the end of the file."""
-        return iter(())
 
     def zeroes(self) -> Iterator[_extent.Extent]:
         """Extents that the file stores nothing for."""
@@ -89,3 +81,15 @@ class Splitter(abc.ABC):
     def stop(self) -> None:
         """Wake every thread that waits for a chunk."""
         self.pool.stop()
+
+
+class Splitter(Layout):
+    """Splits the file, chunk by chunk, into jobs for the disk."""
+
+    @abc.abstractmethod
+    def split(self, chunk: buffers.Chunk) -> Iterator[Job]:
+        """Jobs that are complete with this chunk of the file."""
+
+    def finish(self) -> Iterator[Job]:
+        """Jobs that are left at the end of the file."""
+        return iter(())

@@ -33,6 +33,7 @@ class Stage(enum.StrEnum):
 
     SOURCE = 'source'
     WAIT = 'wait'
+    VERIFY = 'verify'
     DECODE = 'decode'
     DISK = 'disk'
 
@@ -187,7 +188,9 @@ class Meter:
 
     @property
     def _waits_for_source(self) -> bool:
-        return self._seconds[Stage.SOURCE] >= self._seconds[Stage.WAIT]
+        seconds = self._seconds
+        return (seconds[Stage.SOURCE]
+                >= seconds[Stage.WAIT] + seconds[Stage.VERIFY])
 
     @property
     def bottleneck(self) -> str:
@@ -195,7 +198,8 @@ class Meter:
         seconds = self._seconds
         if self._waits_for_source:
             return str(Stage.DISK) if self._local else 'network'
-        if seconds[Stage.DECODE] >= seconds[Stage.DISK]:
+        if (seconds[Stage.DECODE] + seconds[Stage.VERIFY]
+                >= seconds[Stage.DISK]):
             return str(Stage.DECODE)
         return str(Stage.DISK)
 

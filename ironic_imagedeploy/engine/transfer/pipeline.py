@@ -10,56 +10,44 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Pipeline of a pass over the file: read, hash, decode and write.
+
+"""Threads that decode and write, whoever reads the file for them.
 
 ::
 
-     reader --+--> hasher                        checksum, replay check
-              |
-              `--> splitter --jobs--> workers    decode, sink.write
-                                      zeroer     sink.zero
+     intake --jobs--> workers    decode, sink.write
+                      zeroer     sink.zero
 
-A buffer (a chunk) holds a MiB of the file and is counted by its holders. The
-reader takes it from the pool, fills it and hands it to the hasher and the
-splitter; each job that is cut from it is one more holder. The last one to
-release it gives it back to the pool. So the number of chunks in flight rises
-with each read and falls with the slowest of hasher, splitter and workers;
-when the pool is empty the reader waits. That is the bound of the memory.
+A buffer (a chunk) holds bytes of the file and is counted by its holders. The
+intake takes it from the pool and fills it; each job that is cut from it is
+one more holder. The last one to release it gives it back to the pool, and
+when that is empty the intake waits. That is the bound of the memory.
 
-The number of jobs in flight rises when the splitter has a free place for one,
+The number of jobs in flight rises when the intake has a free place for one,
 and falls when a worker has written it. No thread waits for one that stands
-before it in the picture, so they cannot lock each other up. A splitter that
-unpacks holds chunks of a second pool, for bytes of the disk, until a worker
-has written them.
+before it in the picture, so they cannot lock each other up.
 
 All work on bytes is in C, without the interpreter's lock. The first error
 stops everything.
 """
 
+import abc
 from collections.abc import Callable
-from collections.abc import Iterator
-import hashlib
-import mmap
+from collections.abc import Iterable
+from collections.abc import Sequence
 import os
 import queue
 import threading
 import time
-import typing
 
-from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine import memory
-from ironic_imagedeploy.engine.sources import base
-from ironic_imagedeploy.engine.sources import recorded
 from ironic_imagedeploy.engine.transfer import buffers
+from ironic_imagedeploy.engine.transfer import gather as _gather
 from ironic_imagedeploy.engine.transfer import jobs
 from ironic_imagedeploy.engine.transfer import meter as _meter
 
 Stage = _meter.Stage
+Part = Callable[[], None]
 
-#: Bytes of the disk that a worker gathers for one write.
-_GATHER = 1 << 20
-#: From this size on bytes are written from where they are, or zeroed.
-_LARGE = 256 << 10
 #: Jobs that wait.
 _JOBS = 16
 #: Bytes zeroed by one call, so that a stop is not waited for too long.
@@ -69,79 +57,63 @@ _WORKERS_PER_PROCESSOR = 2
 _MOST_WORKERS = 16
 
 
-class Sink(typing.Protocol):
-    """Takes the bytes of the disk, from several threads, in any sequence."""
-
-    def write(self, start: int, view: memoryview) -> None:
-        """Take bytes for that offset of the disk."""
-
-    def zero(self, start: int, length: int) -> None:
-        """Take zeroes for that range of the disk."""
-
-
-class Pipeline:
+class Pipeline(abc.ABC):
     """The threads of one pass over one file.
 
-    :param source: the file.
-    :param splitter: splits it into jobs for the disk.
-    :param replay_check: compares the file with what was read before.
+    :param layout: where the bytes of the disk are in the file.
     :param sink: takes the bytes of the disk.
-    :param algorithm: of the checksum of the file.
     :param meter: counts; it also calls back now and then, from the thread
         that calls :meth:`run`.
     :param workers: threads that decode and write; None: two a processor.
     """
 
-    def __init__(self, source: base.Source, splitter: jobs.Splitter,
-                 replay_check: recorded.ReplayCheck, sink: Sink, *,
-                 algorithm: str, meter: _meter.Meter,
-                 workers: int | None = None) -> None:
-        self._source = source
-        self._splitter = splitter
-        self._replay_check = replay_check
+    def __init__(self, layout: jobs.Layout, sink: _gather.Sink, *,
+                 meter: _meter.Meter, workers: int | None = None) -> None:
+        self._layout = layout
         self._sink = sink
         self._meter = meter
         self._workers = workers or min(
             _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1), _MOST_WORKERS)
-        self._hash = hashlib.new(algorithm, usedforsecurity=False)
-        self._to_split: queue.SimpleQueue[buffers.Chunk | None] = (
-            queue.SimpleQueue())
-        self._to_hash: queue.SimpleQueue[buffers.Chunk | None] = (
-            queue.SimpleQueue())
         self._jobs: queue.SimpleQueue[jobs.Job | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(_JOBS)
         self._stopped = threading.Event()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
 
-    def run(self) -> str:
+    def run(self) -> None:
         """Send all of the file through.
 
-        :returns: the checksum of the file in hexadecimal digits.
         :raises ImageDeployError: the first one of all threads.
         """
-        reader = self._thread(self._read)
+        readers = [self._thread(part) for part in self._readers()]
         others = [self._thread(part) for part in (
-            self._hash_chunks, self._split, self._zero,
-            *[self._work] * self._workers)]
+            *self._parts(), self._zero, *[self._work] * self._workers)]
         try:
-            for thread in (reader, *others):
+            for thread in (*readers, *others):
                 while thread.is_alive() and not self._stopped.is_set():
                     thread.join(_meter.TICK)
                     self._meter.tick()
         except BaseException as error:
             self._stop(error)
-        # Nothing may be written after this method has returned. The reader
+        # Nothing may be written after this method has returned. A reader
         # writes nothing, and may be waiting for a silent server.
         for thread in others:
             thread.join()
         if self._error:
-            reader.join(_meter.TICK)
+            for thread in readers:
+                thread.join(_meter.TICK / len(readers))
             raise self._error
         self._meter.tick()
-        return self._hash.hexdigest()
 
-    def _thread(self, part: Callable[[], None]) -> threading.Thread:
+    @abc.abstractmethod
+    def _readers(self) -> Sequence[Part]:
+        """Parts of the intake that read the file."""
+
+    def _parts(self) -> Sequence[Part]:
+        """Parts of the intake that do not."""
+        return ()
+
+    def _thread(self, part: Part) -> threading.Thread:
         def guarded() -> None:
             try:
                 part()
@@ -158,84 +130,30 @@ class Pipeline:
         with self._error_lock:
             self._error = self._error or error
         self._stopped.set()
-        self._splitter.stop()
+        self._layout.stop()
         self._room.release()
-        self._end_of_file()
         self._end_of_jobs()
-
-    def _end_of_file(self) -> None:
-        self._to_hash.put(None)
-        self._to_split.put(None)
 
     def _end_of_jobs(self) -> None:
         for _ in range(self._workers):
             self._jobs.put(None)
 
-    def _read(self) -> None:
-        source = self._source
-        incoming = source.open_stream()
-        position = 0
-        try:
-            while True:
-                chunk = self._fill(incoming.readinto, position)
-                position = chunk.end
-                if not chunk.length:
-                    break
-                chunk.hold()
-                self._to_hash.put(chunk)
-                self._to_split.put(chunk)
-        finally:
-            incoming.close()
-        if position != source.size:
-            raise exceptions.SourceTruncated(
-                source.name, expected=f'{source.size} bytes',
-                found=f'the end after {position} bytes',
-                fix='Fetch the image file again.')
-        self._end_of_file()
-
-    def _fill(self, readinto: Callable[[memoryview], int], position: int
-              ) -> buffers.Chunk:
-        """Chunk of the bytes that follow; an empty one at the end."""
-        with self._meter.spend(Stage.WAIT):
-            chunk = self._splitter.pool.take(position)
-        with self._meter.spend(Stage.SOURCE):
-            while chunk.length < buffers.CHUNK_SIZE:
-                if self._stopped.is_set():
-                    raise buffers.Stopped()
-                count = readinto(chunk.memory[chunk.length:])
-                if not count:
-                    break
-                chunk.length += count
-                self._meter.count(read=count)
-        return chunk
-
-    def _split(self) -> None:
-        while chunk := self._to_split.get():
-            self._submit(self._splitter.split(chunk))
-            chunk.release()
-        if not self._stopped.is_set():
-            self._submit(self._splitter.finish())
-            self._end_of_jobs()
-
-    def _submit(self, ready: Iterator[jobs.Job]) -> None:
+    def _submit(self, ready: Iterable[jobs.Job]) -> float:
+        """Seconds that were waited for room, to hand these jobs out."""
+        waited = 0.0
         for job in ready:
+            began = time.monotonic()
             self._room.acquire()
+            waited += time.monotonic() - began
             if self._stopped.is_set():
+                # For the next one who waits.
+                self._room.release()
                 raise buffers.Stopped()
             self._jobs.put(job)
-
-    def _hash_chunks(self) -> None:
-        while chunk := self._to_hash.get():
-            if self._stopped.is_set():
-                return
-            passing = chunk.view(chunk.position, chunk.end)
-            with self._meter.spend(Stage.DECODE):
-                self._hash.update(passing)
-            self._replay_check.update(chunk.position, passing)
-            chunk.release()
+        return waited
 
     def _zero(self) -> None:
-        for extent in self._splitter.zeroes():
+        for extent in self._layout.zeroes():
             for start in range(extent.start, extent.end, _ZERO_STEP):
                 if self._stopped.is_set():
                     return
@@ -244,7 +162,7 @@ class Pipeline:
                 self._meter.advance(zeroes=step)
 
     def _work(self) -> None:
-        gather = _Gather(self._sink)
+        gather = _gather.Gather(self._sink)
         while job := self._jobs.get():
             if self._stopped.is_set():
                 return
@@ -252,50 +170,16 @@ class Pipeline:
             job.release()
             self._room.release()
 
-    def _write(self, pieces: list[jobs.Piece], gather: '_Gather') -> None:
+    def _write(self, pieces: list[jobs.Piece], gather: _gather.Gather
+               ) -> None:
         seconds, length = 0.0, 0
         for piece in pieces:
             began = time.monotonic()
-            view = self._splitter.decode(piece)
+            view = self._layout.decode(piece)
             seconds += time.monotonic() - began
             length += len(view)
             gather.put(piece.start, view)
         gather.flush()
         self._meter.spent(Stage.DECODE, seconds)
-        if self._splitter.data_size is not None:
+        if self._layout.data_size is not None:
             self._meter.advance(data=length)
-
-
-class _Gather:
-    """Small neighbours, joined into one write from aligned memory."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._memory = memoryview(mmap.mmap(-1, _GATHER))
-        self._start = 0
-        self._length = 0
-
-    def put(self, start: int, view: memoryview) -> None:
-        """Add bytes for that offset; many at once go on their own."""
-        if (start != self._start + self._length
-                or self._length + len(view) > _GATHER):
-            self.flush()
-            self._start = start
-        if len(view) >= _LARGE:
-            self.flush()
-            # Zeroing is as sure as writing zeroes, and often faster.
-            if memory.is_zero(view):
-                self._sink.zero(start, len(view))
-            else:
-                self._sink.write(start, view)
-            self._start = start + len(view)
-            return
-        self._memory[self._length:self._length + len(view)] = view
-        self._length += len(view)
-
-    def flush(self) -> None:
-        """Write the bytes that were gathered."""
-        if self._length:
-            self._sink.write(self._start, self._memory[:self._length])
-            self._start += self._length
-            self._length = 0

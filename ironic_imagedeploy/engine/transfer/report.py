@@ -15,12 +15,15 @@
 import dataclasses
 import typing
 
+from ironic_imagedeploy.engine.sources import chunked
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChecksumReport:
     """The checksum of the stored bytes.
 
-    :ivar verified: whether it was compared with an expected value.
+    :ivar verified: whether it is the expected one. By chunks it is that of
+        the file that the manifest was made of.
     """
 
     algorithm: str
@@ -40,6 +43,11 @@ class Report:
     :ivar resumes: how often a dropped connection was continued.
     :ivar zeroes_written: the part of ``bytes_zeroed`` that had to be written
         since the target has no faster way.
+    :ivar sources: places that gave bytes of the file, with how many.
+    :ivar reused: bytes of the file that were not needed, since what they
+        hold was on the target.
+    :ivar verified_by: ``file`` (its checksum), ``chunks`` (their digests in
+        a manifest of the file) or ``both``; None when nothing was known.
     :ivar read_back: ``none``, ``sample`` or ``full``.
     :ivar bottleneck: ``network``, ``decode`` or ``disk``.
     :ivar peak_rss: most memory of this program so far.
@@ -57,13 +65,17 @@ class Report:
     resumes: int
     seconds: float
     checksum: ChecksumReport
+    sources: tuple[chunked.SourceReport, ...] = ()
+    reused: int = 0
+    verified_by: str | None = None
     read_back: str
     bottleneck: str
     peak_rss: int = dataclasses.field(default_factory=lambda: peak_rss())
 
     def to_dict(self) -> dict[str, typing.Any]:
         """The report as JSON values."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), 'sources': [
+            dataclasses.asdict(source) for source in self.sources]}
 
 
 def peak_rss() -> int:

@@ -13,34 +13,33 @@
 """From the source through the image to the target: the only place where they
 meet."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Set
 import contextlib
 
-from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import exceptions
-from ironic_imagedeploy.engine.formats import base as _formats
 from ironic_imagedeploy.engine.inspection import result as _inspection
 from ironic_imagedeploy.engine.targets import base as targets
-from ironic_imagedeploy.engine.transfer import cutter
 from ironic_imagedeploy.engine.transfer import fit
 from ironic_imagedeploy.engine.transfer import held_ends
-from ironic_imagedeploy.engine.transfer import jobs
 from ironic_imagedeploy.engine.transfer import meter as _meter
-from ironic_imagedeploy.engine.transfer import pipeline
+from ironic_imagedeploy.engine.transfer import passes
 from ironic_imagedeploy.engine.transfer import read_back as _read_back
 from ironic_imagedeploy.engine.transfer import report as _report
 from ironic_imagedeploy.engine.transfer import sinks
-from ironic_imagedeploy.engine.transfer import unpacker
-
-#: Computed for the report when nothing is expected.
-_ALGORITHM = 'sha256'
 
 
 def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
              read_back: str = 'none',
              progress: _meter.ProgressCall | None = None,
-             workers: int | None = None) -> _report.Report:
+             workers: int | None = None, verify_file: bool = False,
+             have: Set[int] = frozenset(),
+             written: Callable[[int], None] | None = None
+             ) -> _report.Report:
     """Write an image to a target, so that it boots only when it is right.
+
+    A :class:`.ChunkedSource` is fetched in part, and from several places.
 
     :param inspection: an accepted image.
     :param target: opened exclusively by the caller.
@@ -49,6 +48,13 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     :param progress: called about twice a second, by this thread.
     :param workers: threads that decode and write; two a processor by
         default.
+    :param verify_file: compute the checksum of the file where its chunks
+        prove themselves, too.
+    :param have: chunks of which everything that begins in them is on the
+        target; for the manifest of a mapped image.
+    :param written: called with the index of a chunk when all that begins in
+        it is on the target, by several threads. Zeroes may be missing then.
+        Not for chunks with bytes of the ends.
     :raises ImageRefused: when the image was not accepted.
     :raises SourceError: when its bytes cannot be had.
     :raises TargetError: when the target does not take them.
@@ -58,14 +64,15 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     held = held_ends.HeldEnds()
     log = _read_back.WriteLog(read_back)
     guard = fit.SizeGuard(inspection, target, held)
-    splitter = _splitter(inspection, guard, meter)
+    copy = passes.prepare(inspection, guard, meter, verify_file=verify_file,
+                          written=written)
+    copy.skip(have)
 
-    _enter(meter, 'write', inspection, splitter)
+    copy.enter('write')
     target.wipe_ends()
-    digest = _run(inspection, splitter,
-                  sinks.WritingSink(target, held, log, meter), meter, workers)
+    copy.run(sinks.WritingSink(target, held, log, meter), workers)
     target.flush()
-    checksum = _verified(inspection, digest)
+    proof = copy.prove()
     if read_back != 'none':
         meter.enter('read-back', log.total)
         log.verify(target, meter)
@@ -75,8 +82,7 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
         if read_back != 'none':
             held.verify(target)
         target.reread_partitions()
-    return _summary(inspection, target, guard.size, meter, checksum,
-                    read_back)
+    return _summary(inspection, target, guard.size, meter, proof, read_back)
 
 
 def compare(inspection: _inspection.Inspection, target: targets.Target, *,
@@ -88,14 +94,13 @@ def compare(inspection: _inspection.Inspection, target: targets.Target, *,
     """
     meter = _meter.Meter(progress, inspection.source.local)
     guard = fit.SizeGuard(inspection, target)
-    splitter = _splitter(inspection, guard, meter)
+    copy = passes.prepare(inspection, guard, meter)
 
-    _enter(meter, 'compare', inspection, splitter)
+    copy.enter('compare')
     target.drop_cache()
-    digest = _run(inspection, splitter, sinks.ComparingSink(target, meter),
-                  meter, workers)
-    checksum = _verified(inspection, digest)
-    return _summary(inspection, target, guard.size, meter, checksum, 'full')
+    copy.run(sinks.ComparingSink(target, meter), workers)
+    proof = copy.prove()
+    return _summary(inspection, target, guard.size, meter, proof, 'full')
 
 
 @contextlib.contextmanager
@@ -115,57 +120,9 @@ def _all_or_nothing(target: targets.Target) -> Iterator[None]:
         raise
 
 
-def _splitter(inspection: _inspection.Inspection, guard: fit.SizeGuard,
-              meter: _meter.Meter) -> jobs.Splitter:
-    """Splitter for an accepted image that fits, by its map if it has one."""
-    image = inspection.accepted()
-    guard.at_least(image.virtual_size)
-    if isinstance(image, _formats.MappedImage):
-        guard.final(image.virtual_size)
-        return cutter.Cutter(image)
-    return unpacker.Unpacker(image, guard, meter,
-                             kept_back=held_ends.KEPT_BACK)
-
-
-def _enter(meter: _meter.Meter, phase: str,
-           inspection: _inspection.Inspection, splitter: jobs.Splitter
-           ) -> None:
-    meter.enter_pass(phase, file=inspection.source.size,
-                     data=splitter.data_size, zeroes=splitter.zero_size)
-
-
-def _run(inspection: _inspection.Inspection, splitter: jobs.Splitter,
-         sink: pipeline.Sink, meter: _meter.Meter, workers: int | None
-         ) -> str:
-    """Checksum of the file, after all of it went through the pipeline."""
-    return pipeline.Pipeline(
-        inspection.source, splitter, inspection.source.replay_check(), sink,
-        algorithm=_algorithm(inspection.expectation.checksum), meter=meter,
-        workers=workers).run()
-
-
-def _verified(inspection: _inspection.Inspection, digest: str
-              ) -> _report.ChecksumReport:
-    """Report of the checksum, which is the expected one, if one is.
-
-    :raises ChecksumMismatch: when it is another.
-    """
-    expected = inspection.expectation.checksum
-    if expected:
-        expected.check(inspection.source.name, digest)
-    return _report.ChecksumReport(
-        algorithm=_algorithm(expected), value=digest,
-        verified=expected is not None)
-
-
-def _algorithm(expected: _checksum.Checksum | None) -> str:
-    return expected.algorithm if expected else _ALGORITHM
-
-
 def _summary(inspection: _inspection.Inspection, target: targets.Target,
-             size: int, meter: _meter.Meter,
-             checksum: _report.ChecksumReport, read_back: str
-             ) -> _report.Report:
+             size: int, meter: _meter.Meter, proof: passes.Proof,
+             read_back: str) -> _report.Report:
     return _report.Report(
         source=inspection.source.name, format=str(inspection.format),
         virtual_size=size, target_size=target.size,
@@ -175,4 +132,6 @@ def _summary(inspection: _inspection.Inspection, target: targets.Target,
         bytes_written=meter.written, bytes_zeroed=meter.zeroed,
         zeroes_written=target.zeroes_written,
         resumes=inspection.source.resumes, seconds=round(meter.elapsed, 3),
-        checksum=checksum, read_back=read_back, bottleneck=meter.bottleneck)
+        checksum=proof.checksum, sources=proof.sources, reused=proof.reused,
+        verified_by=proof.verified_by, read_back=read_back,
+        bottleneck=meter.bottleneck)

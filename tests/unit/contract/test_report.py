@@ -38,7 +38,7 @@ class ReportTest(unittest.TestCase):
             bytes_read=2,
             bytes_written=3, bytes_zeroed=4, zeroes_written=5, resumes=6,
             seconds=7.5, read_back='none', bottleneck='disk',
-            checksum=transfer_report.ChecksumReport(
+            verified_by='file', checksum=transfer_report.ChecksumReport(
                 algorithm='sha512', value='0a', verified=True)).to_dict()
         self.assertEqual(told, report.checked(told))
 

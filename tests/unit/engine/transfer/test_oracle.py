@@ -17,9 +17,13 @@ their guests see is known from the making.
 """
 
 import random
+from unittest import mock
 
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.transfer import chunk_plan
 from tests.unit.engine import base
+from tests.unit.engine import manifests
 from tests.unit.engine import memory
 from tests.unit.engine import qcow2_builder as qcow2
 from tests.unit.engine import recording
@@ -50,6 +54,33 @@ class OracleTest(base.EngineTestCase):
         self.assert_same(builder.disk, target.disk[:builder.size])
         engine.compare(inspection, target)
         self.assert_same(builder.disk, self.qemu(file))
+        self.assert_chunks_agree(builder, bytes(file))
+
+    def assert_chunks_agree(self, builder: qcow2.Builder, file: bytes
+                            ) -> None:
+        """So does ours by chunks, also when it goes on where it failed."""
+        dice = builder.dice
+        source = engine.ChunkedSource(manifests.built(file),
+                                      memory.MemorySource(file))
+        inspection = engine.inspect(source, engine.Expectation(
+            disk_format='qcow2'))
+        target = recording.RecordingTarget(builder.size)
+        broken = recording.RecordingTarget(builder.size)
+        written: list[int] = []
+        with mock.patch.multiple(chunk_plan, LEAST=MIB,
+                                 MOST=dice.choice((1, 2, 64)) * MIB):
+            report = engine.transfer(inspection, target,
+                                     workers=dice.randint(1, 4))
+            broken.fail_nth(dice.randrange(len(target.log)), then_works=False)
+            engine.compare(inspection, target)
+            with self.assertRaises(exceptions.TargetError):
+                engine.transfer(inspection, broken, written=written.append)
+            broken.fault = lambda action: None
+            engine.transfer(inspection, broken, have=set(written))
+        self.assertEqual('chunks', report.verified_by)
+        self.assert_same(builder.disk, target.disk)
+        self.assert_same(builder.disk, broken.disk)
+        self.assertEqual(len(written), len(set(written)))
 
     def qemu(self, file: bytes | bytearray) -> bytes:
         """The raw image that qemu-img converts it to."""

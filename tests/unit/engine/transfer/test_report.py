@@ -14,6 +14,7 @@ import dataclasses
 import json
 import unittest
 
+from ironic_imagedeploy.engine.sources import chunked
 from ironic_imagedeploy.engine.transfer import report
 
 
@@ -27,6 +28,9 @@ class ReportTest(unittest.TestCase):
             bytes_zeroed=100, zeroes_written=50, resumes=2, seconds=12.3,
             checksum=report.ChecksumReport(algorithm='sha512', value='ab',
                                            verified=True),
+            sources=(chunked.SourceReport(name='conductor', bytes=100,
+                                          bad_chunks=1),),
+            reused=7, verified_by='chunks',
             read_back='sample', bottleneck='decode', peak_rss=1 << 20)
 
     def test_the_json_has_the_promised_keys(self) -> None:
@@ -37,6 +41,9 @@ class ReportTest(unittest.TestCase):
              'zeroes_written': 50, 'resumes': 2, 'seconds': 12.3,
              'checksum': {'algorithm': 'sha512', 'value': 'ab',
                           'verified': True},
+             'sources': [{'name': 'conductor', 'bytes': 100,
+                          'bad_chunks': 1}],
+             'reused': 7, 'verified_by': 'chunks',
              'read_back': 'sample', 'bottleneck': 'decode',
              'peak_rss': 1 << 20},
             json.loads(json.dumps(self.report.to_dict())))

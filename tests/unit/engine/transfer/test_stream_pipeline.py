@@ -22,7 +22,7 @@ from ironic_imagedeploy.engine.sources import recorded
 from ironic_imagedeploy.engine.transfer import buffers
 from ironic_imagedeploy.engine.transfer import cutter
 from ironic_imagedeploy.engine.transfer import meter
-from ironic_imagedeploy.engine.transfer import pipeline
+from ironic_imagedeploy.engine.transfer import stream_pipeline
 from tests.unit.engine import base
 from tests.unit.engine import memory
 from tests.unit.engine import transfers
@@ -90,10 +90,12 @@ class PipelineTestCase(base.EngineTestCase):
         return bytes(disk)
 
     def run_pipeline(self, sink: typing.Any, workers: int | None = 1) -> str:
-        return pipeline.Pipeline(
+        running = stream_pipeline.StreamPipeline(
             self.source, cutter.Cutter(self.image),
             recorded.ReplayCheck('memory', {}), sink, algorithm='sha256',
-            meter=self.meter, workers=workers).run()
+            meter=self.meter, workers=workers)
+        running.run()
+        return str(running.digest)
 
     def assert_written(self, workers: int | None = 1) -> ListSink:
         sink = ListSink(self.image.map.end)
@@ -252,7 +254,7 @@ class ErrorTest(PipelineTestCase):
     def test_what_was_read_before_stops_it(self) -> None:
         self.add(4 * MIB, DATA)
         seen = {(100, 50): hashlib.sha256(b'other').digest()}
-        running = pipeline.Pipeline(
+        running = stream_pipeline.StreamPipeline(
             self.source, cutter.Cutter(self.image),
             recorded.ReplayCheck('memory', seen), ListSink(4 * MIB),
             algorithm='sha256', meter=self.meter)

@@ -1,0 +1,240 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Plan of a write by a manifest: which chunks of the file it needs."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Set
+import typing
+
+from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine import manifest as manifests
+from ironic_imagedeploy.engine.transfer import buffers
+from ironic_imagedeploy.engine.transfer import cutter
+from ironic_imagedeploy.engine.transfer import held_ends
+from ironic_imagedeploy.engine.transfer import jobs
+
+Extent = _extent.Extent
+COMPRESSED = _extent.ExtentKind.COMPRESSED
+DATA = _extent.ExtentKind.DATA
+ZERO = _extent.ExtentKind.ZERO
+
+MIB = 1 << 20
+#: Bytes of the file that one thread fetches in a run, at most and, towards
+#: the end of the file, at least. Each costs a request, about a millisecond.
+MOST = 64 * MIB
+LEAST = 4 * MIB
+#: Zeroes of the file that are zeroed on the disk; fewer are written.
+ZEROED = 64 << 10
+#: Bytes of chunks in flight.
+_IN_FLIGHT = 24 * MIB
+_FEWEST_CHUNKS = 8
+#: Extents of a run, and of its first chunk. Honest files have one for each
+#: 512 bytes at most; millions on the same bytes would be an attack.
+_EXTENTS = 16384
+
+
+class Run(typing.NamedTuple):
+    """Neighbouring extents, which one thread fetches and cuts.
+
+    :ivar extents: in the file's sequence; what is zero is left out.
+    :ivar chunks: indexes of the chunks that they lie in.
+    :ivar next: index of the first chunk of the next run, whose front may
+        belong to a compressed extent of this one.
+    :ivar shared: the run before needs the front of the first chunk.
+    """
+
+    extents: list[Extent]
+    chunks: list[int]
+    next: int
+    shared: bool
+
+
+class ChunkPlan(jobs.Layout):
+    """Chunks of the file that have bytes for the disk, in runs.
+
+    :param image: an accepted image.
+    :param manifest: of its file.
+    :param lanes: threads that fetch runs at the same time.
+    :ivar stored_size: bytes of the file to fetch, about.
+    :ivar reused: bytes of the file that were not needed, so far, since what
+        they hold is on the disk.
+    """
+
+    def __init__(self, image: base.MappedImage,
+                 manifest: manifests.Manifest, *, lanes: int = 1) -> None:
+        size = manifest.chunk_size
+        self.pool = buffers.BufferPool(
+            max(_IN_FLIGHT // size, _FEWEST_CHUNKS), size)
+        self.reused = 0
+        self._image = image
+        self._manifest = manifest
+        self._lanes = lanes
+        image.forget()
+        #: Chunks with bytes of the ends of the disk.
+        self.ends = frozenset(self._end_chunks())
+        self._have: Set[int] = frozenset()
+        self.stored_size = sum(end - start for start, end in
+                               manifest.data_ranges(0, manifest.size))
+        self.zero_size = image.map.zeroes
+        if self.stored_size < manifest.size:
+            self.zero_size = sum(extent.length for extent in self.zeroes())
+        self.data_size: int = image.map.end - self.zero_size
+
+    def skip(self, have: Set[int]) -> None:
+        """Leave out chunks, but for those with bytes of the disk's ends.
+
+        :param have: chunks of which everything that begins in them is on the
+            disk.
+        """
+        self._have = have - self.ends
+        kept = len(self._have) * self._manifest.chunk_size
+        self.data_size = max(self.data_size - kept, 0)
+        self.stored_size = max(self.stored_size - kept, 0)
+
+    def zeroes(self) -> Iterator[Extent]:
+        for extent in self._image.extents():
+            if extent.kind is ZERO:
+                yield extent
+            elif extent.kind is DATA:
+                yield from self._zero_parts(extent)
+
+    def decode(self, piece: jobs.Piece) -> memoryview:
+        return cutter.decoded(self._image, piece)
+
+    def runs(self) -> Iterator[Run]:
+        """Runs in the file's sequence.
+
+        :raises ImageRefused: when too many extents are in one place.
+        """
+        size = self._manifest.chunk_size
+        ahead = self._image.by_source()
+        extent = next(ahead, None)
+        begun: list[Extent] = []
+        last = -1
+        while begun or extent:
+            start = begun[0].source_offset if begun else (
+                extent.source_offset if extent else 0)
+            first = start // size
+            after = first + self._length(start)
+            found = begun
+            while extent and extent.source_offset < after * size:
+                if len(found) >= _EXTENTS:
+                    after = extent.source_offset // size
+                    if after == first:
+                        raise self._image.corrupt(
+                            f'more than {_EXTENTS} clusters around byte '
+                            f'{start}', 'clusters that do not overlap')
+                    break
+                found.append(extent)
+                extent = next(ahead, None)
+            taken, begun = self._divided(found, after * size)
+            if taken:
+                chunks = self._chunks(taken)
+                yield Run(taken, chunks, after, last == chunks[0])
+                last = chunks[-1]
+
+    def _length(self, start: int) -> int:
+        """Chunks in a run that begins there: fewer towards the end."""
+        left = (self._manifest.size - start) // (2 * self._lanes)
+        return max(min(left, MOST), LEAST) // self._manifest.chunk_size
+
+    def _divided(self, found: Iterable[Extent], end: int
+                 ) -> tuple[list[Extent], list[Extent]]:
+        """Extents that are needed of these, and those after the end."""
+        taken, begun = [], []
+        for extent in found:
+            if extent.source_offset >= end:
+                begun.append(extent)
+            elif extent.kind is COMPRESSED:
+                if self._has(extent.source_offset):
+                    self.reused += extent.source_length
+                else:
+                    taken.append(extent)
+            else:
+                taken += self._data_parts(extent, end)
+                if extent.source_end > end:
+                    begun.append(_part(extent, end, extent.source_end))
+        taken.sort(key=_source_offset)
+        return taken, begun
+
+    def _data_parts(self, extent: Extent, end: int) -> Iterator[Extent]:
+        """Parts of an extent of data that have to be fetched."""
+        for low, high in self._manifest.data_ranges(
+                extent.source_offset, min(extent.source_end, end),
+                gap=ZEROED - 1):
+            if not self._have:
+                yield _part(extent, low, high)
+                continue
+            while low < high:
+                middle = min(high, (low // self._manifest.chunk_size + 1)
+                             * self._manifest.chunk_size)
+                if self._has(low):
+                    self.reused += middle - low
+                else:
+                    yield _part(extent, low, middle)
+                low = middle
+
+    def _zero_parts(self, extent: Extent) -> Iterator[Extent]:
+        """Parts of an extent of data that are zeroed on the disk."""
+        position = extent.source_offset
+        for low, high in self._manifest.data_ranges(
+                extent.source_offset, extent.source_end, gap=ZEROED - 1):
+            if position < low:
+                yield _zero(extent, position, low)
+            position = high
+        if position < extent.source_end:
+            yield _zero(extent, position, extent.source_end)
+
+    def _has(self, offset: int) -> bool:
+        return offset // self._manifest.chunk_size in self._have
+
+    def _chunks(self, extents: Iterable[Extent]) -> list[int]:
+        size = self._manifest.chunk_size
+        chunks: list[int] = []
+        for extent in extents:
+            first = extent.source_offset // size
+            if chunks:
+                first = max(first, chunks[-1] + 1)
+            chunks += range(first, -(-extent.source_end // size))
+        return chunks
+
+    def _end_chunks(self) -> Iterator[int]:
+        """Indexes of the chunks with bytes that are held back."""
+        size, chunk_size = self._image.map.end, self._manifest.chunk_size
+        for start, end in ((0, held_ends.END),
+                           (max(size - held_ends.KEPT_BACK, 0), size)):
+            for extent in _extent.clamp(
+                    self._image.map.overlapping(start, end), start, end):
+                if extent.kind is COMPRESSED:
+                    yield extent.source_offset // chunk_size
+                elif extent.kind is DATA:
+                    yield from range(extent.source_offset // chunk_size,
+                                     -(-extent.source_end // chunk_size))
+
+
+def _part(extent: Extent, low: int, high: int) -> Extent:
+    """The part of an extent of data between two offsets of the file."""
+    return Extent(extent.start + low - extent.source_offset, high - low,
+                  extent.kind, low, high - low)
+
+
+def _zero(extent: Extent, low: int, high: int) -> Extent:
+    return Extent(extent.start + low - extent.source_offset, high - low,
+                  ZERO)
+
+
+def _source_offset(extent: Extent) -> int:
+    return extent.source_offset

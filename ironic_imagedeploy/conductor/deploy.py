@@ -27,6 +27,7 @@ from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor import checksums
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import hardware
+from ironic_imagedeploy.conductor.neighbours import tracker
 from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import order
 from ironic_imagedeploy.conductor.progress import answers
@@ -35,6 +36,7 @@ from ironic_imagedeploy.conductor.progress import poll
 from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy.conductor import withdrawal
 from ironic_imagedeploy.conf import opts
+from ironic_imagedeploy.contract import names
 
 METRICS = metrics_utils.get_metrics_logger(__name__)
 
@@ -167,6 +169,8 @@ class ImageDeploy(agent.AgentDeploy):
                             step: dict[str, typing.Any]) -> typing.Any:
         """Called for each step, with the bounds of a heartbeat."""
         client.bounded(task)
+        if step['step'] == names.STEP:
+            tracker.introduce(task)
         return super().execute_deploy_step(task, step)
 
     def execute_clean_step(self, task: task_manager.TaskManager,

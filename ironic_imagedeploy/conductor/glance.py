@@ -65,6 +65,7 @@ def declared(service: image_service.GlanceImageService, node: objects.Node,
             other=record['checksum'],
             role=None if role == images.DISK else role),
         size=record.get('size'),
+        public=record.get('visibility') == 'public',
         container_format=record.get('container_format'),
         min_disk=int(record.get('min_disk') or 0),
         architectures={name: properties[name] for name in _ARCHITECTURES

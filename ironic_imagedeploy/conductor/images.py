@@ -41,6 +41,7 @@ class DeclaredImage:
     :ivar disk_format: the declared one.
     :ivar checksum: of the file as stored.
     :ivar size: bytes of the file, by Glance.
+    :ivar public: everybody may read it, by Glance.
     :ivar container_format: by Glance.
     :ivar min_disk: GiB that the disk must have, by Glance.
     :ivar architectures: property to the processor that it names.
@@ -53,6 +54,7 @@ class DeclaredImage:
     disk_format: str | None = None
     checksum: engine.Checksum | None = None
     size: int | None = None
+    public: bool = False
     container_format: str | None = None
     min_disk: int = 0
     architectures: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -27,9 +27,6 @@ from ironic_imagedeploy.contract import order as contract
 
 LOG = log.getLogger(__name__)
 
-#: Key in driver_internal_info of what the ramdisk says of itself.
-_VERSIONS = 'hardware_manager_version'
-
 
 def give(task: task_manager.TaskManager, served: serving.Served) -> None:
     """Write the order for the image that was accepted into the node.
@@ -41,10 +38,11 @@ def give(task: task_manager.TaskManager, served: serving.Served) -> None:
         policy=policy.from_conf(CONF),
         disk_format=image.verdict.format, checksum=image.checksum,
         checksum_is_ours=image.checksum_is_ours,
-        separate_kernel=served.separate_kernel, manifest=served.manifest)
+        separate_kernel=served.separate_kernel, manifest=served.manifest,
+        public=served.public)
     node.set_driver_internal_info(names.KEY, order.to_dict())
     # An earlier ramdisk's answer says nothing about the one to come.
-    node.del_driver_internal_info(_VERSIONS)
+    node.del_driver_internal_info(names.VERSIONS)
     node.save()
 
 
@@ -66,10 +64,10 @@ def check_agent(task: task_manager.TaskManager) -> None:
         no other writer.
     """
     node = task.node
-    if not node.driver_internal_info.get(_VERSIONS):
+    if not node.driver_internal_info.get(names.VERSIONS):
         # The agent was busy when it should have told.
         task.driver.deploy.refresh_steps(task, 'deploy')
-    found = node.driver_internal_info.get(_VERSIONS) or {}
+    found = node.driver_internal_info.get(names.VERSIONS) or {}
     order = node.driver_internal_info.get(names.KEY) or {}
     if contract.has_separate_kernel(order):
         _check_separate_kernel(node, found.get(names.HARDWARE_MANAGER))

@@ -43,11 +43,13 @@ class Served:
     :ivar image: to be written.
     :ivar separate_kernel: for an image that may have none.
     :ivar manifest: of the image.
+    :ivar public: everybody may read the image.
     """
 
     image: delivery.Provided
     separate_kernel: order.SeparateKernel | None = None
     manifest: order.RemoteManifest | None = None
+    public: bool = False
 
 
 def provide(task: task_manager.TaskManager) -> Served:
@@ -80,7 +82,8 @@ def provide(task: task_manager.TaskManager) -> Served:
     manifest = _publish_manifest(image, provided)
     node.instance_info = info
     node.save()
-    return Served(image=provided, separate_kernel=files, manifest=manifest)
+    return Served(image=provided, separate_kernel=files, manifest=manifest,
+                  public=image.declared.public)
 
 
 def withdraw(node: objects.Node) -> None:

@@ -102,6 +102,27 @@ OPTS = [
              'the image for every node. The node verifies the checksum in '
              'any case. Read by ironic-conductor only.'),
     cfg.BoolOpt(
+        'neighbours', default=False,
+        help='Whether nodes that write the same image at the same time give '
+             'each other chunks of it, so that the conductor sends it a few '
+             'times however many they are. Each chunk is verified by the '
+             'manifest of the image, whoever gave it, and what no neighbour '
+             'gives comes from the conductor. Only nodes of one project '
+             'share, unless the image is public in Glance. The default is '
+             'off, because nodes then listen on neighbour_port of the '
+             'network that they are deployed in, and must reach each other '
+             'there. Has no effect where verify is file, nor where the nodes '
+             'fetch the image from elsewhere. Read by ironic-conductor '
+             'only.'),
+    cfg.PortOpt(
+        'neighbour_port', default=9998, min=1,
+        help='TCP port on which the agent of a node gives chunks of its image '
+             'to other nodes, by TLS with the certificate of the agent. The '
+             'default is the one below that of the agent itself, 9999, so '
+             'that firewalls which let conductors reach agents need one port '
+             'more between the nodes. Only used with neighbours. Read by '
+             'ironic-conductor, which sends it with the order.'),
+    cfg.BoolOpt(
         'require_agent', default=True,
         help='Whether a deployment fails, before the disk is touched, when '
              'the deploy ramdisk does not carry the agent side of '

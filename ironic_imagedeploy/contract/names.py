@@ -31,9 +31,13 @@ COMMAND = 'execute_deploy_step'
 HARDWARE_MANAGER = 'ImageDeployHardwareManager'
 #: Ironic keeps it as text and compares it with nothing. It grows whenever the
 #: agent learns what an order may depend on.
-HARDWARE_MANAGER_VERSION = '2'
+HARDWARE_MANAGER_VERSION = '3'
 #: First version that puts a separate kernel on the disk.
 SEPARATE_KERNEL_SINCE = 2
+#: First version that gives chunks of its image to neighbours.
+NEIGHBOURS_SINCE = 3
+#: Key in driver_internal_info of what the ramdisk says of itself.
+VERSIONS = 'hardware_manager_version'
 
 #: Among the UUIDs of partitions that the agent returns: the boot loader is
 #: installed, and this is its platform.

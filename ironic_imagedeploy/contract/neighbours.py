@@ -31,6 +31,9 @@ MOST_SECONDS = 24 * 3600
 MOST_CERTIFICATE = 8192
 #: Characters of a URL.
 MOST_URL = 255
+#: Key of the token. Ironic masks the values of keys with token in their name
+#: also in what it sends to the agent.
+_TICKET = 'ticket'
 #: What secrets.token_urlsafe gives, of 24 bytes at least.
 _TOKEN = re.compile(r'[A-Za-z0-9_-]{32,128}', re.ASCII)
 _HOST = re.compile(r'[A-Za-z0-9.:_-]{1,253}', re.ASCII)
@@ -80,8 +83,7 @@ class Peer:
 class Neighbours:
     """Chunks that a node takes from others of its image, and gives them.
 
-    :ivar token: all nodes of the image have it, and nobody else. Ironic's
-        API masks the values of keys of this name.
+    :ivar token: all nodes of the image have it, and nobody else.
     :ivar seconds: that the token is good for from the receipt of the order:
         clocks of ramdisks may be wrong.
     :ivar port: on which the node offers its chunks.
@@ -106,7 +108,7 @@ class Neighbours:
         """
         if not isinstance(sent, Mapping):
             return None
-        token, most = sent.get('token'), sent.get('max_served')
+        token, most = sent.get(_TICKET), sent.get('max_served')
         seconds, port = sent.get('seconds'), sent.get('port')
         if not (isinstance(token, str) and _TOKEN.fullmatch(token)
                 and _is_number(seconds, MOST_SECONDS)
@@ -122,7 +124,7 @@ class Neighbours:
 
     def to_dict(self) -> dict[str, typing.Any]:
         """The neighbours as JSON values."""
-        return {'token': self.token, 'seconds': self.seconds,
+        return {_TICKET: self.token, 'seconds': self.seconds,
                 'port': self.port, 'max_served': self.max_served,
                 'peers': [peer.to_dict() for peer in self.peers]}
 

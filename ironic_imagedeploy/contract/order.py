@@ -30,8 +30,10 @@ _BOOT_FILES = 'boot_files'
 _MANIFEST = 'manifest'
 _ROOT = re.compile('[0-9a-f]{64}', re.ASCII)
 _NEIGHBOURS = 'neighbours'
-#: Keys of what is secret for as long as it is valid.
-SECRET_KEYS = (_BOOT_FILES, _MANIFEST, _NEIGHBOURS)
+_MEMBER = 'member'
+_PUBLIC = 'public'
+#: Keys of what is secret, or of use, only for as long as it is valid.
+SECRET_KEYS = (_BOOT_FILES, _MANIFEST, _NEIGHBOURS, _MEMBER)
 
 
 class InvalidOrder(exceptions.ImageDeployError):
@@ -156,6 +158,7 @@ class DeployOrder:
     :ivar checksum_is_ours: nobody stated one: the conductor computed it.
     :ivar separate_kernel: for an image that may have no kernel.
     :ivar manifest: of the image, when the conductor serves one.
+    :ivar public: everybody may read the image.
     :ivar neighbours: other nodes that write this image; None to leave them
         alone.
     """
@@ -166,6 +169,7 @@ class DeployOrder:
     checksum_is_ours: bool = False
     separate_kernel: SeparateKernel | None = None
     manifest: RemoteManifest | None = None
+    public: bool = False
     neighbours: _neighbours.Neighbours | None = None
 
     @classmethod
@@ -208,6 +212,8 @@ class DeployOrder:
             order[_BOOT_FILES] = self.separate_kernel.to_dict()
         if self.manifest:
             order[_MANIFEST] = self.manifest.to_dict()
+        if self.public:
+            order[_PUBLIC] = True
         if self.neighbours:
             order[_NEIGHBOURS] = self.neighbours.to_dict()
         return order
@@ -236,10 +242,37 @@ def relocated(sent: Mapping[str, typing.Any], *,
     return order
 
 
+def root(sent: Mapping[str, typing.Any]) -> str | None:
+    """Root of the manifest that an order names; None without one."""
+    return (sent.get(_MANIFEST) or {}).get('root')
+
+
+def is_public(sent: Mapping[str, typing.Any]) -> bool:
+    """Whether everybody may read the image of an order."""
+    return sent.get(_PUBLIC) is True
+
+
 def beside(sent: Mapping[str, typing.Any],
-           neighbours: _neighbours.Neighbours) -> dict[str, typing.Any]:
-    """The order as it was sent, with these neighbours."""
-    return {**sent, _NEIGHBOURS: neighbours.to_dict()}
+           neighbours: _neighbours.Neighbours,
+           member: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
+    """The order as it was sent, with these neighbours.
+
+    :param member: the node itself, as conductors know it: no agent reads it.
+    """
+    return {**sent, _NEIGHBOURS: neighbours.to_dict(),
+            _MEMBER: dict(member)}
+
+
+def alone(sent: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
+    """The order as it was sent, without neighbours."""
+    return {name: value for name, value in sent.items()
+            if name not in (_NEIGHBOURS, _MEMBER)}
+
+
+def membership(sent: Mapping[str, typing.Any]
+               ) -> tuple[typing.Any, typing.Any]:
+    """The member and the neighbours that :func:`beside` added."""
+    return sent.get(_MEMBER), sent.get(_NEIGHBOURS)
 
 
 def has_secrets(sent: Mapping[str, typing.Any]) -> bool:

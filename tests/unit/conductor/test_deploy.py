@@ -25,7 +25,7 @@ from ironic import objects
 from ironic_imagedeploy.conductor import deploy
 from tests.unit.conductor import base
 
-OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '2'}
+OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '3'}
 STOCK = {'generic_hardware_manager': '1.2'}
 
 
@@ -174,7 +174,7 @@ class DeploymentTest(base.ConductorTestCase):
              'verify': 'chunks',
              'checksum_is_ours': False, 'disk_format': 'qcow2',
              'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest(),
-             'manifest': {
+             'public': True, 'manifest': {
                  'url': f'{self.http_url}/agent_images/{node.uuid}-manifest',
                  'root': mock.ANY, 'size': mock.ANY}},
             node.driver_internal_info['imagedeploy'])

@@ -55,15 +55,16 @@ class NeighboursTest(unittest.TestCase):
         self.assertNotIn(TOKEN, repr(NEIGHBOURS))
         self.assertNotIn(TOKEN, repr(order.DeployOrder(
             policy=POLICY, neighbours=NEIGHBOURS)))
-        # As Ironic's API masks driver_internal_info.
-        self.assertNotIn(TOKEN, str(strutils.mask_dict_password(
-            {'imagedeploy': order.DeployOrder(
-                policy=POLICY, neighbours=NEIGHBOURS).to_dict()})))
+
+    def test_nothing_is_masked_on_the_way_to_the_agent(self):
+        sent = strutils.mask_dict_password(
+            {'imagedeploy': NEIGHBOURS.to_dict()})
+        self.assertEqual(NEIGHBOURS, received(sent['imagedeploy']))
 
     def test_a_wrong_field_is_none_at_all(self):
         for wrong in (
-                {'token': None}, {'token': 'short'}, {'token': 'x' * 129},
-                {'token': TOKEN + '\r\nHost: elsewhere'}, {'token': [TOKEN]},
+                {'ticket': None}, {'ticket': 'short'}, {'ticket': 'x' * 129},
+                {'ticket': TOKEN + '\r\nHost: elsewhere'}, {'ticket': [TOKEN]},
                 {'seconds': 0}, {'seconds': 1 << 40}, {'seconds': 1.5},
                 {'seconds': True}, {'seconds': '60'}, {'port': 0},
                 {'port': 65536}, {'port': -1}, {'port': '9998'},
@@ -111,12 +112,16 @@ class OrderTest(unittest.TestCase):
 
     def test_are_added_to_an_order_and_removed(self):
         sent = order.DeployOrder(policy=POLICY).to_dict()
-        beside = order.beside(sent, NEIGHBOURS)
+        beside = order.beside(sent, NEIGHBOURS, {'known': 'by'})
         self.assertEqual(NEIGHBOURS, order.DeployOrder.from_dict(
             beside, POLICY).neighbours)
-        self.assertEqual(sent, order.fulfilled(beside))
+        self.assertEqual(({'known': 'by'}, NEIGHBOURS.to_dict()),
+                         order.membership(beside))
+        for alone in (order.fulfilled(beside), order.alone(beside)):
+            self.assertEqual(sent, alone)
+        self.assertEqual((None, None), order.membership(sent))
 
     def test_nonsense_does_not_stop_a_write(self):
-        for wrong in (5, 'all', [], {'token': 5}):
+        for wrong in (5, 'all', [], {'ticket': 5}):
             self.assertIsNone(order.DeployOrder.from_dict(
                 {'neighbours': wrong}, POLICY).neighbours)

@@ -81,14 +81,20 @@ def open_separate(download: orders.Download, url: str
 
 @contextlib.contextmanager
 def open_ordered(order: orders.WriteOrder) -> Iterator[engine.Source]:
-    """Open the image of an order, which its manifest must be of.
+    """Open the image of an order, verified by its manifest if it has one.
+
+    A server that gives no ranges gives no single chunks: there the checksum
+    of the whole file verifies the image.
 
     :raises SourceError: when one of them cannot be opened.
     :raises InvalidManifest: when they do not belong together.
     """
     with open_image(order.download) as source:
-        fetch_manifest(order, source)
-        yield source
+        chunks = fetch_manifest(order, source)
+        if chunks is None or not source.random_access:
+            yield source
+        else:
+            yield engine.ChunkedSource(chunks, source)
 
 
 def fetch_manifest(order: orders.WriteOrder, image: engine.Source

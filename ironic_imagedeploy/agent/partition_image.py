@@ -68,7 +68,8 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
         with engine.open_target(partitions.root) as target:
             report = engine.transfer(
                 inspection, target, read_back=order.policy.read_back,
-                workers=order.policy.workers or None, progress=publisher)
+                workers=order.policy.workers or None, progress=publisher,
+                verify_file=order.policy.verify == 'both')
         publisher.show('boot', 'disk')
         with handover.bootable_or_wiped(partitions.root, device):
             partitions = partitions.with_uuids()

@@ -45,9 +45,36 @@ class ManifestTest(ramdisk.AgentTestCase):
             self.assertIn(word, message)
         self.assert_untouched()
 
-    def test_the_right_one(self):
-        self.written()
+    def report(self):
+        """What the agent reports after it wrote the image."""
+        report = self.written()['imagedeploy']
         self.assert_written()
+        self.assertTrue(report['checksum']['verified'])
+        return report
+
+    def test_the_right_one(self):
+        report = self.report()
+        self.assertEqual('chunks', report['verified_by'])
+        source, = report['sources']
+        self.assertEqual(self.server.url(self.image.name), source['name'])
+        self.assertLessEqual(source['bytes'], len(self.content))
+
+    def test_the_checksum_of_the_file_as_well(self):
+        self.node['driver_internal_info']['imagedeploy']['verify'] = 'both'
+        self.assertEqual('both', self.report()['verified_by'])
+
+    def test_an_image_that_was_changed(self):
+        """Nothing is written when its head is not the one it should be."""
+        changed = bytearray(self.content)
+        changed[1000] ^= 1
+        self.server.answer = lambda exchange: exchange.serve(
+            content=changed if exchange.file == self.image else None)
+        self.assert_refused('chunk', self.server.url(self.image.name))
+
+    def test_a_server_without_ranges(self):
+        self.server.answer = lambda exchange: exchange.serve(
+            ranges=exchange.file != self.image)
+        self.assertEqual('file', self.report()['verified_by'])
 
     def test_of_another_release(self):
         encoded = bytearray(self.manifest.encode())
@@ -98,8 +125,7 @@ class ManifestTest(ramdisk.AgentTestCase):
     def test_that_is_not_wanted(self):
         self.order(b'nonsense')
         self.node['driver_internal_info']['imagedeploy']['verify'] = 'file'
-        self.written()
-        self.assert_written()
+        self.assertEqual('file', self.report()['verified_by'])
 
     def test_logins_are_not_told_to_another_server(self):
         """Nobody but the conductor is meant to have the manifest."""

@@ -100,7 +100,8 @@ def _inspect(order: orders.WriteOrder, source: engine.Source, device: str,
         partition_checks.check_fit(order, disk.size)
         partition_checks.check_formats(order)
         inspection = engine.inspect(source, order.expectation(
-            disk, order.partition_sizes.root_bytes))
+            disk, order.partition_sizes.root_bytes),
+            engine.Budget.before_write())
     inspection.raise_if_refused()
     return inspection
 

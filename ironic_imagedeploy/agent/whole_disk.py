@@ -39,7 +39,8 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
     """
     software_raid.check_whole_disk(device, order.boot_mode)
     with engine.open_target(device) as target:
-        inspection = engine.inspect(source, order.expectation(target))
+        inspection = engine.inspect(source, order.expectation(target),
+                                    engine.Budget.before_write())
         inspection.raise_if_refused()
         found = twins.find(inspection, device)
         LOG.info('Writing %(format)s image %(image)s to %(device)s',

@@ -200,7 +200,8 @@ def _inspect(source: engine.Source, args: argparse.Namespace
              ) -> engine.Inspection:
     """The inspection, with remedies for who uses the command line."""
     return remedies.with_remedies(
-        engine.inspect(source, _expectation(args)), args.source)
+        engine.inspect(source, _expectation(args),
+                       engine.Budget.before_write()), args.source)
 
 
 def _expectation(args: argparse.Namespace) -> engine.Expectation:

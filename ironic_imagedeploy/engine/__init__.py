@@ -21,6 +21,7 @@
             report = engine.transfer(inspection, target)
 """
 
+from ironic_imagedeploy.engine.budget import Budget
 from ironic_imagedeploy.engine.checksum import Checksum
 from ironic_imagedeploy.engine.contents.partitions import Partition
 from ironic_imagedeploy.engine import exceptions
@@ -54,11 +55,11 @@ from ironic_imagedeploy.engine.transfer.transfer import compare
 from ironic_imagedeploy.engine.transfer.transfer import transfer
 
 __all__ = [
-    'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation', 'Extent',
-    'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT', 'Partition',
-    'Progress', 'Report', 'Severity', 'Source', 'Supplier', 'Target',
-    'VerifiedStream', 'compare', 'exceptions', 'glance_request', 'inspect',
-    'limit_glance', 'limit_heads', 'may_know_secrets', 'open_source',
-    'open_target', 'origin', 'redact', 'repair_gpt', 'require_fit',
-    'transfer',
+    'Budget', 'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation',
+    'Extent', 'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT',
+    'Partition', 'Progress', 'Report', 'Severity', 'Source', 'Supplier',
+    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
+    'inspect', 'limit_glance', 'limit_heads', 'may_know_secrets',
+    'open_source', 'open_target', 'origin', 'redact', 'repair_gpt',
+    'require_fit', 'transfer',
 ]

@@ -36,6 +36,9 @@ LOCAL_READ = 4
 REMOTE_READ = 700
 #: Entries between two looks at the clock.
 _CLOCK = 4096
+#: How many times as much a look may take that a write follows: the write of
+#: such an image takes hours, and nobody else waits.
+_BEFORE_WRITE = 8
 
 
 class Budget:
@@ -55,6 +58,13 @@ class Budget:
         self._seconds = seconds
         self._begin = time.thread_time()
         self._clock = entries - _CLOCK
+
+    @classmethod
+    def before_write(cls) -> 'Budget':
+        """The budget of a look by who writes the image next."""
+        return cls(bytes=_BEFORE_WRITE * BYTES,
+                   entries=_BEFORE_WRITE * ENTRIES,
+                   seconds=_BEFORE_WRITE * SECONDS)
 
     def draw(self, entries: int, bytes: int = 0) -> None:
         """Take what the next step costs.

@@ -70,7 +70,7 @@ def architectures(read: _read.Read, esps: Iterable[partitions.Partition],
             volume = fat.FatVolume(_read.cached(
                 read, esp.start, esp.length, block=_BLOCK, most=_MOST),
                 budget)
-            found.update(_startable(volume))
+            found.update(_startable(volume, budget))
             told = True
         except exceptions.BadContent:
             continue
@@ -88,7 +88,8 @@ def canonical(arch: str) -> str:
     return _ALIASES.get(arch.lower(), arch.lower())
 
 
-def _startable(volume: fat.FatVolume) -> Iterator[str]:
+def _startable(volume: fat.FatVolume, budget: _budget.Budget
+               ) -> Iterator[str]:
     """Processors of the programs in a volume that firmware starts."""
     top = next((entry for entry in volume.root()
                 if entry.directory and entry.is_called('EFI')), None)
@@ -103,7 +104,7 @@ def _startable(volume: fat.FatVolume) -> Iterator[str]:
         programs = [entry for entry in files if entry.name.endswith('.EFI')]
         if folder.is_called('BOOT'):
             yield from _defaults(volume, programs)
-        for entry in _listed(volume, files, programs):
+        for entry in _listed(volume, files, programs, budget):
             machine = _machine(volume.front(entry, _FRONT))
             if machine is not None:
                 yield _MACHINES.get(machine, 'unknown')
@@ -122,7 +123,8 @@ def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry]
 
 
 def _listed(volume: fat.FatVolume, files: list[fat.Entry],
-            programs: list[fat.Entry]) -> Iterator[fat.Entry]:
+            programs: list[fat.Entry], budget: _budget.Budget
+            ) -> Iterator[fat.Entry]:
     """Programs that the lists of a directory name.
 
     A list that is not text in UTF-16 is taken for a list of all of them.
@@ -130,6 +132,7 @@ def _listed(volume: fat.FatVolume, files: list[fat.Entry],
     lists = [entry for entry in files if entry.name.startswith('BOOT')
              and entry.name.endswith('.CSV')]
     for entry in lists[:_MOST]:
+        budget.draw(len(programs), _LIST_BYTES)
         text = volume.front(entry, _LIST_BYTES).decode('utf-16', 'replace')
         named = {line.partition(',')[0].strip().upper()
                  for line in text.split('\n')}

@@ -15,7 +15,6 @@
 from array import array
 import bisect
 from collections.abc import Iterator
-import itertools
 
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine import exceptions
@@ -32,7 +31,7 @@ MOST_BYTES = 48 << 20
 _BLOCK = 4096
 #: Extents that are sorted by their place in the file at once.
 _SORTED = 128 << 10
-_DATA, _COMPRESSED, _ZERO = ExtentKind
+_KINDS = _DATA, _, _ZERO = tuple(ExtentKind)
 
 
 class ExtentMap:
@@ -94,23 +93,25 @@ class ExtentMap:
         if kind is _ZERO:
             self.zeroes += length
 
-    def extend(self, length: int, source_offsets: 'array[int]',
-               source_lengths: 'array[int]') -> None:
-        """Add compressed extents that follow on the disk. All in bytes.
+    def extend(self, columns: sealed_block.Columns) -> None:
+        """Add extents that follow on the disk; only the first may join.
 
-        :param length: of each on the disk.
+        :param columns: the extents, at least one. They are used up.
         :raises TooFragmented: when the map is full.
         """
-        self._make_room()
-        count = len(source_offsets)
-        end = self.end + count * length
-        self._open.start.extend(range(self.end, end, length))
-        self._open.length.extend(itertools.repeat(length, count))
-        self._open.kind.extend(itertools.repeat(_COMPRESSED, count))
-        self._open.offset.extend(source_offsets)
-        self._open.stored.extend(source_lengths)
-        self._kind = _COMPRESSED
-        self.end = end
+        first = next(iter(columns))
+        self.append(first.length, *first[2:])
+        if len(columns) == 1:
+            return
+        columns.cut(1)
+        self._open.extend(columns)
+        while len(self._open) > _BLOCK:
+            self._seal(self._open.cut(_BLOCK))
+        last = self._open
+        self._kind = _KINDS[last.kind[-1]]
+        self._source_end = last.offset[-1] + last.stored[-1]
+        self.end = last.start[-1] + last.length[-1]
+        self.zeroes += columns.zeroes
 
     def overlapping(self, start: int, end: int) -> Iterator[Extent]:
         """Extents that have bytes in ``[start, end)`` of the disk."""
@@ -158,9 +159,12 @@ class ExtentMap:
 
     def _make_room(self) -> None:
         """Seal the open columns when they are a block's worth."""
-        if len(self._open.start) < _BLOCK:
-            return
-        block = sealed_block.SealedBlock.seal(self._open)
+        if len(self._open.start) >= _BLOCK:
+            self._seal(self._open)
+            self._open = sealed_block.Columns()
+
+    def _seal(self, columns: sealed_block.Columns) -> None:
+        block = sealed_block.SealedBlock.seal(columns)
         self.packed_bytes += len(block.packed)
         if self.packed_bytes > MOST_BYTES:
             raise exceptions.TooFragmented(
@@ -168,8 +172,7 @@ class ExtentMap:
                 found='a larger one')
         self._sealed.append(block)
         self._starts.append(block.start)
-        self._count += len(self._open)
-        self._open = sealed_block.Columns()
+        self._count += len(columns)
 
 
 def _merged(blocks: list[sealed_block.SealedBlock]) -> Iterator[Extent]:

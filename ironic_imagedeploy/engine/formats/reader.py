@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine.formats import runs
 
 #: Bytes of tables that are asked for at once.
 _TABLES_READ = 4 << 20
@@ -36,6 +37,26 @@ class Reader(base.MappedImage):
         length = min(length, self.virtual_size - self.map.end)
         if length > 0:
             self.map.append(length, _extent.ExtentKind.ZERO)
+
+    def append_entries(self, unit: int, kinds: bytes, offsets: int,
+                       stored: int = 0) -> None:
+        """Let entries of a table follow in the map, as far as the disk goes.
+
+        The last of them begins on the disk.
+
+        :param unit: bytes of each on the disk.
+        :param kinds: of the entries, each an :class:`.ExtentKind`.
+        :param offsets: bytes in the file, in lanes; 0 for zeroes.
+        :param stored: bytes that compressed ones take there, in lanes.
+        """
+        found = runs.find(self.map.end, unit, kinds, offsets, stored)
+        self.budget.draw(len(found) * 2 // 5)
+        over = found.start[-1] + found.length[-1] - self.virtual_size
+        if over > 0:
+            found.length[-1] -= over
+            if found.kind[-1] == _extent.ExtentKind.DATA:
+                found.stored[-1] -= over
+        self.map.extend(found)
 
     def check_inside(self, what: str, offset: int, length: int) -> None:
         """A part that the tables name lies in the file.

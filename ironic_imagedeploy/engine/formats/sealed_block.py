@@ -26,13 +26,24 @@ import typing
 import zlib
 
 from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.formats import words
 
 Extent = _extent.Extent
 ExtentKind = _extent.ExtentKind
 
 _KINDS = tuple(ExtentKind)
 _ZERO = ExtentKind.ZERO
+_IS_ZERO = bytes(kind == _ZERO for kind in range(256))
+_IS_STORED = bytes(kind != _ZERO for kind in range(256))
 _LEVEL = 1
+_TOP = 1 << words.LANE - 1
+#: What keeps gaps above 0, and those of compressed clusters, which share a
+#: sector, on one side of a higher bit.
+_BIAS = _TOP + (1 << 20)
+#: Bytes of a plane that tell whether compression is worth its time, and what
+#: is left at least of those where it is not.
+_SAMPLE = 256
+_NOISE = 0.8
 
 
 class Columns:
@@ -47,6 +58,17 @@ class Columns:
         self.kind = array('B')
         self.offset = array('Q')
         self.stored = array('Q')
+
+    @classmethod
+    def of_lanes(cls, starts: int, lengths: int, kinds: bytes, offsets: int,
+                 stored: int) -> 'Columns':
+        """Columns of what is in lanes, one for each kind."""
+        columns, count = cls(), len(kinds)
+        columns.kind.frombytes(kinds)
+        columns.start, columns.length, columns.offset, columns.stored = (
+            words.column(lanes, count)
+            for lanes in (starts, lengths, offsets, stored))
+        return columns
 
     @property
     def all(self) -> 'tuple[array[int], ...]':
@@ -68,6 +90,13 @@ class Columns:
                          _KINDS[self.kind[at]], self.offset[at],
                          self.stored[at])
 
+    @property
+    def zeroes(self) -> int:
+        """Bytes of the disk that nothing is stored for."""
+        kinds = self.kind.tobytes()
+        return sum(itertools.compress(self.length, kinds.translate(_IS_ZERO))
+                   ) if _ZERO in kinds else 0
+
     def append(self, start: int, length: int, kind: int, offset: int,
                stored: int) -> None:
         """Add an extent."""
@@ -81,6 +110,17 @@ class Columns:
         """Add the extents of other columns."""
         for column, more in zip(self.all, other.all, strict=True):
             column.extend(more)
+
+    def cut(self, count: int) -> 'Columns':
+        """Take the first extents away.
+
+        :returns: these.
+        """
+        first = Columns()
+        for column, whole in zip(first.all, self.all, strict=True):
+            column.extend(whole[:count])
+            del whole[:count]
+        return first
 
     def pick(self, indices: Iterable[int]) -> 'Columns':
         """Extents at these indices."""
@@ -98,14 +138,21 @@ class Columns:
         :param before: offset in the file.
         """
         place, start = after
-        if place < min(self.offset) and max(self.offset) < before and (
-                _ZERO not in self.kind):
+        count = len(self)
+        offsets = words.lanes(self.offset)
+        tops = words.repeated(_TOP, count)
+        after_place = (offsets | tops) - words.repeated(place, count)
+        before_end = words.repeated(min(before, _TOP) - 1 | _TOP, count
+                                    ) - offsets
+        flags = words.nonzero(after_place & before_end & tops, count)
+        if place in self.offset or _ZERO in self.kind:
+            flags = bytes(
+                flag and kind != _ZERO and (offset > place or begin > start)
+                for flag, kind, offset, begin in zip(
+                    flags, self.kind, self.offset, self.start, strict=True))
+        if 0 not in flags:
             return self
-        return self.pick(
-            index for index, (offset, kind) in enumerate(
-                zip(self.offset, self.kind, strict=True))
-            if place <= offset < before and kind != _ZERO
-            and (offset > place or self.start[index] > start))
+        return self.pick(itertools.compress(range(count), flags))
 
     def by_source(self, limit: int | None = None) -> 'Columns':
         """Extents sorted by their place in the file, up to a number of them.
@@ -125,64 +172,97 @@ class SealedBlock(typing.NamedTuple):
     :ivar start: first byte on the disk.
     :ivar low: first place in the file; 0 when none of them is stored.
     :ivar high: a place after the last one's; 0 when none of them is stored.
-    :ivar packed: byte planes of four columns, by zlib: lengths and kinds;
-        gaps from the end of what the extent before stores to what this one
-        does; steps from that end to this one's. The other columns are sums
-        of these.
+    :ivar size: number of the extents.
+    :ivar base: place of the first one, when places are packed as gaps; else
+        None.
+    :ivar packed: byte planes of four columns, by zlib: lengths, kinds, bytes
+        stored, and places in the file, or gaps, plus :data:`_BIAS`, from the
+        end of what the extent before stores to what this one does.
     """
 
     start: int
     low: int
     high: int
+    size: int
+    base: int | None
     packed: bytes
 
     @classmethod
     def seal(cls, columns: Columns) -> 'SealedBlock':
         """Pack extents that follow each other on the disk."""
-        stored: array[int] | list[int] = columns.offset
+        places = columns.offset.tolist()
         if _ZERO in columns.kind:
-            stored = list(itertools.compress(
-                columns.offset, map(_ZERO.__ne__, columns.kind)))
-        ends = array('q', map(operator.add, columns.offset, columns.stored))
-        before = (array('q', [0]) + ends[:-1])[:len(ends)]
-        gaps = array('q', map(operator.sub, columns.offset, before))
-        steps = array('q', map(operator.sub, ends, before))
+            places = list(itertools.compress(
+                places, columns.kind.tobytes().translate(_IS_STORED)))
+        others = (columns.length, columns.kind, columns.stored)
+        absolute, gaps = _planes(columns.offset), _planes(_gaps(columns))
+        # Clusters that lie anywhere have places of fewer bytes than gaps.
+        by_gap = sum(map(len, gaps)) < sum(map(len, absolute))
         return cls(
             columns.start[0] if columns else 0,
-            min(stored, default=0), max(stored, default=-1) + 1,
-            zlib.compress(b''.join(map(_planes, (
-                columns.length, columns.kind, gaps, steps))), _LEVEL))
+            min(places, default=0), max(places, default=-1) + 1,
+            len(columns), columns.offset[0] if by_gap else None,
+            _pack([plane for column in others for plane in _planes(column)]
+                  + (gaps if by_gap else absolute), len(columns)))
 
     def unpack(self) -> Columns:
         """The extents as columns."""
-        packed = zlib.decompress(self.packed)
         columns = Columns()
-        gaps, steps = array('q'), array('q')
-        restored = (columns.length, columns.kind, gaps, steps)
-        count = len(packed) // sum(column.itemsize for column in restored)
-        at = 0
-        for column in restored:
-            end = at + count * column.itemsize
-            column.frombytes(_interleaved(packed[at:end], column.itemsize))
-            at = end
+        _unpack(self.packed, self.size, (
+            columns.length, columns.kind, columns.stored, columns.offset))
         columns.start.extend(itertools.accumulate(
-            columns.length[:-1], initial=self.start) if count else ())
-        ends = array('q', itertools.accumulate(steps))
-        columns.offset.extend(map(operator.add, itertools.chain((0,), ends),
-                                  gaps))
-        columns.stored.extend(map(operator.sub, ends, columns.offset))
+            columns.length[:-1], initial=self.start) if self.size else ())
+        if self.base is not None:
+            stored = words.lanes(columns.stored)
+            steps = array('q', words.column(
+                words.lanes(columns.offset) + stored - words.repeated(
+                    _BIAS - _TOP, self.size) ^ words.repeated(
+                        _TOP, self.size), self.size).tobytes())
+            steps[0] += self.base
+            ends = array('Q', itertools.accumulate(steps))
+            columns.offset = words.column(words.lanes(ends) - stored,
+                                          self.size)
         return columns
 
 
-def _planes(column: 'array[int]') -> bytes:
-    """First bytes of all items, then second ones: most are equal."""
+def _gaps(columns: Columns) -> 'array[int]':
+    count = len(columns)
+    offsets = words.lanes(columns.offset)
+    ends = offsets + words.lanes(columns.stored)
+    before = (ends << words.LANE) & (1 << words.LANE * count) - 1
+    before |= offsets & (1 << words.LANE) - 1
+    return words.column(offsets + words.repeated(_BIAS, count) - before, count)
+
+
+def _planes(column: 'array[int]') -> list[bytes]:
+    """First bytes of all items, then second ones; one where all are equal."""
     stored, size = column.tobytes(), column.itemsize
-    return b''.join(stored[index::size] for index in range(size))
+    planes = [stored[index::size] for index in range(size)]
+    return [plane[:1] if plane == plane[:1] * len(plane) else plane
+            for plane in planes]
 
 
-def _interleaved(planes: bytes, size: int) -> bytearray:
-    """Items of that many bytes, from their planes."""
-    stored, count = bytearray(len(planes)), len(planes) // size
-    for index in range(size):
-        stored[index::size] = planes[index * count:(index + 1) * count]
-    return stored
+def _pack(planes: list[bytes], count: int) -> bytes:
+    """Planes in few bytes, after a byte for each: whether it is complete."""
+    sizes = bytes(len(plane) == count for plane in planes)
+    sample = b''.join(plane[:_SAMPLE] for plane in planes)
+    is_noise = len(zlib.compress(sample, _LEVEL)) > len(sample) * _NOISE
+    return zlib.compress(sizes + b''.join(planes), 0 if is_noise else _LEVEL)
+
+
+def _unpack(packed: bytes, count: int, columns: 'tuple[array[int], ...]'
+            ) -> None:
+    """Fill the columns that were packed, of so many items."""
+    planes = memoryview(zlib.decompress(packed))
+    numbers = iter(planes)
+    at = sum(column.itemsize for column in columns)
+    for column in columns:
+        size = column.itemsize
+        stored = bytearray(size * count)
+        for index in range(size):
+            is_whole = next(numbers)
+            length = count if is_whole else min(count, 1)
+            plane = bytes(planes[at:at + length])
+            stored[index::size] = plane if is_whole else plane * count
+            at += length
+        column.frombytes(stored)

@@ -16,12 +16,15 @@ Source of the layout: VirtualBox's ``VDICore.h`` (``VDIHEADER1PLUS``), the
 same that QEMU's ``block/vdi.c`` describes.
 """
 
+from array import array
+import collections
 import itertools
 import struct
 
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import reader
+from ironic_imagedeploy.engine.formats import runs
 from ironic_imagedeploy.engine.formats import words
 from ironic_imagedeploy.engine.sources import base as sources
 
@@ -36,6 +39,19 @@ _DISCARDED = 0xfffffffe
 #: Blocks of the largest disk (4 PiB would need a map of 16 GiB): 128 TiB.
 _MOST_BLOCKS = 128 << 20
 _NOBODY = bytes(16)
+#: What the bytes of an entry, the lowest first, say of it: whether it is
+#: below _DISCARDED.
+_BELOW_DISCARDED = bytes([1]) * 254 + bytes(2)
+_BELOW_ALL = bytes([1]) * 255 + bytes(1)
+_KINDS = bytes.maketrans(b'\0\1', bytes((_extent.ExtentKind.ZERO,
+                                        _extent.ExtentKind.DATA)))
+#: Bytes of the map that are read at once.
+_MAP_READ = 1 << 20
+#: Steps for entries that are looked at together, entries for another step,
+#: and blocks of data for one more.
+_TOGETHER = 32
+_CHEAP = 16
+_DATA_CHEAP = 4
 
 
 class VdiImage(reader.Reader):
@@ -76,27 +92,59 @@ class VdiImage(reader.Reader):
         self._needed, self._allocated = needed, min(allocated, needed)
 
     def read_map(self) -> None:
-        self.budget.draw(self._needed // 16)
-        blocks = words.from_bytes(
-            self.source.read_at(self._map_at, 4 * self._needed), 'I',
-            'little')
-        used = bytearray(-(-self._allocated // 8))
-        for block, same in itertools.groupby(blocks):
-            if block in (_UNALLOCATED, _DISCARDED):
-                self.append_zero(len(list(same)) * _BLOCK_SIZE)
+        most = 4 * runs.MOST
+        end = self._map_at + 4 * self._needed
+        #: 1 for each block that is in use.
+        used = bytearray(min(
+            self._allocated, -(-self.source.size // _BLOCK_SIZE)))
+        for part in range(self._map_at, end, _MAP_READ):
+            stored = self.source.read_at(part, min(_MAP_READ, end - part))
+            for start in range(0, len(stored), most):
+                self._map(stored[start:start + most], used)
+
+    def _map(self, stored: bytes, used: bytearray) -> None:
+        """Map the blocks of a part of the map."""
+        blocks = words.from_bytes(stored, 'I', 'little')
+        count = len(blocks)
+        self.budget.draw(_TOGETHER + count // _CHEAP)
+        is_data = words.any_of(
+            stored[::4].translate(_BELOW_DISCARDED),
+            *(stored[index::4].translate(_BELOW_ALL) for index in (1, 2, 3)))
+        if 1 not in is_data:
+            self.append_zero(count * _BLOCK_SIZE)
+            return
+        numbers = list(itertools.compress(blocks, is_data))
+        self.budget.draw(len(numbers) // _DATA_CHEAP)
+        lanes = words.spread(is_data)
+        offsets = ((words.widened(stored) & lanes) * _BLOCK_SIZE
+                   + (words.repeated(self._data_at, count) & lanes))
+        if max(numbers) >= len(used) or any(map(
+                used.__getitem__, numbers)) or (
+                    len(set(numbers)) < len(numbers)) or words.exceed(
+                        offsets, self.source.size - _BLOCK_SIZE, count):
+            self._check_each(blocks, is_data, used)
+        collections.deque(map(used.__setitem__, numbers, itertools.repeat(1)),
+                          maxlen=0)
+        self.append_entries(_BLOCK_SIZE, is_data.translate(_KINDS), offsets)
+
+    def _check_each(self, blocks: 'array[int]', is_data: bytes,
+                    used: bytearray) -> None:
+        """See that each block is in the file, and named once."""
+        seen = set[int]()
+        start = self.map.end
+        for block, counts in zip(blocks, is_data, strict=True):
+            length = min(_BLOCK_SIZE, self.virtual_size - start)
+            start += length
+            if not counts:
                 continue
-            self.budget.draw(3)
-            mark = 1 << block % 8
-            if block >= self._allocated or used[block // 8] & mark or len(
-                    list(same)) > 1:
+            if block >= self._allocated or block in seen or (
+                    used[block:block + 1] == b'\1'):
                 raise self.corrupt(
                     f'block {block} in the map',
                     f'each block below {self._allocated} once')
-            used[block // 8] |= mark
-            offset = self._data_at + block * _BLOCK_SIZE
-            length = min(_BLOCK_SIZE, self.virtual_size - self.map.end)
-            self.check_inside('a block', offset, length)
-            self.map.append(length, _extent.ExtentKind.DATA, offset, length)
+            seen.add(block)
+            self.check_inside(
+                'a block', self._data_at + block * _BLOCK_SIZE, length)
 
     def _check(self, what: str, found: int, expected: int) -> None:
         if found != expected:

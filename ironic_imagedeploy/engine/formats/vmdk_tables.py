@@ -18,12 +18,12 @@ Tables".
 
 from array import array
 import bisect
-from collections.abc import Iterator
 import itertools
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import reader
+from ironic_imagedeploy.engine.formats import runs
 from ironic_imagedeploy.engine.formats import vmdk_header
 from ironic_imagedeploy.engine.formats import words
 
@@ -31,14 +31,15 @@ ExtentKind = _extent.ExtentKind
 
 _SECTOR = vmdk_header.SECTOR
 _TABLE = vmdk_header.TABLE_ENTRIES * 4
-#: The entry of a grain of zeroes, where the header has such entries.
-_ZEROED = 1
 #: Each takes some 200 bytes while the map is made.
 _MOST_TABLES = 256 << 10
-#: What a run of entries costs that go on as they begin, and how many entries
-#: of it cost another step.
-_RUN = 8
-_CHEAP = 8
+#: Steps for entries that are looked at together, and entries for another
+#: step.
+_TOGETHER = 32
+_CHEAP = 12
+#: Whether the lowest byte of an entry is above that of a grain of zeroes,
+#: where the header has such entries.
+_ABOVE_ZEROED = bytes(2) + bytes([1]) * 254
 
 
 class TableReader:
@@ -76,9 +77,12 @@ class TableReader:
         directory = self._find_tables()
         reach = header.table_reach * _SECTOR
         unused = bytes(_TABLE)
+        tables = runs.Joined(_TABLE * runs.MOST // vmdk_header.TABLE_ENTRIES,
+                             self._map_entries)
         for offset, count in reader.neighbours(
                 (sector * _SECTOR for sector in directory), _TABLE):
             if not offset:
+                tables.flush()
                 image.append_zero(count * reach)
                 continue
             image.check_inside('the grain table', offset, count * _TABLE)
@@ -87,9 +91,11 @@ class TableReader:
                 table = stored[start:start + _TABLE]
                 self._draw(2)
                 if table == unused:
+                    tables.flush()
                     image.append_zero(reach)
                 else:
-                    self._map_table(words.from_bytes(table, 'I', 'little'))
+                    tables.add(table)
+        tables.flush()
 
     def _find_tables(self) -> 'array[int]':
         """Sectors of the grain tables, by the directory.
@@ -129,66 +135,70 @@ class TableReader:
                     'one grain table in a place')
             seen.add(sector)
 
-    def _map_table(self, entries: 'array[int]') -> None:
-        """Map the grains of a table, up to the end of the disk."""
+    def _map_entries(self, stored: bytes) -> None:
+        """Map the grains of tables, up to the end of the disk."""
         image = self._image
-        left = image.virtual_size - image.map.end
-        del entries[-(-left // self._grain):]
-        for kind, first, end in self._runs(entries):
-            count = end - first
-            length = min(count * self._grain,
-                         image.virtual_size - image.map.end)
-            if kind is ExtentKind.COMPRESSED:
-                self._draw(_RUN + count + count // 2)
-                self._append_compressed(entries[first:end])
-                continue
-            self._draw(_RUN + count // _CHEAP)
-            if kind is ExtentKind.ZERO:
-                image.append_zero(length)
-                continue
-            self._check_apart(entries[first], -(-length // _SECTOR))
-            offset = entries[first] * _SECTOR
-            image.check_inside('a grain', offset, length)
-            image.map.append(length, ExtentKind.DATA, offset, length)
+        left = -(-(image.virtual_size - image.map.end) // self._grain)
+        stored = stored[:4 * left]
+        count = len(stored) // 4
+        self._draw(_TOGETHER + count // _CHEAP)
+        first = stored[::4]
+        if self._header.has_zeroed_grains:
+            first = first.translate(_ABOVE_ZEROED)
+        used = words.any_of(first, *(stored[index::4] for index in (1, 2, 3)))
+        offsets = (words.widened(stored) & words.spread(used)) * _SECTOR
+        kind, length = ExtentKind.DATA, self._grain
+        if self._header.is_compressed:
+            kind, length = ExtentKind.COMPRESSED, self._least
+        if 1 in used:
+            self._check(offsets, count, length)
+        lengths = 0
+        if kind == ExtentKind.COMPRESSED:
+            lengths = self._lengths(offsets, used)
+        image.append_entries(
+            self._grain, used.translate(bytes((ExtentKind.ZERO, kind))
+                                        + bytes(254)), offsets, lengths)
 
-    def _runs(self, entries: 'array[int]'
-              ) -> Iterator[tuple[ExtentKind, int, int]]:
-        """Kind, first index and end of entries that go together."""
-        header, count, first = self._header, len(entries), 0
-        zeroes = (0, _ZEROED) if header.has_zeroed_grains else (0,)
-        while first < count:
-            entry, end = entries[first], first + 1
-            if entry in zeroes:
-                kind = ExtentKind.ZERO
-                while end < count and entries[end] in zeroes:
-                    end += 1
-            elif header.is_compressed:
-                kind = ExtentKind.COMPRESSED
-                while end < count and entries[end] not in zeroes:
-                    end += 1
-            else:
-                kind = ExtentKind.DATA
-                while end < count and entries[end] == (
-                        entry + (end - first) * header.grain_size):
-                    end += 1
-            yield kind, first, end
-            first = end
+    def _check(self, offsets: int, count: int, length: int) -> None:
+        """See that grains lie in the file, where no table is.
 
-    def _append_compressed(self, entries: 'array[int]') -> None:
-        image = self._image
-        low, high = min(entries), max(entries)
-        if not self._is_apart(low, high - low + 1):
-            for entry in entries:
-                self._check_apart(entry, 1)
-        image.check_inside('a grain', high * _SECTOR, self._least)
-        size = image.source.size
-        offsets = array('Q', [entry * _SECTOR for entry in entries])
-        stored = array('Q', [min(self._most, size - offset)
-                             for offset in offsets])
-        image.map.extend(self._grain, offsets[:-1], stored[:-1])
-        image.map.append(
-            min(self._grain, image.virtual_size - image.map.end),
-            ExtentKind.COMPRESSED, offsets[-1], stored[-1])
+        :param length: bytes of each there, at least.
+        """
+        image, start = self._image, self._image.map.end
+        places = words.column(offsets, count)
+        if self._are_apart(places, -(-length // _SECTOR)) and (
+                not words.exceed(offsets, image.source.size - length, count)):
+            return
+        for offset in places:
+            if offset:
+                size = min(length, image.virtual_size - start)
+                self._check_apart(offset // _SECTOR, -(-size // _SECTOR))
+                image.check_inside('a grain', offset, size)
+            start += self._grain
+
+    def _lengths(self, offsets: int, used: bytes) -> int:
+        """Bytes that compressed grains take at most, in lanes."""
+        count, size = len(used), self._image.source.size
+        lengths = words.repeated(self._most, count) & words.spread(used)
+        if words.exceed(offsets, size - self._most, count):
+            lengths = words.lanes(array('Q', (
+                min(self._most, size - offset) if offset else 0
+                for offset in words.column(offsets, count))))
+        return lengths
+
+    def _are_apart(self, places: 'array[int]', sectors: int) -> bool:
+        """Whether no table lies in grains; False when it is not sure.
+
+        :param places: bytes in the file; 0 for none.
+        :param sectors: of each grain.
+        """
+        low = min(filter(None, places)) // _SECTOR
+        high = max(places) // _SECTOR
+        if self._is_apart(low, high + sectors - low):
+            return True
+        self._draw(len(places))
+        return all(self._is_apart(place // _SECTOR, sectors)
+                   for place in places if place)
 
     def _check_apart(self, sector: int, sectors: int) -> None:
         if not self._is_apart(sector, sectors):

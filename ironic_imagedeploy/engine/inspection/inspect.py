@@ -22,6 +22,7 @@ from collections.abc import Set
 import contextlib
 import dataclasses
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import partitions
@@ -48,12 +49,14 @@ Finding = findings.Finding
 
 
 def inspect(source: sources.Source,
-            expectation: Expectation | None = None) -> result.Inspection:
+            expectation: Expectation | None = None,
+            budget: _budget.Budget | None = None) -> result.Inspection:
     """Judge an image by its head and its tables.
 
     :param source: the image file.
     :param expectation: what it must be; what is not stated there is taken
         from the source's own metadata.
+    :param budget: for the work of the look.
     :raises SourceError: when the file cannot be read.
     """
     expectation = expectation or Expectation()
@@ -61,7 +64,7 @@ def inspect(source: sources.Source,
         expectation,
         disk_format=expectation.disk_format or source.declared_format,
         checksum=expectation.checksum or source.declared_checksum)
-    recorded_source = recorded.RecordedSource(source)
+    recorded_source = recorded.RecordedSource(source, budget)
     if expectation.image_type in kernels.LARGEST:
         return _inspect_boot_file(recorded_source, expectation,
                                   expectation.image_type)

@@ -22,6 +22,7 @@ import lzma
 import pathlib
 import struct
 
+from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine import qcow2_builder as qcow2
 from tests.unit.engine import volumes
@@ -65,8 +66,8 @@ def subclusters(_: pathlib.Path) -> bytearray:
 
 def alternating(_: pathlib.Path) -> bytearray:
     """Clusters that alternate between data and nothing."""
-    table = words(40 * MIB, 0) * (65536 // 16)
-    return padded(qcow2_tables(16, table, 512), 41 * MIB)
+    table = words(60 * MIB, 0) * (65536 // 16)
+    return padded(qcow2_tables(16, table, 900), 61 * MIB)
 
 
 def scattered(_: pathlib.Path) -> bytearray:
@@ -109,7 +110,7 @@ def vmdk(flags: int, entries: bytes, count: int) -> bytearray:
 def grains(_: pathlib.Path) -> bytearray:
     """Grains that alternate between data and nothing."""
     table = struct.pack('<2I', 60 * MIB // SECTOR, 0) * 256
-    return padded(vmdk(1, table, 25_000), 61 * MIB)
+    return padded(vmdk(1, table, 28_000), 61 * MIB)
 
 
 def compressed_grains(_: pathlib.Path) -> bytearray:
@@ -120,11 +121,15 @@ def compressed_grains(_: pathlib.Path) -> bytearray:
 
 def links(folder: pathlib.Path) -> bytes:
     """Kernels by name that are links to ways through a thousand folders."""
-    way = '../boot/' * 500
-    tree = {f'boot/vmlinuz-{number}': f'{way}x{number}'
+    return volumes.ext4(folder / 'links', tree_of_links(), '-N', '2000', '-b',
+                        '4096').read_bytes()
+
+
+def tree_of_links(folders: int = 500) -> dict[str, str]:
+    """Kernels that are links through so many folders each, there and back."""
+    way = '../boot/' * folders
+    return {f'boot/vmlinuz-{number}': f'{way}x{number}'
             for number in range(1200)}
-    return volumes.ext4(folder / 'links', tree, '-N', '2000', '-b', '4096'
-                        ).read_bytes()
 
 
 def names(folder: pathlib.Path) -> bytes:
@@ -138,6 +143,91 @@ def partitions(_: pathlib.Path) -> bytearray:
     return disks.gpt(2 * MIB, [
         disks.Entry(600 + number, 600 + number, disks.ESP)
         for number in range(1000)], count=1024)
+
+
+def system_partition(_: pathlib.Path) -> bytearray:
+    """ESPs whose directories share a long chain of clusters."""
+    start, length = 2048, 17 * 2048
+    disk = disks.gpt(55 * MIB, [
+        disks.Entry(start + number * length, start + number * length + length
+                    - 1, disks.ESP) for number in range(3)])
+    volume = shared_directories(length * SECTOR)
+    for number in range(3):
+        place = (start + number * length) * SECTOR
+        disk[place:place + len(volume)] = volume
+    return disk
+
+
+def shared_directories(size: int) -> bytearray:
+    """A FAT16 volume with 32 folders of many programs and lists of them."""
+    cluster, shared, text = 4096, range(40, 40 + 255), 300
+    reach = -(-(size // cluster + 2) * 2 // SECTOR)
+    volume = bytearray(struct.pack(
+        '<3s8sHBHBHHBHHHII', b'\xeb\x3c\x90', b'mkfs.fat', SECTOR,
+        cluster // SECTOR, 1, 1, 512, 0, 0xf8, reach, 32, 2, 0,
+        size // SECTOR))
+    volume = padded(volume, 510) + b'\x55\xaa'
+    fat = [0xfff8, 0xffff, 0xffff] + [shared[0]] * 32
+    fat += [0] * (shared[0] - len(fat))
+    fat += [*shared[1:], 0xffff] + [0xffff] * 20
+    volume += padded(struct.pack(f'<{len(fat)}H', *fat), reach * SECTOR)
+    volume += padded(entry('EFI', 2), 512 * 32)
+    clusters = {2: b''.join(entry('BOOT' if not number else f'V{number}',
+                                  3 + number) for number in range(32)),
+                text: (','.join('NOBODY') + '\n' * 2000).encode('utf-16')}
+    lists = b''.join(entry(f'BOOT{number}', text, 'CSV', 4096)
+                     for number in range(32))
+    for number in range(32):
+        clusters[3 + number] = lists + entry('X', text, 'EFI', 4096) * 96
+    for number in shared:
+        clusters[number] = entry('X', text, 'EFI', 4096) * 128
+    front = len(volume) - 2 * cluster
+    for number, content in sorted(clusters.items()):
+        volume = padded(volume, front + number * cluster) + content
+    return volume
+
+
+def entry(name: str, cluster: int, suffix: str = '', size: int = 0) -> bytes:
+    """Entry of a directory of a FAT; without a suffix of a directory."""
+    return struct.pack('<8s3sB14xHI', name.encode().ljust(8),
+                       suffix.encode().ljust(3), 0 if suffix else 0x10,
+                       cluster, size)
+
+
+def blocks(_: pathlib.Path) -> bytearray:
+    """A VDI of 8 TiB, whose blocks of data are far from each other."""
+    count = 8 << 20
+    entries = bytearray(b'\xff\xff\xff\xff\xfe\xff\xff\xff') * (count // 2)
+    for number in range(28):
+        struct.pack_into('<I', entries, number * (count // 28) * 4, number)
+    header = padded(struct.pack(
+        '<64sIIIII256sIIIIIIIQIIII64s', b'', 0xbeda107f, 0x10001, 400, 1, 0,
+        b'', 512, 512 + len(entries), 0, 0, 0, SECTOR, 0, count * MIB, MIB, 0,
+        count, 28, bytes(64)), SECTOR)
+    return padded(header + entries, 62 * MIB)
+
+
+def xfs(folder: pathlib.Path) -> bytes:
+    """As :func:`links`, in an XFS."""
+    # Links have 1024 bytes there at most.
+    return as_qcow2(volumes.xfs(folder / 'xfs', tree_of_links(120)))
+
+
+def btrfs(folder: pathlib.Path) -> bytes:
+    """As :func:`links`, in a btrfs."""
+    return as_qcow2(volumes.btrfs(folder / 'btrfs', tree_of_links()))
+
+
+def as_qcow2(volume: pathlib.Path) -> bytes:
+    """The file as qcow2, in which nothing takes no room."""
+    path = volume.with_suffix('.qcow2')
+    base.run('qemu-img', 'convert', '-O', 'qcow2', volume, path)
+    return path.read_bytes()
+
+
+def kernel(_: pathlib.Path) -> bytes:
+    """A kernel that unpacks to a thousand times its size."""
+    return gzip.compress(bytes(1 << 30), 1)
 
 
 def padded(file: bytes | bytearray, size: int) -> bytearray:
@@ -157,6 +247,8 @@ MAKERS: dict[str, Maker] = {
     'subclusters': subclusters, 'alternating': alternating,
     'scattered': scattered, 'compressed': compressed, 'directory': directory,
     'grains': grains, 'compressed grains': compressed_grains,
-    'links': links, 'names': names, 'partitions': partitions,
+    'links': links, 'xfs': xfs, 'btrfs': btrfs, 'names': names,
+    'partitions': partitions, 'system partition': system_partition,
+    'blocks': blocks, 'kernel': kernel,
     'gzip': bomb(gzip.compress), 'xz': bomb(lzma.compress),
     'bzip2': bomb(bz2.compress)}

@@ -56,6 +56,11 @@ class BudgetTest(unittest.TestCase):
         self.assertLess(reads[1], 4000)
         self.assertGreater(reads[0], 100_000)
 
+    def test_who_writes_the_image_may_look_longer(self) -> None:
+        drawn = budget.Budget.before_write()
+        drawn.draw(7 * budget.ENTRIES, 7 * budget.BYTES)
+        self.assert_spent(drawn, 2 * budget.ENTRIES, words='steps')
+
     def test_the_clock_is_a_backstop(self) -> None:
         drawn = budget.Budget(seconds=5)
         begin = time.thread_time()

@@ -17,13 +17,13 @@ from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 
 NAMES = [
-    'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation', 'Extent',
-    'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT', 'Partition',
-    'Progress', 'Report', 'Severity', 'Source', 'Supplier', 'Target',
-    'VerifiedStream', 'compare', 'exceptions', 'glance_request', 'inspect',
-    'limit_glance', 'limit_heads', 'may_know_secrets', 'open_source',
-    'open_target', 'origin', 'redact', 'repair_gpt', 'require_fit',
-    'transfer',
+    'Budget', 'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation',
+    'Extent', 'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT',
+    'Partition', 'Progress', 'Report', 'Severity', 'Source', 'Supplier',
+    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
+    'inspect', 'limit_glance', 'limit_heads', 'may_know_secrets',
+    'open_source', 'open_target', 'origin', 'redact', 'repair_gpt',
+    'require_fit', 'transfer',
 ]
 
 
@@ -41,7 +41,7 @@ class PublicNamesTest(unittest.TestCase):
         for call, required, optional in (
                 (engine.open_source, ['location'],
                  ['mirrors', 'checksum_stated']),
-                (engine.inspect, ['source'], ['expectation']),
+                (engine.inspect, ['source'], ['expectation', 'budget']),
                 (engine.open_target, ['path'], ['create_size']),
                 (engine.transfer, ['inspection', 'target'],
                  ['read_back', 'progress', 'workers']),

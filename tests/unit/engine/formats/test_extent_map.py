@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-from array import array
 import random
 import unittest
 import unittest.mock
@@ -18,11 +17,22 @@ import unittest.mock
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import extent_map
+from ironic_imagedeploy.engine.formats import sealed_block
 
 Extent = _extent.Extent
 DATA = _extent.ExtentKind.DATA
 COMPRESSED = _extent.ExtentKind.COMPRESSED
 ZERO = _extent.ExtentKind.ZERO
+
+
+def compressed(start: int, length: int, offsets: list[int],
+               stored: list[int]) -> sealed_block.Columns:
+    """Columns of compressed extents of one length."""
+    columns = sealed_block.Columns()
+    for place, size in zip(offsets, stored, strict=True):
+        columns.append(start, length, COMPRESSED, place, size)
+        start += length
+    return columns
 
 
 class ExtentMapTest(unittest.TestCase):
@@ -106,7 +116,7 @@ class ExtentMapTest(unittest.TestCase):
 
     def test_extend_adds_compressed_extents(self) -> None:
         self.map.append(10, ZERO)
-        self.map.extend(64, array('Q', [900, 500]), array('Q', [30, 40]))
+        self.map.extend(compressed(10, 64, [900, 500], [30, 40]))
         self.map.append(5, COMPRESSED, 700, 3)
         self.map.append(5, DATA, 703, 5)
         self.assertEqual(
@@ -117,11 +127,32 @@ class ExtentMapTest(unittest.TestCase):
         self.assertEqual(148, self.map.end)
 
     def test_data_after_compressed_ones_does_not_join_them(self) -> None:
-        self.map.extend(64, array('Q', [0]), array('Q', [64]))
+        self.map.extend(compressed(0, 64, [0], [64]))
         self.map.append(64, DATA, 64, 64)
-        self.map.extend(64, array('Q'), array('Q'))
         self.map.append(64, ZERO)
         self.assertEqual(3, len(self.map))
+
+    def test_columns_give_what_single_extents_give(self) -> None:
+        dice = random.Random(5)
+        one = extent_map.ExtentMap()
+        with unittest.mock.patch.object(extent_map, '_BLOCK', 16):
+            for _ in range(100):
+                columns = sealed_block.Columns()
+                kind, place = ZERO, 0
+                for _ in range(dice.randint(1, 40)):
+                    kind = dice.choice([each for each in (
+                        DATA, ZERO, COMPRESSED) if each is not kind])
+                    length = dice.randint(1, 9)
+                    place = dice.choice((place, dice.randrange(1 << 40)))
+                    extent = ((length, kind) if kind is ZERO else
+                              (length, kind, place, length))
+                    columns.append(one.end, *(*extent, 0, 0)[:4])
+                    one.append(*extent)
+                    place += length
+                self.map.extend(columns)
+        self.assertEqual((list(one), one.zeroes, one.end), (
+            list(self.map), self.map.zeroes, self.map.end))
+        self.assertEqual(list(one.by_source()), list(self.map.by_source()))
 
 
 @unittest.mock.patch.object(extent_map, '_BLOCK', 64)
@@ -193,9 +224,10 @@ class SealedTest(unittest.TestCase):
 
     def test_blocks_of_extended_tables(self) -> None:
         for index in range(20):
-            self.map.extend(64, array('Q', range(
-                index * 10000, index * 10000 + 150 * 32, 32)),
-                array('Q', [40] * 150))
+            offsets = list(range(
+                index * 10000, index * 10000 + 150 * 32, 32))
+            self.map.extend(compressed(self.map.end, 64, offsets,
+                                       [40] * 150))
         self.assertEqual(3000, len(self.map))
         self.check()
 

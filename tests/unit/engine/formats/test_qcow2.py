@@ -153,6 +153,19 @@ class MapTest(base.EngineTestCase):
                 self.assertEqual(builder.disk[start:start + length],
                                  image.read(start, length))
 
+    def test_more_parts_of_clusters_than_are_looked_at_together(self) -> None:
+        for kinds in ('s', 'sd.', 'sc', 'ssssssssc'):
+            builder = qcow2.Builder(12 * MIB + 512, cluster_bits=14,
+                                    extended_l2=True)
+            qcow2.fill(builder, kinds)
+            image = opened(builder.build())
+            end = 0
+            for extent in image.extents():
+                self.assertEqual(end, extent.start)
+                end = extent.end
+            self.assertEqual(12 * MIB + 512, end)
+            self.assert_same(builder.disk, image.read(0, end))
+
 
 class DecodeTest(base.EngineTestCase):
 

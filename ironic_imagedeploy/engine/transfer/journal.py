@@ -32,6 +32,7 @@ Numbers are little-endian.
 from array import array
 import bisect
 from collections.abc import Iterator
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -47,6 +48,7 @@ from ironic_imagedeploy.engine.formats import base as _formats
 from ironic_imagedeploy.engine import manifest as _manifest
 from ironic_imagedeploy.engine import memory as _memory
 from ironic_imagedeploy.engine.targets import base as targets
+from ironic_imagedeploy.engine.transfer import chunk_plan
 from ironic_imagedeploy.engine.transfer import meter as _meter
 from ironic_imagedeploy.engine.transfer import scan
 
@@ -90,6 +92,11 @@ class EntryLook:
 
     index: int
     entry: Entry
+
+    @property
+    def length(self) -> int:
+        """Bytes of the disk that it reads."""
+        return self.entry.length
 
     def is_there(self, target: targets.Target, memory: memoryview) -> bool:
         """Whether the disk still holds it."""
@@ -224,8 +231,7 @@ def open_journal(directory: str, *, manifest: _manifest.Manifest,
     """
     binding = hashlib.sha256(repr((
         manifest.root, disk_size, target.identity)).encode()).digest()
-    path = os.path.join(directory, urllib.parse.quote(
-        os.path.realpath(target.path), safe=''))
+    path = _path(directory, target)
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         _check_owner(os.lstat(directory), stat.S_ISDIR)
@@ -234,6 +240,17 @@ def open_journal(directory: str, *, manifest: _manifest.Manifest,
         LOG.warning('%s: no journal is kept, so that another attempt begins '
                     'anew: %s', directory, error)
         return None
+
+
+def forget(directory: str, target: targets.Target) -> None:
+    """Delete the journal of a target, of which it is not true any more."""
+    with contextlib.suppress(OSError):
+        os.unlink(_path(directory, target))
+
+
+def _path(directory: str, target: targets.Target) -> str:
+    return os.path.join(directory, urllib.parse.quote(
+        os.path.realpath(target.path), safe=''))
 
 
 class _Ranges:
@@ -258,30 +275,32 @@ class _Ranges:
 
 def _chunks_within(written: _Ranges, image: _formats.MappedImage,
                    manifest: _manifest.Manifest) -> set[int]:
-    """Chunks of the file all of whose bytes on the disk are written."""
+    """Chunks of which everything that begins in them is written."""
     complete, incomplete = set[int](), set[int]()
     for extent in image.by_source():
-        for index, start, end in _places(extent, manifest.chunk_size):
+        for index, start, end in _places(extent, manifest):
             (complete if written.cover(start, end) else incomplete).add(index)
     return complete - incomplete
 
 
-def _places(extent: _extent.Extent, chunk_size: int
+def _places(extent: _extent.Extent, manifest: _manifest.Manifest
             ) -> Iterator[tuple[int, int, int]]:
-    """Chunks that store an extent: the index, and which bytes of the disk.
+    """Chunks that an extent begins in, or goes on in: index, start and end.
 
-    All of a compressed extent is needed with each of its chunks.
+    A compressed extent belongs to the chunk that it begins in, with all of
+    its bytes on the disk. Zeroes that are made in any case do not count.
     """
-    first = extent.source_offset // chunk_size
-    last = (extent.source_end - 1) // chunk_size
-    for index in range(first, last + 1):
-        if extent.kind is _extent.ExtentKind.COMPRESSED:
-            yield index, extent.start, extent.end
-        else:
-            low = max(extent.source_offset, index * chunk_size)
-            high = min(extent.source_end, (index + 1) * chunk_size)
-            shift = extent.start - extent.source_offset
-            yield index, low + shift, high + shift
+    size = manifest.chunk_size
+    if extent.kind is _extent.ExtentKind.COMPRESSED:
+        yield extent.source_offset // size, extent.start, extent.end
+        return
+    shift = extent.start - extent.source_offset
+    for low, high in manifest.data_ranges(
+            extent.source_offset, extent.source_end,
+            gap=chunk_plan.ZEROED - 1):
+        for index in range(low // size, (high - 1) // size + 1):
+            yield (index, shift + max(low, index * size),
+                   shift + min(high, (index + 1) * size))
 
 
 def _crc(view: memoryview) -> int:

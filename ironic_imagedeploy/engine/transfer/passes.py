@@ -15,7 +15,8 @@
 
 import abc
 from collections.abc import Callable
-from collections.abc import Set
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 
 from ironic_imagedeploy.engine import checksum as _checksum
@@ -24,6 +25,7 @@ from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.formats import base as _formats
 from ironic_imagedeploy.engine.inspection import result as _inspection
 from ironic_imagedeploy.engine.sources import chunked
+from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import chunk_pipeline
 from ironic_imagedeploy.engine.transfer import chunk_plan
 from ironic_imagedeploy.engine.transfer import cutter
@@ -31,8 +33,10 @@ from ironic_imagedeploy.engine.transfer import fit
 from ironic_imagedeploy.engine.transfer import gather as _gather
 from ironic_imagedeploy.engine.transfer import held_ends
 from ironic_imagedeploy.engine.transfer import jobs
+from ironic_imagedeploy.engine.transfer import journal as journals
 from ironic_imagedeploy.engine.transfer import meter as _meter
 from ironic_imagedeploy.engine.transfer import report as _report
+from ironic_imagedeploy.engine.transfer import reuse
 from ironic_imagedeploy.engine.transfer import stream_pipeline
 from ironic_imagedeploy.engine.transfer import unpacker
 
@@ -62,13 +66,19 @@ class Pass(abc.ABC):
         self._expected = inspection.expectation.checksum
         self._meter = meter
 
-    def skip(self, have: Set[int]) -> None:
-        """Leave out chunks, before :meth:`enter`, where they are told apart.
+    @contextlib.contextmanager
+    def resumed(self, target: targets.Target, held: held_ends.HeldEnds,
+                folder: str | None, workers: int | None
+                ) -> Iterator[journals.Journal | None]:
+        """Leave out what the target holds already, before :meth:`enter`.
 
-        :param have: chunks of which everything that begins in them is on the
-            target.
+        :param held: ends of the disk, which are written anew.
+        :param folder: for a journal, which is given where one is of use. It
+            stays for the next attempt when anything goes wrong inside.
         """
-        return
+        if folder:
+            journals.forget(folder, target)
+        yield None
 
     @abc.abstractmethod
     def enter(self, phase: str) -> None:
@@ -183,8 +193,42 @@ class _ChunkPass(Pass):
         self._plan = plan
         self._written = written
 
-    def skip(self, have: Set[int]) -> None:
+    @contextlib.contextmanager
+    def resumed(self, target: targets.Target, held: held_ends.HeldEnds,
+                folder: str | None, workers: int | None
+                ) -> Iterator[journals.Journal | None]:
+        journal = None
+        if folder and self._image.has_tables:
+            journal = journals.open_journal(
+                folder, manifest=self._source.manifest, target=target,
+                disk_size=self._image.virtual_size)
+        elif folder:
+            journals.forget(folder, target)
+        try:
+            self._skip(target, held, journal, workers)
+            yield journal
+            if journal:
+                journal.remove()
+        finally:
+            if journal:
+                journal.close()
+
+    def _skip(self, target: targets.Target, held: held_ends.HeldEnds,
+              journal: journals.Journal | None, workers: int | None) -> None:
+        if target.created:
+            return
+        self._meter.enter('scan', 0)
+        manifest = self._source.manifest
+        have = set[int]()
+        if journal:
+            have = journal.find(self._image, manifest, target, self._meter,
+                                workers=workers)
+        have |= reuse.find(self._image, manifest, target, held, self._meter,
+                           known=have, workers=workers)
         self._plan.skip(have)
+        if self._written:
+            for index in have:
+                self._written(index)
 
     def enter(self, phase: str) -> None:
         self._meter.enter_pass(

@@ -37,6 +37,10 @@ class Look(typing.Protocol):
     def index(self) -> int:
         """Number of what is there when :meth:`is_there` says so."""
 
+    @property
+    def length(self) -> int:
+        """Bytes of the target that it reads."""
+
     def is_there(self, target: targets.Target, memory: memoryview) -> bool:
         """Whether the target holds it.
 
@@ -115,6 +119,7 @@ class _Scan:
                 with self._lock:
                     self._failures += 1
                 continue
+            self._meter.advance(data=look.length)
             if is_there:
                 with self._lock:
                     self._found.add(look.index)

@@ -15,6 +15,7 @@
 from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import held_ends
+from ironic_imagedeploy.engine.transfer import journal as journals
 from ironic_imagedeploy.engine.transfer import meter as _meter
 from ironic_imagedeploy.engine.transfer import read_back
 
@@ -28,14 +29,17 @@ class WritingSink:
     """Writes the disk but for its ends, which are held.
 
     :param log: is told of every write.
+    :param journal: is told of it for the next attempt.
     """
 
     def __init__(self, target: targets.Target, held: held_ends.HeldEnds,
-                 log: read_back.WriteLog, meter: _meter.Meter) -> None:
+                 log: read_back.WriteLog, meter: _meter.Meter,
+                 journal: journals.Journal | None = None) -> None:
         self._target = target
         self._held = held
         self._log = log
         self._meter = meter
+        self._journal = journal
 
     def write(self, start: int, view: memoryview) -> None:
         """Write the bytes at that offset, or hold them."""
@@ -45,6 +49,8 @@ class WritingSink:
             with self._meter.spend(Stage.DISK):
                 self._target.write(start, view)
             self._log.wrote(start, view)
+            if self._journal:
+                self._journal.wrote(start, view)
         self._meter.count(written=length)
 
     def zero(self, start: int, length: int) -> None:
@@ -55,6 +61,8 @@ class WritingSink:
             with self._meter.spend(Stage.DISK):
                 self._target.zero(low, high - low)
             self._log.zeroed(low, high - low)
+            if self._journal:
+                self._journal.zeroed(low, high - low)
         self._meter.count(zeroed=length)
 
 

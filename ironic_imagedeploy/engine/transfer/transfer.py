@@ -15,7 +15,6 @@ meet."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Set
 import contextlib
 
 from ironic_imagedeploy.engine import exceptions
@@ -34,12 +33,13 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
              read_back: str = 'none',
              progress: _meter.ProgressCall | None = None,
              workers: int | None = None, verify_file: bool = False,
-             have: Set[int] = frozenset(),
+             journals: str | None = None,
              written: Callable[[int], None] | None = None
              ) -> _report.Report:
     """Write an image to a target, so that it boots only when it is right.
 
-    A :class:`.ChunkedSource` is fetched in part, and from several places.
+    A :class:`.ChunkedSource` is fetched in part, and from several places;
+    what the target holds of its image already is not written again.
 
     :param inspection: an accepted image.
     :param target: opened exclusively by the caller.
@@ -50,8 +50,8 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
         default.
     :param verify_file: compute the checksum of the file where its chunks
         prove themselves, too.
-    :param have: chunks of which everything that begins in them is on the
-        target; for the manifest of a mapped image.
+    :param journals: folder for the journals of writes that may be killed,
+        so that the next one goes on; none are kept by default.
     :param written: called with the index of a chunk when all that begins in
         it is on the target, by several threads. Zeroes may be missing then.
         Not for chunks with bytes of the ends.
@@ -66,22 +66,23 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     guard = fit.SizeGuard(inspection, target, held)
     copy = passes.prepare(inspection, guard, meter, verify_file=verify_file,
                           written=written)
-    copy.skip(have)
 
-    copy.enter('write')
     target.wipe_ends()
-    copy.run(sinks.WritingSink(target, held, log, meter), workers)
-    target.flush()
-    proof = copy.prove()
-    if read_back != 'none':
-        meter.enter('read-back', log.total)
-        log.verify(target, meter)
-    meter.enter('finish', guard.size, done=guard.size)
-    with _all_or_nothing(target):
-        held.write(target)
+    with copy.resumed(target, held, journals, workers) as journal:
+        copy.enter('write')
+        copy.run(sinks.WritingSink(target, held, log, meter, journal),
+                 workers)
+        target.flush()
+        proof = copy.prove()
         if read_back != 'none':
-            held.verify(target)
-        target.reread_partitions()
+            meter.enter('read-back', log.total)
+            log.verify(target, meter)
+        meter.enter('finish', guard.size, done=guard.size)
+        with _all_or_nothing(target):
+            held.write(target)
+            if read_back != 'none':
+                held.verify(target)
+            target.reread_partitions()
     return _summary(inspection, target, guard.size, meter, proof, read_back)
 
 

@@ -37,6 +37,10 @@ _SIZES = {9: 300 * KIB, 10: 600 * KIB, 11: 900 * KIB, 12: 2 * MIB}
 
 class OracleTest(base.EngineTestCase):
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.journals = str(self.directory / 'journals')
+
     def assert_all_agree(self, builder: qcow2.Builder,
                          last: str | None = None) -> None:
         """Ours, the slow one and QEMU give what the guest sees."""
@@ -74,9 +78,10 @@ class OracleTest(base.EngineTestCase):
             broken.fail_nth(dice.randrange(len(target.log)), then_works=False)
             engine.compare(inspection, target)
             with self.assertRaises(exceptions.TargetError):
-                engine.transfer(inspection, broken, written=written.append)
+                engine.transfer(inspection, broken, written=written.append,
+                                journals=self.journals)
             broken.fault = lambda action: None
-            engine.transfer(inspection, broken, have=set(written))
+            engine.transfer(inspection, broken, journals=self.journals)
         self.assertEqual('chunks', report.verified_by)
         self.assert_same(builder.disk, target.disk)
         self.assert_same(builder.disk, broken.disk)

@@ -28,6 +28,7 @@ class ByteLook:
 
     index: int
     byte: int = recording.OLD
+    length: int = 1
 
     def is_there(self, target: recording.RecordingTarget, memory: memoryview
                  ) -> bool:
@@ -51,6 +52,11 @@ class ScanTest(base.EngineTestCase):
         self.target.disk[5:9] = b'new!'
         self.assertEqual(
             {0, 1, 2, 3, 4, 9}, self.present(map(ByteLook, range(10))))
+
+    def test_progress(self) -> None:
+        told = []
+        self.present(map(ByteLook, range(10)), meters.Meter(told.append))
+        self.assertEqual(10, told[-1].done)
 
     def test_nothing_to_look_at(self) -> None:
         self.assertEqual(set(), self.present([]))

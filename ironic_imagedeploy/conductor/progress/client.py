@@ -49,7 +49,7 @@ _CURRENT = threading.local()
 
 
 class Unbounded(exception.IronicException):
-    """An answer that does not come to its end."""
+    """An answer that is not one of an agent, or does not come to its end."""
 
 
 class TooLong(Unbounded):
@@ -68,6 +68,15 @@ class TooSlow(Unbounded):
                 'network and at the console of the node; then deploy it '
                 'again. Where the network is that slow, set '
                 '[agent]command_timeout higher.')
+
+
+class NotJson(Unbounded):
+    """An answer that Ironic would show beside all that it had sent."""
+
+    _msg_fmt = ('The agent does not answer as an agent: expected JSON, found '
+                'something else with HTTP status %(status)d. Look at the '
+                'console of the node, and at what is between it and the '
+                'conductor; then deploy it again.')
 
 
 class Call:
@@ -261,4 +270,15 @@ class _OwnSession(_Session):
         if call.is_cut:
             # Not what Ironic would try again.
             raise TooSlow(seconds=seconds)
-        return typing.cast(requests.Response, call.result)
+        answer = typing.cast(requests.Response, call.result)
+        if answer.request.method == 'POST' and not _is_json(answer):
+            raise NotJson(status=answer.status_code)
+        return answer
+
+
+def _is_json(answer: requests.Response) -> bool:
+    try:
+        answer.json()
+    except ValueError:
+        return False
+    return True

@@ -12,6 +12,7 @@
 
 import gc
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -268,6 +269,29 @@ class HeartbeatTest(agents.FollowTestCase):
                 client.TooSlow, task.driver.deploy.execute_deploy_step,
                 task, agents.STEP)
         self.assertNotIn('token=', str(error))
+
+    def test_an_answer_that_shows_no_secret(self):
+        """Ironic would log the order, and keep it in last_error."""
+        def refuse(handler):
+            handler.send_response(502)
+            handler.end_headers()
+            handler.wfile.write(b'<html>')
+
+        info = self.node.driver_internal_info
+        info['imagedeploy'] = {**info.get('imagedeploy', {}), 'neighbours': {
+            'ticket': '53cret'}, 'manifest': {'url': 'http://x?53cret'}}
+        self.node.driver_internal_info = info
+        self.node.set_instance_info('image_url', 'http://192.0.2.1/')
+        self.node.save()
+        self.agent.behaviour = refuse
+        with (self.task(shared=False) as task,
+              self.assertLogs(level='ERROR') as logs):
+            logging.getLogger().error('at least this')
+            error = self.assertRaises(
+                client.NotJson, task.driver.deploy.execute_deploy_step,
+                task, agents.STEP)
+        self.assertIn('found something else with HTTP status 502', str(error))
+        self.assertNotIn('53cret', str(error) + str(logs.output))
 
     def test_time_is_that_of_ironic(self):
         self.config(command_timeout=7, group='agent')

@@ -114,6 +114,15 @@ OPTS = [
              'there. Has no effect where verify is file, nor where the nodes '
              'fetch the image from elsewhere. Read by ironic-conductor '
              'only.'),
+    cfg.IntOpt(
+        'neighbour_seeds', default=4, min=1, max=64,
+        help='Number of nodes of an image that have no neighbours, and fetch '
+             'all of it from the conductor; all others hang on what these '
+             'have. The default bears one that fails or is slow, and lets '
+             'the conductor send an image four times. Fewer suit a conductor '
+             'whose network is not faster than that of a node, since these '
+             'nodes share it. Only used with neighbours. Read by '
+             'ironic-conductor only.'),
     cfg.PortOpt(
         'neighbour_port', default=9998, min=1,
         help='TCP port on which the agent of a node gives chunks of its image '

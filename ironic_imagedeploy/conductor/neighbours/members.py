@@ -23,10 +23,6 @@ import typing
 
 from ironic_imagedeploy.contract import neighbours
 
-#: Nodes of an image that have nobody but the conductor. All others hang on
-#: what these fetch: with one alone they would wait for it.
-SEEDS = 4
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Member:
@@ -77,7 +73,7 @@ class Member:
                 'since': self.since, 'until': self.until}
 
 
-def chosen(group: Iterable[Member], switches: frozenset[str]
+def chosen(group: Iterable[Member], switches: frozenset[str], seeds: int
            ) -> tuple[neighbours.Peer, ...]:
     """Peers to name to the next node; none to the first few.
 
@@ -86,9 +82,10 @@ def chosen(group: Iterable[Member], switches: frozenset[str]
 
     :param group: all members of one image that the node may share with.
     :param switches: of the node.
+    :param seeds: how many the first few are.
     """
     known = list(group)
-    if len(known) < SEEDS:
+    if len(known) < seeds:
         return ()
     named = collections.Counter(
         peer.url for each in known for peer in each.order.peers)

@@ -88,7 +88,8 @@ def _member(task: task_manager.TaskManager, sent: dict[str, typing.Any]
     token, until = _token(running, now)
     switches = _switches(task)
     peers = members.chosen(
-        [each for each in running if each.order.token == token], switches)
+        [each for each in running if each.order.token == token], switches,
+        CONF.imagedeploy.neighbour_seeds)
     LOG.info('Neighbours of node %(node)s for its image: %(peers)s',
              {'node': node.uuid,
               'peers': ', '.join(each.url for each in peers) or 'none'})

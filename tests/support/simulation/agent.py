@@ -23,6 +23,7 @@ import uuid
 
 import requests
 
+from ironic_imagedeploy.contract import names
 from tests.support.simulation import clock
 from tests.support.simulation import writing
 
@@ -31,7 +32,7 @@ AGENT_VERSION = '13.0.0'
 
 #: What an agent tells about the steps of its hardware managers.
 _GENERIC = {'generic_hardware_manager': '1.2'}
-_OURS = {'ImageDeployHardwareManager': '1'}
+_OURS = {names.HARDWARE_MANAGER: names.HARDWARE_MANAGER_VERSION}
 _STEPS = [{'step': 'write_image', 'priority': 0, 'interface': 'deploy',
            'reboot_requested': False},
           {'step': 'erase_devices_metadata', 'priority': 0,

@@ -36,6 +36,7 @@ class Fleet:
     the node; what it notes is done to the machine here.
 
     :ivar agents: by the UUID of the node.
+    :ivar certificate: of all of them, in PEM.
     """
 
     def __init__(self, address: str, api: str, *, interval: float = 0.3,
@@ -52,6 +53,7 @@ class Fleet:
         self._clock = clock.Clock(threads)
         self._stopped = threading.Event()
         self._certificate = certificate.make(address)
+        self.certificate = self._certificate.pem
         self._server = _Server((address, 0), _Requests)
         self._server.fleet = self
         # The handshake is for the thread of the request, not for all.

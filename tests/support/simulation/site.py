@@ -41,7 +41,7 @@ FAST = {
     'check_interval': '2', 'deploy_callback_timeout': '10',
     'hash_ring_reset_interval': '3', 'heartbeat_interval': '1',
     'heartbeat_timeout': '6', 'ramdisk_heartbeat_timeout': '6',
-    'progress_interval': '1', 'stall_threshold': '5',
+    'neighbours': 'true', 'progress_interval': '1', 'stall_threshold': '5',
     'sync_local_state_interval': '3'}
 
 #: Ironic's own values, but for what takes minutes without telling anything.
@@ -49,7 +49,7 @@ STOCK = {
     'check_interval': '60', 'deploy_callback_timeout': '1800',
     'hash_ring_reset_interval': '15', 'heartbeat_interval': '10',
     'heartbeat_timeout': '60', 'ramdisk_heartbeat_timeout': '300',
-    'progress_interval': '10', 'stall_threshold': '30',
+    'neighbours': 'false', 'progress_interval': '10', 'stall_threshold': '30',
     'sync_local_state_interval': '180'}
 
 

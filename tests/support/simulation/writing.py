@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 
+from ironic_imagedeploy.contract import neighbours as _neighbours
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.transfer import report
 
@@ -36,6 +37,7 @@ class Outcome:
     :ivar size: bytes that were read.
     :ivar virtual_size: bytes of the disk in it.
     :ivar checksum: that was asked for, as ``algorithm:value``.
+    :ivar neighbours: that the order named, if it named any.
     :ivar verified: whether all was read and has that checksum.
     """
 
@@ -48,6 +50,7 @@ class Outcome:
     virtual_size: int
     checksum: str
     verified: bool
+    neighbours: _neighbours.Neighbours | None = None
 
     def progress(self, seconds: float, total: float) -> dict[str, Any]:
         """The preliminary result of the command, as our agent side has it."""
@@ -118,7 +121,9 @@ def _read_ours(node: dict[str, Any], image_info: dict[str, Any],
         return Outcome(
             **ordered, ours=True, format=inspection.format or '', size=size,
             virtual_size=inspection.virtual_size or 0,
-            checksum=order['checksum'], verified=_verified(
+            checksum=order['checksum'],
+            neighbours=_neighbours.Neighbours.from_dict(
+                order.get('neighbours')), verified=_verified(
                 digest.hexdigest(), checksum.value, whole))
 
 

@@ -20,6 +20,7 @@ from ironic_imagedeploy.contract import neighbours
 from tests.support.simulation import certificate
 
 PEM = certificate.make('192.0.2.1').pem
+SEEDS = 4
 RACK = frozenset({'00:00:5e:00:53:01'})
 
 
@@ -61,7 +62,7 @@ class ChosenTest(unittest.TestCase):
         """Let nodes begin one after the other."""
         group = []
         for number in range(1, count + 1):
-            peers = members.chosen(group, switches(number))
+            peers = members.chosen(group, switches(number), SEEDS)
             group.append(member(number, peers, switches(number)))
         return group
 
@@ -91,7 +92,7 @@ class ChosenTest(unittest.TestCase):
         for number, each in enumerate(self.deploy(40, switches), 1):
             same = [peer for peer in each.order.peers
                     if int(peer.address[0].split('.')[-1]) % 2 == number % 2]
-            expected = 0 if number <= members.SEEDS else min(
+            expected = 0 if number <= SEEDS else min(
                 3, (number - 1) // 2)
             self.assertEqual(expected, len(same), number)
 
@@ -99,12 +100,12 @@ class ChosenTest(unittest.TestCase):
         group = [member(number, since=-number) for number in range(1, 9)]
         self.assertEqual(
             [8, 7, 6], [int(peer.address[0].split('.')[-1])
-                        for peer in members.chosen(group, RACK)])
+                        for peer in members.chosen(group, RACK, SEEDS)])
 
     def test_without_a_known_switch(self):
         self.assertEqual(3, len(members.chosen(
-            self.deploy(4), frozenset())))
+            self.deploy(4), frozenset(), SEEDS)))
 
     def test_peers_that_ended_do_not_count(self):
         group = [dataclasses.replace(each) for each in self.deploy(8)[5:]]
-        self.assertEqual((), members.chosen(group, RACK))
+        self.assertEqual((), members.chosen(group, RACK, SEEDS))

@@ -22,7 +22,6 @@ from ironic.conductor import task_manager
 from ironic.drivers.modules import agent_client
 from ironic.tests.unit.objects import utils as objects_utils
 
-from ironic_imagedeploy.conductor.neighbours import members
 from ironic_imagedeploy.conductor.neighbours import tracker
 from ironic_imagedeploy.conductor import order as orders
 from ironic_imagedeploy.conductor import serving
@@ -32,6 +31,8 @@ from ironic_imagedeploy.contract import policy
 from tests.support.simulation import certificate
 from tests.unit.conductor import base
 
+#: As many nodes have the conductor alone.
+SEEDS = 4
 POLICY = policy.Policy(permitted_formats=('raw',), read_back='none',
                        insecure_checksums_permitted=False, workers=1)
 VERSIONS = {names.HARDWARE_MANAGER: str(names.NEIGHBOURS_SINCE)}
@@ -98,14 +99,14 @@ class TrackerTestCase(base.ConductorTestCase):
 
     def seeds(self, **fields):
         """As many nodes as have the conductor alone."""
-        return [self.begin(**fields) for _ in range(members.SEEDS)]
+        return [self.begin(**fields) for _ in range(SEEDS)]
 
 
 class IntroductionTest(TrackerTestCase):
 
     def test_first_nodes_and_the_next(self):
         told = self.seeds()
-        self.assertEqual([()] * members.SEEDS, [each.peers for each in told])
+        self.assertEqual([()] * SEEDS, [each.peers for each in told])
         following = self.begin()
         self.assertEqual([1, 2, 3], self.hosts(following))
         self.assertEqual({following.token}, {each.token for each in told})
@@ -116,11 +117,16 @@ class IntroductionTest(TrackerTestCase):
         self.assertEqual(9998, following.port)
         self.assertAlmostEqual(tracker.LIFETIME, following.seconds, delta=60)
 
+    def test_one_seed(self):
+        self.config(neighbour_seeds=1, group='imagedeploy')
+        self.assertEqual([[], [1], [2, 1], [3, 2, 1]],
+                         [self.hosts(self.begin()) for _ in range(4)])
+
     def test_many_begin_within_a_second(self):
         nodes = [self.booted(switch=f'switch-{number % 4}')
                  for number in range(32)]
         told = [self.begin(node) for node in nodes]
-        self.assertEqual(members.SEEDS, sum(not each.peers for each in told))
+        self.assertEqual(SEEDS, sum(not each.peers for each in told))
         self.assertEqual(1, len({each.token for each in told}))
         began = {f'https://192.0.2.{number}:9998': node.driver_internal_info[
             names.KEY]['member']['since']
@@ -231,7 +237,7 @@ class SharingTest(TrackerTestCase):
     def test_certificate_that_another_conductor_has(self):
         """Those of its own nodes are in their orders."""
         self.seeds()
-        for number in range(1, members.SEEDS + 1):
+        for number in range(1, SEEDS + 1):
             (self.directory / f'{number}.crt').unlink()
         self.assertEqual(3, len(self.begin().peers))
         node = self.booted()

@@ -26,6 +26,7 @@ from typing import TextIO
 
 from tests.lab import checks
 from tests.lab import comparison
+from tests.lab import neighbours
 from tests.lab import partition
 from tests.lab import scenario
 from tests.lab import watching
@@ -71,7 +72,8 @@ def _run(arguments: argparse.Namespace,
 
 def _job(arguments: argparse.Namespace,
          state: pathlib.Path) -> comparison.Comparison | scenario.MainJob | (
-             partition.PartitionJob | watching.WatchJob):
+             partition.PartitionJob | watching.WatchJob
+             | neighbours.NeighboursJob):
     checkout = pathlib.Path(__file__).resolve().parents[2]
     if arguments.compare is not None:
         return comparison.Comparison(
@@ -81,6 +83,10 @@ def _job(arguments: argparse.Namespace,
         return partition.PartitionJob(
             checkout, state, arguments.partition_image, arguments.builder,
             arguments.rebuild, arguments.force_raw_images)
+    if arguments.neighbours:
+        return neighbours.NeighboursJob(
+            checkout, state, arguments.neighbours,
+            arguments.force_raw_images)
     if arguments.watch is not None:
         return watching.WatchJob(checkout, state, arguments.force_raw_images,
                                  arguments.watch)
@@ -114,6 +120,10 @@ def _parse() -> argparse.Namespace:
         help='deploy the image over a slow network, look at the progress '
              'every second, and write what ironic-imagedeploy watch shows of '
              'it into FILE')
+    job.add_argument(
+        '--neighbours', type=int, metavar='MACHINES',
+        help='deploy the image onto so many machines at once, over a network '
+             'in which the conductor is slow, and see who served whom')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
         help='of the partition image: debian, from packages; '
@@ -155,7 +165,8 @@ def _parse() -> argparse.Namespace:
     if arguments.partition_image == []:
         arguments.partition_image = ['uefi', 'bios']
     if arguments.timeout is None:
-        machines = len(arguments.partition_image or [])
+        machines = (len(arguments.partition_image or [])
+                    + (arguments.neighbours or 0))
         arguments.timeout = 1800 + 900 * machines * (1 + arguments.rebuild)
     return arguments
 

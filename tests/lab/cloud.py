@@ -28,6 +28,9 @@ from tests.lab import services
 from tests.support import commands
 from tests.support import progress
 
+#: Of the bridge, as a switch would name itself
+SWITCH = '52:54:00:42:ff:01'
+
 
 class Cloud:
     """Ironic and Glance as openstacksdk sees them."""
@@ -67,7 +70,9 @@ class Cloud:
                 'redfish_username': 'lab', 'redfish_password': 'lab'},
             properties={'capabilities': f'boot_mode:{hardware.boot_mode}',
                         'cpu_arch': 'x86_64'})
-        baremetal.create_port(node_id=node.id, address=hardware.mac)
+        baremetal.create_port(
+            node_id=node.id, address=hardware.mac, local_link_connection={
+                'switch_id': SWITCH, 'port_id': hardware.tap})
         for verb in ('manage', 'provide'):
             baremetal.set_node_provision_state(node, verb, wait=True,
                                                timeout=120)

@@ -23,6 +23,7 @@ import time
 from tests.lab import checks
 from tests.lab import cloud
 from tests.lab import job
+from tests.lab import network
 from tests.support import progress
 
 _MIB = 1 << 20
@@ -97,10 +98,13 @@ class MainJob(job.Job):
             f'{_mb(report["bytes_written"])} written and '
             f'{_mb(report["bytes_zeroed"])} zeroed in '
             f'{report["seconds"]:.1f} s of {self._seconds:.0f} s; '
-            f'{checksum["algorithm"]} verified; '
+            f'{checksum["algorithm"]} verified by {report["verified_by"]}; '
             f'bottleneck: {report["bottleneck"]}')
         expected = {
-            'bytes_read': (report['bytes_read'], self._image.size),
+            'from the conductor': (
+                [network.ADDRESS in each['name'] and not each['bad_chunks']
+                 for each in report['sources']], [True]),
+            'verified_by': (report['verified_by'], 'chunks'),
             'algorithm': (checksum['algorithm'], self._image.hash_algo),
             'value': (checksum['value'], self._image.hash_value),
             'verified': (checksum['verified'], True),
@@ -109,6 +113,10 @@ class MainJob(job.Job):
                  if pair[0] != pair[1]}
         if wrong:
             raise AssertionError(f'report (found, expected): {wrong}')
+        # The tables, and no chunk twice or without need.
+        if not 0 < report['bytes_read'] <= self._image.size:
+            raise AssertionError(f'{report["bytes_read"]} bytes were read of '
+                                 f'{self._image.size}')
 
     def refuse(self) -> None:
         wrong = self._cloud.upload('debian-declared-raw', self._image_path,

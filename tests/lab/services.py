@@ -63,10 +63,11 @@ class Services(services.Services):
 
     def start_ironic(self, deploy_interfaces: Iterable[str],
                      boot: ramdisk.Ramdisk, esp: pathlib.Path,
-                     force_raw_images: bool) -> None:
+                     force_raw_images: bool, neighbours: bool) -> None:
         """Start Ironic's API and conductor in one process.
 
         :param force_raw_images: Ironic's option of this name
+        :param neighbours: ours of this name
         """
         home = self.state / 'ironic'
         for name in ('certificates', 'images', 'locks', 'master_images',
@@ -79,7 +80,7 @@ class Services(services.Services):
             allowed_paths=','.join(sorted(map(str, paths))),
             deploy_interfaces=','.join(
                 dict.fromkeys(('direct', *deploy_interfaces))),
-            force_raw_images=force_raw_images)
+            force_raw_images=force_raw_images, neighbours=neighbours)
         commands.run(services.BIN / 'ironic-dbsync', '--config-file',
                      configuration, 'create_schema', timeout=120)
         service = self.run('ironic', [

@@ -12,14 +12,14 @@
 
 """Checksums in files, as SHA512SUMS of a distribution."""
 
-import posixpath
-import urllib.parse
-
+from ironic_imagedeploy.cmd import small_files
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import checksum_list
 
 #: Bytes of a file of checksums: those of distributions have some KiB.
 _LARGEST = 1 << 20
+_EXPECTED = 'a file with a checksum of the image'
+_FIX = 'Give the checksum itself: --checksum ALGO:HEX.'
 
 
 def listed(location: str, image: str) -> engine.Checksum:
@@ -29,26 +29,12 @@ def listed(location: str, image: str) -> engine.Checksum:
     :param image: path or URL of the image, whose name is looked for.
     :raises SourceError: when the file cannot be read, or lists none.
     """
-    with engine.open_source(location) as source:
-        if source.size > _LARGEST:
-            raise _unusable(source, f'one of {source.size} bytes, of which '
-                            f'{_LARGEST} at most are read')
-        text = source.read_at(0, source.size).decode('utf-8', 'replace')
-        try:
-            return checksum_list.find(text, _name(image))
-        except ValueError as error:
-            raise _unusable(source, str(error)) from None
-
-
-def _name(image: str) -> str:
-    path = image
-    if '://' in image or image.lower().startswith('file:'):
-        path = urllib.parse.unquote(urllib.parse.urlsplit(image).path)
-    return posixpath.basename(path)
-
-
-def _unusable(source: engine.Source, found: str
-              ) -> engine.exceptions.SourceError:
-    return engine.exceptions.SourceError(
-        source.name, expected='a file with a checksum of the image',
-        found=found, fix='Give the checksum itself: --checksum ALGO:HEX.')
+    file = small_files.read(location, most=_LARGEST, expected=_EXPECTED,
+                            fix=_FIX)
+    try:
+        return checksum_list.find(file.content.decode('utf-8', 'replace'),
+                                  small_files.name(image))
+    except ValueError as error:
+        raise engine.exceptions.SourceError(
+            file.name, expected=_EXPECTED, found=str(error),
+            fix=_FIX) from None

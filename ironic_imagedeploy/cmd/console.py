@@ -88,7 +88,22 @@ def say(words: str) -> None:
               file=sys.stderr, flush=True)
 
 
-def save(path: pathlib.Path, content: str) -> None:
+def new_file(words: str) -> pathlib.Path:
+    """Path of a file that can be made; found out before hours of work.
+
+    :raises ValueError: when it cannot.
+    """
+    # A link such as /dev/stdout must not be replaced, but what it names.
+    path = pathlib.Path(words).resolve()
+    if (path.exists() and not path.is_file()
+            or not os.access(path.parent, os.W_OK | os.X_OK)):
+        raise ValueError(
+            f'cannot write {words!r}: expected a regular file in a directory '
+            'that exists and can be written')
+    return path
+
+
+def save(path: pathlib.Path, content: str | bytes) -> None:
     """Write a file: the whole of it or nothing.
 
     :raises TargetError: when it cannot be written.
@@ -96,7 +111,8 @@ def save(path: pathlib.Path, content: str) -> None:
     part = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
         try:
-            part.write_text(content, encoding='utf-8')
+            part.write_bytes(content if isinstance(content, bytes)
+                             else content.encode())
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``ironic-imagedeploy check | map | write | verify | watch``."""
+"""``ironic-imagedeploy check | map | write | verify | manifest | watch``."""
 
 import argparse
 from collections.abc import Iterator
@@ -23,17 +23,19 @@ import sys
 import typing
 import urllib.parse
 
-from ironic_imagedeploy.cmd import checksums
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
+from ironic_imagedeploy.cmd import manifest
 from ironic_imagedeploy.cmd import options
 from ironic_imagedeploy.cmd import overwrite
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import remedies
+from ironic_imagedeploy.cmd import sources
 from ironic_imagedeploy.cmd import standard_input
 from ironic_imagedeploy.cmd import summary
 from ironic_imagedeploy.cmd import svg
 from ironic_imagedeploy.cmd import text
+from ironic_imagedeploy.cmd import trusted_manifest
 from ironic_imagedeploy.cmd import watch
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import choices
@@ -42,7 +44,7 @@ from ironic_imagedeploy.engine import choices
 def check(args: argparse.Namespace) -> int:
     """Inspect the image and tell what was found."""
     is_partition = _measure(args)
-    with _open_source(args) as source:
+    with sources.open_source(args) as source:
         inspection = _inspect(source, args)
         if misplaced := inspection.misplaced(is_partition):
             inspection = dataclasses.replace(inspection, findings=(
@@ -57,7 +59,7 @@ def check(args: argparse.Namespace) -> int:
 
 def map_(args: argparse.Namespace) -> int:
     """Show where the image has data."""
-    with _open_source(args) as source:
+    with sources.open_source(args) as source:
         inspection = _inspect(source, args)
         inspection.raise_if_refused()
         if args.json:
@@ -76,7 +78,8 @@ def map_(args: argparse.Namespace) -> int:
 def write(args: argparse.Namespace) -> int:
     """Write the image to the target, unless it is refused."""
     _check_distinct(args)
-    with _open_source(args) as source:
+    trusted_manifest.check_usage(args)
+    with sources.open_source(args) as source:
         inspection = _inspect(source, args)
         inspection.raise_if_refused()
         if args.dry_run:
@@ -106,7 +109,7 @@ def write(args: argparse.Namespace) -> int:
 
 def verify(args: argparse.Namespace) -> int:
     """Compare the target with the image."""
-    with _open_source(args) as source:
+    with sources.open_source(args) as source:
         inspection = _inspect(source, args)
         inspection.raise_if_refused()
         with (engine.open_target(args.target) as target,
@@ -136,8 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status.
     """
     parser = options.parser(check=check, map=map_, write=write,
-                            verify=verify, repair_gpt=repair_gpt,
-                            watch=watch.watch)
+                            verify=verify, manifest=manifest.make,
+                            repair_gpt=repair_gpt, watch=watch.watch)
     args = parser.parse_args(argv)
     return console.run(args.command, args)
 
@@ -170,30 +173,6 @@ def _try(args: argparse.Namespace, inspection: engine.Inspection) -> int:
         *summary.check(inspection, inspection.source.name), '',
         f'dry run: nothing was written to {text.printable(args.target)}'])
     return 0
-
-
-@contextlib.contextmanager
-def _open_source(args: argparse.Namespace) -> Iterator[engine.Source]:
-    if args.source == standard_input.DASH:
-        with (standard_input.as_file() as path,
-              _open(args, path) as source):
-            source.name = standard_input.NAME
-            yield source
-    else:
-        with _open(args, args.source) as source:
-            yield source
-
-
-def _open(args: argparse.Namespace, location: str) -> engine.Source:
-    extra = {}
-    if args.source.startswith('glance:'):
-        extra['cloud'] = args.os_cloud
-    if listed := getattr(args, 'checksum_file', None):
-        args.checksum = checksums.listed(listed, args.source)
-    checksum = getattr(args, 'checksum', None)
-    return engine.open_source(
-        location, mirrors=args.mirror,
-        checksum_stated=bool(checksum and not checksum.weak), **extra)
 
 
 def _inspect(source: engine.Source, args: argparse.Namespace

@@ -19,6 +19,7 @@ import os
 import pathlib
 import typing
 
+from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import sizes
 from ironic_imagedeploy.cmd import text
@@ -52,7 +53,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(*, check: Command, map: Command, write: Command, verify: Command,
-           repair_gpt: Command, watch: Command) -> argparse.ArgumentParser:
+           manifest: Command, repair_gpt: Command, watch: Command
+           ) -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     whole = _Parser(
         prog='ironic-imagedeploy', epilog=_EPILOG,
@@ -105,6 +107,7 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         '--force', action='store_true',
         help='write a partition image onto a whole disk, or a whole-disk '
         'image into a partition, all the same')
+    _trusted_manifest(sub)
     _progress(sub)
     sub.add_argument(
         '--report', type=_new_file, metavar='FILE',
@@ -116,9 +119,40 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
     _json(sub)
     _progress(sub)
 
+    _manifest(commands, manifest)
     _repair_gpt(commands, repair_gpt)
     _watch(commands, watch)
     return whole
+
+
+def _manifest(commands: 'argparse._SubParsersAction[_Parser]',
+              manifest: Command) -> None:
+    sub = _file_command(commands, 'manifest', manifest,
+                        'Make the manifest of an image: the digests of its '
+                        'chunks, and where it is zero.')
+    _json(sub)
+    sub.add_argument(
+        '--output', '-o', type=_new_file, metavar='FILE',
+        help='write the manifest into this file (default: the name of the '
+        'image with .manifest, in this directory)')
+    _checksums(sub)
+    _progress(sub)
+
+
+def _trusted_manifest(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group(
+        'manifest', 'Digests of the chunks of the image, each of which is '
+        'verified before a byte of it is used.')
+    group.add_argument(
+        '--manifest', metavar='FILE',
+        help='path or URL of the manifest of the image')
+    group.add_argument(
+        '--signature', metavar='FILE',
+        help='path or URL of the signature of the manifest, by OpenPGP or '
+        'minisign, which must be good')
+    group.add_argument(
+        '--key', metavar='FILE',
+        help='path or URL of the public key that it must be by')
 
 
 def _repair_gpt(commands: 'argparse._SubParsersAction[_Parser]',
@@ -164,7 +198,22 @@ def _watch(commands: 'argparse._SubParsersAction[_Parser]',
 def _command(commands: 'argparse._SubParsersAction[_Parser]',
              name: str, command: Command, description: str
              ) -> argparse.ArgumentParser:
-    """A command with the options that all of them have."""
+    """A command that looks into an image."""
+    sub = _file_command(commands, name, command, description)
+    sub.add_argument(
+        '--disk-format', metavar='FORMAT',
+        help='refuse the image when it has another format than this one, '
+        'as raw or qcow2')
+    sub.add_argument(
+        '--permit', action='append', default=[], choices=choices.OTHER_FORMATS,
+        help='accept this format too, besides raw and qcow2; may be repeated')
+    return sub
+
+
+def _file_command(commands: 'argparse._SubParsersAction[_Parser]',
+                  name: str, command: Command, description: str
+                  ) -> argparse.ArgumentParser:
+    """A command with the options that all of an image have."""
     sub = commands.add_parser(name, description=description,
                               help=description, allow_abbrev=False)
     sub.set_defaults(command=command, parser=sub)
@@ -180,13 +229,6 @@ def _command(commands: 'argparse._SubParsersAction[_Parser]',
         '--os-cloud', metavar='NAME', default=os.environ.get('OS_CLOUD'),
         help="the cloud of clouds.yaml that glance:UUID is in (default: "
         "$OS_CLOUD, else the OS_* variables)")
-    sub.add_argument(
-        '--disk-format', metavar='FORMAT',
-        help='refuse the image when it has another format than this one, '
-        'as raw or qcow2')
-    sub.add_argument(
-        '--permit', action='append', default=[], choices=choices.OTHER_FORMATS,
-        help='accept this format too, besides raw and qcow2; may be repeated')
     sub.add_argument(
         '--debug', action='store_true',
         help='log what is done, and show the traceback of an error')
@@ -206,15 +248,7 @@ def _expectations(sub: argparse.ArgumentParser, *more_types: str
     group.add_argument(
         '--image-type', choices=('whole-disk', 'partition', *more_types),
         help='what the image is an image of')
-    stated = group.add_mutually_exclusive_group()
-    stated.add_argument(
-        '--checksum', type=_checksum, metavar='ALGO:HEX',
-        help='checksum of the file as stored, as sha512:0123...; verified '
-        'while the image is written')
-    stated.add_argument(
-        '--checksum-file', metavar='FILE',
-        help='path or URL of a file that lists the checksum of the image, as '
-        'SHA512SUMS')
+    _checksums(group)
     group.add_argument(
         '--disk-size', type=_size, metavar='SIZE',
         help='the disk has this size: bytes, or with K, M, G or T, as 500M')
@@ -228,6 +262,18 @@ def _expectations(sub: argparse.ArgumentParser, *more_types: str
         '--arch', type=_arch, metavar='ARCH',
         help='the processor, as x86_64 or aarch64')
     return group
+
+
+def _checksums(sub: 'argparse._ActionsContainer') -> None:
+    stated = sub.add_mutually_exclusive_group()
+    stated.add_argument(
+        '--checksum', type=_checksum, metavar='ALGO:HEX',
+        help='checksum of the file as stored, as sha512:0123...; verified '
+        'when the whole of it is read')
+    stated.add_argument(
+        '--checksum-file', metavar='FILE',
+        help='path or URL of a file that lists the checksum of the image, as '
+        'SHA512SUMS')
 
 
 def _target(sub: argparse.ArgumentParser) -> None:
@@ -278,12 +324,7 @@ def _seconds(words: str) -> float:
 
 
 def _new_file(words: str) -> pathlib.Path:
-    """A file that can be made; found out before hours of work."""
-    # A link such as /dev/stdout must not be replaced, but what it names.
-    path = pathlib.Path(words).resolve()
-    if (path.exists() and not path.is_file()
-            or not os.access(path.parent, os.W_OK | os.X_OK)):
-        raise argparse.ArgumentTypeError(
-            f'cannot write {words!r}: expected a regular file in a directory '
-            'that exists and can be written')
-    return path
+    try:
+        return console.new_file(words)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

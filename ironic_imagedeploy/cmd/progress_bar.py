@@ -32,7 +32,8 @@ INTERVAL = 5.0
 
 _PHASES = {'write': 'writing', 'zero': 'zeroing', 'read-back': 'reading back',
            'finish': 'finishing', 'compare': 'comparing',
-           'inspect': 'inspecting', 'boot': 'boot set-up'}
+           'inspect': 'inspecting', 'hash': 'hashing',
+           'boot': 'boot set-up'}
 _EIGHTHS = ' ▏▎▍▌▋▊▉█'
 #: The characters of a bar.
 BLOCKS = _EIGHTHS + '▕'

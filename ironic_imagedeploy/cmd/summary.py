@@ -55,6 +55,23 @@ def verify(report: Mapping[str, typing.Any], target: str) -> list[str]:
             *_aligned(_rates(report))]
 
 
+def manifest(result: Mapping[str, typing.Any]) -> list[str]:
+    """The manifest that was made, in lines.
+
+    :param result: what was done, as JSON values.
+    """
+    checksum = result['checksum']
+    return [f'{text.printable(result["source"])}: manifest in '
+            f'{text.printable(result["manifest"])}', *_aligned(iter((
+                ('root', result['root']),
+                ('checksum', f'{checksum["algorithm"]}:{checksum["value"]}'),
+                ('image file', _exact(result['size'])),
+                ('zero', _exact(result['bytes_zero'])),
+                ('chunks', f'{result["chunks"]} of '
+                 f'{text.size(result["chunk_size"])}'),
+                ('time', text.duration(result['seconds'])))))]
+
+
 def _image(report: Mapping[str, typing.Any]) -> str:
     return f'{text.printable(report["source"])} ({report["format"]})'
 

@@ -39,6 +39,7 @@
          |- ChecksumMismatch
          |- ChunkMismatch
          |- InvalidManifest
+         |- InvalidSignature
          `- ReadBackMismatch
 
 Every error says what it is about, what was expected, what was found and
@@ -307,6 +308,12 @@ class InvalidManifest(VerificationError):
     """The manifest is not one, or not that of the image."""
 
     summary = 'the manifest cannot be used'
+
+
+class InvalidSignature(VerificationError):
+    """The signature is not a good one by the trusted key."""
+
+    summary = 'the signature cannot be trusted'
 
 
 class ReadBackMismatch(VerificationError):

@@ -189,6 +189,23 @@ class Manifest:
         return len(view) == end - start and hmac.compare_digest(
             hashlib.sha256(view).digest(), self.digest(index))
 
+    def require(self, *, size: int | None = None,
+                checksum: checksums.Checksum | None = None) -> None:
+        """Hold the manifest against what is known of its file.
+
+        :param size: bytes of the file; None: any.
+        :param checksum: of the file; None: any.
+        :raises InvalidManifest: when it is that of another file.
+        """
+        if size is not None and self.size != size:
+            raise _invalid(f'that of an image of {size} bytes',
+                           f'one of {self.size} bytes')
+        if checksum is not None and self.checksum != checksum:
+            raise _invalid(
+                f'that of the image with {checksum.algorithm} '
+                f'{checksum.value}', f'that with {self.checksum.algorithm} '
+                f'{self.checksum.value}')
+
     def encode(self) -> bytes:
         """The only encoding of this manifest."""
         return b''.join((
@@ -217,14 +234,7 @@ class Manifest:
             if not hmac.compare_digest(root.encode(), found.encode()):
                 raise _invalid(f'the root {root}', found)
         manifest = cls._decoded(encoded)
-        if size is not None and manifest.size != size:
-            raise _invalid(f'that of an image of {size} bytes',
-                           f'one of {manifest.size} bytes')
-        if checksum is not None and manifest.checksum != checksum:
-            raise _invalid(
-                f'that of the image with {checksum.algorithm} '
-                f'{checksum.value}', f'that with '
-                f'{manifest.checksum.algorithm} {manifest.checksum.value}')
+        manifest.require(size=size, checksum=checksum)
         return manifest
 
     @classmethod

@@ -24,7 +24,7 @@ FILE = (pathlib.Path(__file__).parents[2]
         / 'doc/source/reference/output.schema.json')
 #: Definition in the schema by command.
 _FORMS = {'check': 'check', 'map': 'map', 'write': 'report',
-          'verify': 'report', 'watch': 'watch'}
+          'verify': 'report', 'manifest': 'manifest', 'watch': 'watch'}
 
 
 def check(arguments: Sequence[typing.Any], printed: str) -> None:

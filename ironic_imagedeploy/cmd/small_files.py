@@ -1,0 +1,52 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Small files that come beside an image."""
+
+import posixpath
+import typing
+import urllib.parse
+
+from ironic_imagedeploy import engine
+
+
+class SmallFile(typing.NamedTuple):
+    """A file and where it was, without secrets."""
+
+    name: str
+    content: bytes
+
+
+def read(location: str, *, most: int, expected: str, fix: str) -> SmallFile:
+    """A file that is given beside an image.
+
+    :param location: path or URL of the file.
+    :param most: bytes that are read at most.
+    :param expected: what the file is.
+    :param fix: what to do when it is not.
+    :raises SourceError: when it cannot be read, or is larger.
+    """
+    with engine.open_source(location) as source:
+        if source.size > most:
+            raise engine.exceptions.SourceError(
+                source.name, expected=expected, fix=fix,
+                found=f'one of {source.size} bytes, of which {most} at most '
+                'are read')
+        return SmallFile(source.name, source.read_at(0, source.size))
+
+
+def name(location: str) -> str:
+    """Name of the file at a path or URL, without its directory."""
+    path = location
+    if '://' in location or location.lower().startswith('file:'):
+        path = urllib.parse.unquote(urllib.parse.urlsplit(location).path)
+    return posixpath.basename(path)

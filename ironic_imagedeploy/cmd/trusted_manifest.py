@@ -1,0 +1,64 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The manifest that a write is given."""
+
+import argparse
+
+from ironic_imagedeploy.cmd import signatures
+from ironic_imagedeploy.cmd import small_files
+from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import manifest as manifests
+
+
+def stated(args: argparse.Namespace) -> manifests.Manifest | None:
+    """The manifest that was given, which speaks for the image from here on.
+
+    Its checksum is expected of the image.
+
+    :raises InvalidSignature: when it is not signed as it should be.
+    :raises InvalidManifest: when it is not a manifest, or another image's.
+    """
+    location = getattr(args, 'manifest', None)
+    if location is None:
+        return None
+    file = small_files.read(
+        location, most=manifests.MOST_BYTES, expected='a manifest',
+        fix='Make one: ironic-imagedeploy manifest IMAGE.')
+    if args.signature:
+        signatures.verify(file, signature=args.signature, key=args.key)
+    manifest = manifests.Manifest.decode(file.content,
+                                         checksum=args.checksum)
+    args.checksum = manifest.checksum
+    return manifest
+
+
+def guarded(source: engine.Source, manifest: manifests.Manifest
+            ) -> engine.Source:
+    """The image, of which no byte is given before its chunk is verified.
+
+    From a server that gives the file in order only, the whole file is
+    verified at its end.
+
+    :raises InvalidManifest: when it is not that of the image.
+    """
+    manifest.require(size=source.size)
+    return (engine.ChunkedSource(manifest, source) if source.random_access
+            else source)
+
+
+def check_usage(args: argparse.Namespace) -> None:
+    """A signature takes a file that it is of, and a key that it is by."""
+    if bool(args.signature) != bool(args.key):
+        args.parser.error('--signature and --key go together')
+    if args.signature and not args.manifest:
+        args.parser.error('--signature is that of a manifest: --manifest FILE')

@@ -1,0 +1,110 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import hashlib
+import json
+import unittest.mock
+
+from ironic_imagedeploy.engine import manifest
+from tests.unit.cmd import program
+
+MIB = 1 << 20
+
+
+class TrustedManifestTest(program.CommandTestCase):
+    """A write by a manifest that was made before."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.image.write_bytes(self.image.read_bytes() + bytes(3 * MIB)
+                               + b'\1' * 512)
+        self.content = self.image.read_bytes()
+        self.file = self.directory / 'manifest'
+        self.assertEqual(0, self.run_main(
+            'manifest', self.image, '-o', self.file, '--progress', 'none'))
+
+    def write(self, *arguments: object) -> int:
+        return self.run_main(
+            'write', self.image, self.target, '--manifest', self.file,
+            '--progress', 'none', *arguments)
+
+    def assert_refused(self, words: str, *arguments: object) -> None:
+        self.assertEqual(6, self.write(*arguments), self.err)
+        self.assertIn(words, self.err)
+        self.assertFalse(self.target.exists())
+
+    def test_the_chunks_prove_the_image(self) -> None:
+        self.assertEqual(0, self.write('--json'), self.err)
+        report = json.loads(self.out)
+        self.assertEqual(self.content, self.target.read_bytes())
+        self.assertEqual('chunks', report['verified_by'])
+        self.assertLess(report['bytes_read'], 4 * MIB + 4096)
+
+    def test_an_image_by_its_url(self) -> None:
+        self.assertEqual(0, self.run_main(
+            'write', self.image.as_uri(), self.target, '--manifest',
+            self.file.as_uri(), '--progress', 'none'), self.err)
+        self.assertEqual(self.content, self.target.read_bytes())
+
+    def test_a_flipped_bit_in_any_chunk(self) -> None:
+        for index in (0, 2, 3, 7):
+            with self.subTest(index=index):
+                damaged = bytearray(self.content)
+                damaged[min(index * MIB + 1000, len(damaged) - 1)] ^= 4
+                self.image.write_bytes(damaged)
+                self.assertEqual(6, self.write())
+                self.assertIn('sha256', self.err)
+                # A file that was made for it is removed again.
+                self.assertFalse(self.target.exists())
+
+    def test_what_is_zero_by_the_manifest_is_zero_on_the_disk(self) -> None:
+        damaged = bytearray(self.content)
+        damaged[5 * MIB] = 1
+        self.image.write_bytes(damaged)
+        self.assertEqual(0, self.write(), self.err)
+        self.assertEqual(self.content, self.target.read_bytes())
+
+    def test_the_manifest_of_another_image(self) -> None:
+        self.image.write_bytes(self.content + bytes(512))
+        self.assert_refused('that of an image of')
+
+    def test_the_checksum_of_another_image(self) -> None:
+        self.assert_refused('that of the image with sha512', '--checksum',
+                            f'sha512:{"0" * 128}')
+
+    def test_the_right_checksum_beside_it(self) -> None:
+        value = hashlib.sha512(self.content).hexdigest()
+        self.assertEqual(0, self.write('--checksum', f'sha512:{value}'))
+
+    def test_what_is_not_a_manifest(self) -> None:
+        good = self.file.read_bytes()
+        for content in (b'', good[:-1], good + b'\0', b'#!' + good[2:],
+                        self.content[:5000]):
+            self.file.write_bytes(content)
+            self.assert_refused('the manifest cannot be used')
+
+    def test_a_file_that_is_too_large_is_not_read(self) -> None:
+        with unittest.mock.patch.object(manifest, 'MOST_BYTES', 100):
+            self.assertEqual(3, self.write())
+        self.assertIn('100 at most are read', self.err)
+
+    def test_no_manifest(self) -> None:
+        self.file.unlink()
+        self.assertEqual(3, self.write())
+
+    def test_signature_and_key_go_together(self) -> None:
+        for arguments in (['--signature', 'x'], ['--key', 'x']):
+            self.assertEqual(2, self.write(*arguments))
+        self.assertEqual(2, self.run_main(
+            'write', self.image, self.target, '--signature', 'x', '--key',
+            'y'))

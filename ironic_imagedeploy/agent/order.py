@@ -35,6 +35,8 @@ from ironic_imagedeploy import engine
 
 CONF = cfg.CONF
 _PARTITION = 'partition'
+#: Folder for the journals of writes, in memory: they end with the ramdisk.
+JOURNALS = '/run/ironic-imagedeploy'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,8 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
         report = engine.transfer(
             inspection, target, read_back=order.policy.read_back,
             workers=order.policy.workers or None, progress=publisher,
-            verify_file=order.policy.verify == 'both')
+            verify_file=order.policy.verify == 'both',
+            journals=orders.JOURNALS)
     publisher.show('boot', 'disk')
     result, is_repaired = handover.make_bootable(order, device)
     return {**result, names.KEY: {

@@ -32,8 +32,8 @@ _KEPT = fields.mapping(
 class AgentProgress:
     """Progress of a write, as its agent tells it.
 
-    :ivar phase: ``inspect``, ``write``, ``zero``, ``read-back``, ``finish``
-        or ``boot``.
+    :ivar phase: ``inspect``, ``scan`` (the disk, for what it holds already),
+        ``write``, ``zero``, ``read-back``, ``finish`` or ``boot``.
     :ivar done: bytes that are done in this phase. For ``write`` those of the
         disk that the file stores something for: zeroes are made apart, and
         a phase of their own (``zero``) when they are all that is left.

@@ -180,6 +180,12 @@ class JournalTest(JournalTestCase):
         with self.assertLogs(journals.LOG, 'WARNING'):
             journal.remove()
 
+    def test_forgotten(self) -> None:
+        self.begin()
+        journals.forget(str(self.folder), self.target)
+        self.assertEqual([], list(self.folder.iterdir()))
+        journals.forget(str(self.folder), self.target)
+
     def test_zeroes_of_the_map_are_not_logged(self) -> None:
         journal = self.begin()
         journal.zeroed(0, 5 * MIB)

@@ -181,6 +181,18 @@ class CompressedTest(ResumedTestCase):
         self.assertEqual(0, report.reused)
         self.assert_same(self.disk, self.target.disk[:32 * MIB])
 
+    def test_another_image_in_between(self) -> None:
+        self.fail(300)
+        content = bytearray(transfers.noise(8 * MIB))
+        partition_table(content)
+        self.transfer(self.chunked(content), self.target)
+        self.assert_no_journal()
+
+    def test_an_image_without_a_manifest_in_between(self) -> None:
+        self.fail(300)
+        self.transfer(self.raw(), self.target)
+        self.assert_no_journal()
+
     def test_no_place_for_a_journal(self) -> None:
         self.folder.touch()
         with self.assertLogs('ironic_imagedeploy', 'WARNING'):

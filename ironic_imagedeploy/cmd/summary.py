@@ -96,7 +96,7 @@ def _facts(inspection: engine.Inspection) -> Iterator[tuple[str, str]]:
 
 #: What a check cannot tell, which reads the front of a file.
 _UNCHECKED = {'checksum': 'the checksum', 'disk-size': 'the size of the disk',
-              'compression': 'the rest of the compressed file'}
+              'compression': 'the rest of what is compressed'}
 
 
 def _partitions(inspection: engine.Inspection) -> str:

@@ -30,7 +30,6 @@ from ironic_python_agent import errors
 from ironic_imagedeploy.agent.boot import bios
 from ironic_imagedeploy.agent.boot import efi_loaders
 from ironic_imagedeploy.agent.boot import esp
-from ironic_imagedeploy.agent.boot import fstab
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import grub_reader
 from ironic_imagedeploy.agent.boot import image_tree
@@ -41,6 +40,7 @@ from ironic_imagedeploy.agent.boot import nvram
 from ironic_imagedeploy.agent.boot import separate_kernel
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import sysfs
+from ironic_imagedeploy.engine.contents import fstab_repair
 
 LOG = log.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def _adapt_fstab(root: image_tree.ImageTree, disk: Disk) -> None:
         return
     if table is None:
         return
-    adapted = fstab.adapted(table, fstab.Disk(
+    adapted = fstab_repair.adapted(table, fstab_repair.Disk(
         root_uuid=disk.uuid, root_label=disk.label,
         swap_uuid=disk.swap_uuid, esp_uuid=(
             disk.esp_uuid if _FAT_ID.fullmatch(disk.esp_uuid or '')
@@ -195,7 +195,7 @@ def _adapt_fstab(root: image_tree.ImageTree, disk: Disk) -> None:
     if adapted == table:
         return
     if disk.esp_uuid:
-        for path in fstab.esp_mounts(adapted):
+        for path in fstab_repair.esp_mounts(adapted):
             root.make_directory(path)
     root.write(_FSTAB, adapted)
     LOG.info('/%s of the image has lines for this disk now', _FSTAB)

@@ -133,6 +133,17 @@ ENTRIES: Mapping[str, Entry] = {
         fix='Unmount or check the file system before it becomes an image, '
             'and upload it without compression; if a kernel is in its /boot, '
             'ignore this.'),
+    'fstab-adapted': Entry(
+        topic=Topic.MACHINE, severity=Severity.WARNING,
+        meaning='/etc/fstab of a partition image has lines for devices of '
+                'the disk that it was made of. A deployment lets those for '
+                'an EFI system partition and for swap space name what the '
+                'new disk has, and gives the others the option nofail, so '
+                'that the system does not wait for them.',
+        message='A deployment changes lines of /etc/fstab.',
+        fix='Nothing, if the system works without these file systems; else '
+            'make an image that has all of it in one file system, or one of '
+            'the whole disk.'),
     'file-system-unsupported': Entry(
         topic=Topic.MACHINE,
         unless='no image type is declared, but for squashfs, EROFS, cramfs '

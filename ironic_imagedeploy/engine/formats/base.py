@@ -65,6 +65,11 @@ class Image(abc.ABC):
         return self.virtual_size
 
     @property
+    def has_compressed(self) -> bool:
+        """Whether data is compressed that no look has unpacked."""
+        return self.known_size is None
+
+    @property
     def known_size(self) -> int | None:
         """Bytes of the disk; None while only bounds of it are known."""
         return self.virtual_size if self.virtual_size == self.largest else None
@@ -128,6 +133,10 @@ class MappedImage(Image):
         super().__init__(source, budget)
         self.map = extent_map.ExtentMap(self.budget)
         self._clusters: dict[Extent, clusters.Decoded] = {}
+
+    @property
+    def has_compressed(self) -> bool:
+        return self.map.has_compressed
 
     def extents(self) -> Iterator[Extent]:
         """Extents that name every byte of the disk once, in its sequence."""

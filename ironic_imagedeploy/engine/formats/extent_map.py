@@ -31,7 +31,7 @@ MOST_BYTES = 48 << 20
 _BLOCK = 4096
 #: Extents that are sorted by their place in the file at once.
 _SORTED = 128 << 10
-_KINDS = _DATA, _, _ZERO = tuple(ExtentKind)
+_KINDS = _DATA, _COMPRESSED, _ZERO = tuple(ExtentKind)
 
 
 class ExtentMap:
@@ -49,6 +49,7 @@ class ExtentMap:
     :param budget: for the work of :meth:`overlapping`.
     :ivar end: first byte of the disk that no extent names yet.
     :ivar zeroes: bytes of the disk that nothing is stored for.
+    :ivar has_compressed: any extent is compressed.
     :ivar packed_bytes: memory of the sealed blocks.
     """
 
@@ -56,6 +57,7 @@ class ExtentMap:
         self._budget = budget or _budget.Budget()
         self._sealed: list[sealed_block.SealedBlock] = []
         self._starts = array('Q')
+        self.has_compressed = False
         self.packed_bytes = 0
         self._count = 0
         self._open = sealed_block.Columns()
@@ -92,6 +94,8 @@ class ExtentMap:
         self.end += length
         if kind is _ZERO:
             self.zeroes += length
+        elif kind is _COMPRESSED:
+            self.has_compressed = True
 
     def extend(self, columns: sealed_block.Columns) -> None:
         """Add extents that follow on the disk; only the first may join.
@@ -112,6 +116,7 @@ class ExtentMap:
         self._source_end = last.offset[-1] + last.stored[-1]
         self.end = last.start[-1] + last.length[-1]
         self.zeroes += columns.zeroes
+        self.has_compressed |= _COMPRESSED in columns.kind.tobytes()
 
     def overlapping(self, start: int, end: int) -> Iterator[Extent]:
         """Extents that have bytes in ``[start, end)`` of the disk."""

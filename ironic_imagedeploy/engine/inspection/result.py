@@ -131,16 +131,17 @@ class Inspection:
         """Facts that only the whole file can tell, and a transfer checks.
 
         ``checksum``: whether it is the stated one. ``compression``: whether
-        the compressed file is whole, and nothing else follows in it.
+        all that is compressed can be unpacked, and is complete.
         ``disk-size``: how large the disk in it is.
         """
         facts = []
         if self.expectation.checksum:
             facts.append('checksum')
-        if self.image and self.image.known_size is None:
+        if self.image and self.image.has_compressed:
             facts.append('compression')
-            if self.virtual_size is None:
-                facts.append('disk-size')
+        if self.image and self.image.known_size is None and (
+                self.virtual_size is None):
+            facts.append('disk-size')
         return tuple(facts)
 
     def raise_if_refused(self) -> None:

@@ -18,8 +18,10 @@ import dataclasses
 from ironic_imagedeploy.engine.contents import boot_files as _boot_files
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import filesystems
+from ironic_imagedeploy.engine.contents import fstab_repair
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import signatures
+from ironic_imagedeploy.engine.contents.system import volumes
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine import formats
@@ -33,6 +35,12 @@ Finding = findings.Finding
 #: File systems and the like, by what a person calls them.
 _CALLED = {'lvm': 'an LVM physical volume', 'md': 'a member of an md array',
            'swap': 'swap space'}
+
+
+_FSTAB = 'etc/fstab'
+_FSTAB_BYTES = 256 << 10
+#: Lines that a finding names.
+_MOST_LINES = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,6 +96,7 @@ def look(image: formats.AnyImage, name: str, expectation: Expectation
         findings=(*_check_unit(files, expectation),
                   *_check_features(files, expectation),
                   *_check_boot_files(files, boot_files, expectation),
+                  *_check_fstab(image, files, expectation),
                   *_check_arch(boot_files, expectation)))
 
 
@@ -128,6 +137,43 @@ def _check_boot_files(files: filesystems.FileSystem,
                else 'none of them'),
         data={'grub': boot_files.grub, 'kernel': False},
         severity=expectation.content_severity)
+
+
+def _check_fstab(image: formats.AnyImage, files: filesystems.FileSystem,
+                 expectation: Expectation) -> Iterator[Finding]:
+    """Say what a deployment changes in the table of file systems."""
+    try:
+        table = files.front(_FSTAB, _FSTAB_BYTES)
+        volume = volumes.whole(image.read, image.virtual_size)
+    except (exceptions.UnreadableContent, exceptions.SourceNotSeekable):
+        # Where files are, but not this one, nothing can be said.
+        return
+    lines = [line for line in fstab_repair.foreign(
+        table or b'', fstab_repair.Disk(
+            root_uuid=volume.uuid, root_label=volume.label))
+        if line.blocks or line.role]
+    if lines:
+        yield Finding(
+            code='fstab-adapted',
+            expected='lines for the root file system alone',
+            found='; '.join(_becomes(line, expectation.boot_mode)
+                            for line in lines[:_MOST_LINES]),
+            data={'lines': len(lines)})
+
+
+def _becomes(line: fstab_repair.Foreign, boot_mode: str | None) -> str:
+    """Sentence about what becomes of a line."""
+    nofail = 'nofail' if line.blocks else 'nothing'
+    match line.role:
+        case fstab_repair.Role.SWAP:
+            gets = f'the swap space of the disk, or {nofail} without one'
+        case fstab_repair.Role.ESP if boot_mode != 'bios':
+            gets = 'the EFI system partition of the disk'
+            if boot_mode is None:
+                gets += f' with UEFI, {nofail} with BIOS'
+        case _:
+            gets = nofail
+    return f'{line.mount} of {line.device} gets {gets}'
 
 
 def _check_arch(boot_files: _boot_files.BootFiles, expectation: Expectation

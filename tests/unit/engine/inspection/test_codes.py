@@ -143,6 +143,8 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
     'bytes-left-out': lambda test: test.raw(
         gzip.compress(disks.gpt(4 * MIB, [disks.Entry(40, 50)])) + b'more'),
     'too-complex': CodesTest.dear,
+    'fstab-adapted': lambda test: test.root({
+        **volumes.BOOTABLE, 'etc/fstab': b'LABEL=BOOT /boot ext4 ro 0 2\n'}),
     'too-fragmented': CodesTest.fragmented,
     'internal-snapshot': lambda test: test.header(nb_snapshots=2),
     'dirty': lambda test: test.header(incompatible_features=1),

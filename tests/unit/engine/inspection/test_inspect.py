@@ -222,10 +222,24 @@ class UncheckedTest(verdicts.VerdictTestCase):
         return found
 
     def test_a_file_whose_tables_tell_all(self) -> None:
-        for content in (self.disk(), self.qcow2(self.disk())):
+        plain = qcow2.Builder(MIB)
+        plain.data(0, bytes(disks.gpt(MIB)[:65536]))
+        for content in (self.disk(), plain.build()):
             self.assertEqual([], self.unchecked(content))
             self.assertEqual(['checksum'],
                              self.unchecked(content, checksum=SHA512))
+
+    def test_clusters_that_are_compressed(self) -> None:
+        facts = ['compression']
+        self.assertEqual(facts, self.unchecked(self.qcow2(self.disk())))
+        path = self.save('disk', self.disk())
+        for form, options in (('qcow2', ('-c',)), ('vmdk', (
+                '-o', 'subformat=streamOptimized'))):
+            packed = self.directory / form
+            base.run('qemu-img', 'convert', '-f', 'raw', '-O', form, *options,
+                     path, packed)
+            self.assertEqual(facts, self.unchecked(
+                packed.read_bytes(), permitted=('qcow2', 'vmdk')))
 
     def test_a_compressed_file(self) -> None:
         noise = random.Random(1).randbytes(33 * MIB)

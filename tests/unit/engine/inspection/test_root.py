@@ -107,6 +107,39 @@ class RootTest(verdicts.VerdictTestCase):
         self.assert_packed_accepted(content, 'bootloader-unknown',
                                     image_type='partition')
 
+    def test_lines_of_fstab_that_a_deployment_changes(self) -> None:
+        table = ('LABEL=cloudimg-rootfs / ext4 discard 0 1\n'
+                 'LABEL=BOOT /boot ext4 defaults 0 2\n'
+                 'LABEL=data /srv ext4 nofail 0 2\n'
+                 'LABEL=UEFI /boot/efi vfat umask=0077 0 1\n'
+                 'UUID=5f-1 none swap sw 0 0\n')
+        content = volumes.ext4(self.directory / 'root', {
+            **volumes.BOOTABLE, 'etc/fstab': table.encode()}, '-L',
+            'cloudimg-rootfs').read_bytes()
+        for mode, esp in (
+                ('bios', 'gets nofail;'),
+                ('uefi', 'gets the EFI system partition of the disk;'),
+                (None, 'with UEFI, nofail with BIOS;')):
+            inspection = self.assert_accepted(
+                content, 'fstab-adapted', image_type='partition',
+                boot_mode=mode)
+            found = inspection.findings[0].found
+            self.assertIn('/boot of LABEL=BOOT gets nofail; '
+                          '/boot/efi of LABEL=UEFI gets ', found)
+            self.assertIn(esp, found)
+            self.assertTrue(found.endswith(
+                'none of UUID=5f-1 gets the swap space of the disk, or '
+                'nofail without one'), found)
+
+    def test_an_fstab_that_stays(self) -> None:
+        for make, label in ((volumes.ext4, '-L'), (volumes.xfs, '-L'),
+                            (volumes.btrfs, '-L')):
+            content = make(self.directory / 'root', {
+                **volumes.BOOTABLE, 'etc/fstab': b'LABEL=top / auto\n'
+                b'LABEL=top /home auto subvol=home\n'}, label, 'top'
+                ).read_bytes()
+            self.assert_accepted(content, image_type='partition')
+
     def test_file_system_unsupported(self) -> None:
         path = self.directory / 'root'
         path.touch()

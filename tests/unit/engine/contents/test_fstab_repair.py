@@ -13,13 +13,13 @@
 
 import unittest
 
-from ironic_imagedeploy.agent.boot import fstab
+from ironic_imagedeploy.engine.contents import fstab_repair
 
-BIOS = fstab.Disk(root_uuid='58d5-2f60', root_label='cloudimg-rootfs',
+BIOS = fstab_repair.Disk(root_uuid='58d5-2f60', root_label='cloudimg-rootfs',
                   swap_uuid='5a-b1')
-UEFI = fstab.Disk(root_uuid='58d5-2f60', root_label='cloudimg-rootfs',
+UEFI = fstab_repair.Disk(root_uuid='58d5-2f60', root_label='cloudimg-rootfs',
                   esp_uuid='7B77-95E7', swap_uuid='5a-b1')
-NOTHING = fstab.Disk(root_uuid='58d5-2f60')
+NOTHING = fstab_repair.Disk(root_uuid='58d5-2f60')
 ROOT = b'LABEL=cloudimg-rootfs / ext4 discard,errors=remount-ro 0 1\n'
 ESP = b'UUID=7B77-95E7\t/boot/efi\tvfat\tumask=0077,nofail\t0\t1\n'
 
@@ -30,11 +30,35 @@ class FstabTestCase(unittest.TestCase):
         """A line becomes another, and no line around it changes."""
         before, after = b'# by hand\n' + ROOT, b'tmpfs /tmp tmpfs x 0 0'
         self.assertEqual(before + expected + after,
-                         fstab.adapted(before + line + after, disk))
+                         fstab_repair.adapted(before + line + after, disk))
 
     def assert_kept(self, *lines):
         for line in lines:
             self.assert_adapted(line, line)
+
+
+class ForeignTest(unittest.TestCase):
+    """What is said of a table beforehand is what is done to it."""
+
+    def test_lines_that_change_and_no_others(self):
+        for line, role, blocks in (
+                (b'LABEL=BOOT /boot ext4 defaults 0 2', '', True),
+                (b'/dev/vda1 /boot/efi vfat', 'esp', True),
+                (b'UUID=AAAA-BBBB /efi/ vfat umask=0077,nofail', 'esp', False),
+                (b'UUID=1b none swap sw 0 0', 'swap', True),
+                (b'LABEL=data /srv xfs noauto,ro', '', False)):
+            found, = fstab_repair.foreign(ROOT + line + b' # x', BIOS)
+            self.assertEqual((role, blocks, line.decode().split()[:2]), (
+                found.role, found.blocks, [found.device, found.mount]))
+            # That it has an ESP of its own is seen in what is added.
+            adapted = fstab_repair.adapted(ROOT + line, BIOS)
+            self.assertEqual(blocks or role == 'swap',
+                             adapted != ROOT + line)
+        for line in (b'', b'# LABEL=x /x ext4', b'tmpfs /tmp tmpfs',
+                     b'UUID="58d5-2f60" /home btrfs subvol=home',
+                     b'LABEL=cloudimg-rootfs /srv btrfs', b'/swapfile none '
+                     b'swap', b'LABEL=other / ext4'):
+            self.assertEqual([], list(fstab_repair.foreign(line, BIOS)))
 
 
 class OriginTest(FstabTestCase):
@@ -65,7 +89,7 @@ class OriginTest(FstabTestCase):
         line = b'UUID=01d none swap sw 0 0\n'
         self.assert_adapted(b'UUID=5a-b1 none swap sw,nofail 0 0\n', line)
         self.assertEqual(b'UUID=01d none swap sw,nofail 0 0\n',
-                         fstab.adapted(line, NOTHING))
+                         fstab_repair.adapted(line, NOTHING))
 
 
 class KeptTest(FstabTestCase):
@@ -96,8 +120,8 @@ class EspTest(unittest.TestCase):
 
     def test_it_is_mentioned(self):
         for table in (b'', ROOT, b'# nothing\n'):
-            self.assertEqual(table + ESP, fstab.adapted(table, UEFI))
-        self.assertEqual(ROOT + ESP, fstab.adapted(ROOT[:-1], UEFI))
+            self.assertEqual(table + ESP, fstab_repair.adapted(table, UEFI))
+        self.assertEqual(ROOT + ESP, fstab_repair.adapted(ROOT[:-1], UEFI))
 
     def test_it_takes_the_place_of_the_one_of_the_origin(self):
         for line, expected in (
@@ -106,12 +130,12 @@ class EspTest(unittest.TestCase):
                 (b'UUID=AAAA-BBBB /efi/ vfat ro,nofail 0 2\n',
                  b'UUID=7B77-95E7 /efi/ vfat ro,nofail 0 2\n')):
             self.assertEqual(ROOT + expected,
-                             fstab.adapted(ROOT + line, UEFI))
+                             fstab_repair.adapted(ROOT + line, UEFI))
 
     def test_the_same_again(self):
-        once = fstab.adapted(ROOT, UEFI)
-        self.assertEqual(once, fstab.adapted(once, UEFI))
+        once = fstab_repair.adapted(ROOT, UEFI)
+        self.assertEqual(once, fstab_repair.adapted(once, UEFI))
 
     def test_where_it_is_mounted(self):
-        self.assertEqual(['boot/efi', 'efi'], list(fstab.esp_mounts(
+        self.assertEqual(['boot/efi', 'efi'], list(fstab_repair.esp_mounts(
             ESP + b'# /efi\nLABEL=x /efi/ vfat ro 0 0\n' + ROOT)))

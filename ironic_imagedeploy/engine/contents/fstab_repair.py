@@ -19,7 +19,9 @@ systemd-fstab-generator(8)).
 
 from collections.abc import Iterator
 import dataclasses
+import enum
 import re
+import typing
 
 #: Device, mount point, type and options, with the blanks before each; and
 #: the rest of the line.
@@ -32,6 +34,27 @@ _BY_TAG = re.compile(rb'/dev/disk/by-(uuid|label|partuuid|partlabel)/')
 #: With these nothing waits for a device.
 _HARMLESS = frozenset((b'nofail', b'noauto'))
 _ESP_OPTIONS = b'umask=0077,nofail'
+
+
+class Role(enum.StrEnum):
+    """Purpose of what a line is about, where a disk has its own of these."""
+
+    ESP = 'esp'
+    SWAP = 'swap'
+    OTHER = ''
+
+
+class Foreign(typing.NamedTuple):
+    """A line for a device that is not on the disk.
+
+    :ivar device: as the table names it: hostile text, as the mount point.
+    :ivar blocks: a system waits for it.
+    """
+
+    device: str
+    mount: str
+    role: Role
+    blocks: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +89,21 @@ def adapted(table: bytes, disk: Disk) -> bytes:
     return b''.join(lines)
 
 
+def foreign(table: bytes, disk: Disk) -> Iterator[Foreign]:
+    """Lines for devices of the disk that the image was made of.
+
+    :param disk: the one that the image is on; of it counts the root.
+    """
+    for line in table.splitlines():
+        match = _LINE.fullmatch(line)
+        if not match or _stays(match, disk):
+            continue
+        options = (match[8] or b'').split(b',')
+        yield Foreign(match[2].decode('utf-8', 'replace'),
+                      match[4].decode('utf-8', 'replace'), _role(match),
+                      not _HARMLESS & set(options))
+
+
 def esp_mounts(table: bytes) -> Iterator[str]:
     """Paths in the image that a table mounts an ESP at."""
     for line in table.splitlines():
@@ -81,18 +119,13 @@ def _esp_mount(line: bytes) -> bytes | None:
 
 def _adapted(line: bytes, disk: Disk) -> bytes:
     match = _LINE.fullmatch(line)
-    if not match:
+    if not match or _stays(match, disk):
         return line
     before, device, gap, mount, gap2, kind, gap3, options, rest = (
         field or b'' for field in match.groups())
-    # The root is mounted by then: nobody waits for it.
-    if mount == b'/' or not _is_device(device):
-        return line
-    here = _here(device, mount, kind, disk)
-    if here is device:
-        return line
-    if here:
-        device = here
+    if uuid := {Role.ESP: disk.esp_uuid, Role.SWAP: disk.swap_uuid}.get(
+            _role(match)):
+        device = b'UUID=' + uuid.encode('ascii')
     if not _HARMLESS & set(options.split(b',')):
         gap3 = gap3 or b'\t'
         options = b','.join(filter(None, (options or b'defaults', b'nofail')))
@@ -100,19 +133,22 @@ def _adapted(line: bytes, disk: Disk) -> bytes:
                      rest))
 
 
-def _here(device: bytes, mount: bytes, kind: bytes, disk: Disk
-          ) -> bytes | None:
-    """Device of this disk that a line is about; None when it has none."""
+def _stays(line: re.Match[bytes], disk: Disk) -> bool:
+    """Whether a line is about the root file system, or about no device.
+
+    The root is mounted by then: nobody waits for it.
+    """
     tags = {b'UUID=' + disk.root_uuid.encode('ascii')}
     if disk.root_label:
         tags.add(b'LABEL=' + disk.root_label.encode())
-    if _tag(device) in tags:
-        return device
-    if kind == b'swap':
-        uuid = disk.swap_uuid
-    else:
-        uuid = disk.esp_uuid if mount.rstrip(b'/') in _ESP_MOUNTS else None
-    return b'UUID=' + uuid.encode('ascii') if uuid else None
+    return line[4] == b'/' or not _is_device(line[2]) or (
+        _tag(line[2]) in tags)
+
+
+def _role(line: re.Match[bytes]) -> Role:
+    if line[6] == b'swap':
+        return Role.SWAP
+    return Role.ESP if line[4].rstrip(b'/') in _ESP_MOUNTS else Role.OTHER
 
 
 def _is_device(device: bytes) -> bool:

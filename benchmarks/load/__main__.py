@@ -53,6 +53,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--timeout', type=float, default=1500,
                         help='seconds for all deployments with one interface '
                         '(default: 1500)')
+    parser.add_argument('--neighbours', action='store_true',
+                        help='with [imagedeploy]neighbours (default: without, '
+                        'as Ironic is installed)')
     parser.add_argument('--output', type=pathlib.Path, metavar='FOLDER',
                         help='for load.txt and load.json')
     return parser.parse_args()
@@ -71,6 +74,7 @@ def main() -> int:
             nodes=wanted.nodes, timeout=wanted.timeout,
             boot_seconds=wanted.boot_seconds,
             write_seconds=wanted.write_seconds,
+            neighbours=wanted.neighbours,
             image=image.make(state / 'image.qcow2', wanted.size * table.MIB,
                              wanted.data * table.MIB))
         results: dict[str, dict[str, Any]] = _kept(wanted.output)

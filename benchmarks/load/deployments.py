@@ -49,6 +49,7 @@ class Plan:
     :ivar boot_seconds: that a node takes about to boot the ramdisk.
     :ivar write_seconds: that a node takes about to write the image.
     :ivar timeout: seconds after which a node is lost.
+    :ivar neighbours: nodes are told of each other.
     """
 
     nodes: int
@@ -56,6 +57,7 @@ class Plan:
     boot_seconds: float
     write_seconds: float
     timeout: float
+    neighbours: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,8 @@ class Run:
         self._say = say
         self._metrics = metrics.Metrics()
         self._site = site.Site(
-            state, options=site.STOCK, statsd_port=self._metrics.port,
+            state, statsd_port=self._metrics.port, options={
+                **site.STOCK, 'neighbours': str(plan.neighbours).lower()},
             launcher=[sys.executable, '-m', conductor.__name__])
         os.environ[conductor.PORT] = (
             f'{self._site.address}:{self._metrics.port}')

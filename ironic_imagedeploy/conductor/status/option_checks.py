@@ -43,7 +43,7 @@ def problems(conf: cfg.ConfigOpts) -> Iterator[Problem]:
     """
     yield from _misspelt(conf)
     yield from _invalid(conf)
-    for check in (_formats, _checksums, _ramdisks, _download,
+    for check in (_formats, _checksums, _ramdisks, _download, _neighbours,
                   _without_effect):
         # What is not valid was told already, and says nothing more.
         with contextlib.suppress(*_NOT_VALID):
@@ -170,6 +170,21 @@ def _download(conf: cfg.ConfigOpts) -> Iterator[Problem]:
                f'[deploy]http_root is {conf.deploy.http_root}, which is '
                'not a folder on this machine: make it, and let the web server '
                'of [deploy]http_url serve it.')
+
+
+def _neighbours(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    if not conf.imagedeploy.neighbours:
+        return
+    if conf.imagedeploy.verify == 'file':
+        yield (Code.WARNING,
+               '[imagedeploy]neighbours has no effect, since '
+               '[imagedeploy]verify = file has nodes verify no chunks: set '
+               'that to chunks or both, or neighbours to False.')
+    if conf.agent.image_download_source == 'swift':
+        yield (Code.WARNING,
+               '[imagedeploy]neighbours has no effect on images of Glance, '
+               'since [agent]image_download_source = swift has nodes fetch '
+               'them from there: set that to http, or neighbours to False.')
 
 
 def _without_effect(conf: cfg.ConfigOpts) -> Iterator[Problem]:

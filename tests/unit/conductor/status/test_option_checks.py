@@ -174,6 +174,17 @@ class OptionChecksTest(base.TestCase):
         self.config(http_root='/nonexistent', group='deploy')
         self.assert_problem(Code.WARNING, '/nonexistent')
 
+    def test_neighbours_that_have_no_chunks(self):
+        self.config(neighbours=True, group='imagedeploy')
+        self.assertEqual([], [*option_checks.problems(CONF)])
+        self.config(verify='file', group='imagedeploy')
+        self.assert_problem(Code.WARNING, 'neighbours has no effect',
+                            '[imagedeploy]verify = file')
+        self.config(verify='both', group='imagedeploy')
+        self.config(image_download_source='swift', group='agent')
+        self.assert_problem(Code.WARNING, 'neighbours has no effect',
+                            'image_download_source = swift')
+
     def test_conversion_that_was_asked_for(self):
         self.read('[DEFAULT]', 'force_raw_images = True')
         self.assert_problem(Code.SUCCESS, 'force_raw_images has no effect')

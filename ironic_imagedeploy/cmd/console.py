@@ -119,14 +119,14 @@ def save(path: pathlib.Path, content: str | bytes) -> None:
     except OSError as error:
         raise engine.exceptions.TargetError(
             str(path), expected='a file that can be written',
-            found=error.strerror or type(error).__name__,
+            found=error.strerror or 'a failure that gives no reason',
             fix='Check the directory and its free space.') from error
 
 
 def _not_printed(error: OSError) -> engine.exceptions.TargetError:
     return engine.exceptions.TargetError(
         'standard output', expected='room for what is printed',
-        found=error.strerror or type(error).__name__,
+        found=error.strerror or 'a failure that gives no reason',
         fix='Print it somewhere else.')
 
 
@@ -144,11 +144,8 @@ def _fail(args: argparse.Namespace, words: str, error: BaseException, *,
             ''.join(traceback.format_exception(error))))
     words = '; '.join([words, *getattr(error, '__notes__', ())])
     say(words)
-    failure: dict[str, typing.Any] = {
-        'error': {'message': words, 'exit_status': status}}
-    if isinstance(error, engine.exceptions.ImageRefused):
-        failure['error']['findings'] = [
-            finding.to_dict() for finding in error.findings]
+    failure = {'error': {'message': words, 'exit_status': status,
+                         **_details(error)}}
     if args.json:
         with contextlib.suppress(engine.exceptions.TargetError):
             show([to_json(failure)])
@@ -201,3 +198,20 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return text.without_secrets(super().format(record))
+
+
+def _details(error: BaseException) -> dict[str, typing.Any]:
+    """Parts of an error as JSON values, as far as it has them."""
+    if not isinstance(error, engine.exceptions.ImageDeployError):
+        return {}
+    details: dict[str, typing.Any] = {
+        name: getattr(error, name)
+        for name in ('subject', 'expected', 'found', 'fix', 'retry')}
+    if isinstance(error, engine.exceptions.ImageRefused):
+        details['findings'] = [finding.to_dict()
+                               for finding in error.findings]
+        # All of them have to go: the one that lasts decides.
+        details['retry'] = next(
+            retry for retry in ('never', 'elsewhere', 'later')
+            if any(finding.retry == retry for finding in error.findings))
+    return details

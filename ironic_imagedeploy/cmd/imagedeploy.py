@@ -30,6 +30,7 @@ from ironic_imagedeploy.cmd import options
 from ironic_imagedeploy.cmd import overwrite
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import remedies
+from ironic_imagedeploy.cmd import retries
 from ironic_imagedeploy.cmd import sources
 from ironic_imagedeploy.cmd import standard_input
 from ironic_imagedeploy.cmd import summary
@@ -86,7 +87,7 @@ def write(args: argparse.Namespace) -> int:
             return _try(args, inspection)
         _warn(inspection)
         with (_open_target(args, inspection.largest) as target,
-              progress_bar.display(args.progress, sys.stderr) as display):
+              retries.display(args) as display):
             _check_kind(args, inspection, target)
             if not overwrite.is_confirmed(
                     target, yes=args.yes,
@@ -97,9 +98,7 @@ def write(args: argparse.Namespace) -> int:
             report = engine.transfer(
                 inspection, target, read_back=args.read_back,
                 progress=display).to_dict()
-    if args.report:
-        console.save(args.report, console.to_json(report))
-    _show(args, report, summary.write(report, args.target))
+    _tell(args, report)
     checksum = inspection.expectation.checksum
     if checksum and checksum.weak:
         console.say(f'warning: {checksum.algorithm} tells damage and not '
@@ -107,13 +106,27 @@ def write(args: argparse.Namespace) -> int:
     return 0
 
 
+def _tell(args: argparse.Namespace, report: Mapping[str, typing.Any]
+          ) -> None:
+    """Tell of a write that is done, whatever becomes of the words."""
+    try:
+        try:
+            if args.report:
+                console.save(args.report, console.to_json(report))
+        finally:
+            _show(args, report, summary.write(report, args.target))
+    except engine.exceptions.TargetError as error:
+        console.say(f'warning: {args.target} is written, whatever '
+                    f'follows: {error}')
+
+
 def verify(args: argparse.Namespace) -> int:
     """Compare the target with the image."""
     with sources.open_source(args) as source:
         inspection = _inspect(source, args)
         inspection.raise_if_refused()
-        with (engine.open_target(args.target) as target,
-              progress_bar.display(args.progress, sys.stderr) as display):
+        with (engine.open_target(args.target, read_only=True) as target,
+              retries.display(args) as display):
             report = engine.compare(
                 inspection, target, progress=display).to_dict()
     _show(args, report, summary.verify(report, args.target))
@@ -127,9 +140,9 @@ def repair_gpt(args: argparse.Namespace) -> int:
         done = engine.repair_gpt(target)
         if done:
             target.reread_partitions()
+        found = overwrite.content(target)
     console.show([f'{text.printable(args.target)}: '
-                  + ('both halves of the GPT are whole, with the backup at '
-                     'the end\n' if done else 'nothing to repair\n')])
+                  f'{summary.repair(done, found)}\n'])
     return 0
 
 
@@ -155,7 +168,7 @@ def _measure(args: argparse.Namespace) -> bool | None:
     if args.disk_size or args.sector_size:
         args.parser.error('--target says the size of the disk and of its '
                           'sectors')
-    with engine.open_target(args.disk) as target:
+    with engine.open_target(args.disk, read_only=True) as target:
         args.disk_size = target.size
         if target.fixed_sectors:
             args.sector_size = target.sector_size

@@ -16,12 +16,12 @@ import argparse
 import contextlib
 import os
 import pathlib
-import sys
 import time
 import typing
 
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import progress_bar
+from ironic_imagedeploy.cmd import retries
 from ironic_imagedeploy.cmd import small_files
 from ironic_imagedeploy.cmd import sources
 from ironic_imagedeploy.cmd import standard_input
@@ -40,7 +40,7 @@ def make(args: argparse.Namespace) -> int:
     output = _output(args)
     began = time.monotonic()
     with (sources.open_source(args) as source,
-          progress_bar.display(args.progress, sys.stderr) as display):
+          retries.display(args) as display):
         made = _made(source, args.checksum, display)
     console.save(output, made.encode())
     result = _result(made, source.name, output, time.monotonic() - began)

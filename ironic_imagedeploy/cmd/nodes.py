@@ -25,6 +25,8 @@ from ironic_imagedeploy import engine
 
 #: Provision states of a node that is being deployed.
 DEPLOYING = ('deploying', 'wait call-back', 'deploy hold')
+#: Seconds for an answer of the cloud, where clouds.yaml has none.
+_TIMEOUT = 60.0
 _FIELDS = ('id', 'name', 'provision_state', 'deploy_step', 'last_error',
            'driver_internal_info')
 
@@ -103,11 +105,14 @@ class Ironic:
                 'watch', expected='openstacksdk', found='no such package',
                 fix="Install ironic-imagedeploy with its extra 'glance'."
             ) from None
+        self._cloud = cloud
         self._missing = openstack.exceptions.NotFoundException
         try:
-            self._api = openstack.connect(cloud=cloud).baremetal
+            connection = openstack.connect(cloud=cloud)
+            engine.limit_service(connection, _TIMEOUT)
+            self._api = connection.baremetal
         except Exception as error:
-            raise _unusable(error) from error
+            raise self._unusable(error) from error
 
     def deployments(self) -> list[Deployment]:
         """Nodes that are being deployed.
@@ -119,7 +124,7 @@ class Ironic:
                     for node in self._api.nodes(
                         provision_state=state, fields=list(_FIELDS))]
         except Exception as error:
-            raise _unusable(error) from error
+            raise self._unusable(error) from error
 
     def nodes(self, names: Sequence[str]) -> Iterator[Deployment | None]:
         """Nodes by name or UUID; None for one that does not exist.
@@ -133,16 +138,12 @@ class Ironic:
                 yield None
                 continue
             except Exception as error:
-                raise _unusable(error) from error
+                raise self._unusable(error) from error
             yield Deployment.of(node)
 
-
-def _unusable(error: Exception) -> CloudError:
-    # Discovery, clouds.yaml and Keystone fail with unrelated types, whose
-    # words may hold what is secret.
-    return CloudError(
-        'watch', expected='an answer from Ironic', found=type(error).__name__,
-        fix='Check the cloud, its credentials and its endpoints.')
+    def _unusable(self, error: Exception) -> engine.exceptions.SourceError:
+        return engine.cloud_failure(error, 'watch', service='Ironic',
+                                    cloud=self._cloud, kind=CloudError)
 
 
 def _progress(told: Mapping[str, typing.Any]) -> engine.Progress:

@@ -73,7 +73,7 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         help='a kernel and an initramfs come with the image, so that a '
         'partition image needs none of its own')
     sub.add_argument(
-        '--target', dest='disk', metavar='DISK',
+        '--target', dest='disk', metavar='DISK', type=_named,
         help='take size and sectors from this disk, which must not be in use; '
         'nothing is written to it')
 
@@ -218,7 +218,7 @@ def _file_command(commands: 'argparse._SubParsersAction[_Parser]',
                               help=description, allow_abbrev=False)
     sub.set_defaults(command=command, parser=sub)
     sub.add_argument(
-        'source', metavar='SOURCE',
+        'source', metavar='SOURCE', type=_named,
         help='a path, a file://, http:// or https:// URL, glance:UUID, or - '
         'for standard input')
     sub.add_argument(
@@ -251,7 +251,8 @@ def _expectations(sub: argparse.ArgumentParser, *more_types: str
     _checksums(group)
     group.add_argument(
         '--disk-size', type=_size, metavar='SIZE',
-        help='the disk has this size: bytes, or with K, M, G or T, as 500M')
+        help='the disk has this size: bytes, or with K, M, G, T or P for '
+        'units of 1024, as 500M, 500m or 500MiB')
     group.add_argument(
         '--sector-size', type=int, choices=(512, 4096),
         help="the disk's logical sectors have this size, in bytes")
@@ -272,12 +273,12 @@ def _checksums(sub: 'argparse._ActionsContainer') -> None:
         'when the whole of it is read')
     stated.add_argument(
         '--checksum-file', metavar='FILE',
-        help='path or URL of a file that lists the checksum of the image, as '
-        'SHA512SUMS')
+        help='path or URL of a file that lists the checksum of the image by '
+        'its name, as SHA512SUMS, or has one checksum and nothing else')
 
 
 def _target(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument('target', metavar='TARGET',
+    sub.add_argument('target', metavar='TARGET', type=_named,
                      help='a block device or a regular file')
 
 
@@ -297,6 +298,13 @@ def _checksum(words: str) -> engine.Checksum:
         return engine.Checksum.parse(words)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _named(words: str) -> str:
+    """A name that is not empty, as that of an unset variable is."""
+    if not words.strip():
+        raise argparse.ArgumentTypeError('expected a name, found none')
+    return words
 
 
 def _arch(words: str) -> str:

@@ -61,6 +61,9 @@ class Display:
     def close(self) -> None:
         """Leave the stream at the start of a line."""
 
+    def interrupt(self) -> None:
+        """Make room for a line of somebody else."""
+
     def emit(self, words: str) -> None:
         """Write at once; a reader that went away does not stop a write."""
         with contextlib.suppress(OSError):
@@ -113,6 +116,10 @@ class Bar(Display):
         if self._phase:
             self._phase = ''
             self.emit('\n')
+
+    def interrupt(self) -> None:
+        if self._phase:
+            self.emit('\r\x1b[K')
 
 
 def display(choice: str, stream: typing.TextIO) -> Display:

@@ -14,20 +14,26 @@
 
 import re
 
-_SIZE = re.compile(r'([0-9]{1,20})([KMGTP]?)(?:i?B)?', re.IGNORECASE)
+_SIZE = re.compile(r'([0-9]{1,20})([KMGTP]?)(iB)?', re.IGNORECASE)
 _UNITS = ('', 'K', 'M', 'G', 'T', 'P')
 
 
 def parse(words: str) -> int:
-    """Bytes of a size such as ``500M``, in units of 1024.
+    """Bytes of a size such as ``500M``, ``500m`` or ``500MiB``.
+
+    Units are of 1024.
 
     :raises ValueError: when it is not a size above 0.
     """
     match = _SIZE.fullmatch(words.strip())
+    # 24iB is nothing; 500MB is 500 million bytes to some.
+    if match and match[3] and not match[2]:
+        match = None
     count = int(match[1]) << 10 * _UNITS.index(
         match[2].upper()) if match else 0
     if not count:
         raise ValueError(
             f'{words!r} is not a size: expected a number of bytes above 0, or '
-            'one with K, M, G or T, for example 500M')
+            'one with K, M, G or T for units of 1024, for example 500M '
+            'or 500MiB')
     return count

@@ -16,6 +16,7 @@ import posixpath
 import typing
 import urllib.parse
 
+from ironic_imagedeploy.cmd import retries
 from ironic_imagedeploy import engine
 
 
@@ -35,7 +36,8 @@ def read(location: str, *, most: int, expected: str, fix: str) -> SmallFile:
     :param fix: what to do when it is not.
     :raises SourceError: when it cannot be read, or is larger.
     """
-    with engine.open_source(location) as source:
+    with engine.open_source(location,
+                            **retries.options(location)) as source:
         if source.size > most:
             raise engine.exceptions.SourceError(
                 source.name, expected=expected, fix=fix,

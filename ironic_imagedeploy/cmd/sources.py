@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import contextlib
 
 from ironic_imagedeploy.cmd import checksums
+from ironic_imagedeploy.cmd import retries
 from ironic_imagedeploy.cmd import standard_input
 from ironic_imagedeploy.cmd import trusted_manifest
 from ironic_imagedeploy import engine
@@ -52,8 +53,8 @@ def _opened(args: argparse.Namespace) -> Iterator[engine.Source]:
 
 
 def _open(args: argparse.Namespace, location: str) -> engine.Source:
-    extra = {}
-    if args.source.startswith('glance:'):
+    extra = retries.options(location, args)
+    if location.lower().startswith('glance:'):
         extra['cloud'] = args.os_cloud
     checksum = getattr(args, 'checksum', None)
     return engine.open_source(

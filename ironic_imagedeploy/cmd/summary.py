@@ -72,6 +72,22 @@ def manifest(result: Mapping[str, typing.Any]) -> list[str]:
                 ('time', text.duration(result['seconds'])))))]
 
 
+def repair(done: bool, found: str) -> str:
+    """The result of a repair of the GPT, in a line.
+
+    :param done: whether there was something to do.
+    :param found: what is on the disk, in words.
+    """
+    if done:
+        return 'both halves of the GPT are whole, with the backup at the end'
+    if found == 'a GPT':
+        return ('nothing to repair: both halves of the GPT are whole, with '
+                'the backup at the end')
+    if found:
+        return f'nothing to repair: there is no GPT, but {found}'
+    return 'nothing to repair: there is no partition table'
+
+
 def _image(report: Mapping[str, typing.Any]) -> str:
     return f'{text.printable(report["source"])} ({report["format"]})'
 

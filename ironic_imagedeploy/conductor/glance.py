@@ -40,7 +40,7 @@ class ImageService(image_service.GlanceImageService):
 
         :raises GlanceConnectionFailed: also when the answer does not end.
         """
-        engine.limit_glance(self.client, CONF.webserver_connection_timeout)
+        engine.limit_service(self.client, CONF.webserver_connection_timeout)
         return super().call(method, *args, **options)
 
 

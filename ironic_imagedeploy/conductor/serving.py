@@ -140,7 +140,8 @@ def _check_served(image: images.InstanceImage, url: str, *, message: str,
         raise refusals.refused(
             'image-unreadable', image.name, message=message,
             expected=f'HTTP status 200 of {engine.redact(url)}',
-            found=type(cause).__name__ if cause else str(error).rstrip('.'),
+            found=(engine.reason(cause) if cause
+                   else str(error).rstrip('.')),
             fix=fix) from None
 
 

@@ -39,11 +39,13 @@ from ironic_imagedeploy.engine.sources.base import Source
 from ironic_imagedeploy.engine.sources.chunked import ChunkAbsent
 from ironic_imagedeploy.engine.sources.chunked import ChunkedSource
 from ironic_imagedeploy.engine.sources.chunked import Supplier
+from ironic_imagedeploy.engine.sources.clouds import cloud_failure
+from ironic_imagedeploy.engine.sources.clouds import limit_service
 from ironic_imagedeploy.engine.sources.glance import glance_request
-from ironic_imagedeploy.engine.sources.glance import limit_glance
 from ironic_imagedeploy.engine.sources.heads import limit_heads
 from ironic_imagedeploy.engine.sources.http import LOOK_TIMEOUT
 from ironic_imagedeploy.engine.sources import open_source
+from ironic_imagedeploy.engine.sources.reasons import reason
 from ironic_imagedeploy.engine.sources.verified import VerifiedStream
 from ironic_imagedeploy.engine.targets.base import Target
 from ironic_imagedeploy.engine.targets import open_target
@@ -58,8 +60,8 @@ __all__ = [
     'Budget', 'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation',
     'Extent', 'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT',
     'Partition', 'Progress', 'Report', 'Severity', 'Source', 'Supplier',
-    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
-    'inspect', 'limit_glance', 'limit_heads', 'may_know_secrets',
-    'open_source', 'open_target', 'origin', 'redact', 'repair_gpt',
-    'require_fit', 'transfer',
+    'Target', 'VerifiedStream', 'cloud_failure', 'compare', 'exceptions',
+    'glance_request', 'inspect', 'limit_heads', 'limit_service',
+    'may_know_secrets', 'open_source', 'open_target', 'origin', 'reason',
+    'redact', 'repair_gpt', 'require_fit', 'transfer',
 ]

@@ -23,6 +23,7 @@
      |   |- SourceTimeout             (Retriable)
      |   |- SourceTooSlow
      |   |- SourceUnavailable         (Retriable)
+     |   |   `- SourceUnreachable
      |   `- SourceNotSeekable
      |- ImageRefused                               4
      |- BadContent                                 4
@@ -32,6 +33,7 @@
      |- TargetError                                5
      |   |- TargetBusy
      |   |- TargetReadOnly
+     |   |- TargetUnreadable
      |   |- TargetTooSmall
      |   |- TargetMayBoot
      |   `- SectorSizeMismatch
@@ -40,7 +42,8 @@
          |- ChunkMismatch
          |- InvalidManifest
          |- InvalidSignature
-         `- ReadBackMismatch
+         |- ReadBackMismatch
+         `- TargetDiffers
 
 Every error says what it is about, what was expected, what was found and
 what to do; none of them holds a secret, and what came from outside is
@@ -62,9 +65,13 @@ class ImageDeployError(Exception):
     :ivar expected: what was expected.
     :ivar found: what was found.
     :ivar fix: what to do about it.
+    :ivar retry: when another attempt may succeed, in the words of findings:
+        ``never`` (not before somebody mends something), ``later`` or
+        ``elsewhere``.
     """
 
     exit_status: typing.ClassVar[int] = 1
+    retry: typing.ClassVar[str] = 'never'
     summary: typing.ClassVar[str] = 'the image could not be deployed'
 
     def __init__(self, subject: str, *, expected: str, found: str,
@@ -109,31 +116,42 @@ class SourceTruncated(SourceError):
 class ConnectionDropped(SourceTruncated, Retriable):
     """The connection ended before the bytes that it was to bring."""
 
+    retry = 'later'
     summary = 'the connection ended early'
 
 
 class SourceChanged(SourceError):
     """The image is not the one that was looked at first."""
 
+    retry = 'later'
     summary = 'the image changed while it was read'
 
 
 class SourceTimeout(SourceError, Retriable):
     """The source stopped answering."""
 
+    retry = 'later'
     summary = 'the source stopped answering'
 
 
 class SourceTooSlow(SourceError):
     """The source answers, but slower than is allowed."""
 
+    retry = 'later'
     summary = 'the source is too slow'
 
 
 class SourceUnavailable(SourceError, Retriable):
     """The source cannot be reached, or says that it cannot answer now."""
 
+    retry = 'later'
     summary = 'the image cannot be read now'
+
+
+class SourceUnreachable(SourceUnavailable):
+    """Nobody answers at the address as a web server does."""
+
+    summary = 'the server of the image cannot be reached'
 
 
 class SourceNotSeekable(SourceError):
@@ -223,6 +241,7 @@ class TooFragmented(TooComplex):
 class TargetError(ImageDeployError):
     """The target cannot be written."""
 
+    retry = 'elsewhere'
     exit_status = 5
     summary = 'the target cannot be written'
 
@@ -237,6 +256,12 @@ class TargetReadOnly(TargetError):
     """The target is write-protected."""
 
     summary = 'the target is read-only'
+
+
+class TargetUnreadable(TargetError):
+    """The target, of which nothing is written, cannot be read."""
+
+    summary = 'the target cannot be read'
 
 
 class TargetTooSmall(TargetError):
@@ -319,4 +344,11 @@ class InvalidSignature(VerificationError):
 class ReadBackMismatch(VerificationError):
     """The target gives back other bytes than the image's."""
 
+    retry = 'elsewhere'
     summary = 'the target does not hold what was written'
+
+
+class TargetDiffers(VerificationError):
+    """The target, of which nothing was written, does not hold the image."""
+
+    summary = 'the target does not hold the image'

@@ -36,7 +36,8 @@ def open_source(location: str, *, mirrors: Sequence[str] = (),
         date in each answer.
     :param options: arguments of the source's class: for http ``verify``,
         ``timeout``, ``look_timeout`` (seconds), ``minimum_speed`` (bytes
-        per second), ``retries`` (count) and ``auth``.
+        per second), ``retries`` and ``first_retries`` (counts), ``notice``
+        (called before another attempt) and ``auth``.
     :raises SourceError: when it cannot be opened.
     """
     scheme, colon, _ = location.partition(':')

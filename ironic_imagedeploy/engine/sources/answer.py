@@ -12,18 +12,17 @@
 
 """Answer of a web server, and the failures of the network below it."""
 
-from collections.abc import Iterator
 import dataclasses
 import http.client
 import math
 import time
-import typing
 
 import requests
 import urllib3
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import heads
+from ironic_imagedeploy.engine.sources import reasons
 
 MIB = 1 << 20
 #: Bytes per second below which a connection counts as stalled.
@@ -113,7 +112,7 @@ class Body:
             count = heads.receive(self._response.raw, buffer[:wanted])
         except NETWORK_ERRORS as error:
             if not any(isinstance(part, _EARLY_ENDS)
-                       for part in _parts(error)):
+                       for part in reasons.parts(error)):
                 raise network_failure(self._name, error,
                                       self._limits.timeout) from error
             count = 0
@@ -177,7 +176,7 @@ def network_failure(name: str, error: Exception, timeout: float
     :param name: of the file, without secrets.
     :param timeout: seconds that were waited when it is a timeout.
     """
-    parts = list(_parts(error))
+    parts = list(reasons.parts(error))
     # urllib3 derives the refusal of a connection from its timeouts.
     if any(isinstance(part, _TIMEOUTS) and not isinstance(
             part, urllib3.exceptions.NewConnectionError) for part in parts):
@@ -185,28 +184,10 @@ def network_failure(name: str, error: Exception, timeout: float
             name, expected=f'an answer within {timeout:g} seconds',
             found='silence',
             fix='Check the server and the network, or allow more time.')
-    # The innermost reason names no URL, and so no secret.
-    innermost: typing.Any = parts[-1]
-    reason = getattr(innermost, 'reason', None)
-    found = (reason if isinstance(reason, str) else
-             getattr(innermost, 'strerror', None)) or type(innermost).__name__
-    return exceptions.SourceUnavailable(
+    kind = (exceptions.SourceUnreachable if reasons.is_unreachable(error)
+            else exceptions.SourceUnavailable)
+    return kind(
         name, expected='a connection that holds',
-        found=found,
+        found=reasons.reason(error),
         fix='Check the address, the server, the network and, for https, the '
             'certificates.')
-
-
-def _parts(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what it wraps, from the outermost in."""
-    seen: set[int] = set()
-    todo = [error]
-    while todo:
-        part = todo.pop(0)
-        if id(part) in seen:
-            continue
-        seen.add(id(part))
-        yield part
-        todo += [inner for inner in (
-            *part.args, getattr(part, 'reason', None), part.__cause__,
-            part.__context__) if isinstance(inner, BaseException)]

@@ -12,7 +12,6 @@
 
 """Images of a Glance, with credentials as openstacksdk finds them."""
 
-import os
 import typing
 
 import requests
@@ -20,13 +19,11 @@ import requests
 from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import base
-from ironic_imagedeploy.engine.sources import heads
+from ironic_imagedeploy.engine.sources import clouds
 from ironic_imagedeploy.engine.sources import http
 from ironic_imagedeploy.engine.sources import ranges
 
 SCHEME = 'glance:'
-#: openstacksdk's name of a cloud when there is none.
-_NO_NAME = 'defaults'
 
 
 class GlanceSource(http.HttpSource):
@@ -52,19 +49,6 @@ class GlanceSource(http.HttpSource):
             location, request=glance_request(service, identifier, location),
             timeout=timeout, **options)
         self.name = location
-
-
-def limit_glance(service: typing.Any, timeout: float) -> None:
-    """Bound the answers that openstacksdk waits for.
-
-    :param service: a connection of openstacksdk, or one of its services.
-    :param timeout: seconds for the head of an answer, for the body of a
-        document, and of silence, where its session has none.
-    """
-    session = service.session
-    heads.limit_heads(session.session)
-    if session.timeout is None:
-        session.timeout = timeout
 
 
 def glance_request(service: typing.Any, identifier: str, location: str
@@ -123,7 +107,6 @@ def _find(identifier: str, cloud: str | None, timeout: float
           ) -> tuple[typing.Any, typing.Any]:
     """Glance's proxy and the image's record."""
     try:
-        from keystoneauth1.exceptions import auth_plugins
         import openstack
     except ImportError:
         raise exceptions.SourceError(
@@ -133,44 +116,14 @@ def _find(identifier: str, cloud: str | None, timeout: float
         ) from None
     try:
         connection = openstack.connect(cloud=cloud)
-        limit_glance(connection, timeout)
+        clouds.limit_service(connection, timeout)
         service = connection.image
         return service, service.get_image(identifier)
     except openstack.exceptions.NotFoundException:
         raise exceptions.SourceNotFound(
             f'{SCHEME}{identifier}', expected='an image of that UUID',
             found='none', fix='Check the UUID, and the cloud.') from None
-    except (openstack.exceptions.ConfigException,
-            auth_plugins.AuthPluginException) as error:
-        raise _no_cloud(f'{SCHEME}{identifier}', cloud) from error
     except Exception as error:
-        # Discovery, clouds.yaml and Keystone fail with unrelated types.
-        raise exceptions.SourceError(
-            f'{SCHEME}{identifier}', expected='an answer from Glance',
-            found=type(error).__name__,
-            fix='Check the cloud, its credentials and its endpoints.'
+        raise clouds.cloud_failure(
+            error, f'{SCHEME}{identifier}', service='Glance', cloud=cloud
         ) from error
-
-
-def _no_cloud(location: str, cloud: str | None) -> exceptions.SourceError:
-    """Error that says which clouds there are."""
-    import openstack
-
-    chosen = cloud or os.environ.get('OS_CLOUD')
-    try:
-        names = openstack.config.OpenStackConfig().get_cloud_names()
-    except openstack.exceptions.ConfigException:
-        names = []
-    known = ', '.join(name for name in names if name != _NO_NAME)
-    if chosen in names:
-        found = f'no usable credentials for the cloud {chosen!r}'
-    elif chosen:
-        found = f'no cloud {chosen!r}'
-    else:
-        found = 'that no cloud is configured'
-    return exceptions.SourceError(
-        location, expected='a cloud, by its name or by OS_AUTH_URL and its '
-        'like', found=found + (
-            f'; clouds.yaml has: {known}' if known else ''),
-        fix='Choose one with OS_CLOUD or --os-cloud.' if known else
-        'Write a clouds.yaml, or set OS_AUTH_URL and its like.')

@@ -49,6 +49,10 @@ class HttpSource(base.Source):
         average of ``timeout`` seconds of waiting.
     :param retries: failures in a row, without progress, before a server is
         given up.
+    :param first_retries: the same of a server that cannot be reached at
+        all, when it is asked for the first time; by default as many.
+    :param notice: called with the failure and the seconds until the next
+        attempt.
     :param auth: user and password, or an authentication of requests, for
         the server of ``location`` only.
     :param checksum_stated: a strong checksum of the whole file is compared
@@ -61,6 +65,8 @@ class HttpSource(base.Source):
                  verify: bool | str = True, timeout: float = 60.0,
                  look_timeout: float | None = LOOK_TIMEOUT,
                  minimum_speed: int = 0, retries: int = 5,
+                 first_retries: int | None = None,
+                 notice: _mirrors.Notice | None = None,
                  auth: Credentials = None, checksum_stated: bool = False,
                  request: ranges.Request | None = None) -> None:
         self._name = ''
@@ -77,7 +83,8 @@ class HttpSource(base.Source):
                 [location, *mirrors], request or self._send,
                 limits=answer.Limits(timeout=timeout, floor=minimum_speed,
                                      deadline=self._look),
-                retries=retries, head=HEAD, checksum_stated=checksum_stated)
+                retries=retries, first_retries=first_retries, notice=notice,
+                head=HEAD, checksum_stated=checksum_stated)
             self._threads = _mirrors.ThreadDownloads(self._mirrors)
             self.size = self._mirrors.size
             self.random_access = self._mirrors.random_access

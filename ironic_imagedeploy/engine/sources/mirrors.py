@@ -12,6 +12,7 @@
 
 """The same file on several web servers, read with patience."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
 import threading
@@ -29,18 +30,30 @@ _PAUSE = 0.5
 _PAUSE_LIMIT = 30.0
 
 
+#: Called with a failure and the seconds until the next attempt.
+Notice = Callable[[exceptions.SourceError, float], None]
+
+
 class Patience:
     """A number of failures in a row that are borne, with growing pauses.
 
     :param retries: failures without progress before giving up.
     :param deadline: that no pause reaches.
+    :param unreachable: the same of a server that cannot be reached, when
+        it is smaller.
+    :param notice: called before each pause.
     :ivar failures: failures in a row so far.
     """
 
-    def __init__(self, retries: int, deadline: answer.Deadline) -> None:
+    def __init__(self, retries: int, deadline: answer.Deadline, *,
+                 unreachable: int | None = None,
+                 notice: Notice | None = None) -> None:
         self.failures = 0
         self._deadline = deadline
         self._retries = retries
+        self._unreachable = (retries if unreachable is None
+                             else min(retries, unreachable))
+        self._notice = notice
         self._bytes = 0
 
     def progressed(self, count: int) -> None:
@@ -59,13 +72,18 @@ class Patience:
             return False
         self.failures += 1
         self._bytes = 0
-        if self.failures > self._retries:
+        if self.failures > (
+                self._unreachable if isinstance(
+                    problem, exceptions.SourceUnreachable)
+                else self._retries):
             return False
         pause = max(_PAUSE * 2 ** (self.failures - 1), problem.retry_after)
         pause = min(pause, _PAUSE_LIMIT)
         if pause >= self._deadline.seconds_left:
             # The problem says more than that time was over.
             return False
+        if self._notice:
+            self._notice(problem, pause)
         time.sleep(pause)
         return True
 
@@ -80,6 +98,9 @@ class Mirrors:
     :param limits: time that a server may take.
     :param retries: failures in a row, without progress, before a server is
         given up.
+    :param first_retries: the same of a server that cannot be reached at
+        all, when it is asked for the first time; by default as many.
+    :param notice: called before another attempt.
     :param head: bytes of the front to ask for.
     :param checksum_stated: as for :class:`.ranges.Connection`.
     :ivar name: where the file is read from, without secrets.
@@ -93,13 +114,17 @@ class Mirrors:
 
     def __init__(self, urls: Sequence[str], request: ranges.Request, *,
                  limits: answer.Limits, retries: int, head: int,
-                 checksum_stated: bool = False) -> None:
+                 checksum_stated: bool = False,
+                 first_retries: int | None = None,
+                 notice: Notice | None = None) -> None:
         self.resumes = 0
         self._lock = threading.Lock()
         self._waiting = list(urls)
         self._request = request
         self._limits = limits
         self._retries = retries
+        self._first_retries = first_retries
+        self._notice = notice
         self._head = head
         self._checksum_stated = checksum_stated
         self.server, self.front = self._next()
@@ -122,7 +147,8 @@ class Mirrors:
 
     def patience(self) -> Patience:
         """A fresh count of failures."""
-        return Patience(self._retries, self._limits.deadline)
+        return Patience(self._retries, self._limits.deadline,
+                        notice=self._notice)
 
     def resumed(self) -> None:
         """Count a dropped connection that is continued."""
@@ -191,7 +217,9 @@ class Mirrors:
                 self._limits.deadline.remaining(server.name)
 
     def _open(self, server: ranges.Connection) -> answer.Body:
-        patience = self.patience()
+        patience = Patience(self._retries, self._limits.deadline,
+                            unreachable=self._first_retries,
+                            notice=self._notice)
         while True:
             try:
                 return server.open(self._head)

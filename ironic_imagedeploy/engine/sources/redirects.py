@@ -20,6 +20,7 @@ import requests
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import answer
 from ironic_imagedeploy.engine.sources import base
+from ironic_imagedeploy.engine.sources import reasons
 
 #: Redirects that are followed for one request.
 _MOST_REDIRECTS = 20
@@ -94,14 +95,14 @@ class Route:
         except (requests.exceptions.InvalidSchema,
                 requests.exceptions.InvalidURL,
                 requests.exceptions.MissingSchema) as error:
-            raise self._bad_address(type(error).__name__) from error
+            raise self._bad_address(reasons.reason(error)) from error
         except answer.NETWORK_ERRORS as error:
             self._limits.deadline.remaining(self.name)
             raise answer.network_failure(self.name, error,
                                          timeout) from error
         except ValueError as error:
             # Redirects may be to anything; not all of it is parsed with care.
-            raise self._bad_address(type(error).__name__) from error
+            raise self._bad_address(reasons.reason(error)) from error
 
     def _target(self, url: str, location: str) -> str:
         """The address that a redirect leads to."""
@@ -112,7 +113,7 @@ class Route:
                 url, requests.utils.requote_uri(location))
             scheme = urllib.parse.urlsplit(target).scheme
         except ValueError as error:
-            raise self._bad_address(type(error).__name__) from error
+            raise self._bad_address(reasons.reason(error)) from error
         if not base.is_web(target):
             raise self._bad_address(f'a redirect to {scheme[:40]!r}')
         if scheme == 'http' and url.lower().startswith('https:'):

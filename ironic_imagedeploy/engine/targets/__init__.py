@@ -17,14 +17,16 @@ from ironic_imagedeploy.engine.targets import block
 from ironic_imagedeploy.engine.targets import file
 
 
-def open_target(path: str, *, create_size: int | None = None) -> base.Target:
+def open_target(path: str, *, create_size: int | None = None,
+                read_only: bool = False) -> base.Target:
     """Open a disk for writing, exclusively.
 
     :param path: a block device or a regular file.
     :param create_size: bytes of the disk for a file that does not exist
         yet.
+    :param read_only: nothing will be written.
     :raises TargetError: when it cannot be opened, is in use or read-only.
     """
     if block.is_block_device(path):
-        return block.BlockTarget(path)
-    return file.FileTarget(path, create_size)
+        return block.BlockTarget(path, read_only=read_only)
+    return file.FileTarget(path, create_size, read_only=read_only)

@@ -42,6 +42,7 @@ class Target(abc.ABC):
         image must have been made for it.
     :ivar created: a file that did not exist, which takes the size of the
         image (:meth:`adapt`); until then it is as large as it may become.
+    :ivar read_only: nothing will be written.
     :ivar zeroes_written: bytes of zeroes that had to be written, since the
         target has no faster way.
     """
@@ -51,6 +52,7 @@ class Target(abc.ABC):
     sector_size: int
     fixed_sectors: typing.ClassVar[bool] = True
     created: bool = False
+    read_only: bool = False
     zeroes_written: int = 0
 
     def __init__(self) -> None:
@@ -258,14 +260,28 @@ class Target(abc.ABC):
                 self.path, expected=f'room at byte {offset}',
                 found=os.strerror(errno.ENOSPC),
                 fix='Use a larger target, or make room.')
-        return exceptions.TargetError(
+        return self.error(
             self.path, expected=f'a successful {action} at byte {offset}',
             found=error.strerror or str(error),
             fix='Check the disk and its cables; see the kernel log.')
 
+    @property
+    def error(self) -> type[exceptions.TargetError]:
+        """Kind of the errors that have none of their own."""
+        return (exceptions.TargetUnreadable if self.read_only
+                else exceptions.TargetError)
+
     def mismatch(self, offset: int, length: int
-                 ) -> exceptions.ReadBackMismatch:
+                 ) -> exceptions.VerificationError:
         """The error for a range that does not hold what it should."""
+        if self.read_only:
+            return exceptions.TargetDiffers(
+                self.path,
+                expected=f'the bytes of the image from {offset} to '
+                f'{offset + length - 1}', found='others',
+                fix='Compare it with the image that was written to it, or '
+                'write this one. A system that has booted from it has '
+                'changed it.')
         return exceptions.ReadBackMismatch(
             self.path,
             expected=f'the bytes of the image from {offset} to '

@@ -43,14 +43,16 @@ _EITHER = ('dm-', 'md', 'bcache', 'drbd', 'zd', 'zram', 'ram')
 class BlockTarget(base.Target):
     """A disk or partition, held exclusively and written with direct I/O."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, read_only: bool = False) -> None:
         super().__init__()
         self.path = path
+        self.read_only = read_only
         self._zeroout = True
         try:
             # The kernel refuses O_EXCL for what is mounted or has holders.
             self._descriptor = os.open(
-                path, os.O_RDWR | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
+                path, (os.O_RDONLY if read_only else os.O_RDWR)
+                | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
             self._measure()
         except OSError as error:
             self.close()
@@ -104,8 +106,9 @@ class BlockTarget(base.Target):
                     'with the partition table from before', self.path)
 
     def _measure(self) -> None:
-        if _INT.unpack(fcntl.ioctl(self._descriptor, _BLKROGET,
-                                   bytes(_INT.size)))[0]:
+        protected, = _INT.unpack(fcntl.ioctl(
+            self._descriptor, _BLKROGET, bytes(_INT.size)))
+        if protected and not self.read_only:
             raise self._read_only()
         self.sector_size, = _INT.unpack(fcntl.ioctl(
             self._descriptor, _BLKSSZGET, bytes(_INT.size)))
@@ -132,9 +135,13 @@ class BlockTarget(base.Target):
                 found='one that is mounted or held by another device or '
                 'program',
                 fix='Unmount it; lsblk and fuser tell who holds it.')
+        if self.read_only and error.errno in (errno.EACCES, errno.EPERM):
+            return self.error(
+                self.path, expected='permission to read it', found='none',
+                fix='Run as root.')
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             return self._read_only()
-        return exceptions.TargetError(
+        return self.error(
             self.path, expected='a disk that can be opened',
             found=error.strerror or str(error), fix='Check the device.')
 

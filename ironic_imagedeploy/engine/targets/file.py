@@ -36,21 +36,25 @@ class FileTarget(base.Target):
 
     :param path: of the file.
     :param create_size: bytes of the disk when the file does not exist yet.
+    :param read_only: nothing will be written.
     """
 
     sector_size = 512
     fixed_sectors = False
 
-    def __init__(self, path: str, create_size: int | None = None) -> None:
+    def __init__(self, path: str, create_size: int | None = None, *,
+                 read_only: bool = False) -> None:
         super().__init__()
         self.path = path
+        self.read_only = read_only
         self._punch = True
         try:
             self._open(create_size)
         except OSError as error:
             self._abandon()
-            raise exceptions.TargetError(
-                path, expected='a block device or a file to write to',
+            raise self.error(
+                path, expected='a block device or a file' + (
+                    '' if read_only else ' to write to'),
                 found=error.strerror or str(error),
                 fix='Check the path and its permissions.') from error
         except BaseException:
@@ -85,7 +89,8 @@ class FileTarget(base.Target):
             os.unlink(self.path)
 
     def _open(self, create_size: int | None) -> None:
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
+        flags = ((os.O_RDONLY if self.read_only else os.O_RDWR)
+                 | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             self._descriptor = os.open(self.path, flags)
         except FileNotFoundError:

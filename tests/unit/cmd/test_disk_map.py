@@ -135,7 +135,8 @@ class JsonTest(base.LayoutTestCase):
         self.assertEqual(3 * MIB, made['virtual_size'])
         self.assertEqual(
             [{'number': 1, 'start': MIB, 'length': MIB, 'type': '0x83',
-              'name': 'a"\\b', 'bootable': False}], made['partitions'])
+              'name': 'a"\\b', 'bootable': False, 'uuid': ''}],
+            made['partitions'])
         self.assertEqual(
             [(0, 2 * MIB, 'data'), (2 * MIB, MIB, 'zero')],
             [(extent['start'], extent['length'], extent['kind'])

@@ -214,7 +214,8 @@ class ExpectationTest(program.CommandTestCase):
                     part for mirror in mirrors
                     for part in ('--mirror', mirror)])
             open_source.assert_called_once_with(
-                source, mirrors=mirrors, checksum_stated=False, **options)
+                source, mirrors=mirrors, checksum_stated=False,
+                first_retries=1, notice=mock.ANY, **options)
 
     def test_read_back(self) -> None:
         with mock.patch.object(engine, 'transfer', autospec=True,

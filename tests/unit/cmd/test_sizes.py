@@ -21,12 +21,12 @@ class ParseTest(unittest.TestCase):
     def test_units_of_1024(self) -> None:
         for words, expected in (
                 ('1', 1), ('512', 512), ('500M', 500 << 20), ('2g', 2 << 30),
-                ('3GiB', 3 << 30), ('4KB', 4 << 10), ('5T', 5 << 40),
-                ('1P', 1 << 50), (' 6M ', 6 << 20)):
+                ('3GiB', 3 << 30), ('4KiB', 4 << 10), ('24mib', 24 << 20),
+                ('5T', 5 << 40), ('1P', 1 << 50), (' 6M ', 6 << 20)):
             self.assertEqual(expected, sizes.parse(words), words)
 
     def test_what_is_not_a_size(self) -> None:
         for words in ('', '0', '0M', '-1', '1.5G', '5x', 'M', '1 G', '9' * 21,
-                      '\u0665', '1e3'):
+                      '\u0665', '1e3', '4KB', '1iB', '1B'):
             with self.assertRaisesRegex(ValueError, 'for example 500M'):
                 sizes.parse(words)

@@ -87,8 +87,9 @@ class WatchTestCase(base.DbTestCase):
         out, err = stream or io.StringIO(), io.StringIO()
         with (contextlib.redirect_stdout(out),
               contextlib.redirect_stderr(err)):
-            status = imagedeploy.main(['watch', '--os-cloud', cloud,
-                                       *arguments])
+            status = imagedeploy.main([
+                'watch', *(['--os-cloud', cloud] if cloud else []),
+                *arguments])
         self.err = err.getvalue()
         if stream is None:
             self.out = out.getvalue()
@@ -184,6 +185,16 @@ class LinesTest(WatchTestCase):
         self.assertIn('Ironic cannot be asked', self.err)
         self.assertNotIn('verysecret', self.err)
         self.assertEqual(3, self.run_watch(cloud='nowhere'))
+
+    def test_no_cloud(self):
+        for name, found in ((None, 'no cloud is configured; clouds.yaml has: '
+                             'lab, gone'),
+                            ('elsewhere', "no cloud 'elsewhere'")):
+            with mock.patch.dict(os.environ):
+                os.environ.pop('OS_CLOUD', None)
+                self.assertEqual(3, self.run_watch(cloud=name))
+            self.assertIn(found, self.err)
+            self.assertIn('--os-cloud', self.err)
 
     def test_an_ironic_that_is_restarted(self):
         self.add('one')

@@ -154,7 +154,7 @@ class UnreachableSwiftTest(base.ConductorTestCase):
 
     def test_no_server(self):
         self.assert_refused('http://127.0.0.1:1/a%20b?temp_url_sig=53cret',
-                            'ConnectionError')
+                            'Connection refused')
 
     def test_no_such_object(self):
         self.assert_refused(self.server.url('gone?temp_url_sig=53cret'),

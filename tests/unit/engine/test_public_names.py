@@ -20,10 +20,10 @@ NAMES = [
     'Budget', 'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation',
     'Extent', 'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT',
     'Partition', 'Progress', 'Report', 'Severity', 'Source', 'Supplier',
-    'Target', 'VerifiedStream', 'compare', 'exceptions', 'glance_request',
-    'inspect', 'limit_glance', 'limit_heads', 'may_know_secrets',
-    'open_source', 'open_target', 'origin', 'redact', 'repair_gpt',
-    'require_fit', 'transfer',
+    'Target', 'VerifiedStream', 'cloud_failure', 'compare', 'exceptions',
+    'glance_request', 'inspect', 'limit_heads', 'limit_service',
+    'may_know_secrets', 'open_source', 'open_target', 'origin', 'reason',
+    'redact', 'repair_gpt', 'require_fit', 'transfer',
 ]
 
 
@@ -42,9 +42,10 @@ class PublicNamesTest(unittest.TestCase):
                 (engine.open_source, ['location'],
                  ['mirrors', 'checksum_stated']),
                 (engine.inspect, ['source'], ['expectation', 'budget']),
-                (engine.open_target, ['path'], ['create_size']),
+                (engine.open_target, ['path'], ['create_size', 'read_only']),
                 (engine.transfer, ['inspection', 'target'],
-                 ['read_back', 'progress', 'workers']),
+                 ['read_back', 'progress', 'workers', 'verify_file',
+                  'journals', 'written']),
                 (engine.repair_gpt, ['target'], []),
                 (engine.compare, ['inspection', 'target'],
                  ['progress', 'workers'])):

@@ -307,5 +307,5 @@ class SlowGlanceTest(GlanceTestCase):
             file.write('  patient:\n    api_timeout: 2\n    auth_type: none\n'
                        f'    image_endpoint_override: {self.server.url("")}\n')
         connection = openstack.connect(cloud='patient')
-        glance.limit_glance(connection, 60)
+        engine.limit_service(connection, 60)
         self.assertEqual(2, connection.session.timeout)

@@ -169,6 +169,7 @@ def json_pieces(inspection: engine.Inspection) -> Iterator[str]:
     extent stands on a line of its own. All numbers are bytes.
     """
     known = inspection.to_dict()
+    del known['contents']
     known['partitions'] = [dataclasses.asdict(partition)
                            for partition in inspection.partitions]
     yield json.dumps(known).removesuffix('}') + ', "extents": ['

@@ -46,7 +46,7 @@ def check(args: argparse.Namespace) -> int:
     """Inspect the image and tell what was found."""
     is_partition = _measure(args)
     with sources.open_source(args) as source:
-        inspection = _inspect(source, args)
+        inspection = _inspect(source, args, contents=True)
         if misplaced := inspection.misplaced(is_partition):
             inspection = dataclasses.replace(inspection, findings=(
                 *inspection.findings,
@@ -188,12 +188,13 @@ def _try(args: argparse.Namespace, inspection: engine.Inspection) -> int:
     return 0
 
 
-def _inspect(source: engine.Source, args: argparse.Namespace
-             ) -> engine.Inspection:
+def _inspect(source: engine.Source, args: argparse.Namespace, *,
+             contents: bool = False) -> engine.Inspection:
     """The inspection, with remedies for who uses the command line."""
+    expectation = dataclasses.replace(_expectation(args), contents=contents)
     return remedies.with_remedies(
-        engine.inspect(source, _expectation(args),
-                       engine.Budget.before_write()), args.source)
+        engine.inspect(source, expectation, engine.Budget.before_write()),
+        args.source)
 
 
 def _expectation(args: argparse.Namespace) -> engine.Expectation:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import shlex
 import typing
 
+from ironic_imagedeploy.cmd import contents_summary
 from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
 
@@ -27,6 +28,8 @@ def check(inspection: engine.Inspection, name: str) -> list[str]:
     shown = [f'{text.printable(name)}: '
              f'{verdict.get(inspection.verdict, inspection.verdict)}']
     shown += _aligned(_facts(inspection))
+    if inspection.contents:
+        shown += _aligned(contents_summary.rows(inspection.contents))
     for finding in inspection.findings:
         shown += ['', *_finding(finding)]
     return shown

@@ -58,6 +58,7 @@ def _closed(schema: typing.Any) -> typing.Any:
     if not isinstance(schema, dict):
         return schema
     closed = {name: _closed(value) for name, value in schema.items()}
-    if schema.get('type') == 'object' and 'properties' in schema:
+    kinds = schema.get('type', ())
+    if 'object' in kinds and 'properties' in schema:
         closed['additionalProperties'] = False
     return closed

@@ -23,6 +23,7 @@ from ironic_imagedeploy.engine.catalogue import damage
 from ironic_imagedeploy.engine.catalogue import entry
 from ironic_imagedeploy.engine.catalogue import files
 from ironic_imagedeploy.engine.catalogue import machine
+from ironic_imagedeploy.engine.catalogue import start
 
 Entry = entry.Entry
 Retry = entry.Retry
@@ -30,4 +31,4 @@ Severity = entry.Severity
 Topic = entry.Topic
 
 ENTRIES: Mapping[str, entry.Entry] = {
-    **files.ENTRIES, **damage.ENTRIES, **machine.ENTRIES}
+    **files.ENTRIES, **damage.ENTRIES, **machine.ENTRIES, **start.ENTRIES}

@@ -45,6 +45,7 @@ class Topic(enum.StrEnum):
     DAMAGE = 'What is wrong in the file'
     CHECKSUM = 'Checksum'
     MACHINE = 'The image and the machine'
+    START = 'How it starts'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ class Expectation:
     :ivar has_kernel: a kernel or initramfs is given with the image.
     :ivar require_checksum: refuse what comes without a checksum.
     :ivar permit_weak: accept md5 and sha1.
+    :ivar contents: also look at the system in the image, and how it starts.
     :ivar decompression_memory: bytes for the window of a file that is
         compressed as a whole.
     """
@@ -55,6 +56,7 @@ class Expectation:
     has_kernel: bool = False
     require_checksum: bool = False
     permit_weak: bool = True
+    contents: bool = False
     decompression_memory: int = compressed_raw.MEMORY
 
     @property

@@ -27,6 +27,7 @@ from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents import signatures
+from ironic_imagedeploy.engine.contents.system import contents as _contents
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine import formats
@@ -35,6 +36,7 @@ from ironic_imagedeploy.engine.inspection.checks import boot_file
 from ironic_imagedeploy.engine.inspection.checks import checksum
 from ironic_imagedeploy.engine.inspection.checks import node
 from ironic_imagedeploy.engine.inspection.checks import root
+from ironic_imagedeploy.engine.inspection.checks import start
 from ironic_imagedeploy.engine.inspection.checks import table
 from ironic_imagedeploy.engine.inspection.checks import units
 from ironic_imagedeploy.engine.inspection import expectation as _expectation
@@ -98,6 +100,7 @@ class _Look:
         self._layout = table.Layout()
         self._programs: Set[str] | None = None
         self._root = root.Root()
+        self._contents: _contents.Contents | None = None
 
     def run(self) -> None:
         """Take the steps; a refusal ends them."""
@@ -137,6 +140,8 @@ class _Look:
             self._findings.append(finding)
         if layout:
             self._findings += self._check_table(image, layout)
+        if self._expectation.contents:
+            self._look_at_system(image)
 
     def result(self) -> result.Inspection:
         """Put together what was found."""
@@ -146,7 +151,8 @@ class _Look:
             compression=self._recognition.compression, image=self._image,
             table=self._layout.table, file_system=self._layout.file_system,
             efi_programs=self._programs, boot_files=self._root.boot_files,
-            has_kernel=self._root.has_kernel, findings=tuple(self._findings))
+            has_kernel=self._root.has_kernel, contents=self._contents,
+            findings=tuple(self._findings))
 
     def _look_inside(self, image: formats.AnyImage) -> None:
         """Look at what is on the disk in the image."""
@@ -167,6 +173,17 @@ class _Look:
             self._root = root.look(image, layout.file_system,
                                    self._expectation)
             self._findings += self._root.findings
+
+    def _look_at_system(self, image: formats.AnyImage) -> None:
+        """Look at the system on the disk, where all of that can be read."""
+        layout = self._layout
+        if layout.image_type is None or image.known_size is None or (
+                not image.source.random_access):
+            return
+        self._contents = _contents.read(
+            image.read, image.known_size, layout.table,
+            _budget.Budget(entries=_budget.ENTRIES // 2))
+        self._findings += start.check(self._contents, layout.table)
 
     def _check_table(self, image: formats.AnyImage,
                      found: partitions.PartitionTable) -> Iterator[Finding]:

@@ -19,6 +19,8 @@ import typing
 from ironic_imagedeploy.engine.contents import boot_files as _boot_files
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine.contents.system import contents as _contents
+from ironic_imagedeploy.engine.contents.system import record
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine import formats
@@ -45,6 +47,8 @@ class Inspection:
     :ivar has_kernel: a partition image has a kernel of its own, which a boot
         menu would find; None when that cannot be told.
     :ivar kernel_version: of a kernel, where that is told.
+    :ivar contents: the system in the image; None where that was not looked
+        for, or nothing can be read.
     """
 
     source: recorded.RecordedSource
@@ -58,6 +62,7 @@ class Inspection:
     efi_programs: Set[str] | None = None
     has_kernel: bool | None = None
     kernel_version: str | None = None
+    contents: _contents.Contents | None = None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -189,6 +194,8 @@ class Inspection:
             'boot_modes': list(self.boot_modes),
             'sector_size': self.sector_size,
             'unchecked': list(self.unchecked),
+            'contents': (record.to_dict(self.contents) if self.contents
+                         else None),
             'findings': [finding.to_dict() for finding in self.findings],
         }
 

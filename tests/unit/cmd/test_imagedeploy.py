@@ -169,7 +169,7 @@ class ExpectationTest(program.CommandTestCase):
             disk_format='raw', image_type='whole-disk',
             checksum=engine.Checksum('md5', 'a' * 32),
             permitted=('raw', 'qcow2', 'vmdk', 'vdi'), disk_size=9 * MIB,
-            sector_size=4096, boot_mode='bios', arch='x86_64'),
+            sector_size=4096, boot_mode='bios', arch='x86_64', contents=True),
             inspect.call_args.args[1])
 
     def test_a_processor_that_nobody_knows(self) -> None:
@@ -186,7 +186,7 @@ class ExpectationTest(program.CommandTestCase):
         with mock.patch.object(engine, 'inspect', autospec=True,
                                side_effect=engine.inspect) as inspect:
             self.run_main('check', self.image, '--kernel-beside')
-        self.assertEqual(engine.Expectation(has_kernel=True),
+        self.assertEqual(engine.Expectation(has_kernel=True, contents=True),
                          inspect.call_args.args[1])
         kernel = self.directory / 'vmlinuz'
         kernel.write_bytes(boot_files.bzimage())

@@ -230,6 +230,73 @@ def kernel(_: pathlib.Path) -> bytes:
     return gzip.compress(bytes(1 << 30), 1)
 
 
+def texts(folder: pathlib.Path) -> bytes:
+    """Menus, lists and tables that go on and on."""
+    entry = (b'options $a' + b'$a "' * 400 + b'\n') * 50
+    tree: dict[str, bytes | str | None] = {
+        'etc/os-release': b'A="' * 80_000, 'etc/fstab': b'a / b c\n' * 9000,
+        'boot/grub/grub.cfg': (b'set a=' + b'x' * 2000 + b'\nlinux /x '
+                               + b'$a ' * 1000 + b'\n') * 60,
+        'boot/grub/grubenv': b'a=$a' + b'$a' * 500,
+        'usr/bin/cloud-init': b'', 'etc/cloud/cloud.cfg': b'-' * 200_000,
+        'etc/shadow': b'a:*:\n' * 10_000}
+    for number in range(60):
+        tree |= {f'boot/loader/entries/{number}.conf': entry,
+                 f'etc/cloud/cloud.cfg.d/{number}.cfg':
+                     b'datasource_list: [\n' * 10_000,
+                 f'etc/netplan/{number}.yaml': b'match: {' * 20_000}
+    for number in range(4):
+        tree |= {f'boot/vmlinuz-{number}': b'x',
+                 f'lib/modules/{number}/modules.dep':
+                     b'a.ko:\n' * 500_000,
+                 f'lib/modules/{number}/modules.builtin':
+                     b'/' * 3_000_000}
+    return volumes.ext4(folder / 'texts', tree, size=60 * MIB).read_bytes()
+
+
+def paths(folder: pathlib.Path) -> bytes:
+    """A system in which each name is a link through hundreds of folders."""
+    way = '../etc/' * 500
+    names = ('os-release', 'fstab', 'shadow', 'machine-id', 'ssh', 'netplan',
+             'cloud', 'kernel', 'default', 'network', 'sysconfig')
+    tree = {f'etc/{name}': f'{way}{other}' for name, other in zip(
+        names, names[1:] + names[:1], strict=True)}
+    tree |= {name: 'etc/' + way for name in (
+        'boot', 'usr', 'lib', 'opt', 'var', 'root', 'efi', 'sbin')}
+    return volumes.ext4(folder / 'paths', tree, '-b', '4096').read_bytes()
+
+
+def compressed_files(folder: pathlib.Path) -> bytearray:
+    """A btrfs whose files are said to be compressed by LZO."""
+    noise = b'\x04\0' * 60_000
+    content = bytearray(volumes.btrfs(folder / 'volume', {
+        'etc/os-release': b'ID=x\n', 'etc/fstab': noise,
+        'boot/vmlinuz-1': noise, 'boot/grub/grub.cfg': noise,
+        'lib/modules/1/modules.dep': noise * 20,
+        'lib/modules/1/modules.builtin': noise * 20},
+        '--mixed', size=60 * MIB).read_bytes())
+    # The items of extents: how large they are, and not compressed.
+    for size in (len(noise), 20 * len(noise), 128 << 10):
+        rounded = -(-size // 4096) * 4096
+        old = struct.pack('<QBBHB', rounded, 0, 0, 0, 1)
+        content[MIB:] = content[MIB:].replace(
+            old, struct.pack('<QBBHB', 128 << 10, 2, 0, 0, 1))
+    return content
+
+
+def systems(folder: pathlib.Path) -> bytearray:
+    """As many systems as there is room for, none of which is whole."""
+    volume = volumes.ext4(folder / 'system', {
+        f'boot/{number}': b'' for number in range(3000)},
+        '-N', '3500', size=MIB).read_bytes()
+    disk = disks.gpt(62 * MIB, [
+        disks.Entry(2048 * number, 2048 * number + 2047)
+        for number in range(1, 61)], last_usable=62 * 2048 - 34)
+    for number in range(1, 61):
+        disk[number * MIB:(number + 1) * MIB] = volume
+    return disk
+
+
 def padded(file: bytes | bytearray, size: int) -> bytearray:
     """The file with zeroes after it."""
     return bytearray(file) + bytes(size - len(file))
@@ -250,5 +317,7 @@ MAKERS: dict[str, Maker] = {
     'links': links, 'xfs': xfs, 'btrfs': btrfs, 'names': names,
     'partitions': partitions, 'system partition': system_partition,
     'blocks': blocks, 'kernel': kernel,
+    'texts': texts, 'paths': paths, 'systems': systems,
+    'compressed files': compressed_files,
     'gzip': bomb(gzip.compress), 'xz': bomb(lzma.compress),
     'bzip2': bomb(bz2.compress)}

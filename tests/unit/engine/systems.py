@@ -346,12 +346,12 @@ def disk(folder: pathlib.Path, parts: Sequence[Part]) -> pathlib.Path:
                                    - 1, part.type))
         start += size
     path = folder / 'system'
-    table = disks.gpt(4 * MIB, entries, boot_code=b'\xeb\x63',
-                      backup=(start + MIB) // SECTOR - 1,
+    table = disks.gpt(start + MIB, entries, boot_code=b'\xeb\x63',
                       last_usable=(start + MIB) // SECTOR - 34)
     with path.open('wb') as file:
         file.write(table[:MIB])
-        file.truncate(start + MIB)
+        file.seek(start)
+        file.write(table[start:])
     for each, entry_ in zip(made, entries, strict=True):
         if each:
             base.run('dd', f'if={each}', f'of={path}', 'bs=64K', 'conv=sparse,'

@@ -30,8 +30,8 @@ Unreadable = exceptions.UnreadableContent
 #: Bytes that are read at once. Blocks of metadata lie close together, and
 #: each read may be a request to a web server.
 _BLOCK = 32 << 10
-#: Blocks that are read at most (8 MiB); all are kept.
-_MOST_BLOCKS = 256
+#: Blocks that are read at most (16 MiB); all are kept.
+_MOST_BLOCKS = 512
 #: Bytes of metadata that are taken at most, and in how many steps: what is
 #: in the cache can be named again and again.
 _MOST_BYTES = 32 << 20

@@ -48,6 +48,7 @@ class Contents:
 
     :ivar volumes: of the disk.
     :ivar root: the one with the root; None when no system was found.
+    :ivar has_root: whether that is the root itself, and not /usr alone.
     :ivar system: the operating system.
     :ivar kernels: that are installed, the newest first.
     :ivar loaders: boot loaders.
@@ -68,6 +69,7 @@ class Contents:
 
     volumes: tuple[_volumes.Volume, ...] = ()
     root: _volumes.Volume | None = None
+    has_root: bool | None = None
     system: os_release.OperatingSystem | None = None
     kernels: tuple[installed_kernels.InstalledKernel, ...] | None = None
     loaders: tuple[str, ...] | None = None
@@ -82,6 +84,11 @@ class Contents:
     growth: tuple[str, ...] | None = None
     is_dirty: bool | None = None
     unread: tuple[str, ...] = ()
+
+    @property
+    def is_usr_only(self) -> bool:
+        """Whether the root is empty, and all comes from /usr."""
+        return self.root is not None and self.has_root is False
 
     @property
     def consoles(self) -> tuple[str, ...]:
@@ -143,6 +150,7 @@ class _Look:
         if root is None:
             return
         self._values |= {'root': root.volume, 'table': root.table,
+                         'has_root': root.volume not in root.points.values(),
                          'is_dirty': root.files.is_dirty}
         for name, step in self._steps(root.files, _esps(root)):
             value = self._tell(name, step)

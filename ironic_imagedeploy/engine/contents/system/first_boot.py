@@ -43,7 +43,9 @@ _AGENTS = {
 _DISABLED = 'etc/cloud/cloud-init.disabled'
 _CONFIG = 'etc/cloud/cloud.cfg'
 _CONFIG_FOLDERS = ('etc/cloud/cloud.cfg.d',)
-_LIST = re.compile(r'datasource_list\s*:\s*(.*)')
+_LIST = 'datasource_list'
+#: Characters of a list, and lines of one.
+_LIST_BYTES = 4096
 _NAME = re.compile(r'[A-Za-z0-9]+')
 _DELETES_KEYS = re.compile(r'ssh_deletekeys\s*:\s*["\']?(\w+)')
 _NO = frozenset({'false', '0', 'no', 'off'})
@@ -75,11 +77,12 @@ def read(files: _files.Files) -> FirstBoot:
         return FirstBoot(agents=tuple(agents))
     texts = [config_files.read(files, path) for path in (
         _CONFIG, *config_files.below(files, _CONFIG_FOLDERS, '.cfg'))]
-    sources, deletes = None, True
+    sources: tuple[str, ...] | None = None
+    deletes = True
     for text in texts:
         # The last one counts.
-        for listed in _listed(text):
-            sources = listed
+        listed = _listed(text)
+        sources = sources if listed is None else listed
         for line in config_files.lines(text):
             if match := _DELETES_KEYS.match(line):
                 deletes = match[1].lower() not in _NO
@@ -87,20 +90,20 @@ def read(files: _files.Files) -> FirstBoot:
                      deletes_host_keys=deletes)
 
 
-def _listed(text: str) -> Iterator[tuple[str, ...]]:
-    """The lists of data sources in a file of YAML, of both styles."""
-    rest = list(config_files.lines(text))
-    for number, line in enumerate(rest):
-        match = _LIST.fullmatch(line)
-        if match is None:
-            continue
-        written = match[1].partition('#')[0]
-        following = rest[number + 1:number + 1 + _MOST_LIST]
-        if not written.strip():
-            written = ' '.join(_items(following))
-        elif written.startswith('[') and ']' not in written:
-            written += ' '.join(following)
-        yield tuple(_NAME.findall(written.partition(']')[0]))
+def _listed(text: str) -> tuple[str, ...] | None:
+    """The last list of data sources in a file of YAML, in either style."""
+    lines = list(config_files.lines(text))
+    number = next((number for number in reversed(range(len(lines)))
+                   if lines[number].startswith(_LIST)), None)
+    if number is None:
+        return None
+    written = lines[number][len(_LIST):].lstrip(' \t:').partition('#')[0]
+    following = lines[number + 1:number + 1 + _MOST_LIST]
+    if not written.strip():
+        written = ' '.join(_items(following))
+    elif written.startswith('[') and ']' not in written:
+        written += ' '.join(following)
+    return tuple(_NAME.findall(written.partition(']')[0][:_LIST_BYTES]))
 
 
 def _items(lines: list[str]) -> Iterator[str]:

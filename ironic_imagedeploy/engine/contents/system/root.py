@@ -53,8 +53,8 @@ _OSTREE = 'ostree/deploy'
 _POINTS = frozenset({'boot', 'boot/efi', 'efi', 'boot/firmware', 'usr'})
 _ESP_POINTS = frozenset({'boot/efi', 'efi'})
 _MOST_DEPLOYMENTS = 16
-#: File systems that are opened; each keeps up to 8 MiB.
-_MOST_OPENED = 8
+#: File systems that are opened; each keeps up to 16 MiB.
+_MOST_OPENED = 6
 #: Steps of the budget that it takes to make sense of a file.
 _READ_STEPS = 20
 _BYTES_A_STEP = 16

@@ -31,6 +31,7 @@ from tests.unit.engine import work
 MIB = base.MIB
 #: What is found, if not that it is too much.
 CODES = {'directory': 'truncated', 'names': '-', 'partitions': '-',
+         'texts': '-', 'systems': '-', 'paths': '-', 'compressed files': '-',
          'gzip': '-', 'xz': '-', 'bzip2': '-', 'xfs': 'no-bootloader',
          'blocks': 'no-partition-table', 'kernel': 'not-a-kernel'}
 #: Prints seconds of the processor, KiB of memory at most, and codes.
@@ -44,7 +45,7 @@ from ironic_imagedeploy import engine
 source = engine.open_source(sys.argv[1])
 begin = time.thread_time()
 inspection = engine.inspect(source, engine.Expectation(
-    image_type=sys.argv[2] or None,
+    image_type=sys.argv[2] or None, contents=True,
     permitted=('raw', 'qcow2', 'vmdk', 'vdi')))
 taken = time.thread_time() - begin
 status = open('/proc/self/status').read()

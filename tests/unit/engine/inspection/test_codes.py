@@ -26,6 +26,7 @@ from tests.unit.engine import disks
 from tests.unit.engine.inspection import verdicts
 from tests.unit.engine import memory
 from tests.unit.engine import qcow2_builder as qcow2
+from tests.unit.engine import systems
 from tests.unit.engine import volumes
 
 MIB = base.MIB
@@ -116,6 +117,30 @@ class CodesTest(verdicts.VerdictTestCase):
         content[1024 + 0x60] |= 4
         return self.raw(content, image_type='partition')
 
+    def system(self, tree: volumes.Tree, number: int = -1) -> Findings:
+        """Findings about a good system with other files in a partition."""
+        return self.disk_of(systems.changed(systems.debian(), tree, number))
+
+    def disk_of(self, parts: list[systems.Part], suspended: int = 0
+                ) -> Findings:
+        """Findings about a system, with the mark of one that hibernates."""
+        path = systems.disk(self.directory, parts)
+        if suspended:
+            with path.open('r+b') as file:
+                file.seek(suspended + 0xff6)
+                file.write(b'S1SUSPEND')
+        with engine.open_source(str(path)) as source:
+            return engine.inspect(source, engine.Expectation(
+                contents=True)).findings
+
+    def running(self) -> Findings:
+        """Findings about a root that was not unmounted."""
+        path = volumes.ext4(self.directory / 'root', systems.debian()[-1].tree,
+                            '-O', '^metadata_csum')
+        content = bytearray(path.read_bytes())
+        content[1024 + 0x60] |= 4
+        return self.raw(content, contents=True)
+
     def for_arm(self) -> Findings:
         """Findings about a disk that only another machine boots."""
         return self.raw(self.disk(esp={
@@ -169,4 +194,37 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
         test.disk(boot_code=b''), boot_mode='bios'),
     'arch-mismatch': CodesTest.for_arm,
     'arch-unknown': lambda test: test.raw(arch='aarch64'),
-    'not-bootable': lambda test: test.raw(test.disk(boot_code=b''))}
+    'not-bootable': lambda test: test.raw(test.disk(boot_code=b'')),
+    'kernel-for-virtual-machines': lambda test: test.system({
+        **dict.fromkeys(systems.kernel('6.1.0-13-amd64')),
+        **systems.kernel('6.1.0-13-cloud-amd64', systems.VIRTUAL)}),
+    'unstable-device-name': lambda test: test.system(
+        systems.grub('root=/dev/vda1')),
+    'device-missing': lambda test: test.system(
+        systems.grub(f'root=UUID={systems.BOOT_UUID}')),
+    'serial-console-only': lambda test: test.system(
+        systems.grub('console=ttyS0')),
+    'network-pinned': lambda test: test.system({
+        'etc/netplan/1.yaml': b'match: {macaddress: 52:54:00:12:34:56}'}),
+    'no-first-boot-agent': lambda test: test.system(
+        dict.fromkeys(systems.cloud_init())),
+    'no-login': lambda test: test.system(dict.fromkeys(systems.cloud_init())),
+    'no-config-drive-source': lambda test: test.system(
+        systems.cloud_init('datasource_list: [Ec2]\n')
+        | {'etc/cloud/cloud.cfg.d/90_dpkg.cfg': b''}),
+    'host-keys-left': lambda test: test.system({
+        'etc/ssh/ssh_host_rsa_key': b'x',
+        'etc/cloud/cloud.cfg.d/99.cfg': b'ssh_deletekeys: false\n'}),
+    'machine-id-left': lambda test: test.system(
+        {'etc/machine-id': b'0123456789abcdef' * 2}),
+    'traces-left': lambda test: test.system({'root/.bash_history': b'ls\n'}),
+    'root-not-last': lambda test: test.disk_of(
+        [*systems.debian(), systems.BIOS_PART]),
+    'root-does-not-grow': lambda test: test.system(
+        {'usr/bin/growpart': None}),
+    'file-system-in-use': CodesTest.running,
+    'hibernated': lambda test: test.disk_of(
+        [*systems.debian()[:2], systems.BIOS_PART, *systems.debian()[2:]],
+        suspended=36 * MIB),
+    'no-fallback-loader': lambda test: test.system(
+        {'EFI/BOOT/BOOTX64.EFI': None}, 1)}

@@ -135,7 +135,8 @@ class ExpectationTest(base.EngineTestCase):
              'permitted': ('raw', 'qcow2'), 'disk_size': None,
              'sector_size': None, 'boot_mode': None, 'arch': None,
              'has_kernel': False, 'require_checksum': False,
-             'permit_weak': True, 'decompression_memory': 128 * MIB},
+             'permit_weak': True, 'contents': False,
+             'decompression_memory': 128 * MIB},
             dataclasses.asdict(engine.Expectation()))
 
     def test_it_does_not_change(self) -> None:

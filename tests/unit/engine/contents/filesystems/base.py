@@ -158,7 +158,7 @@ class FileSystemTestCase(base.EngineTestCase):
                     exceptions.UnreadableContent) as error:
                 outcomes[type(error).__name__] += 1
             self.assertLess(time.monotonic() - start, 60)
-            self.assertLessEqual(read.total, 9 * MIB)
+            self.assertLessEqual(read.total, 17 * MIB)
         self.assertGreater(outcomes['read'], rounds // 20, outcomes)
         self.assertGreater(outcomes['UnreadableContent'], 0, outcomes)
 

@@ -1,0 +1,140 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Codes about how the system in an image starts on a machine.
+
+None of them refuses: the image may be meant for one machine only.
+"""
+
+from collections.abc import Mapping
+
+from ironic_imagedeploy.engine.catalogue import entry
+
+Case = entry.Case
+Topic = entry.Topic
+
+
+def _warning(*, meaning: str, message: str, fix: str,
+             cases: Mapping[str, Case] | None = None) -> entry.Entry:
+    return entry.Entry(
+        topic=Topic.START, severity=entry.Severity.WARNING, meaning=meaning,
+        message=message, fix=fix, cases=cases or {})
+
+
+ENTRIES: Mapping[str, entry.Entry] = {
+    'kernel-for-virtual-machines': _warning(
+        meaning='No kernel in the image has a driver for a SATA, SAS or RAID '
+                'controller, nor for a network card by Intel or Broadcom: '
+                "Debian's cloud kernel has not, for one. NVMe disks and "
+                'other cards may work.',
+        message='The kernel is made for virtual machines.',
+        fix='Install the usual kernel of the distribution (Debian: '
+            'linux-image-amd64 or linux-image-arm64) and build its '
+            'initramfs.'),
+    'unstable-device-name': _warning(
+        meaning='A boot menu or the fstab names a disk by a name that '
+                'depends on its controller and on the order of the disks.',
+        message='A disk is named by a name that another machine has not.',
+        fix='Name it by its UUID, which blkid shows: UUID=...',
+        cases={'menu': Case(
+            message='The boot menu names the root by a name that another '
+                    'machine has not.',
+            fix='Name it by its UUID: root=UUID=...; for grub2, let '
+                'update-grub or grub2-mkconfig write the menu again.')}),
+    'device-missing': _warning(
+        meaning='A boot menu or the fstab names a UUID that nothing on the '
+                'disk in the image has. The system stops, or waits for it.',
+        message='The fstab waits for a disk that is not in the image.',
+        fix='Correct the UUID, which blkid shows, or give the line the '
+            'option nofail.',
+        cases={'menu': Case(
+            message='The boot menu names a root that is not in the image.',
+            fix='Correct the UUID, which blkid shows: let update-grub or '
+                'grub2-mkconfig write the menu again.')}),
+    'serial-console-only': _warning(
+        meaning='The kernel writes to a serial port only: on the screen of a '
+                'server, nothing is to be seen after the boot loader.',
+        message='The kernel writes to a serial port only.',
+        fix='Add the console of the screen before the other: console=tty0'),
+    'network-pinned': _warning(
+        meaning='The configuration of the network is for a card with a '
+                'certain MAC address, which another machine has not.',
+        message='The network is configured for the card of one machine.',
+        fix='Remove {path} from the image, or the address from it.'),
+    'no-first-boot-agent': _warning(
+        meaning='Nothing in the image sets the system up when it first '
+                'starts (cloud-init, ignition, glean, and the like): nobody '
+                'reads the config drive, with its keys and its network.',
+        message='Nothing in the image reads a config drive.',
+        fix='Install cloud-init, or glean (diskimage-builder: the element '
+            'cloud-init or simple-init).'),
+    'no-config-drive-source': _warning(
+        meaning='cloud-init is told to look for its data in other places '
+                'than a config drive or the metadata service of OpenStack.',
+        message='cloud-init looks neither for a config drive nor for '
+                'OpenStack.',
+        fix='Name them in /etc/cloud/cloud.cfg.d/99-openstack.cfg: '
+            'datasource_list: [ConfigDrive, OpenStack, None]'),
+    'no-login': _warning(
+        meaning='No account has a password or a key, and nothing in the '
+                'image takes one from a config drive.',
+        message='Nobody can log in to the system.',
+        fix='Install cloud-init, or put a key into '
+            '/root/.ssh/authorized_keys.'),
+    'host-keys-left': _warning(
+        meaning='The secret keys of an SSH server are in the image, and '
+                'nothing makes new ones: all machines have the same, and so '
+                'has everybody who has the image.',
+        message='The secret keys of an SSH server are in the image.',
+        fix='Remove /etc/ssh/ssh_host_*_key* from the image, and have new '
+            'ones made at the first start.'),
+    'machine-id-left': _warning(
+        meaning='/etc/machine-id has the identifier of one machine. By DHCP, '
+                'machines with the same may get the same address.',
+        message='The image has the identifier of one machine.',
+        fix='Empty it: truncate -s 0 /etc/machine-id; and remove '
+            '/var/lib/dbus/machine-id.'),
+    'traces-left': _warning(
+        meaning='Leases of addresses, or commands that somebody typed, are '
+                'in the image.',
+        message='Traces of another machine are in the image.',
+        fix='Remove them; virt-sysprep does.'),
+    'root-not-last': _warning(
+        meaning='Another partition lies after the root, so that it cannot '
+                'become as large as the disk.',
+        message='The root cannot grow: another partition lies after it.',
+        fix='Build the image with the root as the last partition.'),
+    'root-does-not-grow': _warning(
+        meaning='Nothing in the image makes the root partition as large as '
+                'the disk (growpart by cloud-init, growroot, '
+                'systemd-repart): the rest of the disk is not used.',
+        message='Nothing makes the root as large as the disk.',
+        fix='Install growpart beside cloud-init (Debian: cloud-guest-utils; '
+            'Red Hat: cloud-utils-growpart), or configure systemd-repart.'),
+    'file-system-in-use': _warning(
+        meaning='The root was not unmounted: changes wait in its journal, or '
+                'were never written. The image may be of a running system.',
+        message='The root file system was not unmounted.',
+        fix='Shut the system down before it becomes an image.'),
+    'hibernated': _warning(
+        meaning='Swap space has the memory of a machine that hibernates. '
+                'Another machine cannot go on with it.',
+        message='The image is of a machine that hibernates.',
+        fix='Start it and shut it down, before it becomes an image.'),
+    'no-fallback-loader': _warning(
+        meaning='The EFI system partition has boot programs, but none where '
+                'firmware looks without a boot entry: when the entries are '
+                'lost, the machine does not start.',
+        message='UEFI finds no boot program without a boot entry.',
+        fix='Copy shim and grub2 to EFI/BOOT as well (Debian: grub-install '
+            '--force-extra-removable).'),
+}

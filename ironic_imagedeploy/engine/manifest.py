@@ -50,7 +50,7 @@ CHUNK_SIZES = (MIB, 4 * MIB)
 ZERO_BLOCKS = (4 * KIB, 64 * KIB)
 
 _MAGIC = b'imgchunk'
-_VERSION = 1
+VERSION = 1
 _HEAD = struct.Struct('>8sHBB4xQ16s64s')
 #: Bytes of the longest manifest that is taken.
 MOST_BYTES = (_HEAD.size + LARGEST // CHUNK_SIZES[1] * DIGEST
@@ -209,7 +209,7 @@ class Manifest:
     def encode(self) -> bytes:
         """The only encoding of this manifest."""
         return b''.join((
-            _HEAD.pack(_MAGIC, _VERSION, self.chunk_size.bit_length() - 1,
+            _HEAD.pack(_MAGIC, VERSION, self.chunk_size.bit_length() - 1,
                        self.zero_block.bit_length() - 1, self.size,
                        self.checksum.algorithm.encode(),
                        bytes.fromhex(self.checksum.value)),
@@ -246,8 +246,8 @@ class Manifest:
          value) = _HEAD.unpack_from(encoded)
         if magic != _MAGIC:
             raise _invalid('a manifest', 'another file')
-        if version != _VERSION:
-            raise _invalid(f'version {_VERSION}', f'version {version}')
+        if version != VERSION:
+            raise _invalid(f'version {VERSION}', f'version {version}')
         map_end = _HEAD.size + _map_size(size, 1 << block_bits)
         manifest = cls(
             size=size, chunk_size=1 << chunk_bits,

@@ -116,7 +116,7 @@ class Entry:
             os.path.join(self._staging, f'{self.name}.manifest'))
 
     def bound_manifest(self, known: record.Record, checksum: engine.Checksum
-                 ) -> manifests.KeptManifest | None:
+                       ) -> manifests.KeptManifest | None:
         """Manifest of the file that is bound to one of its checksums.
 
         :param known: record of the file; it learns of another manifest.

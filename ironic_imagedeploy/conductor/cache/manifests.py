@@ -59,8 +59,11 @@ class KeptManifest:
     def from_dict(cls, kept: dict[str, typing.Any]) -> 'KeptManifest':
         """Name that :meth:`to_dict` gave.
 
-        :raises KeyError, TypeError, ValueError: when it is something else.
+        :raises KeyError, TypeError, ValueError: when it is something else,
+            or of another release that makes other manifests.
         """
+        if kept['version'] != manifest.VERSION:
+            raise ValueError(f'version {kept["version"]}')
         return cls(
             # It becomes part of a path.
             root=engine.Checksum('sha256', kept['root']).value,
@@ -69,8 +72,9 @@ class KeptManifest:
 
     def to_dict(self) -> dict[str, typing.Any]:
         """The name as JSON values."""
-        return {'root': self.root, 'size': self.size,
-                'checksum': f'{self.checksum.algorithm}:{self.checksum.value}'}
+        return {
+            'version': manifest.VERSION, 'root': self.root, 'size': self.size,
+            'checksum': f'{self.checksum.algorithm}:{self.checksum.value}'}
 
 
 @contextlib.contextmanager

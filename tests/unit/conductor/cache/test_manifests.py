@@ -216,7 +216,7 @@ class CacheTest(ManifestTestCase):
         self.served()
         path = next(self.master.glob('*.json'))
         for wrong in ({'root': '../' * 20}, {'size': 'x'}, {'checksum': 5},
-                      {'root': None}):
+                      {'root': None}, {'version': 2}):
             record = self.record()
             record['manifest'].update(wrong)
             path.write_text(json.dumps(record))

@@ -86,20 +86,23 @@ class BufferPool:
     """
 
     def __init__(self, count: int = CHUNKS, size: int = CHUNK_SIZE) -> None:
-        self._free: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
+        self._free = [Chunk(self, size) for _ in range(count)]
+        # One for each free chunk. The one that was used last is taken first:
+        # it may still be in the processor's cache.
+        self._tickets: queue.SimpleQueue[bool] = queue.SimpleQueue()
         for _ in range(count):
-            self._free.put(Chunk(self, size))
+            self._tickets.put(True)
 
     def take(self, position: int) -> Chunk:
         """A free chunk for that offset, held once; waits for one.
 
         :raises Stopped: after :meth:`stop`.
         """
-        chunk = self._free.get()
-        if chunk is None:
+        if not self._tickets.get():
             # For the next one who waits.
             self.stop()
             raise Stopped()
+        chunk = self._free.pop()
         chunk.position = position
         chunk.length = 0
         chunk.hold()
@@ -107,8 +110,9 @@ class BufferPool:
 
     def give_back(self, chunk: Chunk) -> None:
         """The chunk is free."""
-        self._free.put(chunk)
+        self._free.append(chunk)
+        self._tickets.put(True)
 
     def stop(self) -> None:
         """Wake all who wait for a chunk."""
-        self._free.put(None)
+        self._tickets.put(False)

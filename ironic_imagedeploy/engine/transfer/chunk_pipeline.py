@@ -15,19 +15,21 @@
 
 ::
 
-     lane   fetch a run, verify, cut --jobs--+
-     lane   fetch a run, verify, cut --jobs--+--> workers
-     lane   fetch a run, verify, cut --jobs--+
+     lane   fetch a run, verify, cut, write --jobs--+
+     lane   fetch a run, verify, cut, write --jobs--+--> workers
+     lane   fetch a run, verify, cut, write --jobs--+
 
 Each lane takes the next run of the plan and fetches its chunks, one after the
 other, into buffers of the pool. A chunk that was not verified never leaves
 its lane. No order is kept between the lanes, since no chunk is needed to
-know that another one is right.
+know that another one is right. What has to be decoded becomes jobs for the
+workers; all else the lane writes itself, while others fetch.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import threading
 import time
 
@@ -75,6 +77,7 @@ class ChunkPipeline(pipeline.Pipeline):
         self._lock = threading.Lock()
         self._runs = plan.runs()
         self._lanes = LANES
+        self._writers: list[_Writer] = []
 
     def run(self) -> None:
         self._source.end_look()
@@ -83,9 +86,16 @@ class ChunkPipeline(pipeline.Pipeline):
     def _readers(self) -> Sequence[pipeline.Part]:
         return [self._lane] * self._lanes
 
+    def _settle(self) -> None:
+        for writer in self._writers:
+            writer.settle()
+
     def _lane(self) -> None:
+        writer = _Writer(self._stopped, self._sink)
+        with self._lock:
+            self._writers.append(writer)
         while run := self._next():
-            self._fetch(run)
+            self._fetch(run, writer)
         with self._lock:
             self._lanes -= 1
             last = not self._lanes
@@ -98,7 +108,7 @@ class ChunkPipeline(pipeline.Pipeline):
                 raise buffers.Stopped()
             return next(self._runs, None)
 
-    def _fetch(self, run: chunk_plan.Run) -> None:
+    def _fetch(self, run: chunk_plan.Run, writer: '_Writer') -> None:
         """Fetch and cut the chunks of a run, one after the other."""
         cut = cutter.Cut(self._image, run.extents)
         receipts = _Receipts(self._source.manifest.chunk_size)
@@ -108,8 +118,15 @@ class ChunkPipeline(pipeline.Pipeline):
                     index not in self._plan.ends):
                 receipts.begin(index, self._written)
             receipts.hold(chunk)
-            waited = self._submit(cut.split(chunk))
-            self._meter.spent(Stage.WAIT, waited)
+            for job in cut.split(chunk):
+                began = time.monotonic()
+                if job.is_plain:
+                    with writer.begun():
+                        self._write(job.pieces, writer.gather)
+                    job.release()
+                else:
+                    self._submit([job])
+                self._meter.spent(Stage.WAIT, time.monotonic() - began)
             receipts.settle(cut.waiting(1 << 64))
             chunk.release()
 
@@ -131,6 +148,34 @@ class ChunkPipeline(pipeline.Pipeline):
             raise buffers.Stopped()
         chunk.length = end - start
         return chunk
+
+
+class _Writer:
+    """Writes of a lane, of which none begins when all was stopped.
+
+    :param stopped: set before :meth:`settle`.
+    """
+
+    def __init__(self, stopped: threading.Event, sink: _gather.Sink) -> None:
+        self.gather = _gather.Gather(sink)
+        self._stopped = stopped
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Write inside.
+
+        :raises Stopped: when that is too late.
+        """
+        with self._lock:
+            if self._stopped.is_set():
+                raise buffers.Stopped()
+            yield
+
+    def settle(self) -> None:
+        """Wait for the write that was begun."""
+        with self._lock:
+            return
 
 
 class _Receipt:

@@ -172,9 +172,8 @@ class ChunkPlan(jobs.Layout):
 
     def _data_parts(self, extent: Extent, end: int) -> Iterator[Extent]:
         """Parts of an extent of data that have to be fetched."""
-        for low, high in self._manifest.data_ranges(
-                extent.source_offset, min(extent.source_end, end),
-                gap=ZEROED - 1):
+        for low, high in self._data_ranges(
+                extent.source_offset, min(extent.source_end, end)):
             if not self._have:
                 yield _part(extent, low, high)
                 continue
@@ -190,13 +189,31 @@ class ChunkPlan(jobs.Layout):
     def _zero_parts(self, extent: Extent) -> Iterator[Extent]:
         """Parts of an extent of data that are zeroed on the disk."""
         position = extent.source_offset
-        for low, high in self._manifest.data_ranges(
-                extent.source_offset, extent.source_end, gap=ZEROED - 1):
+        for low, high in self._data_ranges(position, extent.source_end):
             if position < low:
                 yield _zero(extent, position, low)
             position = high
         if position < extent.source_end:
             yield _zero(extent, position, extent.source_end)
+
+    def _data_ranges(self, start: int, end: int
+                     ) -> Iterator[tuple[int, int]]:
+        """Ranges of the file to write; all between them is zeroed.
+
+        Nothing shorter than :data:`ZEROED` is left out, at no edge either: so
+        what is left out of a part of an extent is left out of the whole.
+        """
+        position = start
+        for low, high in self._manifest.data_ranges(start, end,
+                                                    gap=ZEROED - 1):
+            if low - start < ZEROED:
+                low = start
+            if end - high < ZEROED:
+                high = end
+            yield low, high
+            position = high
+        if position == start and end - start < ZEROED:
+            yield start, end
 
     def _has(self, offset: int) -> bool:
         return offset // self._manifest.chunk_size in self._have

@@ -49,6 +49,12 @@ class Job(typing.NamedTuple):
         chunk.hold()
         return cls(pieces, chunk)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing in it has to be decoded."""
+        return not any(piece.extent.kind is _extent.ExtentKind.COMPRESSED
+                       for piece in self.pieces)
+
     def release(self) -> None:
         """Give the stored bytes back."""
         self.chunk.release()

@@ -95,10 +95,11 @@ class Pipeline(abc.ABC):
                     self._meter.tick()
         except BaseException as error:
             self._stop(error)
-        # Nothing may be written after this method has returned. A reader
-        # writes nothing, and may be waiting for a silent server.
+        # Nothing may be written after this method has returned. A reader is
+        # not waited for: it may be waiting for a silent server.
         for thread in others:
             thread.join()
+        self._settle()
         if self._error:
             for thread in readers:
                 thread.join(_meter.TICK / len(readers))
@@ -112,6 +113,10 @@ class Pipeline(abc.ABC):
     def _parts(self) -> Sequence[Part]:
         """Parts of the intake that do not."""
         return ()
+
+    def _settle(self) -> None:
+        """Wait for writes of the intake, of which none is begun any more."""
+        return
 
     def _thread(self, part: Part) -> threading.Thread:
         def guarded() -> None:

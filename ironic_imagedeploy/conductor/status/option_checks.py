@@ -17,6 +17,7 @@ import contextlib
 import difflib
 import os
 import pathlib
+import re
 
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
@@ -51,11 +52,28 @@ def problems(conf: cfg.ConfigOpts) -> Iterator[Problem]:
 
 
 def _misspelt(conf: cfg.ConfigOpts) -> Iterator[Problem]:
-    """oslo.config ignores what it does not know."""
+    """Names of options and groups that oslo.config does not know.
+
+    It ignores them.
+    """
+    groups = [group.name for group, _ in opts.list_opts()]
+    for path in _files(conf):
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(str(path), sections).parse()
+        for name in sections:
+            # The case of a letter does not count, as oslo.config reads them.
+            if name.lower() in {*groups, *map(str.lower, conf)}:
+                continue
+            if near := difflib.get_close_matches(
+                    name.lower(), groups, n=1, cutoff=0.75):
+                yield (Code.WARNING,
+                       f'{path}: nobody reads the group [{name}], and what '
+                       f'it says is ignored: is it [{near[0]}]? Correct or '
+                       'remove it.')
     for group, options in opts.list_opts():
         known = {option.dest for option in options}
         for path in _files(conf):
-            sections: dict[str, dict[str, list[str]]] = {}
+            sections = {}
             cfg.ConfigParser(str(path), sections).parse()
             for name in sections.get(group.name, {}):
                 if name in known:
@@ -83,11 +101,19 @@ def _invalid(conf: cfg.ConfigOpts) -> Iterator[Problem]:
                 # Of a hardware type that is not enabled.
                 continue
             except _NOT_VALID as error:
-                # The text of oslo.config has its own objects in it; what the
-                # type said is the reason.
                 yield (Code.FAILURE,
                        f'{_setting(conf, group, name)} is not valid: '
-                       f'{error.__context__ or error}. Correct the value.')
+                       f'{_reason(error)}. Correct the value.')
+
+
+def _reason(error: Exception) -> str:
+    # The text of oslo.config has its own objects in it; what the type said
+    # is the reason, but for Python's own words about numbers.
+    reason = str(error.__context__ or error)
+    if match := re.search('^(?:invalid literal for int|could not convert '
+                          "string to float).*('.*')$", reason):
+        return f'{match[1]} is not a number'
+    return reason
 
 
 def _setting(conf: cfg.ConfigOpts, group: str, name: str) -> str:

@@ -73,6 +73,23 @@ class OptionChecksTest(base.TestCase):
         self.assert_problem(Code.WARNING, '[imagedeploy-redfish] has no '
                             'option xyz, and it is ignored: Correct')
 
+    def test_a_misspelt_group(self):
+        for name in ('image_deploy', 'imagedeploi', 'ironic-imagedeploy'):
+            path = self.read(f'[{name}]', 'read_back = full')
+            self.assert_problem(
+                Code.WARNING, f'{path}: nobody reads the group [{name}]',
+                'is it [imagedeploy]?')
+
+    def test_groups_of_others(self):
+        for name in ('deploy', 'imagedeploy', 'ImageDeploy', 'redfish',
+                     'image', 'my_plugin'):
+            self.read(f'[{name}]', '')
+            self.assertEqual([], [*option_checks.problems(CONF)], name)
+
+    def test_what_is_not_a_number_is_told_in_words(self):
+        self.read('[imagedeploy]', 'cache_recheck_interval = 1h')
+        self.assert_problem(Code.FAILURE, "'1h' is not a number")
+
     def test_files_of_a_folder(self):
         path = self.directory / 'second.conf'
         path.write_text('[imagedeploy]\nreed_back = full\n')

@@ -23,6 +23,7 @@ import sys
 import typing
 import urllib.parse
 
+from ironic_imagedeploy.cmd import bmaps
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
 from ironic_imagedeploy.cmd import manifest
@@ -80,6 +81,7 @@ def write(args: argparse.Namespace) -> int:
     """Write the image to the target, unless it is refused."""
     _check_distinct(args)
     trusted_manifest.check_usage(args)
+    args.bmap = bmaps.stated(args.bmap)
     with sources.open_source(args) as source:
         inspection = _inspect(source, args)
         inspection.raise_if_refused()
@@ -95,9 +97,7 @@ def write(args: argparse.Namespace) -> int:
                 args.parser.error(
                     f'nothing was written: without a yes {args.target} stays '
                     'as it is')
-            report = engine.transfer(
-                inspection, target, read_back=args.read_back,
-                progress=display).to_dict()
+            report = _transfer(args, inspection, target, display).to_dict()
     _tell(args, report)
     checksum = inspection.expectation.checksum
     if checksum and checksum.weak:
@@ -118,6 +118,17 @@ def _tell(args: argparse.Namespace, report: Mapping[str, typing.Any]
     except engine.exceptions.TargetError as error:
         console.say(f'warning: {args.target} is written, whatever '
                     f'follows: {error}')
+
+
+def _transfer(args: argparse.Namespace, inspection: engine.Inspection,
+              target: engine.Target, display: progress_bar.Display
+              ) -> engine.Report:
+    if args.bmap:
+        return engine.transfer_listed(
+            inspection, target, args.bmap, read_back=args.read_back,
+            progress=display)
+    return engine.transfer(inspection, target, read_back=args.read_back,
+                           progress=display)
 
 
 def verify(args: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ import pathlib
 import time
 import typing
 
+from ironic_imagedeploy.cmd import bmaps
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import retries
@@ -41,7 +42,10 @@ def make(args: argparse.Namespace) -> int:
     began = time.monotonic()
     with (sources.open_source(args) as source,
           retries.display(args) as display):
-        made = _made(source, args.checksum, display)
+        recorder = _recorder(args, source) if args.bmap else None
+        made = _made(source, args.checksum, display, recorder)
+    if recorder:
+        console.save(args.bmap, recorder.finish().encode())
     console.save(output, made.encode())
     result = _result(made, source.name, output, time.monotonic() - began)
     console.show([console.to_json(result)] if args.json else
@@ -50,7 +54,8 @@ def make(args: argparse.Namespace) -> int:
 
 
 def _made(source: engine.Source, expected: engine.Checksum | None,
-          display: progress_bar.Display) -> manifests.Manifest:
+          display: progress_bar.Display, recorder: bmaps.Recorder | None
+          ) -> manifests.Manifest:
     """Manifest of a file that is read once, from its first byte."""
     meter = meters.Meter(
         lambda progress: display(progress._replace(bottleneck='')),
@@ -61,12 +66,27 @@ def _made(source: engine.Source, expected: engine.Checksum | None,
           manifest_builder.Builder(source.size) as builder):
         while room := builder.room:
             count = stream.readinto(room)
+            if recorder:
+                recorder.update(room[:count])
             builder.advance(count)
             meter.advance(data=count)
             meter.tick_if_due()
         # Only who reads the end learns whether it is the right file.
         stream.readinto(memoryview(bytearray(1)))
         return builder.finish(stream.checksum)
+
+
+def _recorder(args: argparse.Namespace, source: engine.Source
+              ) -> bmaps.Recorder:
+    """Recorder of the block map of a raw image; others are a usage error."""
+    inspection = engine.inspect(source, engine.Expectation(disk_format='raw'))
+    if inspection.format != 'raw' or inspection.compression:
+        args.parser.error('a block map is of a raw image that is not '
+                          'compressed')
+    path = None
+    if source.local and args.source != standard_input.DASH:
+        path = small_files.path(args.source)
+    return bmaps.Recorder(path, source.size)
 
 
 def _result(made: manifests.Manifest, name: str, output: pathlib.Path,

@@ -135,6 +135,10 @@ def _manifest(commands: 'argparse._SubParsersAction[_Parser]',
         '--output', '-o', type=_new_file, metavar='FILE',
         help='write the manifest into this file (default: the name of the '
         'image with .manifest, in this directory)')
+    sub.add_argument(
+        '--bmap', type=_new_file, metavar='FILE',
+        help='write a block map for bmaptool, too, into this file: blocks '
+        'that are a hole in the file of a raw image are left out')
     _checksums(sub)
     _progress(sub)
 
@@ -143,9 +147,15 @@ def _trusted_manifest(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group(
         'manifest', 'Digests of the chunks of the image, each of which is '
         'verified before a byte of it is used.')
-    group.add_argument(
+    given = group.add_mutually_exclusive_group()
+    given.add_argument(
         '--manifest', metavar='FILE',
         help='path or URL of the manifest of the image')
+    given.add_argument(
+        '--bmap', metavar='FILE',
+        help='path or URL of the block map of the raw image, as bmaptool '
+        'makes it: what it lists is verified and written, all else on the '
+        'disk stays as it is')
     group.add_argument(
         '--signature', metavar='FILE',
         help='path or URL of the signature of the manifest, by OpenPGP or '

@@ -33,6 +33,7 @@ INTERVAL = 5.0
 _PHASES = {'write': 'writing', 'zero': 'zeroing', 'read-back': 'reading back',
            'finish': 'finishing', 'compare': 'comparing',
            'inspect': 'inspecting', 'hash': 'hashing', 'scan': 'looking',
+           'verify': 'verifying',
            'boot': 'boot set-up'}
 _EIGHTHS = ' ▏▎▍▌▋▊▉█'
 #: The characters of a bar.

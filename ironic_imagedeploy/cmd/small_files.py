@@ -48,7 +48,11 @@ def read(location: str, *, most: int, expected: str, fix: str) -> SmallFile:
 
 def name(location: str) -> str:
     """Name of the file at a path or URL, without its directory."""
-    path = location
+    return posixpath.basename(path(location))
+
+
+def path(location: str) -> str:
+    """Path of a file, also that in a URL."""
     if '://' in location or location.lower().startswith('file:'):
-        path = urllib.parse.unquote(urllib.parse.urlsplit(location).path)
-    return posixpath.basename(path)
+        return urllib.parse.unquote(urllib.parse.urlsplit(location).path)
+    return location

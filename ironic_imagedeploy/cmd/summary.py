@@ -136,7 +136,8 @@ def _results(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
     yield 'read', _exact(report['bytes_read']) + _resumes(report['resumes'])
     yield 'written', _exact(report['bytes_written'])
     yield 'zeroed', _zeroed(report)
-    yield 'checksum', _checksum(report['checksum'])
+    yield 'checksum', (_BY_BMAP if report['verified_by'] == 'bmap'
+                       else _checksum(report['checksum']))
     yield 'read-back', _READ_BACK.get(report['read_back'],
                                       report['read_back'])
 
@@ -156,6 +157,10 @@ def _rates(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
 _READ_BACK = {'none': 'not asked for (--read-back sample or full)',
               'sample': 'a sample of the disk is identical',
               'full': 'the whole disk is identical'}
+
+
+#: Not of the file, but of all that was written.
+_BY_BMAP = 'that of each listed range verified'
 
 
 def _checksum(checksum: Mapping[str, typing.Any] | None) -> str:

@@ -40,6 +40,7 @@
      `- VerificationError                          6
          |- ChecksumMismatch
          |- ChunkMismatch
+         |- InvalidBmap
          |- InvalidManifest
          |- InvalidSignature
          |- ReadBackMismatch
@@ -327,6 +328,12 @@ class ChunkMismatch(VerificationError):
     """A chunk of the image is not the one that its manifest names."""
 
     summary = 'a chunk is not that of the manifest'
+
+
+class InvalidBmap(VerificationError):
+    """The block map is not one, or not that of the disk."""
+
+    summary = 'the block map cannot be used'
 
 
 class InvalidManifest(VerificationError):

@@ -12,8 +12,14 @@
 
 """Sinks: what takes the bytes of the disk out of the pipeline."""
 
+import bisect
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+from ironic_imagedeploy.engine import bmap
 from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.targets import base as targets
+from ironic_imagedeploy.engine.transfer import gather
 from ironic_imagedeploy.engine.transfer import held_ends
 from ironic_imagedeploy.engine.transfer import journal as journals
 from ironic_imagedeploy.engine.transfer import meter as _meter
@@ -97,3 +103,34 @@ class ComparingSink:
             with self._meter.spend(Stage.DISK):
                 read_back.verify_zero(self._target, at, step)
             self._meter.count(zeroed=step)
+
+
+class ListedSink:
+    """Passes on what is listed; the rest of the disk stays as it is.
+
+    :param ranges: in the sequence of the disk, apart from each other.
+    """
+
+    def __init__(self, sink: gather.Sink, ranges: Sequence[bmap.Range]
+                 ) -> None:
+        self._sink = sink
+        self._ranges = ranges
+        self._ends = [listed.end for listed in ranges]
+
+    def write(self, start: int, view: memoryview) -> None:
+        """Write the bytes that are listed."""
+        for low, high in self._listed(start, start + len(view)):
+            self._sink.write(low, view[low - start:high - start])
+
+    def zero(self, start: int, length: int) -> None:
+        """Zero what is listed of that range."""
+        for low, high in self._listed(start, start + length):
+            self._sink.zero(low, high - low)
+
+    def _listed(self, start: int, end: int
+                ) -> Iterator[tuple[int, int]]:
+        index = bisect.bisect_right(self._ends, start)
+        while index < len(self._ranges) and self._ranges[index].start < end:
+            listed = self._ranges[index]
+            yield max(listed.start, start), min(listed.end, end)
+            index += 1

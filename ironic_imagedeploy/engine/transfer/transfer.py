@@ -15,8 +15,10 @@ meet."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 
+from ironic_imagedeploy.engine import bmap
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.inspection import result as _inspection
 from ironic_imagedeploy.engine.targets import base as targets
@@ -34,7 +36,8 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
              progress: _meter.ProgressCall | None = None,
              workers: int | None = None, verify_file: bool = False,
              journals: str | None = None,
-             written: Callable[[int], None] | None = None
+             written: Callable[[int], None] | None = None,
+             only: Sequence[bmap.Range] | None = None
              ) -> _report.Report:
     """Write an image to a target, so that it boots only when it is right.
 
@@ -55,6 +58,8 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     :param written: called with the index of a chunk when all that begins in
         it is on the target, by several threads. Zeroes may be missing then.
         Not for chunks with bytes of the ends.
+    :param only: ranges of the disk that are written, where the others may
+        stay as they are.
     :raises ImageRefused: when the image was not accepted.
     :raises SourceError: when its bytes cannot be had.
     :raises TargetError: when the target does not take them.
@@ -70,7 +75,8 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     target.wipe_ends()
     with copy.resumed(target, held, journals, workers) as journal:
         copy.enter('write')
-        copy.run(sinks.WritingSink(target, held, log, meter, journal),
+        sink = sinks.WritingSink(target, held, log, meter, journal)
+        copy.run(sink if only is None else sinks.ListedSink(sink, only),
                  workers)
         target.flush()
         proof = copy.prove()

@@ -23,7 +23,7 @@ NAMES = [
     'Target', 'VerifiedStream', 'cloud_failure', 'compare', 'exceptions',
     'glance_request', 'inspect', 'limit_heads', 'limit_service',
     'may_know_secrets', 'open_source', 'open_target', 'origin', 'reason',
-    'redact', 'repair_gpt', 'require_fit', 'transfer',
+    'redact', 'repair_gpt', 'require_fit', 'transfer', 'transfer_listed',
 ]
 
 
@@ -45,7 +45,9 @@ class PublicNamesTest(unittest.TestCase):
                 (engine.open_target, ['path'], ['create_size', 'read_only']),
                 (engine.transfer, ['inspection', 'target'],
                  ['read_back', 'progress', 'workers', 'verify_file',
-                  'journals', 'written']),
+                  'journals', 'written', 'only']),
+                (engine.transfer_listed, ['inspection', 'target', 'bmap'],
+                 ['read_back', 'progress', 'workers']),
                 (engine.repair_gpt, ['target'], []),
                 (engine.compare, ['inspection', 'target'],
                  ['progress', 'workers'])):

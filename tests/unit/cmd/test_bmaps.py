@@ -1,0 +1,144 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import os
+import subprocess
+
+from ironic_imagedeploy.engine import bmap
+from tests.unit.cmd import program
+
+MIB = 1 << 20
+
+
+class BmapTestCase(program.CommandTestCase):
+    """A sparse image of a disk."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        with self.image.open('r+b') as file:
+            file.truncate(64 * MIB + 512)
+            for offset in (9 * MIB + 5000, 20 * MIB, 64 * MIB):
+                file.seek(offset)
+                file.write(os.urandom(512))
+            # What was written is listed, zeroes as well.
+            file.seek(30 * MIB)
+            file.write(bytes(MIB))
+        self.content = self.image.read_bytes()
+        self.bmap = self.directory / 'image.bmap'
+
+    def bmaptool(self, *arguments: object) -> None:
+        subprocess.run(['bmaptool', *map(str, arguments)], check=True,
+                       capture_output=True)
+
+    def create(self, *options: str) -> None:
+        self.bmaptool('create', *options, self.image, '-o', self.bmap)
+
+    def write(self, *arguments: object) -> int:
+        return self.run_main(
+            'write', self.image, self.target, '--progress', 'none', '--bmap',
+            self.bmap, *arguments)
+
+
+class WriteTest(BmapTestCase):
+    """Block maps that bmaptool made."""
+
+    def test_what_is_listed_is_written_and_all_else_stays(self) -> None:
+        self.create()
+        self.target.write_bytes(b'R' * 64 * MIB + b'R' * 512)
+        self.assertEqual(0, self.write('--json', '--read-back', 'full'),
+                         self.err)
+        self.assertIn('"verified_by": "bmap"', self.out)
+        listed = bmap.Bmap.decode(self.bmap.read_bytes()).ranges
+        self.assertLessEqual(4, len(listed))
+        expected = bytearray(b'R' * len(self.content))
+        expected[:MIB] = bytes(MIB)
+        # The end that is held begins with a whole page.
+        expected[63 * MIB:] = bytes(MIB + 512)
+        for part in listed:
+            expected[part.start:part.end] = self.content[part.start:part.end]
+        self.assertEqual(expected, self.target.read_bytes())
+
+    def test_a_new_file(self) -> None:
+        self.create()
+        self.assertEqual(0, self.write(), self.err)
+        self.assertIn('each listed range verified', self.out)
+        self.assertEqual(self.content, self.target.read_bytes())
+
+    def test_another_image(self) -> None:
+        self.create()
+        with self.image.open('r+b') as file:
+            file.seek(20 * MIB + 100)
+            file.write(b'x')
+        self.assertEqual(6, self.write())
+        self.assertIn('the checksum does not match', self.err)
+        self.assertFalse(self.target.exists())
+
+    def test_without_checksums(self) -> None:
+        self.create('--no-checksum')
+        self.assertEqual(0, self.write(), self.err)
+        self.assertIn('has no checksums', self.err)
+        self.assertIn('NOT VERIFIED', self.out)
+        self.assertEqual(self.content, self.target.read_bytes())
+
+    def test_what_is_not_a_block_map(self) -> None:
+        self.bmap.write_text('<bmap version="2.0"/>')
+        self.assertEqual(6, self.write())
+        self.assertIn('the block map cannot be used', self.err)
+        self.bmap.unlink()
+        self.assertEqual(3, self.write())
+
+    def test_either_a_manifest_or_a_block_map(self) -> None:
+        self.create()
+        self.assertEqual(2, self.write('--manifest', 'x'))
+
+
+class MakeTest(BmapTestCase):
+    """Block maps for bmaptool."""
+
+    def make(self, *arguments: object) -> int:
+        return self.run_main(
+            'manifest', self.image, '-o', self.directory / 'manifest',
+            '--bmap', self.bmap, '--progress', 'none', *arguments)
+
+    def test_it_is_that_of_bmaptool(self) -> None:
+        self.create()
+        expected = bmap.Bmap.decode(self.bmap.read_bytes())
+        self.bmap.unlink()
+        self.assertEqual(0, self.make(), self.err)
+        self.assertEqual(expected, bmap.Bmap.decode(self.bmap.read_bytes()))
+
+    def test_bmaptool_copies_by_it(self) -> None:
+        self.assertEqual(0, self.make(), self.err)
+        self.bmaptool('copy', '--bmap', self.bmap, self.image, self.target)
+        self.assertEqual(self.content, self.target.read_bytes())
+        with self.image.open('r+b') as file:
+            file.seek(20 * MIB + 100)
+            file.write(b'x')
+        self.assertRaises(
+            subprocess.CalledProcessError, self.bmaptool, 'copy', '--bmap',
+            self.bmap, self.image, self.target)
+
+    def test_a_file_elsewhere_is_listed_as_a_whole(self) -> None:
+        self.assertEqual(0, self.run_main(
+            'manifest', self.image.as_uri(), '-o',
+            self.directory / 'manifest', '--bmap', self.bmap))
+        local = bmap.Bmap.decode(self.bmap.read_bytes())
+        self.assertLess(local.listed_size, 10 * MIB)
+
+    def test_other_formats_have_none(self) -> None:
+        subprocess.run(
+            ['qemu-img', 'convert', '-O', 'qcow2', self.image,
+             self.directory / 'qcow2'], check=True)
+        self.image = self.directory / 'qcow2'
+        self.assertEqual(2, self.make())
+        self.assertIn('raw image', self.err)

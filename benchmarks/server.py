@@ -37,7 +37,7 @@ http {{
     sendfile on;
     tcp_nopush on;
     server {{
-        listen 127.0.0.1:{port};
+        listen {address}:{port};
         root {root};
     }}
 }}
@@ -45,17 +45,19 @@ http {{
 
 
 class WebServer:
-    """nginx on loopback."""
+    """nginx on an address of this machine."""
 
-    def __init__(self, state: pathlib.Path, root: pathlib.Path) -> None:
+    def __init__(self, state: pathlib.Path, root: pathlib.Path,
+                 address: str = '127.0.0.1') -> None:
+        self._address = address
         with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
+            free.bind((address, 0))
             self.port = free.getsockname()[1]
         self._root = root
         self._log = state / 'nginx-access.log'
         configuration = state / 'nginx.conf'
         configuration.write_text(_NGINX.format(
-            state=state, port=self.port, root=root))
+            state=state, address=address, port=self.port, root=root))
         self._process = subprocess.Popen(
             ['setpriv', '--pdeathsig', 'TERM', 'nginx', '-p', state,
              '-c', configuration, '-g', 'daemon off;'],
@@ -73,7 +75,8 @@ class WebServer:
 
     def url(self, path: pathlib.Path) -> str:
         """Where a file is."""
-        return f'http://127.0.0.1:{self.port}/{path.relative_to(self._root)}'
+        return (f'http://{self._address}:{self.port}/'
+                f'{path.relative_to(self._root)}')
 
     @property
     def sent(self) -> int:
@@ -84,7 +87,7 @@ class WebServer:
         for _ in range(100):
             try:
                 connection = http.client.HTTPConnection(
-                    '127.0.0.1', self.port, timeout=1)
+                    self._address, self.port, timeout=1)
                 connection.request('HEAD', '/')
                 connection.getresponse().close()
                 return

@@ -29,6 +29,7 @@ from ironic_python_agent import utils
 
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy.contract import names
+from ironic_imagedeploy.contract import neighbours as contract_neighbours
 from ironic_imagedeploy.contract import order as contract
 from ironic_imagedeploy.contract import policy as contract_policy
 from ironic_imagedeploy import engine
@@ -129,6 +130,7 @@ class WriteOrder:
     :ivar checksum: what its stored bytes must hash to.
     :ivar separate_kernel: for a partition image that may have no kernel.
     :ivar manifest: of the image; None when its chunks are not verified.
+    :ivar neighbours: other nodes that write the image; None without them.
     :ivar download: where the image is.
     :ivar partitions: sizes; None for a whole-disk image.
     :ivar disk_label: ``gpt`` or ``msdos``, when the node must have it.
@@ -145,6 +147,7 @@ class WriteOrder:
     checksum: engine.Checksum | None
     separate_kernel: contract.SeparateKernel | None
     manifest: contract.RemoteManifest | None
+    neighbours: contract_neighbours.Neighbours | None
     download: Download
     partitions: PartitionSizes | None
     disk_label: str | None
@@ -175,6 +178,7 @@ class WriteOrder:
             separate_kernel=sent.separate_kernel,
             manifest=(sent.manifest if sent.policy.verify != 'file'
                       else None),
+            neighbours=sent.neighbours,
             download=Download.read(image_info, checksum, sent.policy),
             partitions=(PartitionSizes.read(image_info) if is_partition
                         else None),

@@ -29,6 +29,7 @@ from ironic_imagedeploy.agent.boot import mounts
 from ironic_imagedeploy.agent.boot import separate_kernel
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy.agent.neighbours import sharing
 from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import partition_checks
 from ironic_imagedeploy.agent import partition_devices
@@ -56,6 +57,15 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
     grub.check(platform, raid=array is not None)
     if array:
         array.check(platform)
+    with sharing.sharing(order.neighbours, source) as shared:
+        return _write(order, source, device, publisher, shared, platform,
+                      array)
+
+
+def _write(order: orders.WriteOrder, source: engine.Source, device: str,
+           publisher: progress.Publisher, shared: sharing.Sharing,
+           platform: grub.Platform, array: software_raid.Array | None
+           ) -> dict[str, typing.Any]:
     inspection = _inspect(order, source, device, platform)
     kind = mounts.permitted(inspection.file_system)
     found = twins.find(inspection, device)
@@ -66,11 +76,12 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
               'device': partitions.root})
     with partition_devices.held_open(partitions.root):
         with engine.open_target(partitions.root) as target:
-            report = engine.transfer(
-                inspection, target, read_back=order.policy.read_back,
-                workers=order.policy.workers or None, progress=publisher,
-                verify_file=order.policy.verify == 'both',
-                journals=orders.JOURNALS)
+            with shared.disk(inspection, target):
+                report = engine.transfer(
+                    inspection, target, read_back=order.policy.read_back,
+                    workers=order.policy.workers or None, progress=publisher,
+                    verify_file=order.policy.verify == 'both',
+                    journals=orders.JOURNALS, written=shared.written)
         publisher.show('boot', 'disk')
         with handover.bootable_or_wiped(partitions.root, device):
             partitions = partitions.with_uuids()
@@ -88,7 +99,7 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
             result = handover.finish(order, {
                 **partitions.of_agent, names.BOOTLOADER: platform.name})
     return {**result, names.KEY: {
-        **report.to_dict(), 'bootloader': installed,
+        **report.to_dict(), **shared.report(), 'bootloader': installed,
         'warnings': [twin.warning(device) for twin in found]}}
 
 

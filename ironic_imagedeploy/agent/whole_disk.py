@@ -18,6 +18,7 @@ from oslo_log import log
 
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy.agent.neighbours import sharing
 from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import progress
 from ironic_imagedeploy.agent import twins
@@ -38,6 +39,13 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
     :raises DeploymentError: when the agent fails; nothing boots then.
     """
     software_raid.check_whole_disk(device, order.boot_mode)
+    with sharing.sharing(order.neighbours, source) as shared:
+        return _write(order, source, device, publisher, shared)
+
+
+def _write(order: orders.WriteOrder, source: engine.Source, device: str,
+           publisher: progress.Publisher, shared: sharing.Sharing
+           ) -> dict[str, typing.Any]:
     with engine.open_target(device) as target:
         inspection = engine.inspect(source, order.expectation(target),
                                     engine.Budget.before_write())
@@ -46,14 +54,15 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
         LOG.info('Writing %(format)s image %(image)s to %(device)s',
                  {'format': inspection.format, 'image': source.name,
                   'device': device})
-        report = engine.transfer(
-            inspection, target, read_back=order.policy.read_back,
-            workers=order.policy.workers or None, progress=publisher,
-            verify_file=order.policy.verify == 'both',
-            journals=orders.JOURNALS)
+        with shared.disk(inspection, target):
+            report = engine.transfer(
+                inspection, target, read_back=order.policy.read_back,
+                workers=order.policy.workers or None, progress=publisher,
+                verify_file=order.policy.verify == 'both',
+                journals=orders.JOURNALS, written=shared.written)
     publisher.show('boot', 'disk')
     result, is_repaired = handover.make_bootable(order, device)
     return {**result, names.KEY: {
-        **report.to_dict(), 'backup_gpt_misplaced': (
+        **report.to_dict(), **shared.report(), 'backup_gpt_misplaced': (
             report.backup_gpt_misplaced and not is_repaired),
         'warnings': [twin.warning(device) for twin in found]}}

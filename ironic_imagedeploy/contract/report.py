@@ -32,7 +32,7 @@ _REPORT = fields.mapping(
     read_back=_WORD, bottleneck=_WORD,
     sources=fields.sequence(fields.mapping(
         name=_PATH, bytes=fields.count, bad_chunks=fields.count), 16),
-    reused=fields.count, verified_by=_WORD,
+    reused=fields.count, verified_by=_WORD, served=fields.count,
     bootloader=fields.mapping(
         platform=_WORD, menu=_PATH, origin=_WORD, kernel_origin=_WORD,
         kernels=fields.sequence(_PATH, 32)),

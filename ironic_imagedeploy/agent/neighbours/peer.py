@@ -29,6 +29,10 @@ from ironic_imagedeploy.contract import neighbours as contract
 
 #: Seconds for a connection, of silence, and for the head of an answer.
 PATIENCE = 2.0
+#: Bytes that are slept for, and those that the TLS library may have taken of
+#: them already: two records.
+_WAKE = 128 << 10
+_RECORDS = 32 << 10
 
 
 class PeerFailed(Exception):
@@ -219,18 +223,26 @@ class _Connection:
         view = view[len(self._rest):]
         self._rest = b''
         try:
+            self._wake_at(len(view) - _RECORDS)
             while view:
                 self._wait(min(end, time.monotonic() + PATIENCE))
                 count = self._socket.recv_into(view)
                 if not count:
                     raise PeerFailed('the end of the connection')
                 view = view[count:]
+                if len(view) < _WAKE + _RECORDS:
+                    self._wake_at(len(view) - _RECORDS)
         except (OSError, ValueError) as error:
             raise _failed(error) from None
 
     def close(self) -> None:
         """Close it."""
         self._socket.close()
+
+    def _wake_at(self, count: int) -> None:
+        """Sleep until so many bytes have come; they come in small pieces."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT,
+                                max(min(count, _WAKE), 1))
 
     def _wait(self, end: float) -> None:
         """Bound what comes next by the end."""

@@ -14,6 +14,8 @@
 
 import collections
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
 import threading
 
 from ironic_imagedeploy.engine import manifest as manifests
@@ -30,17 +32,13 @@ class ChunkStore:
 
     :param manifest: of the image.
     :param memory: bytes of chunks that are kept in memory.
-    :param read: reads the disk, when that holds the file as it is.
-    :param held: indexes of chunks that are not on the disk until the end.
     """
 
-    def __init__(self, manifest: manifests.Manifest, *, memory: int,
-                 read: Read | None = None,
-                 held: frozenset[int] = frozenset()) -> None:
+    def __init__(self, manifest: manifests.Manifest, *, memory: int) -> None:
         self.manifest = manifest
         self._memory = memory
-        self._read = read
-        self._held = held
+        self._read: Read | None = None
+        self._held: frozenset[int] = frozenset()
         self._recent: collections.OrderedDict[int, bytes] = (
             collections.OrderedDict())
         self._pinned: dict[int, bytes] = {}
@@ -54,29 +52,53 @@ class ChunkStore:
 
     def verified(self, index: int, view: memoryview) -> None:
         """Keep a chunk, as long as there is room for it."""
-        start, end = self.manifest.bounds(index)
-        pinned = self._read is not None and index in self._held
-        if not pinned and end - start > self._memory:
+        if self.manifest.is_zero(index):
             return
         content = bytes(view)
         with self._changed:
             if self._closed or index in self._recent:
                 return
-            if pinned:
+            if index in self._held:
                 self._pinned[index] = content
             else:
                 self._recent[index] = content
                 self._size += len(content)
-                while self._size > self._memory:
-                    self._forget(*self._recent.popitem(last=False))
             self._mark(index)
+            self._shrink()
+
+    @contextlib.contextmanager
+    def disk(self, read: Read, *, memory: int, held: frozenset[int]
+             ) -> Iterator[None]:
+        """Have the chunks of a raw image on the disk, too, inside.
+
+        :param read: reads the disk, which holds the file as it is.
+        :param memory: bytes of chunks that are still kept in memory.
+        :param held: indexes of chunks that are not on the disk until the end.
+        """
+        with self._changed:
+            self._read, self._held = read, held
+            self._memory = min(self._memory, memory)
+            for index in held & self._recent.keys():
+                self._pinned[index] = self._recent.pop(index)
+                self._size -= len(self._pinned[index])
+            self._shrink()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._read = None
+                self._on_disk = bytearray(len(self._bits))
+                self._bits = bytearray(len(self._bits))
+                for index in (*self._pinned, *self._recent):
+                    self._mark(index)
+                self._version += 1
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: not self._readers)
 
     def written(self, index: int) -> None:
         """Learn that all of a chunk is on the disk."""
-        if self._read is None:
-            return
         with self._changed:
-            if not self._closed:
+            if self._read is not None and not self.manifest.is_zero(index):
                 self._on_disk[index >> 3] |= 1 << (index & 7)
                 self._mark(index)
 
@@ -91,12 +113,13 @@ class ChunkStore:
         """
         with self._changed:
             content = self._pinned.get(index) or self._recent.get(index)
-            if content is not None or self._read is None or not (
-                    _is_set(self._on_disk, index)) or self._closed:
+            read = self._read
+            if content is not None or read is None or self._closed or not (
+                    _is_set(self._on_disk, index)):
                 return content
             self._readers += 1
         try:
-            return self._stored(index, self._read)
+            return self._stored(index, read)
         finally:
             with self._changed:
                 self._readers -= 1
@@ -137,10 +160,14 @@ class ChunkStore:
             position = after
         return content
 
-    def _forget(self, index: int, content: bytes) -> None:
-        self._size -= len(content)
-        if not _is_set(self._on_disk, index):
-            self._bits[index >> 3] &= ~(1 << (index & 7))
+    def _shrink(self) -> None:
+        """Forget the oldest chunks that there is no room for."""
+        while self._size > self._memory:
+            index, content = self._recent.popitem(last=False)
+            self._size -= len(content)
+            if not _is_set(self._on_disk, index):
+                self._bits[index >> 3] &= ~(1 << (index & 7))
+                self._version += 1
 
     def _mark(self, index: int) -> None:
         if not _is_set(self._bits, index):

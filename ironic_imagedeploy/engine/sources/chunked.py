@@ -101,7 +101,8 @@ class ChunkedSource(base.Source):
     :param manifest: of the file, which is trusted.
     :param origin: the file; its owner closes it.
     :param suppliers: other places, in the order of preference. Their owner
-        closes them. One that fails or gives a wrong chunk is not asked again.
+        closes them. One that fails or gives a wrong chunk is closed at once,
+        and not asked again.
     :param verified: called with the index and the bytes of each chunk that
         was verified, by the thread that did it; they are there during the
         call only.
@@ -133,6 +134,16 @@ class ChunkedSource(base.Source):
         self._bad: collections.Counter[str] = collections.Counter()
         self._kept: collections.OrderedDict[int, memoryview] = (
             collections.OrderedDict())
+
+    def ask_first(self, suppliers: Sequence[Supplier],
+                  verified: Callable[[int, memoryview], None]) -> None:
+        """Ask these places before the origin, from now on.
+
+        :param suppliers: in the order of preference.
+        :param verified: as above.
+        """
+        self._suppliers = list(suppliers)
+        self._verified = verified
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -206,8 +217,11 @@ class ChunkedSource(base.Source):
             except (exceptions.SourceError,
                     exceptions.ChunkMismatch) as problem:
                 self._drop(supplier, problem)
-        origin = _Ahead(self._origin, self.manifest, self.manifest.bounds(
-            index if last is None else last)[1])
+        # What follows may come from a supplier again.
+        if last is None or self._suppliers:
+            last = index
+        origin = _Ahead(self._origin, self.manifest,
+                        self.manifest.bounds(last)[1])
         for _ in range(_ATTEMPTS - 1):
             try:
                 return self._fill_from(origin, index, view)
@@ -249,6 +263,7 @@ class ChunkedSource(base.Source):
             if supplier not in self._suppliers:
                 return
             self._suppliers.remove(supplier)
+        supplier.close()
         LOG.warning('Not asked again for chunks of %(image)s: %(problem)s',
                     {'image': self.name, 'problem': problem})
 

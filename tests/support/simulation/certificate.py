@@ -34,8 +34,11 @@ class Certificate:
     pem: str
 
 
-def make(address: str) -> Certificate:
-    """A certificate of an IP address, for a day."""
+def make(address: str, keep: pathlib.Path | None = None) -> Certificate:
+    """A certificate of an IP address, for a day.
+
+    :param keep: file for the certificate and its key.
+    """
     key = ec.generate_private_key(ec.SECP384R1())
     name = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, address)])
     now = datetime.datetime.now(datetime.UTC)
@@ -51,7 +54,7 @@ def make(address: str) -> Certificate:
     pem = signed.public_bytes(serialization.Encoding.PEM)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, 'both.pem')
+        path = keep or pathlib.Path(folder, 'both.pem')
         path.write_bytes(pem + key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption()))

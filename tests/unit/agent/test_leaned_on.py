@@ -17,14 +17,19 @@ the contributor guide and the code that it names need another look.
 """
 
 import inspect
+import ssl
 
 from ironic_python_agent import config  # noqa: F401 (first)
+from ironic_python_agent import agent  # noqa: H306
+from ironic_python_agent.api import app
 from ironic_python_agent import errors
 from ironic_python_agent.extensions import standby
 from ironic_python_agent import partition_utils
 from ironic_python_agent import raid_utils
+from ironic_python_agent import utils
 
 from tests.support import ramdisk
+from tests.support.simulation import certificate
 
 
 class StandbyTest(ramdisk.AgentTestCase):
@@ -63,6 +68,28 @@ class StandbyTest(ramdisk.AgentTestCase):
     def test_an_extension_knows_the_commands_of_its_agent(self):
         self.assertIs(self.agent.command_results,
                       self.standby.agent.command_results)
+
+
+class CertificateTest(ramdisk.AgentTestCase):
+
+    def test_the_api_knows_its_certificate(self):
+        self.patched(app.wsgi, 'Server')
+        self.patched(app, 'TLSEnforcingSSLAdapter')
+        here = agent.Host('192.0.2.1', 9999)
+        found = agent.IronicPythonAgent(
+            None, here, here, 1, 1, None, 1, 1, True, None)
+        key = self.directory / 'both.pem'
+        certificate.make('192.0.2.1', keep=key)
+        found.api.start(str(key), str(key))
+        found.api.server_thread.join()
+        self.assertEqual(
+            (str(key), str(key), '192.0.2.1'),
+            (found.api.tls_cert_file, found.api.tls_key_file,
+             found.listen_address.hostname))
+
+    def test_a_context_of_a_server(self):
+        self.assertIs(ssl.PROTOCOL_TLS_SERVER,
+                      utils.create_ssl_context('server').protocol)
 
 
 class PartitionsTest(ramdisk.AgentTestCase):

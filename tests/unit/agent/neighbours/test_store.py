@@ -41,6 +41,11 @@ class MemoryTest(unittest.TestCase):
             stores.ChunkStore(images.MANIFEST, memory=MIB - 1), 0, 1)
         self.assertEqual(0, bits(store))
 
+    def test_zeroes_are_not_kept(self):
+        store = images.filled(
+            stores.ChunkStore(images.MANIFEST, memory=8 * MIB), 2, 3)
+        self.assertEqual(0b1000, bits(store))
+
     def test_a_copy(self):
         content = bytearray(images.chunk(0))
         store = stores.ChunkStore(images.MANIFEST, memory=8 * MIB)
@@ -62,9 +67,10 @@ class DiskTest(unittest.TestCase):
         self.disk = bytearray(images.IMAGE)
         self.disk[MIB + (16 << 10):MIB + (48 << 10)] = b'x' * (32 << 10)
         self.reads = []
-        self.store = stores.ChunkStore(
-            images.MANIFEST, memory=0, read=self.read,
-            held=frozenset({0, 4}))
+        self.store = images.filled(
+            stores.ChunkStore(images.MANIFEST, memory=2 * MIB), 0, 1)
+        self.enterContext(self.store.disk(
+            self.read, memory=0, held=frozenset({0, 4})))
 
     def read(self, start, length):
         self.reads.append(start)
@@ -72,16 +78,16 @@ class DiskTest(unittest.TestCase):
 
     def test_what_is_written_is_read_back(self):
         images.filled(self.store, 1, 3)
-        self.assertEqual(0, bits(self.store))
+        self.assertEqual(0b1, bits(self.store))
         for index in (1, 3):
             self.store.written(index)
-        self.assertEqual(0b1010, bits(self.store))
+        self.assertEqual(0b1011, bits(self.store))
         self.assertEqual(images.chunk(3), bytes(self.store.get(3)))
         self.assertEqual(images.chunk(1), bytes(self.store.get(1)))
         self.assertEqual([3 * MIB, MIB], self.reads)
 
     def test_ends_are_given_from_memory(self):
-        images.filled(self.store, 0, 4)
+        images.filled(self.store, 4)
         self.assertEqual(0b10001, bits(self.store))
         self.assertEqual(images.chunk(4), bytes(self.store.get(4)))
         self.assertEqual([], self.reads)
@@ -93,12 +99,15 @@ class DiskTest(unittest.TestCase):
             reading.set()
             self.assertTrue(go_on.wait(10))
             return self.read(start, length)
-        store = stores.ChunkStore(images.MANIFEST, memory=0, read=read)
+        store = stores.ChunkStore(images.MANIFEST, memory=0)
+        context = store.disk(read, memory=0, held=frozenset())
+        context.__enter__()
         store.written(1)
         reader = threading.Thread(target=store.get, args=(1,))
         reader.start()
         self.assertTrue(reading.wait(10))
-        closing = threading.Thread(target=store.close)
+        closing = threading.Thread(target=context.__exit__,
+                                   args=(None, None, None))
         closing.start()
         closing.join(0.1)
         self.assertTrue(closing.is_alive())
@@ -106,6 +115,7 @@ class DiskTest(unittest.TestCase):
         closing.join(10)
         self.assertFalse(closing.is_alive())
         self.assertIsNone(store.get(1))
+        self.assertEqual(0, bits(store))
         reader.join()
         self.assertEqual([MIB], self.reads)
 

@@ -14,8 +14,8 @@
 
 A chunk is there when the bytes of the disk, in the sequence of the file, have
 its digest. So nothing has to be known of what was written before, or by whom.
-Where a chunk is compressed, or has tables of the image in it, its bytes are
-not on the disk, and it is fetched.
+Chunks with tables of the image are not on the disk, and fetched; an image with
+compressed clusters is not looked for.
 
 One chunk of each stretch is looked at first. The others of the stretch are
 read only when that one, or that of a neighbouring stretch, is there: a disk
@@ -31,7 +31,6 @@ import itertools
 import operator
 import typing
 
-from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import base as _formats
 from ironic_imagedeploy.engine import manifest as _manifest
 from ironic_imagedeploy.engine.targets import base as targets
@@ -99,6 +98,10 @@ def find(image: _formats.MappedImage, manifest: _manifest.Manifest,
     :param held: the ends of the disk, which are written anew.
     :param known: chunks that are not looked at, since they are there.
     """
+    if image.map.has_compressed:
+        # Hardly a chunk is plain throughout, and to find out takes time.
+        return set()
+
     def unknown() -> Iterator[ChunkLook]:
         return (look for look in looks(image, manifest, held)
                 if look.index not in known)
@@ -123,16 +126,15 @@ def looks(image: _formats.MappedImage, manifest: _manifest.Manifest,
           held: held_ends.HeldEnds) -> Iterator[ChunkLook]:
     """Looks for all chunks that can be on the disk, in order.
 
+    :param image: without compressed extents.
     :raises _Overlapping: when bytes of the file are at several places of the
         disk: these would have to be looked at together.
     """
     for index, group in itertools.groupby(
             _cut(image, manifest.chunk_size), operator.itemgetter(0)):
         parts = [part for _, part in group]
-        stored = [part for part in parts if part]
-        if len(stored) == len(parts) and _can_be_there(
-                index, stored, manifest, held):
-            yield ChunkLook(index, stored, manifest)
+        if _can_be_there(index, parts, manifest, held):
+            yield ChunkLook(index, parts, manifest)
 
 
 class _Overlapping(Exception):
@@ -140,30 +142,25 @@ class _Overlapping(Exception):
 
 
 def _cut(image: _formats.MappedImage, size: int
-         ) -> Iterator[tuple[int, Part | None]]:
-    """Chunks with their parts, in order; None for compressed bytes."""
-    index, data_end = 0, 0
+         ) -> Iterator[tuple[int, Part]]:
+    """Chunks with their parts, in order."""
+    end = 0
     for extent in image.by_source():
-        first = extent.source_offset // size
-        if extent.source_offset < data_end or first < index:
+        if extent.source_offset < end:
             raise _Overlapping()
-        index = (extent.source_end - 1) // size
-        if extent.kind is _extent.ExtentKind.COMPRESSED:
-            yield from ((at, None) for at in range(first, index + 1))
-            continue
-        data_end = extent.source_end
-        for at in range(first, index + 1):
-            start = max(extent.source_offset, at * size)
-            yield at, Part(start - at * size,
-                           extent.start + start - extent.source_offset,
-                           min(data_end, (at + 1) * size) - start)
+        end = extent.source_end
+        for index in range(extent.source_offset // size, -(-end // size)):
+            start = max(extent.source_offset, index * size)
+            yield index, Part(start - index * size,
+                              extent.start + start - extent.source_offset,
+                              min(end, (index + 1) * size) - start)
 
 
 def _can_be_there(index: int, parts: list[Part],
                   manifest: _manifest.Manifest, held: held_ends.HeldEnds
                   ) -> bool:
     """Whether the disk may hold all bytes of a chunk."""
-    if not parts or manifest.is_zero(index):
+    if manifest.is_zero(index):
         return False
     start, end = manifest.bounds(index)
     position = start

@@ -25,7 +25,7 @@ from tests.support import progress
 
 #: Of the network from the conductor to all machines together, bits a second:
 #: the machines boot at different speeds, and shall write at the same time.
-_RATE = 12_000_000
+_RATE = 6_000_000
 
 
 class NeighboursJob(job.Job):
@@ -93,7 +93,7 @@ class NeighboursJob(job.Job):
     def spared(self) -> None:
         sent = sum(each['bytes'] for _, report in self._reports()
                    for each in report['sources']
-                   if network.ADDRESS in each['name'])
+                   if f'//{network.ADDRESS}:' in each['name'])
         needed = sum(each['bytes'] for _, report in self._reports()
                      for each in report['sources'])
         progress.say(f'    {sent / 1e6:.1f} MB of {needed / 1e6:.1f} MB came '

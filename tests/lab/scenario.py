@@ -103,8 +103,9 @@ class MainJob(job.Job):
             f'bottleneck: {report["bottleneck"]}')
         expected = {
             'from the conductor': (
-                [network.ADDRESS in each['name'] and not each['bad_chunks']
-                 for each in report['sources']], [True]),
+                [f'//{network.ADDRESS}:' in each['name']
+                 and not each['bad_chunks'] for each in report['sources']],
+                [True]),
             'verified_by': (report['verified_by'], 'chunks'),
             'algorithm': (checksum['algorithm'], self._image.hash_algo),
             'value': (checksum['value'], self._image.hash_value),

@@ -41,6 +41,7 @@ from ironic_imagedeploy.cmd import trusted_manifest
 from ironic_imagedeploy.cmd import watch
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import choices
+from ironic_imagedeploy.engine import hardware
 
 
 def check(args: argparse.Namespace) -> int:
@@ -202,7 +203,9 @@ def _try(args: argparse.Namespace, inspection: engine.Inspection) -> int:
 def _inspect(source: engine.Source, args: argparse.Namespace, *,
              contents: bool = False) -> engine.Inspection:
     """The inspection, with remedies for who uses the command line."""
-    expectation = dataclasses.replace(_expectation(args), contents=contents)
+    expectation = dataclasses.replace(
+        _expectation(args), contents=contents,
+        devices=hardware.devices() if getattr(args, 'here', False) else ())
     return remedies.with_remedies(
         engine.inspect(source, expectation, engine.Budget.before_write()),
         args.source)

@@ -76,6 +76,10 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         '--target', dest='disk', metavar='DISK', type=_named,
         help='take size and sectors from this disk, which must not be in use; '
         'nothing is written to it')
+    sub.add_argument(
+        '--here', action='store_true',
+        help='the image is for this machine: does its kernel have drivers for '
+        'the disks and the network cards?')
 
     sub = _command(commands, 'map', map,
                    'Show partitions, and where the image has data.')

@@ -40,6 +40,17 @@ ENTRIES: Mapping[str, entry.Entry] = {
         fix='Install the usual kernel of the distribution (Debian: '
             'linux-image-amd64 or linux-image-arm64) and build its '
             'initramfs.'),
+    'driver-missing': _warning(
+        meaning='The newest kernel in the image has no driver for the '
+                'controller of a disk, or for a network card, of the machine '
+                'that it was compared with.',
+        message='The kernel in the image does not find the disk.',
+        fix='Install the usual kernel of the distribution, with all of its '
+            'modules, and build its initramfs; or use another machine.',
+        cases={'network': Case(
+            message='The kernel in the image does not find a network card.',
+            fix='Install the usual kernel of the distribution, with all of '
+                'its modules.')}),
     'unstable-device-name': _warning(
         meaning='A boot menu or the fstab names a disk by a name that '
                 'depends on its controller and on the order of the disks.',

@@ -18,6 +18,7 @@ from ironic_imagedeploy.engine import checksum as _checksum
 from ironic_imagedeploy.engine import choices
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine.formats import compressed_raw
+from ironic_imagedeploy.engine import hardware
 
 WHOLE_DISK = 'whole-disk'
 PARTITION = 'partition'
@@ -41,6 +42,8 @@ class Expectation:
     :ivar require_checksum: refuse what comes without a checksum.
     :ivar permit_weak: accept md5 and sha1.
     :ivar contents: also look at the system in the image, and how it starts.
+    :ivar devices: of the machine, which the kernel in it needs drivers for;
+        they are looked at with the contents.
     :ivar decompression_memory: bytes for the window of a file that is
         compressed as a whole.
     """
@@ -57,6 +60,7 @@ class Expectation:
     require_checksum: bool = False
     permit_weak: bool = True
     contents: bool = False
+    devices: tuple[hardware.Device, ...] = ()
     decompression_memory: int = compressed_raw.MEMORY
 
     @property

@@ -182,8 +182,10 @@ class _Look:
             return
         self._contents = _contents.read(
             image.read, image.known_size, layout.table,
-            _budget.Budget(entries=_budget.ENTRIES // 2))
-        self._findings += start.check(self._contents, layout.table)
+            _budget.Budget(entries=_budget.ENTRIES // 2),
+            [device.alias for device in self._expectation.devices])
+        self._findings += start.check(self._contents, layout.table,
+                                      self._expectation.devices)
 
     def _check_table(self, image: formats.AnyImage,
                      found: partitions.PartitionTable) -> Iterator[Finding]:

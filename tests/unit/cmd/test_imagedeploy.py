@@ -22,6 +22,7 @@ from unittest import mock
 
 from ironic_imagedeploy.cmd import imagedeploy
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import hardware
 from tests.support import boot_files
 from tests.support import signals
 from tests.unit.cmd import program
@@ -171,6 +172,18 @@ class ExpectationTest(program.CommandTestCase):
             permitted=('raw', 'qcow2', 'vmdk', 'vdi'), disk_size=9 * MIB,
             sector_size=4096, boot_mode='bios', arch='x86_64', contents=True),
             inspect.call_args.args[1])
+
+    def test_this_machine(self) -> None:
+        device = hardware.Device(kind=hardware.Kind.DISK, alias='virtio:d2',
+                                 name='vda', driver='virtio_blk')
+        with (mock.patch.object(hardware, 'devices', autospec=True,
+                                return_value=(device,)),
+              mock.patch.object(engine, 'inspect', autospec=True,
+                                side_effect=engine.inspect) as inspect):
+            self.run_main('check', self.image, '--here')
+            self.assertEqual((device,), inspect.call_args.args[1].devices)
+            self.run_main('check', self.image)
+            self.assertEqual((), inspect.call_args.args[1].devices)
 
     def test_a_processor_that_nobody_knows(self) -> None:
         for name in ('x64', 'x86-64', '', 'intel'):

@@ -13,6 +13,7 @@
 """Contents of an image: the system in it, and how that starts."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 import dataclasses
 import typing
@@ -105,16 +106,17 @@ class Contents:
 
 
 def read(read_disk: _read.Read, size: int,
-         table: partitions.PartitionTable | None, budget: _budget.Budget
-         ) -> Contents:
+         table: partitions.PartitionTable | None, budget: _budget.Budget,
+         devices: Collection[str] = ()) -> Contents:
     """The contents of a disk, as far as they can be read.
 
     :param read_disk: gives bytes of the disk.
     :param size: bytes of the disk.
     :param table: its partitions; None for a partition image.
     :param budget: that the look draws from.
+    :param devices: aliases of what the newest kernel should have drivers for.
     """
-    found = _Look(read_disk, budget)
+    found = _Look(read_disk, budget, devices)
     try:
         found.take(size, table)
     except (exceptions.TooComplex, exceptions.SourceNotSeekable) as reason:
@@ -125,8 +127,10 @@ def read(read_disk: _read.Read, size: int,
 class _Look:
     """A look at a disk, step by step, as far as it goes."""
 
-    def __init__(self, read: _read.Read, budget: _budget.Budget) -> None:
+    def __init__(self, read: _read.Read, budget: _budget.Budget,
+                 devices: Collection[str]) -> None:
         self._read = read
+        self._devices = devices
         self._budget = budget
         self._values: dict[str, typing.Any] = {}
         self.unread: list[str] = []
@@ -173,7 +177,8 @@ class _Look:
             yield 'has_fallback', lambda: _loaders.has_fallback(files, esps)
         yield 'has_unified_kernels', lambda: _loaders.has_unified_kernels(
             files, esps)
-        yield 'kernels', lambda: installed_kernels.read(files)
+        yield 'kernels', lambda: installed_kernels.read(
+            files, self._devices)
         yield 'network', lambda: _network.read(files)
         yield 'leftovers', lambda: _leftovers.read(files)
         yield 'can_log_in', lambda: _leftovers.can_log_in(files)

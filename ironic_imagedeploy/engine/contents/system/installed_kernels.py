@@ -12,6 +12,7 @@
 
 """Kernels that are installed, and the drivers that they have."""
 
+from collections.abc import Collection
 from collections.abc import Iterator
 import dataclasses
 import re
@@ -19,6 +20,7 @@ import re
 from ironic_imagedeploy.engine.contents import boot_files
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents.system import files as _files
+from ironic_imagedeploy.engine.contents.system import modules
 
 #: Kernels that are looked at, the newest by their names.
 _MOST = 4
@@ -44,6 +46,8 @@ class InstalledKernel:
     :ivar modules: the folder of its modules; empty without one.
     :ivar drivers: all modules and what is built in, by name; None when that
         is not told.
+    :ivar undriven: those of the devices asked for that it has no driver for;
+        None when that is not told.
     """
 
     path: str
@@ -53,13 +57,23 @@ class InstalledKernel:
     modules: str = ''
     drivers: frozenset[str] | None = dataclasses.field(default=None,
                                                        repr=False)
+    undriven: frozenset[str] | None = None
 
 
-def read(files: _files.Files) -> tuple[InstalledKernel, ...]:
-    """The kernels of a root, the newest first."""
+def read(files: _files.Files, devices: Collection[str] = ()
+         ) -> tuple[InstalledKernel, ...]:
+    """The kernels of a root, the newest first.
+
+    :param devices: aliases of what the newest one should have drivers for.
+    """
     found = sorted(_paths(files), key=_newest, reverse=True)
-    return tuple(_kernel(files, path, version)
-                 for path, version in found[:_MOST])
+    installed = [_kernel(files, path, version)
+                for path, version in found[:_MOST]]
+    if devices and installed and installed[0].modules:
+        installed[0] = dataclasses.replace(
+            installed[0], undriven=modules.undriven(
+                files, installed[0].modules, devices))
+    return tuple(installed)
 
 
 def _paths(files: _files.Files) -> Iterator[tuple[str, str]]:
@@ -81,17 +95,18 @@ def _paths(files: _files.Files) -> Iterator[tuple[str, str]]:
             return
 
 
-def _kernel(files: _files.Files, path: str, version: str) -> InstalledKernel:
+def _kernel(files: _files.Files, path: str, version: str
+            ) -> InstalledKernel:
     header = kernels.kernel(files.front(path, _FRONT) or b'')
     versions = [name for name in (header and header.version, version)
                 if name]
     folders = [f'{folder}/{name}' for folder in _MODULES for name in versions]
-    modules = next((folder for folder in folders if files.list(folder)), '')
+    folder = next((folder for folder in folders if files.list(folder)), '')
     return InstalledKernel(
         path=path, version=versions[0] if versions else '',
-        arch=header.arch if header else None, modules=modules,
+        arch=header.arch if header else None, modules=folder,
         initramfs=_initramfs(files, path, version),
-        drivers=_drivers(files, modules) if modules else None)
+        drivers=_drivers(files, folder) if folder else None)
 
 
 def _initramfs(files: _files.Files, path: str, version: str) -> str:
@@ -103,10 +118,10 @@ def _initramfs(files: _files.Files, path: str, version: str) -> str:
                  if files.exists(f'{folder}/{name}')), '')
 
 
-def _drivers(files: _files.Files, modules: str) -> frozenset[str] | None:
+def _drivers(files: _files.Files, folder: str) -> frozenset[str] | None:
     """The drivers of a kernel, as depmod lists them."""
-    loadable = files.front(f'{modules}/modules.dep', _MODULES_LIMIT)
-    built_in = files.front(f'{modules}/modules.builtin', _MODULES_LIMIT)
+    loadable = files.front(f'{folder}/modules.dep', _MODULES_LIMIT)
+    built_in = files.front(f'{folder}/modules.builtin', _MODULES_LIMIT)
     if loadable is None or built_in is None:
         return None
     # Before the colon is the module, after it what it needs.

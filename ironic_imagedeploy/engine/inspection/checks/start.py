@@ -15,6 +15,7 @@
 Of what cannot be told, nothing is said.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import re
 
@@ -24,6 +25,7 @@ from ironic_imagedeploy.engine.contents.system import first_boot
 from ironic_imagedeploy.engine.contents.system import fstab
 from ironic_imagedeploy.engine.contents.system import volumes as _volumes
 from ironic_imagedeploy.engine import findings
+from ironic_imagedeploy.engine import hardware
 
 Contents = _contents.Contents
 Finding = findings.Finding
@@ -46,16 +48,18 @@ _UUID = re.compile(r'[0-9a-fA-F-]{9,36}')
 _EXTENDED = frozenset({'0x05', '0x0f', '0x85'})
 
 
-def check(contents: Contents, table: partitions.PartitionTable | None
-          ) -> Iterator[Finding]:
+def check(contents: Contents, table: partitions.PartitionTable | None,
+          devices: Iterable[hardware.Device] = ()) -> Iterator[Finding]:
     """Findings about the system in an image.
 
     :param table: the partitions; None for a partition image, whose boot menu
         and fstab are written anew for the disk.
+    :param devices: of the machine, which the kernel needs drivers for.
     """
     if contents.root is None:
         return
     yield from _check_kernels(contents)
+    yield from _check_drivers(contents, devices)
     if table:
         yield from _check_names(contents)
         yield from _check_devices(contents, table)
@@ -83,6 +87,29 @@ def _check_kernels(contents: Contents) -> Iterator[Finding]:
         expected='drivers such as ahci, megaraid_sas, ixgbe or tg3',
         found=f'none of them in {kernels[0].version}',
         data={'version': kernels[0].version})
+
+
+def _check_drivers(contents: Contents, devices: Iterable[hardware.Device]
+                   ) -> Iterator[Finding]:
+    """Findings about the newest kernel, one for each kind of device."""
+    kernel = next(iter(contents.kernels or ()), None)
+    if kernel is None or not kernel.undriven or kernel.drivers is None:
+        return
+    # What is built in does not say what it drives: its name tells.
+    missing = [device for device in devices
+               if device.alias in kernel.undriven and device.driver
+               and device.driver not in kernel.drivers]
+    for kind, case in ((hardware.Kind.DISK, ''),
+                       (hardware.Kind.NETWORK, 'network')):
+        device = next((each for each in missing if each.kind is kind), None)
+        if device:
+            yield Finding(
+                code='driver-missing', case=case,
+                expected=f'a driver for {device.alias}, which {device.name} '
+                         'needs', found=f'none in {kernel.version}',
+                data={'device': device.name, 'alias': device.alias,
+                      'driver': device.driver or None,
+                      'version': kernel.version})
 
 
 def _check_names(contents: Contents) -> Iterator[Finding]:

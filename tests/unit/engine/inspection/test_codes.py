@@ -21,6 +21,7 @@ from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine import catalogue
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.formats import extent_map
+from ironic_imagedeploy.engine import hardware
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine.inspection import verdicts
@@ -133,6 +134,16 @@ class CodesTest(verdicts.VerdictTestCase):
             return engine.inspect(source, engine.Expectation(
                 contents=True)).findings
 
+    def missing_driver(self) -> Findings:
+        """Findings about a kernel that knows no device at all."""
+        path = systems.disk(self.directory, systems.changed(systems.debian(), {
+            'usr/lib/modules/6.1.0-13-amd64/modules.alias': b''}))
+        device = hardware.Device(kind=hardware.Kind.DISK, alias='virtio:d2',
+                                 name='vda', driver='other')
+        with engine.open_source(str(path)) as source:
+            return engine.inspect(source, engine.Expectation(
+                contents=True, devices=(device,))).findings
+
     def running(self) -> Findings:
         """Findings about a root that was not unmounted."""
         path = volumes.ext4(self.directory / 'root', systems.debian()[-1].tree,
@@ -198,6 +209,7 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
     'kernel-for-virtual-machines': lambda test: test.system({
         **dict.fromkeys(systems.kernel('6.1.0-13-amd64')),
         **systems.kernel('6.1.0-13-cloud-amd64', systems.VIRTUAL)}),
+    'driver-missing': CodesTest.missing_driver,
     'unstable-device-name': lambda test: test.system(
         systems.grub('root=/dev/vda1')),
     'device-missing': lambda test: test.system(

@@ -135,7 +135,7 @@ class ExpectationTest(base.EngineTestCase):
              'permitted': ('raw', 'qcow2'), 'disk_size': None,
              'sector_size': None, 'boot_mode': None, 'arch': None,
              'has_kernel': False, 'require_checksum': False,
-             'permit_weak': True, 'contents': False,
+             'permit_weak': True, 'contents': False, 'devices': (),
              'decompression_memory': 128 * MIB},
             dataclasses.asdict(engine.Expectation()))
 

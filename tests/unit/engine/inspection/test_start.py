@@ -16,6 +16,7 @@ import typing
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import catalogue
+from ironic_imagedeploy.engine import hardware
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine import systems
@@ -111,6 +112,38 @@ class GoodTest(StartTestCase):
         self.assertEqual([], self.changed(tree))
         self.assertEqual(['host-keys-left'], self.changed(
             {**tree, **systems.cloud_init('ssh_deletekeys: false\n')}))
+
+
+class DriversTest(StartTestCase):
+    """The image against a machine."""
+
+    def missing(self, driver: str, kind: hardware.Kind = hardware.Kind.DISK,
+                **tree: bytes) -> list[tuple[str, str]]:
+        """Codes and cases for a device that no module says it drives."""
+        folder = 'usr/lib/modules/6.1.0-13-amd64'
+        path = systems.disk(self.directory, systems.changed(
+            systems.debian(), {f'{folder}/modules.alias': b'', **{
+                f'{folder}/{name}': content
+                for name, content in tree.items()}}))
+        found = self.look(path, devices=(hardware.Device(
+            kind=kind, alias='pci:v00001234d*', name='sda', driver=driver),))
+        self.assertEqual('accept', found.verdict)
+        return [(finding.code, finding.case) for finding in found.findings]
+
+    def test_a_driver_that_is_missing(self) -> None:
+        self.assertEqual([('driver-missing', '')], self.missing('arcmsr'))
+        self.assertEqual([('driver-missing', 'network')], self.missing(
+            'sfc', hardware.Kind.NETWORK))
+
+    def test_a_driver_that_is_built_in(self) -> None:
+        self.assertEqual([], self.missing('ext4'))
+
+    def test_nothing_tells(self) -> None:
+        self.assertEqual([], self.missing(''))
+        path = systems.disk(self.directory, systems.debian())
+        self.assertEqual((), self.look(path, devices=(hardware.Device(
+            kind=hardware.Kind.DISK, alias='pci:v0', name='sda',
+            driver='x'),)).findings)
 
 
 class BadTest(StartTestCase):

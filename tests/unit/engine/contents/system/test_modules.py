@@ -1,0 +1,76 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import random
+
+from ironic_imagedeploy.engine.contents.system import modules
+from tests.unit.engine import base
+from tests.unit.engine import systems
+
+FOLDER = 'lib/modules/6.1'
+AHCI = 'pci:v00008086d0000A102sv000015D9sd00000884bc01sc06i01'
+IGB = 'pci:v00008086d00001521sv000015D9sd00001521bc02sc00i00'
+MLX = 'pci:v000015B3d00001017sv000015B3sd00000020bc02sc00i00'
+NVME = 'pci:v0000144Dd0000A808sv0000144Dsd0000A801bc01sc08i02'
+VIRTIO = 'virtio:d00000002v00001AF4'
+#: As depmod of kmod writes it.
+ALIASES = (
+    '# Aliases extracted from modules themselves.\n'
+    'alias pci:v00008086d0000A103sv*sd*bc*sc*i* ahci\n'
+    'alias pci:v*d*sv*sd*bc01sc06i01* ahci\n'
+    'alias pci:v00008086d00001521sv*sd*bc*sc*i* igb\n'
+    'alias virtio:d0000000[0-3]v* virtio_blk\n'
+    'alias usb:v144Dp*d* other\n')
+
+
+class UndrivenTest(base.EngineTestCase):
+
+    def undriven(self, aliases: str | None, *devices: str,
+                 built_in: bytes = b'') -> frozenset[str] | None:
+        return modules.undriven(systems.files(self.directory, {
+            f'{FOLDER}/modules.dep': b'', **({
+                f'{FOLDER}/modules.alias': systems.text(aliases)}
+                if aliases is not None else {}),
+            f'{FOLDER}/modules.builtin.modinfo': built_in}), FOLDER, devices)
+
+    def test_devices(self) -> None:
+        self.assertEqual({MLX, NVME}, self.undriven(
+            ALIASES, AHCI, IGB, MLX, NVME, VIRTIO))
+        self.assertEqual(set(), self.undriven(ALIASES))
+
+    def test_what_is_built_in(self) -> None:
+        self.assertEqual({MLX}, self.undriven(
+            ALIASES, NVME, MLX, built_in=b'nvme.license=GPL\0nvme.alias='
+            b'pci:v*d*sv*sd*bc01sc08i02*\0x.alias=usb:v15B3\0'))
+
+    def test_nothing_tells(self) -> None:
+        self.assertIsNone(self.undriven(None, AHCI))
+
+    def test_patterns(self) -> None:
+        for pattern, drives in (
+                (AHCI, True), (AHCI + '*', True), (AHCI[:-1], False),
+                ('pci:v00008086d*i02', False), ('pci:v*i01', True),
+                ('pci:v*d*bc01*sc06*i01', True), ('pci:v*sc06*bc01*', False),
+                ('pci:v*i01i01', False), ('pci:v*bc0[12]*', True),
+                ('pci:v*bc0[34]*', False), ('pci:v' + '*' * 190, True),
+                ('pci:v*' + 'x*' * 5000, False)):
+            found = self.undriven(f'alias {pattern} x\n', AHCI)
+            self.assertEqual(set() if drives else {AHCI}, found, pattern)
+
+    def test_any_bytes(self) -> None:
+        dice = random.Random(1)
+        for _ in range(30):
+            text = bytearray(ALIASES.encode() * 20)
+            for _ in range(100):
+                text[dice.randrange(len(text))] = dice.choice(b'\0\n*[]\xff ')
+            self.undriven(text.decode('latin-1'), AHCI, NVME, VIRTIO,
+                          built_in=dice.randbytes(3000))

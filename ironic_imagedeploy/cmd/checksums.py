@@ -35,6 +35,6 @@ def listed(location: str, image: str) -> engine.Checksum:
         return checksum_list.find(file.content.decode('utf-8', 'replace'),
                                   small_files.name(image))
     except ValueError as error:
-        raise engine.exceptions.SourceError(
+        raise small_files.SmallFileError(
             file.name, expected=_EXPECTED, found=str(error),
             fix=_FIX) from None

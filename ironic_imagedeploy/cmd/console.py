@@ -31,6 +31,8 @@ from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
 
 EXIT_BUG = 1
+#: Standard output as a file. What a shell opened for it is not replaced.
+STDOUT = pathlib.Path('/dev/stdout')
 _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -91,9 +93,15 @@ def say(words: str) -> None:
 def new_file(words: str) -> pathlib.Path:
     """Path of a file that can be made; found out before hours of work.
 
+    :returns: :data:`STDOUT` for standard output, whatever that is.
     :raises ValueError: when it cannot.
     """
-    # A link such as /dev/stdout must not be replaced, but what it names.
+    if _is_standard(words, sys.stdout):
+        return STDOUT
+    if _is_standard(words, sys.stderr):
+        raise ValueError(f'cannot write {words!r}: expected another file '
+                         'than that of standard error')
+    # What a link names is replaced, not the link.
     path = pathlib.Path(words).resolve()
     if (path.exists() and not path.is_file()
             or not os.access(path.parent, os.W_OK | os.X_OK)):
@@ -103,11 +111,23 @@ def new_file(words: str) -> pathlib.Path:
     return path
 
 
+def _is_standard(words: str, stream: typing.TextIO) -> bool:
+    """Whether a file is the one that a standard stream goes to."""
+    try:
+        return os.path.samestat(os.stat(words), os.fstat(stream.fileno()))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def save(path: pathlib.Path, content: str | bytes) -> None:
     """Write a file: the whole of it or nothing.
 
+    :param path: :data:`STDOUT` for standard output, where it is printed.
     :raises TargetError: when it cannot be written.
     """
+    if path == STDOUT:
+        show([content.decode() if isinstance(content, bytes) else content])
+        return
     part = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
         try:

@@ -20,6 +20,20 @@ from ironic_imagedeploy.cmd import retries
 from ironic_imagedeploy import engine
 
 
+class SmallFileError(engine.exceptions.SourceError):
+    """A file that comes beside an image cannot be read.
+
+    :param retry: when another attempt may succeed.
+    """
+
+    summary = 'the file cannot be read'
+
+    def __init__(self, subject: str, *, retry: str = 'never',
+                 **parts: str) -> None:
+        super().__init__(subject, **parts)
+        self.retry = retry
+
+
 class SmallFile(typing.NamedTuple):
     """A file and where it was, without secrets."""
 
@@ -36,10 +50,22 @@ def read(location: str, *, most: int, expected: str, fix: str) -> SmallFile:
     :param fix: what to do when it is not.
     :raises SourceError: when it cannot be read, or is larger.
     """
+    try:
+        return _read(location, most, expected, fix)
+    except SmallFileError:
+        raise
+    except engine.exceptions.SourceError as error:
+        # What it says is about an image.
+        raise SmallFileError(error.subject, expected=expected,
+                             found=error.found, fix=fix,
+                             retry=error.retry) from error
+
+
+def _read(location: str, most: int, expected: str, fix: str) -> SmallFile:
     with engine.open_source(location,
                             **retries.options(location)) as source:
         if source.size > most:
-            raise engine.exceptions.SourceError(
+            raise SmallFileError(
                 source.name, expected=expected, fix=fix,
                 found=f'one of {source.size} bytes, of which {most} at most '
                 'are read')

@@ -134,6 +134,8 @@ def _finding(finding: engine.Finding) -> list[str]:
 
 def _results(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
     yield 'read', _exact(report['bytes_read']) + _resumes(report['resumes'])
+    if reused := report['reused']:
+        yield 'reused', f'{_exact(reused)} of the file, on the disk already'
     yield 'written', _exact(report['bytes_written'])
     yield 'zeroed', _zeroed(report)
     yield 'checksum', (_BY_BMAP if report['verified_by'] == 'bmap'

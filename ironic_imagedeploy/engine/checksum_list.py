@@ -44,7 +44,8 @@ def find(text: str, name: str) -> _checksum.Checksum:
             raise ValueError(
                 f'two values of {candidate.algorithm} for {name!a}')
     if not found:
-        raise ValueError(f'no checksum of {name!a} among {len(lines)} lines')
+        raise ValueError(f'no checksum of {name!a} in {len(lines)} '
+                         f'{"line" if len(lines) == 1 else "lines"}')
     return max(found.values(), key=lambda each: len(each.value))
 
 

@@ -72,7 +72,7 @@ class ImageDeployError(Exception):
     """
 
     exit_status: typing.ClassVar[int] = 1
-    retry: typing.ClassVar[str] = 'never'
+    retry: str = 'never'
     summary: typing.ClassVar[str] = 'the image could not be deployed'
 
     def __init__(self, subject: str, *, expected: str, found: str,

@@ -281,7 +281,7 @@ class Target(abc.ABC):
                 f'{offset + length - 1}', found='others',
                 fix='Compare it with the image that was written to it, or '
                 'write this one. A system that has booted from it has '
-                'changed it.')
+                'changed it, and so has a repair of its GPT.')
         return exceptions.ReadBackMismatch(
             self.path,
             expected=f'the bytes of the image from {offset} to '

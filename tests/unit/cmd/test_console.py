@@ -14,6 +14,8 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 import tempfile
 import unittest
 from unittest import mock
@@ -50,3 +52,41 @@ class SaveTest(unittest.TestCase):
     def test_directory_that_vanished(self) -> None:
         with self.assertRaises(engine.exceptions.TargetError):
             console.save(self.directory / 'gone' / 'report', 'new')
+
+
+class StandardStreamsTest(unittest.TestCase):
+    """What a shell opened for a stream is not replaced."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory()), 'log')
+
+    def run_program(self, program: str) -> subprocess.CompletedProcess[str]:
+        with self.path.open('a') as log:
+            return subprocess.run(
+                [sys.executable, '-c', 'import sys\n'
+                 'from ironic_imagedeploy.cmd import console\n' + program],
+                stdout=log, stderr=subprocess.PIPE, text=True, check=False)
+
+    def test_output(self) -> None:
+        for name in ('/dev/stdout', '/proc/self/fd/1', str(self.path)):
+            self.path.write_text('before\n')
+            done = self.run_program(
+                f'console.save(console.new_file({name!r}), "picture\\n")\n'
+                'print("after")')
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assertEqual('before\npicture\nafter\n',
+                             self.path.read_text())
+
+    def test_errors(self) -> None:
+        done = self.run_program('console.new_file("/dev/stderr")')
+        self.assertIn('standard error', done.stderr)
+
+    def test_a_pipe(self) -> None:
+        done = subprocess.run(
+            [sys.executable, '-c',
+             'from ironic_imagedeploy.cmd import console\n'
+             'console.save(console.new_file("/dev/stdout"), b"bytes")'],
+            capture_output=True, check=True)
+        self.assertEqual(b'bytes', done.stdout)

@@ -50,6 +50,12 @@ class TrustedManifestTest(program.CommandTestCase):
         self.assertEqual('chunks', report['verified_by'])
         self.assertLess(report['bytes_read'], 4 * MIB + 4096)
 
+    def test_what_was_there_already_is_told(self) -> None:
+        self.assertEqual(0, self.write(), self.err)
+        self.assertNotIn('on the disk already', self.out)
+        self.assertEqual(0, self.write(), self.err)
+        self.assertIn('of the file, on the disk already', self.out)
+
     def test_an_image_by_its_url(self) -> None:
         self.assertEqual(0, self.run_main(
             'write', self.image.as_uri(), self.target, '--manifest',

@@ -59,10 +59,10 @@ class FindTest(base.EngineTestCase):
         self.assert_not_found('no checksum', SHA256.value, OTHER.value)
 
     def test_nothing_of_the_name(self) -> None:
-        self.assert_not_found("no checksum of 'disk (1).qcow2' among 0 lines")
-        self.assert_not_found('among 1 lines', '<html>')
-        self.assert_not_found('among 1 lines', f'{SHA256.value} disk')
-        self.assert_not_found('among 1 lines', f'{"a" * 33} disk (1).qcow2')
+        self.assert_not_found("no checksum of 'disk (1).qcow2' in 0 lines")
+        self.assert_not_found('in 1 line', '<html>')
+        self.assert_not_found('in 1 line', f'{SHA256.value} disk')
+        self.assert_not_found('in 1 line', f'{"a" * 33} disk (1).qcow2')
 
     def test_contradiction(self) -> None:
         self.assert_not_found('two values of sha256',

@@ -1,0 +1,135 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import time
+import types
+import unittest
+
+from ironic_imagedeploy.agent.neighbours import candidates
+from ironic_imagedeploy.agent.neighbours import preference
+
+MIB = 1 << 20
+#: Seconds after which a peer had its chance.
+SETTLED = candidates.WINDOW + 0.1
+
+
+class PreferenceTest(unittest.TestCase):
+
+    def setUp(self):
+        self.began = time.monotonic()
+        self.named = [candidates.Candidate(
+            types.SimpleNamespace(name=name), lambda: None, MIB)
+            for name in ('first', 'second', 'third')]
+        self.found = preference.Preference(self.named)
+
+    def has(self, number, *indexes, grows=0.0, later=0.0):
+        """Let a peer have chunks, and get more of them."""
+        peer, bits = self.named[number], 0
+        for index in indexes:
+            bits |= 1 << index
+        peer.watch.bits = bits.to_bytes(16, 'little')
+        peer.watch.answered = True
+        now = self.began + later
+        peer._counts.clear()
+        peer._counts.extend([
+            (now - candidates.WINDOW, len(indexes)
+             - int(grows * candidates.WINDOW)), (now, len(indexes))])
+
+    def gives(self, number, speed):
+        """Let a chunk of a peer come."""
+        self.named[number].in_flight += 1
+        self.named[number].gave(speed * MIB)
+
+    def chosen(self, index, later=0.0, growth=0.0):
+        """Number of the peer that is asked for a chunk."""
+        peer = self.found.choose(index, self.began + later, growth)
+        return None if peer is None else self.named.index(peer)
+
+    def test_the_first_one_is_waited_for(self):
+        self.has(1, 5)
+        self.assertIsNone(self.chosen(5))
+        self.assertEqual(1, self.chosen(5, later=2))
+
+    def test_the_first_one(self):
+        for number in range(3):
+            self.has(number, 5)
+        self.assertEqual(0, self.chosen(5))
+
+    def test_a_chunk_that_is_on_its_way_is_waited_for(self):
+        self.has(0, *range(20), grows=4)
+        self.has(1, *range(24), grows=4)
+        self.assertIsNone(self.chosen(22))
+        self.has(0, *range(20), grows=4, later=SETTLED)
+        self.assertIsNone(self.chosen(22, later=SETTLED))
+
+    def test_one_that_falls_behind_is_left(self):
+        self.gives(0, 8)
+        self.has(0, *range(20), grows=8)
+        self.assertIsNone(self.chosen(30))
+        self.has(0, *range(20), grows=1, later=SETTLED)
+        self.has(1, *range(40), grows=8, later=SETTLED)
+        self.assertEqual(1, self.chosen(30, later=SETTLED))
+
+    def test_one_that_gives_slowly_is_left(self):
+        for number in (0, 1):
+            self.has(number, *range(40))
+        self.assertEqual(0, self.chosen(1))
+        self.gives(0, 1)
+        self.assertEqual(1, self.chosen(2, later=SETTLED))
+        self.gives(1, 5)
+        self.found.gave(self.named[1], self.began + SETTLED)
+        self.assertEqual(1, self.chosen(3, later=SETTLED))
+
+    def test_one_that_is_not_faster_is_tried_only(self):
+        for number in (0, 1):
+            self.has(number, *range(40))
+        self.assertEqual(0, self.chosen(1))
+        self.gives(0, 4)
+        self.assertEqual(1, self.chosen(2, later=SETTLED))
+        self.gives(1, 5)
+        self.found.gave(self.named[1], self.began + SETTLED)
+        self.assertEqual(0, self.chosen(3, later=SETTLED))
+
+    def test_one_that_is_well_again_is_preferred_again(self):
+        self.test_one_that_falls_behind_is_left()
+        later = SETTLED + 10
+        self.has(0, *range(60), grows=6, later=later)
+        self.has(1, *range(60), grows=6, later=later)
+        self.gives(1, 8)
+        self.assertEqual(0, self.chosen(55, later=later, growth=6))
+
+    def test_one_that_rests_is_not_asked(self):
+        for number in (0, 1):
+            self.has(number, *range(40))
+        self.named[0].in_flight += 1
+        self.named[0].failed(self.began, promise=False)
+        self.assertEqual(1, self.chosen(1))
+
+    def test_chunks_at_a_time(self):
+        self.has(0, *range(40))
+        self.assertEqual(0, self.chosen(1))
+        self.named[0].in_flight = 1
+        self.assertIsNone(self.chosen(2))
+        # One that gives a chunk in less than a twentieth of a second.
+        self.gives(0, 100)
+        self.named[0].in_flight = 3
+        self.assertEqual(0, self.chosen(2))
+        self.named[0].in_flight = 4
+        self.assertIsNone(self.chosen(2))
+
+    def test_promises_that_are_broken(self):
+        self.has(0, *range(40))
+        for _ in range(8):
+            self.assertEqual(0, self.chosen(1))
+            self.named[0].in_flight += 1
+            self.named[0].failed(self.began, promise=True)
+        self.assertIsNone(self.chosen(1))

@@ -1,0 +1,73 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import time
+import unittest
+
+from ironic_imagedeploy.agent.neighbours import server_turns
+
+MIB = 1 << 20
+
+
+class ServerTurnsTest(unittest.TestCase):
+
+    def setUp(self):
+        self.began = time.monotonic()
+
+    def turns(self, *, first=True, fed=True):
+        found = server_turns.ServerTurns(first=first)
+        if fed:
+            found.peer_gave(self.began, 0.1)
+        return found
+
+    def take(self, turns, later, speed=10 * MIB, growing=True):
+        return turns.take(self.began + later, speed, growing=growing)
+
+    def test_not_at_once(self):
+        for first in (True, False):
+            self.assertFalse(self.take(
+                self.turns(first=first, fed=False), 0.5, growing=False))
+
+    def test_who_gets_nothing_takes_a_chunk(self):
+        turns = self.turns()
+        self.assertTrue(self.take(turns, 5, growing=False))
+        self.assertFalse(self.take(turns, 50, growing=False))
+        turns.end(self.began + 6, MIB)
+        self.assertTrue(self.take(turns, 9, growing=False))
+
+    def test_not_as_long_as_peers_get_something(self):
+        turns = self.turns(first=False)
+        for later in range(1, 15):
+            self.assertFalse(self.take(turns, later, speed=0))
+
+    def test_the_first_ones_try_it_often_and_the_others_rarely(self):
+        self.assertTrue(self.take(self.turns(first=True), 5))
+        self.assertFalse(self.take(self.turns(first=False), 15))
+        self.assertTrue(self.take(self.turns(first=False), 33))
+
+    def test_a_faster_one_is_used_for_some_seconds(self):
+        turns = self.turns()
+        for later in (5, 6):
+            self.assertTrue(self.take(turns, later, speed=MIB))
+            turns.end(self.began + later, 3 * MIB)
+        for later in (7, 8, 9):
+            self.assertTrue(self.take(turns, later, speed=MIB))
+            turns.end(self.began + later, 3 * MIB)
+        self.assertFalse(self.take(turns, 15, speed=MIB))
+
+    def test_one_that_is_not_faster_is_tried_less_and_less(self):
+        turns, tried = self.turns(), []
+        for tenth in range(30, 1000):
+            if self.take(turns, tenth / 10):
+                tried.append(tenth / 10)
+                turns.end(self.began + tenth / 10, 10 * MIB)
+        self.assertTrue(4 <= len(tried) <= 8, tried)

@@ -17,7 +17,6 @@ from collections.abc import Iterable
 import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
@@ -37,7 +36,6 @@ _PACKAGES = ('ironic-imagedeploy', 'ironic-python-agent', 'deflate', 'isal',
              'backports.zstd')
 #: Exit status of our check.
 _REFUSED = 4
-_UNITS = {'M': table.MIB, 'G': table.GIB}
 
 
 def main() -> int:
@@ -222,7 +220,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument('--cache-dir', type=pathlib.Path, required=True,
                         help=argparse.SUPPRESS)
     parser.add_argument(
-        '--size', type=_size, default=8 << 30, metavar='SIZE',
+        '--size', type=table.size, default=8 << 30, metavar='SIZE',
         help='of the disk in the images, as 512M or 8G (default: 8G)')
     parser.add_argument(
         '--disk', default='', metavar='memory|FOLDER',
@@ -244,13 +242,6 @@ def _options() -> argparse.Namespace:
     options.disk = None if options.disk == 'memory' else pathlib.Path(
         options.disk or options.cache_dir)
     return options
-
-
-def _size(text: str) -> int:
-    match = re.fullmatch(r'([1-9]\d*)([MG])', text)
-    if not match or int(match[1]) * _UNITS[match[2]] < 256 * table.MIB:
-        raise argparse.ArgumentTypeError('as 512M or 8G, at least 256M')
-    return int(match[1]) * _UNITS[match[2]]
 
 
 if __name__ == '__main__':

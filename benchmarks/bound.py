@@ -12,18 +12,17 @@
 
 """What this machine can do at best: each part of the work on its own.
 
-``python -m benchmarks.bound fetch|decode|write ...`` does one of them, as
+``python -m benchmarks.bound fetch|decode|write|look ...`` does one of them, as
 fast as it can, and prints one line of JSON.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
-import hashlib
 import http.client
 import json
 import mmap
 import os
-import queue
+import pathlib
 import resource
 import sys
 import threading
@@ -34,11 +33,14 @@ import urllib.parse
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.codecs import compressions
 from ironic_imagedeploy.engine.formats import base
+from ironic_imagedeploy.engine import manifest as manifests
 from ironic_imagedeploy.engine import memory
+from ironic_imagedeploy.engine.targets import block
+from ironic_imagedeploy.engine.transfer import held_ends
+from ironic_imagedeploy.engine.transfer import meter
+from ironic_imagedeploy.engine.transfer import reuse
 
 MIB = 1 << 20
-_CHUNK = 4 * MIB
-_CHUNKS = 8
 _WRITE = MIB
 _BATCH = 16
 
@@ -46,25 +48,38 @@ Part = tuple[int, int]
 _T = typing.TypeVar('_T')
 
 
-def fetch(url: str) -> Callable[[], None]:
-    """Receive a file into memory, and hash it in another thread."""
-    parts = urllib.parse.urlsplit(url)
+def fetch(url: str, path: str) -> Callable[[], None]:
+    """Receive the chunks that are not zero, and hash them, on all processors.
 
-    def run() -> None:
-        connection = http.client.HTTPConnection(parts.netloc)
-        connection.request('GET', parts.path)
-        body = connection.getresponse()
-        free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
-        full: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
-        for _ in range(_CHUNKS):
-            free.put(memoryview(mmap.mmap(-1, _CHUNK)))
-        thread = threading.Thread(target=_hash, args=(full, free))
-        thread.start()
-        while count := body.readinto(chunk := free.get()):
-            full.put(chunk[:count])
-        full.put(None)
-        thread.join()
-    return run
+    :param path: of the manifest.
+    """
+    parts = urllib.parse.urlsplit(url)
+    manifest = manifests.Manifest.decode(pathlib.Path(path).read_bytes())
+    chunks = [index for index in range(manifest.count)
+              if not manifest.is_zero(index)]
+    of_thread = threading.local()
+
+    def part(indexes: list[int]) -> None:
+        if not hasattr(of_thread, 'connection'):
+            of_thread.connection = http.client.HTTPConnection(parts.netloc)
+            of_thread.memory = memoryview(mmap.mmap(-1, manifest.chunk_size))
+        for first, last in _neighbours(indexes):
+            start, end = manifest.bounds(first)[0], manifest.bounds(last)[1]
+            of_thread.connection.request(
+                'GET', parts.path, headers={
+                    'Range': f'bytes={start}-{end - 1}'})
+            body = of_thread.connection.getresponse()
+            for index in range(first, last + 1):
+                start, end = manifest.bounds(index)
+                view = of_thread.memory[:end - start]
+                rest = view
+                while rest:
+                    rest = rest[body.readinto(rest):]
+                if not manifest.matches(index, view):
+                    raise ValueError(f'chunk {index}')
+            body.read()
+    return lambda: _on_all([chunks[first:first + _BATCH] for first in
+                            range(0, len(chunks), _BATCH)], part)
 
 
 def decode(path: str) -> Callable[[], None]:
@@ -108,6 +123,37 @@ def write(path: str, device: str) -> Callable[[], None]:
                  range(0, len(writes), _BATCH)], part)
         target.flush()
     return run
+
+
+def look(path: str, manifest_path: str, device: str
+         ) -> Callable[[], dict[str, int]]:
+    """Look for the chunks of an image on a disk, as a rebuild does."""
+    manifest = manifests.Manifest.decode(
+        pathlib.Path(manifest_path).read_bytes())
+    source = engine.open_source(path)
+    image = engine.inspect(source).image
+    assert isinstance(image, base.MappedImage)
+    target = _CountingTarget(device)
+
+    def run() -> dict[str, int]:
+        found = reuse.find(image, manifest, target,
+                           held_ends.HeldEnds(image.virtual_size),
+                           meter.Meter())
+        return {'read': target.count,
+                'found': sum(end - start for start, end
+                             in map(manifest.bounds, found))}
+    return run
+
+
+class _CountingTarget(block.BlockTarget):
+    """A disk that counts the bytes that are read."""
+
+    count = 0
+
+    def read(self, offset: int, length: int,
+             memory: memoryview | None = None) -> memoryview:
+        self.count += length
+        return super().read(offset, length, memory)
 
 
 def _plan(path: str) -> tuple[list[Part], list[Part]]:
@@ -154,12 +200,13 @@ def _scan(path: str, size: int) -> tuple[list[Part], list[Part]]:
     return parts[0], parts[1]
 
 
-def _hash(full: 'queue.SimpleQueue[memoryview | None]',
-          free: 'queue.SimpleQueue[memoryview]') -> None:
-    digest = hashlib.sha512()
-    while (chunk := full.get()) is not None:
-        digest.update(chunk)
-        free.put(memoryview(chunk.obj))
+def _neighbours(indexes: list[int]) -> Iterator[tuple[int, int]]:
+    """First and last of those that follow each other."""
+    first = 0
+    for at, index in enumerate(indexes):
+        if at + 1 == len(indexes) or indexes[at + 1] != index + 1:
+            yield indexes[first], index
+            first = at + 1
 
 
 def _decode_stream(path: str) -> None:
@@ -199,16 +246,16 @@ def _on_all(jobs: list[list[_T]], work: Callable[[list[_T]], None]) -> None:
 
 
 def main() -> None:
-    parts: dict[str, Callable[..., Callable[[], None]]] = {
-        'fetch': fetch, 'decode': decode, 'write': write}
+    parts: dict[str, Callable[..., Callable[[], dict[str, int] | None]]] = {
+        'fetch': fetch, 'decode': decode, 'write': write, 'look': look}
     run = parts[sys.argv[1]](*sys.argv[2:])
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.monotonic()
-    run()
+    said = run()
     seconds = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({
-        'seconds': seconds,
+        **(said or {}), 'seconds': seconds,
         'processor': (after.ru_utime - before.ru_utime
                       + after.ru_stime - before.ru_stime)}))
 

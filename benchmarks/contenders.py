@@ -15,6 +15,7 @@
 from collections.abc import Callable
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -59,10 +60,26 @@ class Contender:
     variant_of: str | None = None
 
 
-def ours(image: images.Image, place: Place) -> Command:
+def by_file(image: images.Image, place: Place) -> Command:
     return [pathlib.Path(sys.prefix, 'bin', 'ironic-imagedeploy'), 'write',
             '--progress', 'none', '--report', place.scratch / 'report.json',
             '--checksum', f'sha512:{image.sha512}', place.url, place.device]
+
+
+def ours(image: images.Image, place: Place) -> Command:
+    return [*by_file(image, place), '--manifest', image.manifest]
+
+
+def on_processors(count: int
+                  ) -> Callable[[images.Image, Place], Command | None]:
+    """Ours on so many processors; none where the machine has no more."""
+    def command(image: images.Image, place: Place) -> Command | None:
+        if image.packed or image.name == 'thin' or (
+                count >= (os.cpu_count() or 1)):
+            return None
+        return ['taskset', '--cpu-list', f'0-{count - 1}',
+                *ours(image, place)]
+    return command
 
 
 def node(image: images.Image, place: Place) -> Command | None:
@@ -98,7 +115,7 @@ def nbdcopy(image: images.Image, place: Place) -> Command | None:
 
 
 def bound_fetch(image: images.Image, place: Place) -> Command:
-    return [*_bound('fetch'), place.url]
+    return [*_bound('fetch'), place.url, image.manifest]
 
 
 def bound_decode(image: images.Image, place: Place) -> Command | None:
@@ -133,6 +150,9 @@ def _bound(part: str) -> Command:
 #: it is, and the disk through the page cache.
 ALL = (
     Contender('ironic-imagedeploy', ours, pairs=True),
+    Contender('ironic-imagedeploy, no manifest', by_file, pairs=True),
+    *(Contender(f'ironic-imagedeploy, threads: {count}',
+                on_processors(count), pairs=True) for count in (1, 2, 4)),
     Contender('ironic-python-agent', node, pairs=True),
     Contender('direct, converting', conductor),
     Contender('qemu-img -m 8 -t none', qemu_img('-m', '8', '-t', 'none'),

@@ -23,6 +23,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import typing
 
 from benchmarks import digest
@@ -55,6 +56,16 @@ class Image:
         return self.path.suffix == '.zst'
 
     @functools.cached_property
+    def manifest(self) -> pathlib.Path:
+        """The manifest of the file, beside it."""
+        path = self.path.with_name(f'{self.path.name}.manifest')
+        if not path.exists() or (path.stat().st_mtime_ns
+                                 < self.path.stat().st_mtime_ns):
+            _run(pathlib.Path(sys.prefix, 'bin', 'ironic-imagedeploy'),
+                 'manifest', '--progress', 'none', self.path, '-o', path)
+        return path
+
+    @functools.cached_property
     def sha512(self) -> str:
         """The checksum of the file."""
         return _remembered(self.path, 'sha512', _sha512)
@@ -80,13 +91,13 @@ def prepare(cache: pathlib.Path, size: int, names: list[str]) -> list[Image]:
         if name == 'thin':
             virtual, files = size // 2 * 25, files // 10
         guest = folder / ('thin.raw' if name == 'thin' else 'raw')
-        _once(guest, functools.partial(_guest, size=virtual, files=files))
+        once(guest, functools.partial(_guest, size=virtual, files=files))
         path = guest if name == 'raw' else folder / name
         if name == 'raw.zst':
-            _once(path, functools.partial(
+            once(path, functools.partial(
                 _run, 'zstd', '-q', '-f', '-T0', '-3', guest, '-o'))
         elif name != 'raw':
-            _once(path, functools.partial(
+            once(path, functools.partial(
                 _run, 'qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-m',
                 '8', *_QCOW2[name], guest))
         images.append(Image(name, path, 'raw' if 'raw' in name else 'qcow2',
@@ -159,7 +170,7 @@ def _link(path: pathlib.Path, copy: pathlib.Path) -> int:
         return 0
 
 
-def _once(path: pathlib.Path, build: Callable[[pathlib.Path], None]
+def once(path: pathlib.Path, build: Callable[[pathlib.Path], None]
           ) -> None:
     """Build a file under another name, so that it is whole or missing."""
     if path.exists():

@@ -86,7 +86,7 @@ trap 'echo "terminated" >&2; exit 143' TERM
 modprobe --quiet zram || true
 mount -t tmpfs -o size=90%,mode=700 benchmark "$state"
 export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
-python -m benchmarks --state-dir "$state" \
+python -m "${BENCHMARK:-benchmarks}" --state-dir "$state" \
     --cache-dir "$CACHE/benchmark" "$@" <&0 &
 benchmark=$!
 status=0

@@ -87,6 +87,11 @@ def _line(result: results.Result, row: results.Row) -> str:
 
 def _sentences(result: results.Result) -> Iterator[str]:
     bound = result.bound
+    if first := result.faster_first:
+        yield (f'  first node: {first:.2f}x faster than direct with its '
+               'defaults, goal ' + table.goal(
+                   f'{results.FIRST_NODE_GOAL:g}x',
+                   first >= results.FIRST_NODE_GOAL))
     yield f'  bound: {bound.name}, {result.of_bound:.2f} of our time'
     yield (f'  processors: all parts take {result.work:.2f} s of one, so '
            f'{result.work / result.processors:.2f} s of '

@@ -12,7 +12,9 @@
 
 """Tables of figures, as all benchmarks print them."""
 
+import argparse
 from collections.abc import Iterable
+import re
 import textwrap
 import typing
 
@@ -68,3 +70,12 @@ def goal(wanted: str, met: bool | None) -> str:
 def mib(size: float) -> str:
     """Bytes as a whole number of MiB."""
     return str(round(size / MIB))
+
+
+def size(text: str) -> int:
+    """Bytes of a disk, from an argument such as 512M or 8G."""
+    match = re.fullmatch(r'([1-9]\d*)([MG])', text)
+    units = {'M': MIB, 'G': GIB}
+    if not match or int(match[1]) * units[match[2]] < 256 * MIB:
+        raise argparse.ArgumentTypeError('as 512M or 8G, at least 256M')
+    return int(match[1]) * units[match[2]]

@@ -40,7 +40,8 @@ Found = typing.TypeVar('Found')
 #: What may have a system in it that is not looked for.
 _NOT_READ = {'lvm': 'an LVM physical volume', 'md': 'a member of an md array',
              'luks': 'encrypted by LUKS', 'f2fs': 'an F2FS file system',
-             'bcachefs': 'a bcachefs file system'}
+             'bcachefs': 'a bcachefs file system',
+             'squashfs': 'a squashfs', 'erofs': 'an EROFS'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ import re
 
 from ironic_imagedeploy.engine.contents.system import config_files
 from ironic_imagedeploy.engine.contents.system import files as _files
+from ironic_imagedeploy.engine import exceptions
 
 CLOUD_INIT = 'cloud-init'
 #: Paths of which one shows that an agent is there.
@@ -27,7 +28,10 @@ _AGENTS = {
                  'etc/cloud/cloud.cfg', 'usr/libexec/cloud-init',
                  'opt/cloud-init'),
     'glean': ('usr/local/bin/glean', 'usr/bin/glean', 'usr/bin/glean.sh',
-              'usr/local/bin/glean.sh', 'opt/glean/bin/glean'),
+              'usr/local/bin/glean.sh', 'opt/glean/bin/glean',
+              *(f'{folder}/systemd/system/glean{name}.service'
+                for folder in ('etc', 'usr/lib', 'lib')
+                for name in ('', '@', '@eth0'))),
     'ignition': ('usr/bin/ignition', 'usr/libexec/ignition',
                  'usr/lib/ignition', 'usr/lib/dracut/modules.d/30ignition',
                  'usr/share/ignition', 'usr/lib64/ignition'),
@@ -40,6 +44,8 @@ _AGENTS = {
     'cloudbase-init': ('usr/bin/cloudbase-init',
                        'usr/local/bin/cloudbase-init'),
 }
+#: Where systems keep programs under names that change (NixOS, Guix).
+_STORES = ('nix/store', 'gnu/store')
 _DISABLED = 'etc/cloud/cloud-init.disabled'
 _CONFIG = 'etc/cloud/cloud.cfg'
 _CONFIG_FOLDERS = ('etc/cloud/cloud.cfg.d',)
@@ -68,7 +74,13 @@ class FirstBoot:
 
 
 def read(files: _files.Files) -> FirstBoot:
-    """The agents of a root."""
+    """The agents of a root.
+
+    :raises UnreadableContent: when it cannot be told.
+    """
+    for store in _STORES:
+        if files.exists(store):
+            raise exceptions.UnreadableContent(f'programs in /{store}')
     agents = [name for name, paths in _AGENTS.items()
               if any(map(files.exists, paths))]
     if CLOUD_INIT in agents and files.exists(_DISABLED):

@@ -22,12 +22,13 @@ from ironic_imagedeploy.engine.contents.system import files as _files
 _UDEV = ('etc/udev/rules.d/70-persistent-net.rules',)
 #: Folders and ends of the names of files, by what reads them.
 _KINDS = {
-    'ifcfg': (('etc/sysconfig/network-scripts', 'etc/sysconfig/network'), ''),
-    'netplan': (('etc/netplan',), '.yaml'),
-    'networkd': (('etc/systemd/network',), '.network'),
+    'ifcfg': (('etc/sysconfig/network-scripts', 'etc/sysconfig/network'),
+              ('',)),
+    'netplan': (('etc/netplan',), ('.yaml',)),
+    'networkd': (('etc/systemd/network',), ('.network', '.link')),
     'NetworkManager': (('etc/NetworkManager/system-connections',),
-                       '.nmconnection'),
-    'ifupdown': (('etc/network/interfaces.d',), ''),
+                       ('.nmconnection',)),
+    'ifupdown': (('etc/network/interfaces.d',), ('',)),
 }
 _INTERFACES = 'etc/network/interfaces'
 _ADDRESS = r'["\']?((?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2})\b'
@@ -73,8 +74,8 @@ def read(files: _files.Files) -> Network:
 def _paths(files: _files.Files) -> Iterator[tuple[str, str]]:
     for path in _UDEV:
         yield 'udev', path
-    for kind, (folders, suffix) in _KINDS.items():
-        for path in config_files.below(files, folders, suffix):
+    for kind, (folders, suffixes) in _KINDS.items():
+        for path in config_files.below(files, folders, *suffixes):
             if kind != 'ifcfg' or _is_ifcfg(path):
                 yield kind, path
     if files.exists(_INTERFACES):

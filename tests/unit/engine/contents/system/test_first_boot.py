@@ -11,6 +11,7 @@
 # under the License.
 
 from ironic_imagedeploy.engine.contents.system import first_boot
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
@@ -25,11 +26,17 @@ class FirstBootTest(base.EngineTestCase):
         for tree, agents in (
                 ({}, ()), (systems.cloud_init(), ('cloud-init',)),
                 ({'usr/local/bin/glean': b'x'}, ('glean',)),
+                ({'usr/lib/systemd/system/glean@.service': b''}, ('glean',)),
                 ({'usr/lib/dracut/modules.d/30ignition/x': b''},
                  ('ignition',)),
                 ({**systems.cloud_init(),
                   'etc/cloud/cloud-init.disabled': b''}, ())):
             self.assertEqual(agents, self.read({'etc/x': b'', **tree}).agents)
+
+    def test_programs_in_a_store(self) -> None:
+        """Whether one of them is an agent is not guessed."""
+        with self.assertRaises(exceptions.UnreadableContent):
+            self.read({'nix/store/0123-cloud-init/bin/cloud-init': b'x'})
 
     def test_data_sources(self) -> None:
         for text, sources in (

@@ -24,6 +24,8 @@ PINNED = {
         f'network:\n  ethernets:\n    a:\n      match:\n'
         f'        macaddress: "{MAC}"',
     'etc/systemd/network/10.network': f'[Match]\nName=x\nMACAddress={MAC}',
+    'etc/systemd/network/10-eth0.link':
+        f'[Match]\nMACAddress={MAC}\n[Link]\nName=eth0',
     'etc/NetworkManager/system-connections/a.nmconnection':
         f'[ethernet]\nmac-address={MAC.upper()}'}
 FREE = {

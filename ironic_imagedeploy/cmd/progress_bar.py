@@ -170,13 +170,26 @@ def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
 
 def can_encode(stream: typing.TextIO, characters: str) -> bool:
     """Whether the stream's encoding and terminal have these characters."""
-    if stream.isatty() and os.environ.get('TERM') in _FEW_CHARACTERS:
+    if stream.isatty() and (os.environ.get('TERM') in _FEW_CHARACTERS
+                            or _locale() in ('C', 'POSIX')):
         return False
     try:
         characters.encode(stream.encoding or 'ascii')
     except (LookupError, UnicodeEncodeError):
         return False
     return True
+
+
+def _locale() -> str:
+    """Locale of characters, as the environment states it.
+
+    Python encodes in UTF-8 where it is C, whatever the terminal shows then,
+    and sets LC_CTYPE to say so.
+    """
+    characters = os.environ.get('LC_CTYPE', '')
+    return (os.environ.get('LC_ALL')
+            or (characters if characters != 'C.UTF-8' else '')
+            or os.environ.get('LANG', ''))
 
 
 def _blocks(progress: engine.Progress, width: int, ascii_only: bool) -> str:

@@ -124,6 +124,7 @@ def _tell(args: argparse.Namespace, report: Mapping[str, typing.Any]
 def _transfer(args: argparse.Namespace, inspection: engine.Inspection,
               target: engine.Target, display: progress_bar.Display
               ) -> engine.Report:
+    args.is_begun = True
     if args.bmap:
         return engine.transfer_listed(
             inspection, target, args.bmap, read_back=args.read_back,
@@ -227,17 +228,18 @@ def _open_target(args: argparse.Namespace, create_size: int
                  ) -> Iterator[engine.Target]:
     """The target; who is stopped while it is open learns its state."""
     _check_device(args.target)
-    opened = False
+    args.is_begun = False
     try:
         with engine.open_target(args.target, create_size=create_size
                                 ) as target:
-            opened = True
             yield target
     except console.Interrupted as stop:
-        if opened:
-            stop.add_note(f'{args.target} ' + (
-                'is incomplete and boots nothing'
-                if os.path.exists(args.target) else 'was removed'))
+        if not args.is_begun:
+            stop.add_note('nothing was written')
+        elif os.path.exists(args.target):
+            stop.add_note(f'{args.target} is incomplete and boots nothing')
+        else:
+            stop.add_note(f'{args.target} was removed')
         raise
 
 

@@ -14,9 +14,12 @@
 import contextlib
 import io
 import os
+import signal
 from unittest import mock
 
+from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import imagedeploy
+from ironic_imagedeploy.cmd import overwrite
 from ironic_imagedeploy import engine
 from tests.unit.cmd import program
 
@@ -80,6 +83,16 @@ class OverwriteTest(program.CommandTestCase):
             self.target.write_bytes(disk)
             self.assertEqual(2, self.write_at_terminal('n\n'))
             self.assertIn(f'has {words} (', self.err)
+
+    def test_a_signal_at_the_question(self) -> None:
+        with mock.patch.object(
+                overwrite, 'is_confirmed', autospec=True,
+                side_effect=console.Interrupted(signal.SIGINT)):
+            self.assertEqual(130, self.run_main('write', self.image,
+                                                self.target))
+        self.assertIn('nothing was written', self.err)
+        self.assertNotIn('incomplete', self.err)
+        self.assertEqual(self.before, self.target.read_bytes())
 
     def test_no_question(self) -> None:
         self.assertEqual(0, self.write_at_terminal('', '--yes'))

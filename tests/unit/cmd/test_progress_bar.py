@@ -106,7 +106,8 @@ class BarTest(unittest.TestCase):
             values = {name: '' for name in ('LC_ALL', 'LC_CTYPE', 'LANG')}
             with (self.subTest(stated=stated), mock.patch.dict(
                     os.environ, {**values, **stated, 'TERM': 'xterm'}),
-                  mock.patch.object(stream, 'isatty', return_value=True)):
+                  mock.patch.object(stream, 'isatty', autospec=True,
+                                    return_value=True)):
                 self.assertEqual(
                     able, progress_bar.can_encode(stream, '█'))
 

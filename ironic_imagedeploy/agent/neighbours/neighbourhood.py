@@ -39,6 +39,8 @@ _GRACE = 3.0
 _FLOOR = 64 << 10
 #: Part of the speed of the fastest peer that another one must have.
 _SLOWEST = 16
+#: Seconds between two looks at whether it is time for something.
+_PAUSE = 0.25
 #: Failures in a row after which a peer is not asked any more.
 _FAILURES = 3
 
@@ -173,7 +175,7 @@ class Neighbourhood:
                 if peer:
                     peer.in_flight += 1
                     return _Choice(index, peer, now)
-                self._changed.wait(0.1)
+                self._changed.wait(_PAUSE)
 
     def _speed(self, now: float) -> float:
         """Bytes per second that came from all peers of late."""

@@ -35,7 +35,9 @@ _SPELL = 8.0
 #: and before the first one, for the first nodes of a chain and for the others:
 #: it has to fill, and nobody knows how long it is.
 _PATIENCE = 1.0, 2.0
-_FIRST_PATIENCE = (1.0, 3.0), (4.0, 16.0)
+_FIRST_PATIENCE = (1.0, 3.0), (6.0, 18.0)
+#: Turns in a row with that patience; later ones come sooner and sooner.
+_PATIENT = 3
 
 
 class ServerTurns:
@@ -50,6 +52,7 @@ class ServerTurns:
         self._first: float | None = None
         self._patience = random.uniform(  # nosec B311
             *_FIRST_PATIENCE[not first])
+        self._hungry = 0
         self._asking = False
         self._baseline: float | None = None
         self._spell: _Spell | None = None
@@ -71,8 +74,11 @@ class ServerTurns:
         self._baseline = None
         if self._spell is None:
             if now - self._fed > self._patience:
-                # Until a peer gives something again.
-                self._patience /= 2
+                # A chain that fills or mends itself needs no more than that.
+                self._hungry += 1
+                self._fed = now
+                if self._hungry > _PATIENT:
+                    self._patience /= 2
             elif (self._first is not None and self._trials.are_due(now)
                     and now - self._first > candidates.WINDOW):
                 self._baseline = speed
@@ -105,6 +111,7 @@ class ServerTurns:
             self._first = now
             self._trials.delay(now)
         self._fed = now
+        self._hungry = 0
         self._patience = random.uniform(  # nosec B311
             *_PATIENCE) + 4 * seconds
 

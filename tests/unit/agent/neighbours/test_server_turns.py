@@ -38,11 +38,22 @@ class ServerTurnsTest(unittest.TestCase):
                 self.turns(first=first, fed=False), 0.5, growing=False))
 
     def test_who_gets_nothing_takes_a_chunk(self):
-        turns = self.turns()
+        turns = self.turns(first=False)
         self.assertTrue(self.take(turns, 5, growing=False))
         self.assertFalse(self.take(turns, 50, growing=False))
         turns.end(self.began + 6, MIB)
+        self.assertFalse(self.take(turns, 5.5, growing=False))
         self.assertTrue(self.take(turns, 9, growing=False))
+
+    def test_and_one_after_the_other_when_that_lasts(self):
+        turns, taken = self.turns(first=False), []
+        for tenth in range(600):
+            if self.take(turns, tenth / 10, growing=False):
+                taken.append(tenth / 10)
+                turns.end(self.began + tenth / 10, MIB)
+        self.assertGreater(taken[1] - taken[0], 0.9)
+        self.assertLess(taken[-1] - taken[-2], 0.2)
+        self.assertGreater(len(taken), 400)
 
     def test_not_as_long_as_peers_get_something(self):
         turns = self.turns(first=False)

@@ -107,7 +107,7 @@ class ChunksTestCase(transfers.TransferTestCase):
         return inspection, target
 
 
-class WatchTests(ChunksTestCase if typing.TYPE_CHECKING else object):
+class WatchTests:
     """No byte of a chunk reaches the disk before the chunk is verified."""
 
     def images(self) -> typing.Iterator[tuple[str, bytes, bytes]]:

@@ -32,6 +32,7 @@ from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import manifest as manifests
 from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.sources import base
+from ironic_imagedeploy.engine.sources import chunked_stream
 
 LOG = logging.getLogger(__name__)
 #: Zeroes that are fetched along, since another request costs more.
@@ -185,7 +186,7 @@ class ChunkedSource(base.Source):
 
     def open_stream(self) -> base.Stream:
         self.end_look()
-        return _ChunkedStream(self)
+        return chunked_stream.ChunkedStream(self.manifest, self.fill_chunk)
 
     def fill_chunk(self, index: int, view: memoryview,
                    last: int | None = None, *, keep: bool = False
@@ -207,11 +208,53 @@ class ChunkedSource(base.Source):
             self._keep(index, memoryview(bytes(view)))
         return filled
 
+    def fill_chunks(self, indexes: range, view: memoryview,
+                    last: int | None = None, *, keep: bool = False
+                    ) -> Filled:
+        """Fill the view with neighbouring chunks, which are verified then.
+
+        The parameters are those of :meth:`fill_chunk`.
+
+        :param keep: another thread will want the first of them once more.
+        """
+        if self._only_origin_has(indexes):
+            try:
+                filled = self._fill_from(self._ahead(last or indexes[-1]),
+                                         indexes, view)
+            except exceptions.ChunkMismatch as problem:
+                LOG.warning('%s', problem)
+                self._origin.distrust()
+            else:
+                if keep:
+                    self._keep(indexes[0], memoryview(bytes(
+                        view[:self.manifest.chunk_size])))
+                return filled
+        fetched, verifying, start = 0, 0.0, 0
+        for index in indexes:
+            low, high = self.manifest.bounds(index)
+            filled = self.fill_chunk(index, view[start:start + high - low],
+                                     last, keep=keep and not start)
+            fetched += filled.fetched
+            verifying += filled.verifying
+            start += high - low
+        return Filled(fetched, verifying)
+
+    def _only_origin_has(self, indexes: range) -> bool:
+        with self._lock:
+            return not self._suppliers and self._kept.keys().isdisjoint(
+                indexes)
+
+    def _ahead(self, last: int) -> '_Ahead':
+        """The origin, asked for all up to a chunk at once."""
+        return _Ahead(self._origin, self.manifest,
+                      self.manifest.bounds(last)[1])
+
     def _fill_from_any(self, index: int, view: memoryview,
                        last: int | None) -> Filled:
+        one = range(index, index + 1)
         for supplier in tuple(self._suppliers):
             try:
-                return self._fill_from(supplier, index, view)
+                return self._fill_from(supplier, one, view)
             except ChunkAbsent:
                 continue
             except (exceptions.SourceError,
@@ -220,37 +263,42 @@ class ChunkedSource(base.Source):
         # What follows may come from a supplier again.
         if last is None or self._suppliers:
             last = index
-        origin = _Ahead(self._origin, self.manifest,
-                        self.manifest.bounds(last)[1])
+        origin = self._ahead(last)
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._fill_from(origin, index, view)
+                return self._fill_from(origin, one, view)
             except exceptions.ChunkMismatch as problem:
                 LOG.warning('%s', problem)
                 self._origin.distrust()
-        return self._fill_from(origin, index, view)
+        return self._fill_from(origin, one, view)
 
-    def _fill_from(self, supplier: Supplier, index: int, view: memoryview
-                   ) -> Filled:
-        """Fill the view with a chunk of that supplier, and verify it."""
-        fetched = self._fetch(supplier, index, view)
-        began = time.monotonic()
-        good = self.manifest.matches(index, view)
-        seconds = time.monotonic() - began
+    def _fill_from(self, supplier: Supplier, indexes: range,
+                   view: memoryview) -> Filled:
+        """Fill the view with chunks of that supplier, and verify them."""
+        start = self.manifest.bounds(indexes[0])[0]
+        fetched = self._fetch(supplier, start, view)
+        seconds = 0.0
+        for index in indexes:
+            low, high = self.manifest.bounds(index)
+            chunk = view[low - start:high - start]
+            began = time.monotonic()
+            good = self.manifest.matches(index, chunk)
+            seconds += time.monotonic() - began
+            if not good:
+                with self._lock:
+                    self._bad[supplier.name] += 1
+                raise self._mismatch(supplier.name, index, chunk)
+            if self._verified:
+                self._verified(index, chunk)
         with self._lock:
-            self._bytes[supplier.name] += fetched if good else 0
-            self._bad[supplier.name] += not good
-        if not good:
-            raise self._mismatch(supplier.name, index, view)
-        if self._verified:
-            self._verified(index, view)
+            self._bytes[supplier.name] += fetched
         return Filled(fetched, seconds)
 
-    def _fetch(self, supplier: Supplier, index: int, view: memoryview) -> int:
+    def _fetch(self, supplier: Supplier, start: int, view: memoryview) -> int:
         """Bytes that were fetched to fill the view; zeroes are known."""
-        start, end = self.manifest.bounds(index)
         position, fetched = start, 0
-        for low, high in self.manifest.data_ranges(start, end, gap=GAP):
+        for low, high in self.manifest.data_ranges(start, start + len(view),
+                                                   gap=GAP):
             memory.clear(view[position - start:low - start])
             supplier.fetch(low, view[low - start:high - start])
             fetched += high - low
@@ -324,39 +372,3 @@ class _Ahead:
 
     def close(self) -> None:
         """Do nothing: the owner of the origin closes it."""
-
-
-class _ChunkedStream:
-    """A file in order, each chunk verified before a byte of it is given."""
-
-    def __init__(self, source: ChunkedSource) -> None:
-        self._source = source
-        self._index = 0
-        self._chunk = memoryview(b'')
-        self._buffer: memoryview | None = None
-
-    def readinto(self, buffer: memoryview) -> int:
-        manifest = self._source.manifest
-        if not self._chunk:
-            if self._index == manifest.count:
-                return 0
-            start, end = manifest.bounds(self._index)
-            index, self._index = self._index, self._index + 1
-            if len(buffer) >= end - start:
-                self._fill(index, buffer[:end - start])
-                return end - start
-            if self._buffer is None:
-                self._buffer = memoryview(bytearray(manifest.chunk_size))
-            self._chunk = self._buffer[:end - start]
-            self._fill(index, self._chunk)
-        count = min(len(buffer), len(self._chunk))
-        buffer[:count] = self._chunk[:count]
-        self._chunk = self._chunk[count:]
-        return count
-
-    def close(self) -> None:
-        self._chunk = memoryview(b'')
-
-    def _fill(self, index: int, view: memoryview) -> None:
-        self._source.fill_chunk(index, view, self._source.manifest.count - 1)
-

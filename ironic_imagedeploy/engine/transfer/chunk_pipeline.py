@@ -112,11 +112,12 @@ class ChunkPipeline(pipeline.Pipeline):
         """Fetch and cut the chunks of a run, one after the other."""
         cut = cutter.Cut(self._image, run.extents)
         receipts = _Receipts(self._source.manifest.chunk_size)
-        for index, last in _with_last(run.chunks):
-            chunk = self._filled(index, last, run)
-            if self._written and index < run.next and (
-                    index not in self._plan.ends):
-                receipts.begin(index, self._written)
+        for indexes, last in _spans(run, self._source.manifest.chunk_size):
+            chunk = self._filled(indexes, last, run)
+            for index in indexes:
+                if self._written and index < run.next and (
+                        index not in self._plan.ends):
+                    receipts.begin(index, self._written)
             receipts.hold(chunk)
             for job in cut.split(chunk):
                 began = time.monotonic()
@@ -130,23 +131,24 @@ class ChunkPipeline(pipeline.Pipeline):
             receipts.settle(cut.waiting(1 << 64))
             chunk.release()
 
-    def _filled(self, index: int, last: int, run: chunk_plan.Run
+    def _filled(self, indexes: range, last: int, run: chunk_plan.Run
                 ) -> buffers.Chunk:
-        """A verified chunk, held once."""
-        start, end = self._source.manifest.bounds(index)
+        """Verified chunks in a buffer, held once."""
+        start = self._source.manifest.bounds(indexes[0])[0]
+        length = self._source.manifest.bounds(indexes[-1])[1] - start
         with self._meter.spend(Stage.WAIT):
             chunk = self._plan.pool.take(start)
         began = time.monotonic()
-        filled = self._source.fill_chunk(
-            index, chunk.memory[:end - start], last,
-            keep=run.shared and index == run.chunks[0])
+        filled = self._source.fill_chunks(
+            indexes, chunk.memory[:length], last,
+            keep=run.shared and indexes[0] == run.chunks[0])
         seconds = time.monotonic() - began
         self._meter.spent(Stage.SOURCE, seconds - filled.verifying)
         self._meter.spent(Stage.VERIFY, filled.verifying)
         self._meter.count(read=filled.fetched)
         if self._stopped.is_set():
             raise buffers.Stopped()
-        chunk.length = end - start
+        chunk.length = length
         return chunk
 
 
@@ -228,12 +230,21 @@ class _Receipts:
             receipt.release()
 
 
-def _with_last(chunks: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Each index, with the last one of its neighbours without a gap."""
-    end = 0
-    for position, index in enumerate(chunks):
-        if position == end:
+def _spans(run: chunk_plan.Run, chunk_size: int
+           ) -> Iterator[tuple[range, int]]:
+    """Neighbouring chunks for one buffer each.
+
+    :returns: their indexes, and that of the last chunk after them without a
+        gap.
+    """
+    most = chunk_plan.BUFFER // chunk_size
+    chunks = run.chunks
+    first = 0
+    while first < len(chunks):
+        end = first + 1
+        while end < len(chunks) and chunks[end] == chunks[end - 1] + 1:
             end += 1
-            while end < len(chunks) and chunks[end] == chunks[end - 1] + 1:
-                end += 1
-        yield index, chunks[end - 1]
+        last = chunks[end - 1]
+        for index in range(chunks[first], last + 1, most):
+            yield range(index, min(index + most, last + 1)), last
+        first = end

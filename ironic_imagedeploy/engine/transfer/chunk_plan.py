@@ -38,9 +38,11 @@ MOST = 64 * MIB
 LEAST = 4 * MIB
 #: Zeroes of the file that are zeroed on the disk; fewer are written.
 ZEROED = 64 << 10
-#: Bytes of chunks in flight.
-_IN_FLIGHT = 24 * MIB
-_FEWEST_CHUNKS = 8
+#: Bytes of a buffer, for one chunk or several neighbours: what Python does
+#: for each counts, since only one thread at a time can do it.
+BUFFER = 4 * MIB
+#: Buffers in flight.
+_BUFFERS = 8
 #: Extents of a run, and of its first chunk. Honest files have one for each
 #: 512 bytes at most; millions on the same bytes would be an attack.
 _EXTENTS = 16384
@@ -75,9 +77,7 @@ class ChunkPlan(jobs.Layout):
 
     def __init__(self, image: base.MappedImage,
                  manifest: manifests.Manifest, *, lanes: int = 1) -> None:
-        size = manifest.chunk_size
-        self.pool = buffers.BufferPool(
-            max(_IN_FLIGHT // size, _FEWEST_CHUNKS), size)
+        self.pool = buffers.BufferPool(_BUFFERS, BUFFER)
         self.reused = 0
         self._image = image
         self._manifest = manifest

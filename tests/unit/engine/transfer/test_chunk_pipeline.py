@@ -58,7 +58,7 @@ class ListSink:
 
 class ChunkPipelineTest(base.EngineTestCase):
 
-    size = 24 * MIB
+    size = 48 * MIB
 
     def setUp(self) -> None:
         super().setUp()
@@ -69,7 +69,7 @@ class ChunkPipelineTest(base.EngineTestCase):
         self.addCleanup(self.assert_no_threads)
 
     def pipeline(self, kind: _extent.ExtentKind = DATA,
-                 length: int = 24 * MIB, **options: typing.Any
+                 length: int = 48 * MIB, **options: typing.Any
                  ) -> chunk_pipeline.ChunkPipeline:
         image = StoredImage(self.origin)
         for start in range(0, self.size, length):
@@ -111,7 +111,7 @@ class ChunkPipelineTest(base.EngineTestCase):
                 self.pipeline(kind, length, written=written).run()
                 self.assertEqual(len(told), len(set(told)))
                 if length < 2 * MIB or kind is DATA:
-                    self.assertEqual([*range(1, 22)], sorted(told))
+                    self.assertEqual([*range(1, 46)], sorted(told))
 
     def test_chunks_that_failed_are_not_told(self) -> None:
         told: list[int] = []
@@ -145,7 +145,7 @@ class ChunkPipelineTest(base.EngineTestCase):
         silent, resumed = threading.Event(), threading.Event()
 
         def fill(offset: int, view: memoryview, until: int) -> None:
-            if offset >= 12 * MIB:
+            if offset >= 24 * MIB:
                 silent.set()
                 resumed.wait(30)
             view[:] = self.content[offset:offset + len(view)]
@@ -177,7 +177,7 @@ class ChunkPipelineTest(base.EngineTestCase):
             write(start, view)
 
         self.sink.write = slow  # type: ignore[method-assign]
-        for kind, most in ((DATA, 4), (COMPRESSED, 24)):
+        for kind, most in ((DATA, 16), (COMPRESSED, 32)):
             resumed.clear()
             self.meter = meter.Meter()
             running = threading.Thread(

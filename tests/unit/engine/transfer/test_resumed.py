@@ -124,7 +124,7 @@ class RebuildTest(ResumedTestCase):
 
     def test_a_write_that_failed_goes_on(self) -> None:
         inspection = self.chunked(self.content)
-        for failing in (40, 20, 30, 25):
+        for failing in (28, 20, 26, 25):
             self.target.log.clear()
             self.target.fail_nth(failing, then_works=False)
             with self.assertRaises(exceptions.TargetError):

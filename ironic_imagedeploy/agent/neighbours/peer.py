@@ -65,6 +65,7 @@ class Peer:
         self._root = root
         self._most_news = most_news
         self._idle: list[_Connection] = []
+        self._used: set[_Connection] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -106,12 +107,15 @@ class Peer:
             return answer.version, bytes(bits)
 
     def close(self) -> None:
-        """Close all connections that nobody uses."""
+        """Close all connections; who waits for an answer fails."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
+            used = list(self._used)
         for connection in idle:
             connection.close()
+        for connection in used:
+            connection.abort()
 
     def _ask(self, request: protocol.Request, seconds: float
              ) -> tuple['_Connection', protocol.Answer]:
@@ -120,16 +124,30 @@ class Peer:
             kept = self._idle.pop() if self._idle else None
         if kept is not None:
             try:
-                return kept, kept.ask(request, seconds)
+                return self._use(kept), kept.ask(request, seconds)
             except PeerFailed:
                 # It may have been closed for being idle.
-                kept.close()
-        connection = _Connection(self.name, self._address, self._der)
+                self._discard(kept)
+        connection = self._use(
+            _Connection(self.name, self._address, self._der))
         try:
             return connection, connection.ask(request, seconds)
         except BaseException:
-            connection.close()
+            self._discard(connection)
             raise
+
+    def _use(self, connection: '_Connection') -> '_Connection':
+        with self._lock:
+            if not self._closed:
+                self._used.add(connection)
+                return connection
+        connection.close()
+        raise PeerFailed('the end')
+
+    def _discard(self, connection: '_Connection') -> None:
+        with self._lock:
+            self._used.discard(connection)
+        connection.close()
 
     @contextlib.contextmanager
     def _lent(self, connection: '_Connection', answer: protocol.Answer
@@ -146,9 +164,10 @@ class Peer:
             with self._lock:
                 is_kept = whole and answer.keeps and not self._closed
                 if is_kept:
+                    self._used.discard(connection)
                     self._idle.append(connection)
             if not is_kept:
-                connection.close()
+                self._discard(connection)
 
 
 class _Connection:
@@ -238,6 +257,14 @@ class _Connection:
     def close(self) -> None:
         """Close it."""
         self._socket.close()
+
+    def abort(self) -> None:
+        """Let whoever waits for it fail; that one closes it."""
+        try:
+            # That of TLS would let others go on without it.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def _wake_at(self, count: int) -> None:
         """Sleep until so many bytes have come; they come in small pieces."""

@@ -14,6 +14,7 @@
 
 import hashlib
 import random
+import socket
 import unittest
 
 from ironic_imagedeploy.agent.neighbours import gate as gates
@@ -46,6 +47,11 @@ def manifest_of(image):
 
 
 MANIFEST = manifest_of(IMAGE)
+
+
+def free_port():
+    with socket.create_server((ADDRESS, 0)) as listener:
+        return listener.getsockname()[1]
 
 
 def chunk(index):

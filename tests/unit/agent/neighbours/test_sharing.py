@@ -28,11 +28,6 @@ from tests.unit.agent.neighbours import images
 MIB = images.MIB
 
 
-def free_port():
-    with socket.create_server((images.ADDRESS, 0)) as listener:
-        return listener.getsockname()[1]
-
-
 class SharingTestCase(ramdisk.AgentTestCase):
     """A node that writes a raw image, with another one that has it."""
 
@@ -58,7 +53,7 @@ class SharingTestCase(ramdisk.AgentTestCase):
         source = self.enterContext(engine.open_source(str(self.guest)))
         shared = sharing.NeighbourSharing(
             contract.Neighbours(token=images.TOKEN, seconds=60,
-                                port=free_port()),
+                                port=images.free_port()),
             engine.ChunkedSource(self.manifest, source), 64 * MIB)
         port = shared.start(images.ADDRESS, images.CERTIFICATE.context)
         self.addCleanup(shared.stop)
@@ -71,7 +66,7 @@ class SharingTestCase(ramdisk.AgentTestCase):
 
     def share(self, *ports, port=None):
         """Write the image with these neighbours: the report."""
-        self.port = port or free_port()
+        self.port = port or images.free_port()
         self.node['driver_internal_info'] = {'imagedeploy': order.DeployOrder(
             policy=policy.Policy(
                 permitted_formats=('raw',), read_back='none',
@@ -116,14 +111,15 @@ class GetTest(SharingTestCase):
         self.assertIn('Not asked again', self.log.output)
 
     def test_nobody_is_there(self):
-        sources = self.sources(self.share(free_port(), free_port()))
+        sources = self.sources(self.share(
+            images.free_port(), images.free_port()))
         self.assertEqual({self.server.url('guest')}, set(sources))
         self.assertNotIn(images.TOKEN, self.log.output.partition(
             'execute_deploy_step')[2].partition('\n')[2])
 
     def test_one_of_several_is_there(self):
         port = self.other()
-        sources = self.sources(self.share(free_port(), port))
+        sources = self.sources(self.share(images.free_port(), port))
         given, bad = sources[f'neighbour {images.ADDRESS}:{port}']
         self.assertGreater(given, 0)
         self.assertEqual(0, bad)

@@ -1,0 +1,149 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import random
+import threading
+import unittest
+
+from ironic_imagedeploy.agent.neighbours import sharing
+from ironic_imagedeploy.contract import neighbours as contract
+from ironic_imagedeploy import engine
+from tests.support.simulation import certificate
+from tests.unit.agent.neighbours import images
+
+MIB = images.MIB
+IMAGE = random.Random(7).randbytes(24 * MIB)
+MANIFEST = images.manifest_of(IMAGE)
+
+
+class Origin(engine.Source):
+    """The image in memory, at a speed, which counts what it gives.
+
+    :param pause: seconds that a chunk takes.
+    """
+
+    name = 'origin'
+    size = len(IMAGE)
+
+    def __init__(self, pause=0.05):
+        self.given = 0
+        self._pause = pause
+        self._link = threading.Lock()
+
+    def read_at(self, offset, length):
+        with self._link:
+            threading.Event().wait(self._pause)
+            self.given += length
+        return IMAGE[offset:offset + length]
+
+    def open_stream(self):
+        raise NotImplementedError
+
+    def fill(self, offset, view, until):
+        view[:] = self.read_at(offset, len(view))
+
+
+class Node:
+    """A node that gets the image, and gives it to others."""
+
+    def __init__(self, origin, peers, lies=False):
+        self.disk = bytearray(len(IMAGE))
+        self.source = engine.ChunkedSource(MANIFEST, origin)
+        made = certificate.make(images.ADDRESS)
+        self.shared = sharing.NeighbourSharing(contract.Neighbours(
+            token=images.TOKEN, seconds=60, port=images.free_port(),
+            peers=peers), self.source, 64 * MIB)
+        port = self.shared.start(images.ADDRESS, made.context)
+        self.named = contract.Peer(
+            url=f'https://{images.ADDRESS}:{port}', certificate=made.pem)
+        if lies:
+            get = self.shared.store.get
+            self.shared.store.get = lambda index: bytes(len(get(index) or ''))
+        self._next = iter(range(MANIFEST.count))
+        self._lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._fill, daemon=True)
+                        for _ in range(4)]
+        self.stopped = threading.Event()
+
+    def start(self):
+        for thread in self.threads:
+            thread.start()
+
+    def _fill(self):
+        while not self.stopped.is_set():
+            with self._lock:
+                index = next(self._next, None)
+            if index is None:
+                return
+            start, end = MANIFEST.bounds(index)
+            self.source.fill_chunk(
+                index, memoryview(self.disk)[start:end])
+
+    def kill(self):
+        self.stopped.set()
+        self.shared.stop()
+
+
+class ChainTest(unittest.TestCase):
+    """Nodes of which each knows the three before it."""
+
+    def chain(self, count, origin, liar=None):
+        nodes = []
+        for number in range(count):
+            nodes.append(Node(origin, tuple(
+                node.named for node in nodes[:-4:-1]), number == liar))
+            self.addCleanup(nodes[-1].kill)
+        for node in nodes:
+            node.start()
+        return nodes
+
+    def finish(self, nodes):
+        for node in nodes:
+            for thread in node.threads:
+                thread.join(60)
+                self.assertFalse(thread.is_alive())
+            self.assertEqual(IMAGE, node.disk)
+
+    def test_the_origin_gives_it_a_few_times(self):
+        origin = Origin()
+        self.finish(self.chain(8, origin))
+        self.assertLess(origin.given, 4 * len(IMAGE))
+
+    def test_one_that_dies(self):
+        origin = Origin()
+        nodes = self.chain(6, origin)
+        timer = threading.Timer(0.6, nodes[2].kill)
+        timer.start()
+        self.addCleanup(timer.join)
+        self.finish(nodes[:2] + nodes[3:])
+        self.assertLess(origin.given, 4 * len(IMAGE))
+
+    def test_one_that_lies(self):
+        origin = Origin()
+        nodes = self.chain(5, origin, liar=1)
+        self.finish(nodes)
+        bad = {each.name: each.bad_chunks for node in nodes
+               for each in node.source.reports if each.bad_chunks}
+        liar = nodes[1].named.url.removeprefix('https://')
+        self.assertEqual({f'neighbour {liar}'}, set(bad))
+
+    def test_no_thread_is_left(self):
+        before = threading.active_count()
+        nodes = self.chain(3, Origin(0))
+        self.finish(nodes)
+        for node in nodes:
+            node.kill()
+        for thread in threading.enumerate():
+            if thread.name == 'watch of a neighbour':
+                thread.join(10)
+        self.assertLessEqual(threading.active_count(), before)

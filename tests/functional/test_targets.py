@@ -116,6 +116,15 @@ class DiskTest(TargetTestCase):
         self.assert_refuses(disk.device, 'read-only')
         self.assert_untouched(disk)
 
+    def test_a_write_protected_disk_can_be_looked_at(self) -> None:
+        disk = self.disk(SIZE)
+        self.assert_status(0, self.write(disk.device))
+        disks.run('blockdev', '--setro', disk.device)
+        for command in (('verify', self.image, disk.device),
+                        ('check', self.image, '--target', disk.device)):
+            self.assert_status(0, self.invoke(*command))
+        self.assert_refuses(disk.device, 'read-only')
+
     def test_sectors_larger_than_the_image_counts(self) -> None:
         disk = self.disk(SIZE, sector_size=4096)
         self.assert_refuses(disk.device, 'sectors', '512 bytes', '4096')

@@ -99,7 +99,7 @@ def write(args: argparse.Namespace) -> int:
                     f'nothing was written: without a yes {args.target} stays '
                     'as it is')
             report = _transfer(args, inspection, target, display).to_dict()
-    _tell(args, report)
+    _tell(args, report, inspection)
     checksum = inspection.expectation.checksum
     if checksum and checksum.weak:
         console.say(f'warning: {checksum.algorithm} tells damage and not '
@@ -107,15 +107,16 @@ def write(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(args: argparse.Namespace, report: Mapping[str, typing.Any]
-          ) -> None:
+def _tell(args: argparse.Namespace, report: Mapping[str, typing.Any],
+          inspection: engine.Inspection) -> None:
     """Tell of a write that is done, whatever becomes of the words."""
     try:
         try:
             if args.report:
                 console.save(args.report, console.to_json(report))
         finally:
-            _show(args, report, summary.write(report, args.target))
+            _show(args, report, summary.write(report, args.target,
+                                               inspection))
     except engine.exceptions.TargetError as error:
         console.say(f'warning: {args.target} is written, whatever '
                     f'follows: {error}')
@@ -142,7 +143,7 @@ def verify(args: argparse.Namespace) -> int:
               retries.display(args) as display):
             report = engine.compare(
                 inspection, target, progress=display).to_dict()
-    _show(args, report, summary.verify(report, args.target))
+    _show(args, report, summary.verify(report, args.target, inspection))
     return 0
 
 

@@ -35,26 +35,30 @@ def check(inspection: engine.Inspection, name: str) -> list[str]:
     return shown
 
 
-def write(report: Mapping[str, typing.Any], target: str) -> list[str]:
+def write(report: Mapping[str, typing.Any], target: str,
+          inspection: engine.Inspection) -> list[str]:
     """The result of a write, in lines.
 
     :param report: the report as JSON values.
     """
-    lines = [f'{_image(report)}: written to {text.printable(target)}',
+    lines = [f'{_image(report, inspection)}: written to '
+             f'{text.printable(target)}',
              *_aligned(_results(report)), *_aligned(_rates(report))]
     if report['backup_gpt_misplaced']:
-        lines += ['', 'The backup of the partition table is where the image '
-                  'ends. Move it to the end of the disk:',
+        lines += ['', 'The end of the disk has no backup of the partition '
+                  'table. Have it there:',
                   f'  ironic-imagedeploy repair-gpt {shlex.quote(target)}']
     return lines
 
 
-def verify(report: Mapping[str, typing.Any], target: str) -> list[str]:
+def verify(report: Mapping[str, typing.Any], target: str,
+           inspection: engine.Inspection) -> list[str]:
     """The result of a comparison that found no difference, in lines.
 
     :param report: the report as JSON values.
     """
-    return [f'{_image(report)}: identical to {text.printable(target)}',
+    return [f'{_image(report, inspection)}: identical to '
+            f'{text.printable(target)}',
             *_aligned(_rates(report))]
 
 
@@ -91,15 +95,20 @@ def repair(done: bool, found: str) -> str:
     return 'nothing to repair: there is no partition table'
 
 
-def _image(report: Mapping[str, typing.Any]) -> str:
-    return f'{text.printable(report["source"])} ({report["format"]})'
+def _image(report: Mapping[str, typing.Any], inspection: engine.Inspection
+           ) -> str:
+    return f'{text.printable(report["source"])} ({_format(inspection)})'
+
+
+def _format(inspection: engine.Inspection) -> str:
+    return f'{inspection.format or "unknown"}' + (
+        f' in {inspection.compression}' if inspection.compression else '')
 
 
 def _facts(inspection: engine.Inspection) -> Iterator[tuple[str, str]]:
     declared = inspection.declared_format
-    yield 'format', f'{inspection.format or "unknown"}' + (
-        f' in {inspection.compression}' if inspection.compression else ''
-    ) + (f' (declared: {text.printable(declared)})' if declared else '')
+    yield 'format', _format(inspection) + (
+        f' (declared: {text.printable(declared)})' if declared else '')
     yield 'type', (inspection.image_type or '') + (
         f' ({inspection.file_system})' if inspection.file_system else '')
     for label, amount in (('disk size', inspection.virtual_size),

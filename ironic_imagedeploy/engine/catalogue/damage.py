@@ -53,11 +53,17 @@ ENTRIES: Mapping[str, Entry] = {
         message='The image is not in this one file alone.',
         fix=f'Make it one file: {_CONVERT}',
         cases={'descriptor': Case(
-            message='The descriptor is not in the file.')}),
+            message='The file is a part of an image: the descriptor is '
+                    'another file.',
+            fix='Make it one file, from the descriptor that names this part: '
+                'qemu-img convert -O qcow2 DESCRIPTOR NEW')}),
     'encrypted': Entry(
         topic=Topic.DAMAGE, meaning='The image is encrypted.',
         message='The image is encrypted.',
-        fix='Decrypt it: qemu-img convert with --object secret'),
+        fix='Decrypt it: qemu-img convert --object '
+            'secret,id=key,file=PASSPHRASE --image-opts '
+            'driver={format},encrypt.key-secret=key,file.filename={file} '
+            '-O qcow2 NEW'),
     'unknown-feature': Entry(
         topic=Topic.DAMAGE,
         meaning='The image needs a feature, or a compression, that is not '
@@ -88,6 +94,12 @@ ENTRIES: Mapping[str, Entry] = {
                         'firmware and Linux tolerate.',
                 fix='Repair it in the raw image, and upload that: '
                     'ironic-imagedeploy repair-gpt {file}.'),
+            'cut': Case(
+                message='The image ends before the disk that its partition '
+                        'table is for.',
+                fix='Nothing: on a disk of {size} bytes or more the table is '
+                    'completed by the deployment, or by ironic-imagedeploy '
+                    'repair-gpt DISK.'),
             'inspector': Case(
                 message=_INSPECTOR.message,
                 fix=f'Repair the partition table, then make the image again: '

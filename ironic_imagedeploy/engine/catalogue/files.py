@@ -78,6 +78,12 @@ ENTRIES: Mapping[str, Entry] = {
         cases={
             'medium': Case(fix='An installation medium is never written to a '
                                'disk; use an image of an installed disk.'),
+            'luks': Case(
+                message='The disk in the file is encrypted.',
+                fix='Decrypt it: qemu-img convert --object '
+                    'secret,id=key,file=PASSPHRASE --image-opts '
+                    'driver=luks,key-secret=key,file.filename={file} '
+                    '-O qcow2 NEW'),
             'compressed': Case(
                 message='Files that are compressed like this cannot be '
                         'deployed.',

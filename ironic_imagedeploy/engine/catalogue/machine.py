@@ -59,7 +59,10 @@ ENTRIES: Mapping[str, Entry] = {
                 'that is known.',
         message='The image is larger than the {place}.',
         fix='Use a smaller image, or a larger {place}.',
-        cases={'node': Case(message='The disk of the node is too small.')}),
+        cases={'node': Case(message='The disk of the node is too small.'),
+               'table': Case(
+                   message='The partition table in the image is for a larger '
+                           '{place}.')}),
     'sector-size': Entry(
         topic=Topic.MACHINE, retry=Retry.ELSEWHERE,
         meaning='The partition table in the image is made for other sectors '

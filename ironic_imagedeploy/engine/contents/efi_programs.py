@@ -19,6 +19,7 @@ boot entries are made of; "PE Format", section "Machine Types".
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+import dataclasses
 
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import fat
@@ -47,11 +48,27 @@ _LIST_BYTES = 4096
 _BLOCK = 64 << 10
 #: Partitions that are looked at.
 _MOST_ESPS = 8
+_MOST_OTHERS = 4
+_PROGRAM = '.EFI'
 
 
-def architectures(read: _read.Read, esps: Iterable[partitions.Partition],
-                  budget: _budget.Budget) -> set[str] | None:
-    """Processors whose firmware finds a program in any of these partitions.
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """Programs in the EFI system partitions of a disk.
+
+    :ivar architectures: processors whose firmware finds one that it starts,
+        as of ``uname -m``, or ``unknown``.
+    :ivar others: what is there instead: paths that nothing starts, or why
+        there are none; hostile text.
+    """
+
+    architectures: frozenset[str] = frozenset()
+    others: tuple[str, ...] = ()
+
+
+def find(read: _read.Read, esps: Iterable[partitions.Partition],
+         budget: _budget.Budget) -> Programs:
+    """Look for programs that firmware starts from any of these partitions.
 
     Firmware without a boot entry starts ``EFI/BOOT/BOOTX64.EFI`` or the
     like; boot entries are made of what a ``BOOT*.CSV`` names. Whatever else
@@ -59,22 +76,29 @@ def architectures(read: _read.Read, esps: Iterable[partitions.Partition],
 
     :param read: gives bytes of the disk.
     :param budget: that the look draws from.
-    :returns: names as of ``uname -m``, or ``unknown``; None when it cannot be
-        told.
     :raises TooComplex: when the partitions take too much work.
     """
-    found = set[str]()
-    told = False
+    found, others = set[str](), list[str]()
     for esp in tuple(esps)[:_MOST_ESPS]:
         try:
             volume = fat.FatVolume(_read.cached(
                 read, esp.start, esp.length, block=_BLOCK, most=_MOST),
                 budget)
-            found.update(_startable(volume, budget))
-            told = True
-        except exceptions.BadContent:
-            continue
-    return found if told or found else None
+            found.update(_startable(volume, budget, others))
+        except exceptions.BadContent as bad:
+            others.append(f'no {bad.expected.removeprefix("a ")} '
+                          f'({bad.found})')
+    return Programs(frozenset(found), tuple(others[:_MOST_OTHERS]))
+
+
+def default(arch: str | None) -> str:
+    """Path of the program that firmware starts without a boot entry.
+
+    :param arch: of the processor; by default that of most.
+    """
+    names = {known: name for name, known in _DEFAULTS.items()}
+    name = names.get(canonical(arch or ''), 'BOOTX64.EFI')
+    return f'EFI/BOOT/{name}'
 
 
 def architecture(program: bytes) -> str | None:
@@ -88,10 +112,16 @@ def canonical(arch: str) -> str:
     return _ALIASES.get(arch.lower(), arch.lower())
 
 
-def _startable(volume: fat.FatVolume, budget: _budget.Budget
-               ) -> Iterator[str]:
-    """Processors of the programs in a volume that firmware starts."""
-    top = next((entry for entry in volume.root()
+def _startable(volume: fat.FatVolume, budget: _budget.Budget,
+               others: list[str]) -> Iterator[str]:
+    """Processors of the programs in a volume that firmware starts.
+
+    :param others: gets the paths of programs that it does not start.
+    """
+    root = list(volume.root())
+    others += (entry.name for entry in root[:_MOST]
+               if not entry.directory and entry.name.endswith(_PROGRAM))
+    top = next((entry for entry in root
                 if entry.directory and entry.is_called('EFI')), None)
     if top is None:
         return
@@ -101,7 +131,9 @@ def _startable(volume: fat.FatVolume, budget: _budget.Budget
         files = [entry for entry in volume.entries(folder)
                  if not entry.directory
                  and entry.name.endswith(('.EFI', '.CSV'))]
-        programs = [entry for entry in files if entry.name.endswith('.EFI')]
+        programs = [entry for entry in files if entry.name.endswith(_PROGRAM)]
+        others += (f'EFI/{folder.name}/{entry.name}'
+                   for entry in programs[:_MOST_OTHERS])
         if folder.is_called('BOOT'):
             yield from _defaults(volume, programs)
         for entry in _listed(volume, files, programs, budget):

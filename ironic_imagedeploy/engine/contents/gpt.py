@@ -78,6 +78,12 @@ class Header(typing.NamedTuple):
         """Bytes that the disk has at least, for Linux to use the table."""
         return (self.last_usable + 1) * self.sector_size
 
+    @property
+    def backup_length(self) -> int:
+        """Bytes that a backup of the table takes at the end of a disk."""
+        entries = self.entries * self.entry_size
+        return (-(-entries // self.sector_size) + 1) * self.sector_size
+
     def read_entries(self, read: _read.Read) -> bytes:
         """The array of partition entries.
 

@@ -35,10 +35,14 @@ _MBR_SECTOR = 512
 
 
 class Flaw(typing.NamedTuple):
-    """A fault in a table that can be used."""
+    """A fault in a table that can be used.
+
+    :ivar can_be_repaired: in the image; else only on a larger disk.
+    """
 
     expected: str
     found: str
+    can_be_repaired: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,12 +86,15 @@ class PartitionTable:
     header: gpt.Header | None = None
 
     @property
+    def partitions_end(self) -> int:
+        """First byte after all partitions; 0 without one."""
+        return max((partition.end for partition in self.partitions),
+                   default=0)
+
+    @property
     def least_disk(self) -> int:
         """Bytes that a disk has at least, for the table to be used on it."""
-        ends = [partition.end for partition in self.partitions]
-        if self.header:
-            ends.append(self.header.end)
-        return max(ends, default=0)
+        return max(self.partitions_end, self.header.end if self.header else 0)
 
     @property
     def esp(self) -> Partition | None:
@@ -168,10 +175,16 @@ def flaws(read: _read.Read, size: int, table: PartitionTable
             yield Flaw(f'partitions from byte {low} to {high - 1}, as the '
                        'GPT says', f'partition {partition.number} from byte '
                        f'{partition.start} to {partition.end - 1}')
+    has_room = table.partitions_end + header.backup_length <= size
     last = size // header.sector_size - 1
     if header.last_usable > last:
         yield Flaw(f'a disk of at least {header.end} bytes, as the GPT says',
-                   f'an image of {size} bytes')
+                   f'an image of {size} bytes', has_room)
+    elif not has_room and table.partitions_end <= high:
+        yield Flaw('a backup of the GPT after the last partition',
+                   'no room for it', has_room)
+    if not has_room and table.partitions_end <= high:
+        return
     for sector in dict.fromkeys((header.other, last)):
         try:
             backup = gpt.read_header(read, header.sector_size, sector)

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import typing
 
 from ironic_imagedeploy.engine.codecs import magic
+from ironic_imagedeploy.engine.contents import mbr
 
 #: Bytes of the front that all signatures lie in.
 HEAD = 128 << 10
@@ -175,6 +176,25 @@ def other(head: bytes) -> str | None:
             len(head) >= TAIL and _is_text(head[:_MOST_TEXT])):
         return 'text document'
     return None
+
+
+def described(head: bytes) -> str:
+    """The kind of a file, or of a disk without a partition table, in words.
+
+    None of its bytes is shown: they may be a secret.
+    """
+    if not head:
+        return 'an empty file'
+    if not any(head):
+        return 'zeroes'
+    names = [signature.name for signature in images(head, b'')]
+    name = (names[0] if names else other(head) or file_system(head)
+            or compressed(head))
+    if name:
+        return f'{"an" if name[0] in "aeiouAEIOU" else "a"} {name}'
+    if mbr.is_boot_sector(head):
+        return 'a boot sector without partitions'
+    return 'data of no known kind'
 
 
 def _is_text(head: bytes) -> bool:

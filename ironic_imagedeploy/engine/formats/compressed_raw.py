@@ -67,6 +67,7 @@ class CompressedRawImage(base.Image):
         self._memory = memory
         self._unpacked = False
         self._left_out = 0
+        self._least = 0
         self._front = bytearray()
         self._pieces = self._unpack_front()
 
@@ -104,9 +105,15 @@ class CompressedRawImage(base.Image):
         self._front = bytearray()
         self._pieces = iter(())
 
-    def state_size(self, size: int) -> None:
-        """Learn what the partition table says: so many bytes, at least."""
-        self.virtual_size = max(size, self.virtual_size)
+    def state_size(self, size: int, least: int) -> None:
+        """Learn what the partition table says.
+
+        :param size: bytes that the disk was made with.
+        :param least: bytes up to the end of the last partition.
+        """
+        self._least = least
+        if not self._unpacked:
+            self.virtual_size = max(size, self.virtual_size)
 
     def extents(self) -> Iterator[base.Extent]:
         """Extent of as much of the disk as is known."""
@@ -140,10 +147,10 @@ class CompressedRawImage(base.Image):
 
         :raises ImageRefused: when a part of the disk is missing.
         """
-        if size < self.virtual_size:
+        if size < self._least:
             raise self.refused(
                 'truncated', case='disk',
-                expected=f'{self.virtual_size} bytes, as its front says',
+                expected=f'{self._least} bytes, as its front says',
                 found=f'{size} bytes')
 
     @contextlib.contextmanager

@@ -93,6 +93,10 @@ def _assign(image: 'reader.Reader', settings: dict[str, str], name: str,
 
 def _judge(image: 'reader.Reader', settings: dict[str, str],
            extents: list[tuple[str, ...]], sectors: int) -> str:
+    if not settings and not extents:
+        raise image.refused('external-extent', case='descriptor',
+                            expected='a descriptor in the file',
+                            found='an empty one')
     kind = settings.get('createtype', 'none')
     if kind not in (MONOLITHIC_SPARSE, STREAM_OPTIMIZED):
         raise _needs_another(

@@ -18,7 +18,6 @@ bytes that are deployed (:mod:`.sources.recorded`).
 """
 
 from collections.abc import Iterator
-from collections.abc import Set
 import contextlib
 import dataclasses
 
@@ -98,7 +97,7 @@ class _Look:
         self._recognition = recognition.Recognition()
         self._image: formats.AnyImage | None = None
         self._layout = table.Layout()
-        self._programs: Set[str] | None = None
+        self._programs: efi_programs.Programs | None = None
         self._root = root.Root()
         self._contents: _contents.Contents | None = None
 
@@ -130,13 +129,15 @@ class _Look:
         image.read_map()
         self._image = image
         self._findings += image.findings
-        self._look_inside(image)
         if isinstance(image, compressed_raw.CompressedRawImage):
             self._findings += image.look_at_end()
-        size, layout = image.virtual_size, self._layout.table
-        if layout:
-            size = max(size, layout.least_disk)
-        if finding := node.too_large(self._expectation, size):
+        self._look_inside(image)
+        layout = self._layout.table
+        finding = node.too_large(self._expectation, image.virtual_size)
+        if layout and not finding:
+            finding = node.too_large(self._expectation, layout.least_disk,
+                                     'table')
+        if finding:
             self._findings.append(finding)
         if layout:
             self._findings += self._check_table(image, layout)
@@ -150,7 +151,8 @@ class _Look:
             format=self._recognition.format,
             compression=self._recognition.compression, image=self._image,
             table=self._layout.table, file_system=self._layout.file_system,
-            efi_programs=self._programs, boot_files=self._root.boot_files,
+            efi_programs=(self._programs.architectures if self._programs
+                          else None), boot_files=self._root.boot_files,
             has_kernel=self._root.has_kernel, contents=self._contents,
             findings=tuple(self._findings))
 
@@ -220,10 +222,9 @@ def _open(source: recorded.RecordedSource,
 
 
 def _efi_programs(image: formats.AnyImage, layout: partitions.PartitionTable
-                  ) -> Set[str] | None:
-    """Processors of the programs in ESPs; None when it cannot be told."""
+                  ) -> efi_programs.Programs | None:
+    """Programs in the ESPs; None when there is none, or it is not seen."""
     if layout.esps:
         with contextlib.suppress(exceptions.SourceNotSeekable):
-            return efi_programs.architectures(image.read, layout.esps,
-                                              image.budget)
+            return efi_programs.find(image.read, layout.esps, image.budget)
     return None

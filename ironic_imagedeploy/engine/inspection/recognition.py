@@ -217,7 +217,8 @@ def _check_support(name: str, reader: type[base.MappedImage] | None,
                       data={'format': name})
     else:
         yield Finding(code='format-unsupported',
-                      case='medium' if name in _OPTICAL else '',
+                      case='medium' if name in _OPTICAL
+                      else name if name == 'luks' else '',
                       expected=_either(permitted), found=name,
                       data={'format': name})
 

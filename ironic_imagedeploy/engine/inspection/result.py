@@ -92,11 +92,16 @@ class Inspection:
         return None
 
     @property
+    def least_disk(self) -> int:
+        """Bytes that a disk must have for the partition table to be used."""
+        return self.table.least_disk if self.table else 0
+
+    @property
     def largest(self) -> int:
         """The most bytes that the disk of an accepted image may have."""
         image = self.accepted()
         if image.known_size is not None:
-            return image.known_size
+            return max(image.known_size, self.least_disk)
         return self.expectation.disk_size or image.largest
 
     @property

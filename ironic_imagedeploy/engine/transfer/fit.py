@@ -24,7 +24,7 @@ def require_fit(inspection: _inspection.Inspection, target: targets.Target,
     """Refuse an image that does not fit on the target.
 
     :param size: bytes that the disk in the image has, at least; by default
-        what its tables say.
+        what its tables say. Its partition table may need more.
     :raises TargetTooSmall: when the target has fewer.
     :raises SectorSizeMismatch: when the sectors of the target have another
         size than those that the image counts.
@@ -33,6 +33,7 @@ def require_fit(inspection: _inspection.Inspection, target: targets.Target,
     """
     if size is None:
         size = inspection.accepted().virtual_size
+    size = max(size, inspection.least_disk)
     if size > target.size:
         if target.created:
             raise exceptions.ImageRefused(
@@ -84,7 +85,7 @@ class SizeGuard:
         self.at_least(size)
         if self._held:
             self._held.set_size(size)
-        self._target.adapt(size)
+        self._target.adapt(max(size, self._inspection.least_disk))
 
 
 def _decompression_bomb(inspection: _inspection.Inspection,

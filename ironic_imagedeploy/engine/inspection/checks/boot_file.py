@@ -107,15 +107,6 @@ def _judge_initramfs(head: bytes) -> BootFile:
 
 def _description(head: bytes, compression: str | None = None) -> str:
     """Kind of the file, when it is something else."""
-    if not head:
-        return 'an empty file'
-    if compression:
+    if head and compression:
         return f'something else in {compression}'
-    names = [each.name for each in signatures.images(head, b'')]
-    name = (names[0] if names else signatures.other(head)
-            or signatures.file_system(head)
-            or signatures.compressed(head))
-    if name:
-        return f'{"an" if name[0] in "aeiouAEIOU" else "a"} {name}'
-    # Its bytes may be a secret that a URL leads to: none is shown.
-    return 'a file of another kind'
+    return signatures.described(head)

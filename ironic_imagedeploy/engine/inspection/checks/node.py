@@ -28,15 +28,19 @@ _KINDS = {'gpt': 'a GPT', 'mbr': 'an MBR'}
 _BIOS = ('x86_64', 'i686')
 
 
-def too_large(expectation: Expectation, size: int) -> Finding | None:
-    """The finding for a disk of so many bytes, when that is too large."""
+def too_large(expectation: Expectation, size: int, case: str = ''
+              ) -> Finding | None:
+    """The finding for a disk of so many bytes, when that is too large.
+
+    :param case: ``table`` when it is the partition table that needs it.
+    """
     limit = expectation.disk_size
     if limit is None or size <= limit:
         return None
     place = ('root partition' if expectation.image_type
              == _expectation.PARTITION else 'disk')
     return Finding(
-        code='too-large', expected=f'{limit} bytes at most',
+        code='too-large', case=case, expected=f'{limit} bytes at most',
         found=f'{size} bytes',
         data={'limit': limit, 'size': size, 'place': place})
 
@@ -62,10 +66,10 @@ def misplaced(image_type: str | None, is_partition: bool | None
 
 
 def check_table(expectation: Expectation, table: partitions.PartitionTable,
-                programs: Set[str] | None) -> Iterator[Finding]:
+                programs: efi_programs.Programs | None) -> Iterator[Finding]:
     """Findings about sectors and firmware.
 
-    :param programs: processors that the image has EFI programs for.
+    :param programs: in the ESPs of the image; None when it cannot be told.
     """
     sectors = table.sector_size
     if sectors and expectation.sector_size not in (None, sectors):
@@ -79,8 +83,9 @@ def check_table(expectation: Expectation, table: partitions.PartitionTable,
         yield Finding(code='no-bios-boot', found='none',
                       expected='boot code in the first sector')
     if expectation.boot_mode == 'uefi':
-        yield from _check_uefi(table, programs)
-    if expectation.boot_mode is None and not boot_modes(table, programs):
+        yield from _check_uefi(expectation, table, programs)
+    if expectation.boot_mode is None and not boot_modes(
+            table, _architectures(programs)):
         yield Finding(
             code='not-bootable', found='neither',
             expected='boot code in the first sector, or an EFI system '
@@ -88,13 +93,14 @@ def check_table(expectation: Expectation, table: partitions.PartitionTable,
 
 
 def check_arch(expectation: Expectation, table: partitions.PartitionTable,
-               programs: Set[str] | None) -> Iterator[Finding]:
+               found: efi_programs.Programs | None) -> Iterator[Finding]:
     """Findings about the processor of a whole-disk image.
 
     Boot code for BIOS is for x86.
 
-    :param programs: processors that the image has EFI programs for.
+    :param found: programs in the ESPs of the image.
     """
+    programs = _architectures(found)
     if expectation.arch is None:
         return
     arch = efi_programs.canonical(expectation.arch)
@@ -136,11 +142,20 @@ def boot_modes(table: partitions.PartitionTable | None,
     return tuple(modes)
 
 
-def _check_uefi(table: partitions.PartitionTable, programs: Set[str] | None
-                ) -> Iterator[Finding]:
-    if 'uefi' not in boot_modes(table, programs):
-        yield Finding(
-            code='no-esp',
-            expected='an EFI system partition with boot programs',
-            found='one without' if table.esp else 'none',
-            data={'esp': table.esp is not None})
+def _check_uefi(expectation: Expectation, table: partitions.PartitionTable,
+                programs: efi_programs.Programs | None) -> Iterator[Finding]:
+    if 'uefi' in boot_modes(table, _architectures(programs)):
+        return
+    others = programs.others if programs else ()
+    yield Finding(
+        code='no-esp',
+        expected='an EFI system partition with '
+                 + efi_programs.default(expectation.arch),
+        found='none' if not table.esp else 'one with '
+              + (', '.join(others) or 'no program for EFI'),
+        data={'esp': table.esp is not None})
+
+
+def _architectures(programs: efi_programs.Programs | None
+                   ) -> Set[str] | None:
+    return programs.architectures if programs else None

@@ -32,11 +32,13 @@ class Layout:
 
     :ivar table: its partition table.
     :ivar file_system: name of the one that it is, without a table.
+    :ivar content: what else it begins with, in words.
     :ivar findings: why the table cannot be used.
     """
 
     table: partitions.PartitionTable | None = None
     file_system: str | None = None
+    content: str = ''
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -54,7 +56,8 @@ def read(image: formats.AnyImage) -> Layout:
 
     :raises ImageRefused: when the front of the disk cannot be decoded.
     """
-    name = signatures.file_system(image.read(0, signatures.HEAD))
+    head = image.read(0, signatures.HEAD)
+    name = signatures.file_system(head)
     try:
         table = (None if name in signatures.LIKE_MBR
                  else partitions.read_table(image.read, image.known_size))
@@ -63,9 +66,9 @@ def read(image: formats.AnyImage) -> Layout:
             code=bad.code, case='gpt' if bad.fix else 'partition-table',
             expected=bad.expected, found=bad.found),))
     if table is None:
-        return Layout(file_system=name)
+        return Layout(file_system=name, content=signatures.described(head))
     if isinstance(image, compressed_raw.CompressedRawImage):
-        image.state_size(_least_size(image, table))
+        image.state_size(_stated_size(table), table.partitions_end)
     return Layout(table=table)
 
 
@@ -79,8 +82,10 @@ def flaws(image: formats.AnyImage, table: partitions.PartitionTable
         return
     for flaw in partitions.flaws(image.read, image.virtual_size, table):
         yield Finding(
-            code='corrupt', case='tolerated', expected=flaw.expected,
-            found=flaw.found, severity=findings.Severity.WARNING)
+            code='corrupt', case='tolerated' if flaw.can_be_repaired
+            else 'cut', expected=flaw.expected, found=flaw.found,
+            data={'size': table.least_disk},
+            severity=findings.Severity.WARNING)
 
 
 def check_type(expectation: _expectation.Expectation, layout: Layout
@@ -101,15 +106,13 @@ def check_type(expectation: _expectation.Expectation, layout: Layout
                    else 'partition table')
         yield Finding(
             code='no-partition-table', expected=f'a {content}',
-            found='neither that nor another', data={'content': content},
+            found=layout.content, data={'content': content},
             severity=expectation.content_severity)
 
 
-def _least_size(image: formats.AnyImage, table: partitions.PartitionTable
-                ) -> int:
-    """Bytes that the disk has at least, and exactly when made for its GPT."""
-    size = max((partition.start + partition.length
-                for partition in table.partitions), default=0)
+def _stated_size(table: partitions.PartitionTable) -> int:
+    """Bytes of the disk that a table was made for, as far as it tells."""
     if header := table.header:
-        size = max(size, (header.other + 1) * header.sector_size)
-    return size
+        return max(table.partitions_end,
+                   (header.other + 1) * header.sector_size)
+    return table.partitions_end

@@ -46,8 +46,9 @@ class BootProgramsTest(base.EngineTestCase):
             offset -= MIB
             return bytes(volume[offset:offset + length])
 
-        return efi_programs.architectures(
-            read, [self.esp], budget.Budget())
+        programs = efi_programs.find(read, [self.esp], budget.Budget())
+        self.others = programs.others
+        return set(programs.architectures)
 
     def test_the_removable_media_path(self) -> None:
         for bits in (12, 16):
@@ -102,14 +103,14 @@ class BootProgramsTest(base.EngineTestCase):
             for number, start in ((1, 0), (2, 16 * MIB)))
 
         def look(*esps: partitions.Partition) -> set[str] | None:
-            return efi_programs.architectures(
+            return set(efi_programs.find(
                 lambda offset, length: disk[offset:offset + length], esps,
-                budget.Budget())
+                budget.Budget()).architectures)
 
         self.assertEqual({'x86_64'}, look(empty, good))
         self.assertEqual({'x86_64'}, look(good, empty))
-        self.assertIsNone(look(empty))
-        self.assertIsNone(look())
+        self.assertEqual(set(), look(empty))
+        self.assertEqual(set(), look())
 
     def test_several_processors(self) -> None:
         self.assertEqual({'x86_64', 'aarch64', 'i686', 'riscv64'}, self.found(
@@ -132,9 +133,24 @@ class BootProgramsTest(base.EngineTestCase):
             with self.subTest(files=list(files)):
                 self.assertEqual(set(), self.found(files))
 
-    def test_what_is_no_volume_cannot_be_told(self) -> None:
-        self.assertIsNone(self.look(bytes(16 * MIB)))
-        self.assertIsNone(self.look(random.Random(1).randbytes(16 * MIB)))
+    def test_firmware_finds_nothing_in_what_is_not_a_fat(self) -> None:
+        for content in (bytes(16 * MIB), random.Random(1).randbytes(16 * MIB)):
+            self.assertEqual(set(), self.look(content))
+            self.assertEqual(('no FAT volume (no boot sector)',), self.others)
+
+    def test_programs_that_no_firmware_starts_are_named(self) -> None:
+        self.found({'/EFI/debian/shimx64.efi': disks.program(X86_64),
+                    '/tool.efi': disks.program(X86_64)})
+        self.assertEqual(('TOOL.EFI', 'EFI/DEBIAN/SHIMX64.EFI'), self.others)
+        self.found({f'/EFI/boot{number}/x.efi': disks.program(X86_64)
+                    for number in range(9)})
+        self.assertEqual(4, len(self.others))
+
+    def test_the_path_that_firmware_takes(self) -> None:
+        for arch, name in ((None, 'X64'), ('amd64', 'X64'), ('arm64', 'AA64'),
+                           ('riscv64', 'RISCV64'), ('ppc64le', 'X64')):
+            self.assertEqual(f'EFI/BOOT/BOOT{name}.EFI',
+                             efi_programs.default(arch))
 
     def test_nothing_outside_of_the_partition_is_read(self) -> None:
         self.found({'/EFI/BOOT/BOOTX64.EFI': disks.program(X86_64)})
@@ -167,7 +183,8 @@ class BootProgramsTest(base.EngineTestCase):
         volume[at:at + 2] = struct.pack('<H', 2 | volume[at + 1] << 8 & 0xf000)
         self.reads.clear()
         began = time.thread_time()
-        self.assertIsNone(self.look(volume))
+        self.assertEqual(set(), self.look(volume))
+        self.assertIn('follows itself', self.others[0])
         self.assertLess(time.thread_time() - began, 2)
         self.assertLess(len(self.reads), 10)
 
@@ -178,7 +195,7 @@ class BootProgramsTest(base.EngineTestCase):
                                    type=partitions.ESP)
         for entries in (1, 5, 10):
             with self.assertRaises(exceptions.TooComplex):
-                efi_programs.architectures(
+                efi_programs.find(
                     lambda offset, length: volume[offset:offset + length],
                     [esp], budget.Budget(entries=entries))
 

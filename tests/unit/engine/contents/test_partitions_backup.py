@@ -12,6 +12,7 @@
 
 import os
 
+from ironic_imagedeploy.engine.contents import gpt_repair
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
@@ -86,12 +87,30 @@ class BackupTest(partition_tables.PartitionsTestCase):
     def test_a_disk_without_its_end(self) -> None:
         """All partitions are there: the end is made again on the disk."""
         disk = self.made('-n', '1:2048:4095')
-        for size, found in ((8 * MIB - 512, ['none']),
-                            (8 * MIB - 33 * 512, ['none']),
-                            (2 * MIB, [f'an image of {2 * MIB} bytes',
-                                       'none'])):
+        short = 'an image of {} bytes'.format
+        for size, found in (
+                (8 * MIB - 512, [('none', True)]),
+                (8 * MIB - 33 * 512, [('none', True)]),
+                (3 * MIB, [(short(3 * MIB), True), ('none', True)]),
+                # The backup has no room there: no tool can make it.
+                (2 * MIB, [(short(2 * MIB), False)])):
             self.assertEqual(found, [
-                flaw.found for flaw in self.flaws(disk[:size])])
+                (flaw.found, flaw.can_be_repaired)
+                for flaw in self.flaws(disk[:size])])
+            self.assertEqual(found[-1][1], self.can_be_repaired(disk[:size]))
+        full = self.made('-n', '1:2048:16350')
+        self.assertEqual([('no room for it', False)], [
+            (flaw.found, flaw.can_be_repaired)
+            for flaw in self.flaws(full[:16351 * 512])])
+
+    def can_be_repaired(self, disk: bytearray) -> bool:
+        """Whether both halves can be made in a disk of this size."""
+        try:
+            return bool(gpt_repair.writes(
+                lambda offset, length: bytes(disk[offset:offset + length]),
+                len(disk)))
+        except exceptions.BadContent:
+            return False
 
     def test_a_damaged_backup(self) -> None:
         good = self.made('-n', '1:2048:4095')

@@ -20,6 +20,7 @@ import zlib
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.codecs import compressions
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.formats import compressed_raw
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine.formats import compressed
@@ -190,16 +191,39 @@ class InspectionTest(compressed.PackedTestCase):
             stored[12:12 + size - 4]).to_bytes(4, 'little')
         self.assert_refused('format-unsupported', bytes(stored))
 
-    def test_shorter_than_its_table_says(self) -> None:
-        for name in PACK:
-            disk = self.disk(2 * MIB)
-            inspection = self.inspect(PACK[name](disk[:-512]))
-            codes = [each.code for each in inspection.findings]
-            if not codes:
-                self.assert_fails('truncated', PACK[name](disk[:-512]),
-                                  Target(4 * MIB))
+    def test_a_partition_that_is_cut(self) -> None:
+        for small in (True, False):
+            disk = disks.gpt(8 * MIB, [disks.Entry(2048, 8191)])
+            if not small:
+                disk[MIB:] = random.Random(1).randbytes(7 * MIB)
+            packed = gzip.compress(disk[:4 * MIB - 512], 1)
+            if small:
+                self.assertEqual(['truncated'], [
+                    each.code for each in self.inspect(packed).findings])
             else:
-                self.assertEqual(['truncated'], codes)
+                with unittest.mock.patch.object(compressed_raw, 'SMALL', 0):
+                    self.assert_fails('truncated', packed, Target(9 * MIB))
+
+    def test_a_disk_that_is_cut_after_its_partitions(self) -> None:
+        """As the same disk without compression."""
+        disk = disks.gpt(8 * MIB, [disks.Entry(2048, 8191)])
+        disk[MIB:4 * MIB] = random.Random(1).randbytes(3 * MIB)
+        for end in (8 * MIB - 512, 8 * MIB - 33 * 512, 4 * MIB):
+            cut = disk[:end]
+            plain = [each.code for each in self.inspect(cut).findings]
+            self.assertIn('corrupt', plain)
+            for name in PACK:
+                packed = PACK[name](bytes(cut))
+                inspection = self.inspect(packed)
+                self.assertEqual(plain, [
+                    each.code for each in inspection.findings])
+                target = Target(8 * MIB)
+                engine.transfer(inspection, target)
+                self.assert_same(cut, target.disk[:end])
+            with unittest.mock.patch.object(compressed_raw, 'SMALL', 0):
+                target = Target(8 * MIB)
+                engine.transfer(self.inspect(packed), target)
+                self.assert_same(cut, target.disk[:end])
 
 
 class TransferTest(compressed.PackedTestCase):

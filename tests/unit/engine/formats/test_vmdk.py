@@ -111,9 +111,19 @@ class HeaderTest(vmdk_made.VmdkTestCase):
                        {'descriptor_size': 129},
                        {'descriptor_size': AT_END}):
             self.assert_refused('external-extent',
-                                patched(self.sparse, **fields))
+                                patched(self.sparse, **fields), 'DESCRIPTOR')
         self.assert_refused('corrupt', patched(
             self.sparse, descriptor_offset=1 << 40))
+
+    def test_a_part_of_an_image_in_several_files(self) -> None:
+        path = self.directory / 'split.vmdk'
+        base.run('qemu-img', 'create', '-q', '-f', 'vmdk', '-o',
+                 'subformat=twoGbMaxExtentSparse', path, '4M')
+        part = path.with_name('split-s001.vmdk').read_bytes()
+        self.assert_refused('external-extent', part, 'a part of an image',
+                            'qemu-img convert -O qcow2 DESCRIPTOR NEW')
+        self.assert_refused('external-extent', path.read_bytes(),
+                            'twoGbMaxExtentSparse', 'FILE NEW')
 
     def test_a_directory_outside_of_the_file(self) -> None:
         for offset in (len(self.sparse) // 512, 1 << 40, AT_END - 1):

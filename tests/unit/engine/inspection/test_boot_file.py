@@ -87,7 +87,7 @@ class KernelTest(BesideTestCase):
 
     def test_what_is_no_kernel(self) -> None:
         for content, found in (
-                (b'', 'an empty file'), (b'\0', 'another kind'),
+                (b'', 'an empty file'), (b'\0', 'zeroes'),
                 (b'\x7fELF' + bytes(9999), 'an ELF program'),
                 (b'<!DOCTYPE html><html>' + b'<p>No' * 999,
                  'a text document'),
@@ -97,8 +97,8 @@ class KernelTest(BesideTestCase):
                 (boot_files.initramfs(), 'something else in gz'),
                 (b'\x1f\x8b\x08' + bytes(9999), 'something else in gz'),
                 (lzma.compress(bytes(9999)), 'a xz'),
-                (b'MZ' + bytes(9999), 'another kind'),
-                (boot_files.bzimage()[:0x202], 'another kind')):
+                (b'MZ' + bytes(9999), 'no known kind'),
+                (boot_files.bzimage()[:0x202], 'a boot sector')):
             self.assert_refused('not-a-kernel', content, found)
 
     def test_half_of_a_kernel(self) -> None:
@@ -158,7 +158,7 @@ class InitramfsTest(BesideTestCase):
                 (boot_files.bzimage(), 'a Linux kernel'),
                 (b'070707' + bytes(999), 'a cpio archive'),
                 (b'hsqs' + bytes(999), 'a squashfs'),
-                (bytes(999), 'another kind')):
+                (bytes(999), 'zeroes')):
             self.assert_refused('not-an-initramfs', content, found)
 
     def test_absurd_size(self) -> None:

@@ -106,6 +106,23 @@ class NodeTest(verdicts.VerdictTestCase):
             self.assert_refused('no-esp', content, boot_mode='uefi')
         self.assert_accepted(self.disk(esp=program), boot_mode='uefi')
 
+    def test_what_is_found_instead_of_a_program_that_firmware_starts(
+            self) -> None:
+        shim = {'/EFI/debian/shimx64.efi': disks.program(0x8664)}
+        no_fat = self.disk(esp=shim)
+        no_fat[MIB:MIB + 512] = bytes(512)
+        for content, arch, name, words in (
+                (self.disk(), None, 'BOOTX64.EFI', 'found none'),
+                (self.disk(esp={}), 'aarch64', 'BOOTAA64.EFI',
+                 'one with no program for EFI'),
+                (self.disk(esp=shim), 'x86_64', 'BOOTX64.EFI',
+                 'one with EFI/DEBIAN/SHIMX64.EFI'),
+                (no_fat, None, 'BOOTX64.EFI',
+                 'one with no FAT volume (no boot sector)')):
+            self.assert_refused('no-esp', content, f'EFI/BOOT/{name}', words,
+                                boot_mode='uefi', arch=arch)
+            self.assertNotIn('uefi', self.inspect(content).boot_modes)
+
     def test_no_bios_boot(self) -> None:
         for content in (self.disk(boot_code=b''),
                         disks.mbr(MIB, [(0, 0x83, 1, 5)])):
@@ -146,7 +163,7 @@ class NodeTest(verdicts.VerdictTestCase):
         self.assert_accepted(self.disk(), 'arch-unknown', arch='aarch64')
         broken = self.disk(esp={'/EFI/BOOT/BOOTX64.EFI': b'MZ'})
         broken[MIB:MIB + 512] = bytes(512)
-        self.assert_accepted(broken, 'arch-unknown', arch='x86_64')
+        self.assert_accepted(broken, 'not-bootable', arch='x86_64')
 
     def test_what_nothing_boots(self) -> None:
         for content in (self.disk(boot_code=b''),

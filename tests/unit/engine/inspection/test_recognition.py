@@ -12,9 +12,11 @@
 
 import struct
 
+from ironic_imagedeploy import engine
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine.inspection import verdicts
+from tests.unit.engine import memory
 from tests.unit.engine import qcow2_builder as qcow2
 from tests.unit.engine import volumes
 
@@ -87,6 +89,26 @@ class FormatTest(verdicts.VerdictTestCase):
                     finding = self.assert_refused(
                         'format-unsupported', content, permitted=permitted)
                     self.assertEqual(found, finding.found)
+
+    def test_the_remedies_for_encrypted_disks(self) -> None:
+        """They are pasted into a shell."""
+        path, new = self.directory / 'disk', self.directory / 'new'
+        key = self.directory / 'key'
+        key.write_text('words')
+        for form, options in (
+                ('luks', 'key-secret=key'),
+                ('qcow2', 'encrypt.format=luks,encrypt.key-secret=key'),
+                ('qcow2', 'encrypt.format=aes,encrypt.key-secret=key')):
+            base.run('qemu-img', 'create', '-q', '-f', form, '--object',
+                     f'secret,id=key,file={key}', '-o', options, path, '1M')
+            inspection = engine.inspect(memory.MemorySource(
+                path.read_bytes()))
+            fix = inspection.findings[0].fix_for(str(path))
+            words = fix.removeprefix('Decrypt it: ').replace(
+                'PASSPHRASE', str(key)).replace('NEW', str(new)).split()
+            base.run(*words)
+            self.assertTrue(new.exists())
+            new.unlink()
 
     def test_format_unsupported_for_an_unknown_version(self) -> None:
         self.assert_refused('format-unsupported', qcow2.patched(

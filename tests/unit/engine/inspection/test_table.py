@@ -69,8 +69,14 @@ class TableTest(verdicts.VerdictTestCase):
     def test_no_partition_table(self) -> None:
         for wanted, word in (('whole-disk', 'partition table'),
                              ('partition', 'file system')):
-            self.assert_refused('no-partition-table', bytes(MIB), word,
-                                disk_format='raw', image_type=wanted)
+            for content, found in (
+                    (bytes(MIB), 'found zeroes'),
+                    (bytes(510) + b'\x55\xaa' + bytes(MIB),
+                     'a boot sector without partitions'),
+                    (b'\xff\x03' * MIB, 'data of no known kind')):
+                self.assert_refused(
+                    'no-partition-table', content, word, found,
+                    disk_format='raw', image_type=wanted)
         self.assert_accepted(bytes(MIB), 'no-partition-table',
                              disk_format='raw')
         self.assert_accepted(self.qcow2(bytes(MIB)), 'no-partition-table')

@@ -46,6 +46,8 @@ def _root(contents: Contents) -> str:
     if volume is None:
         return ''
     place = f'partition {volume.number}, ' if volume.number else ''
+    if volume.logical:
+        place = f'{text.printable("/".join(volume.logical))} of LVM, '
     named = _some(contents.root_names)
     return f'{place}{volume.kind}' + (f', named {named}' if named else '')
 

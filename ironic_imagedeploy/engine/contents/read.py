@@ -13,6 +13,7 @@
 """Access to the bytes of a disk, as readers of its content see it."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import functools
 
 #: Bytes at an offset of a disk, a partition or a file: ``read(offset,
@@ -54,3 +55,25 @@ def part(read: Read, start: int, length: int) -> Read:
         return read(start + offset, count) if count > 0 else b''
 
     return read_part
+
+
+def joined(read: Read, parts: Sequence[tuple[int, int]]) -> Read:
+    """Access to parts of a disk, one after the other.
+
+    :param parts: first byte and bytes of each.
+    """
+    def read_joined(offset: int, count: int) -> bytes:
+        found = b''
+        for start, length in parts:
+            if count <= 0:
+                break
+            if offset < length:
+                part = read(start + offset, min(count, length - offset))
+                found += part
+                count -= min(count, length - offset)
+                offset = 0
+            else:
+                offset -= length
+        return found
+
+    return read_joined

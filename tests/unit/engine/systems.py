@@ -18,17 +18,11 @@ Of each there is what tells how it starts, in partitions of small files.
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-import os
-import pathlib
 
-from ironic_imagedeploy.engine.contents import filesystems
 from tests.support import boot_files
-from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine import volumes
 
-MIB = base.MIB
-SECTOR = 512
 ROOT = '4f68bce3-e8cd-4db1-96e7-fbcaf984b709'
 BOOT = 'bc13c2ff-59e6-4262-a352-b275fd6f7172'
 BIOS = '21686148-6449-6e6f-744e-656564454649'
@@ -316,9 +310,24 @@ def flatcar() -> list[Part]:
         uuid=ROOT_UUID, label='ROOT', tree={})]
 
 
+def logical() -> list[Part]:
+    """CentOS as its installer lays it out: the root is in a group of LVM."""
+    *others, boot, root = centos()
+    name = '/dev/mapper/rhel--x-root--1'
+    tree = dict(boot.tree)
+    tree['loader/entries/ffff-5.14.0-391.el9.x86_64.conf'] = entry(
+        f'root={name} ro rd.lvm.lv=rhel-x/root-1 console=tty0')
+    boot = dataclasses.replace(boot, kind='ext4', tree=tree)
+    fstab = (f'{name} / ext4 defaults 0 0\n/dev/mapper/rhel--x-swap none swap '
+             f'defaults 0 0\nUUID={BOOT_UUID} /boot ext4 defaults 0 0\n')
+    return [*others, boot, dataclasses.replace(root, kind='lvm', tree={
+        **root.tree, 'etc/fstab': text(fstab)})]
+
+
 #: Those that are known to start on machines of metal.
 GOOD = {function.__name__: function for function in (
-    debian, ubuntu, fedora, centos, suse, alpine, arch, coreos, flatcar)}
+    debian, ubuntu, fedora, centos, suse, alpine, arch, coreos, flatcar,
+    logical)}
 
 
 def changed(parts: Sequence[Part], tree: Mapping[str, bytes | str | None],
@@ -333,67 +342,3 @@ def changed(parts: Sequence[Part], tree: Mapping[str, bytes | str | None],
         if content is not None or name not in tree}
     found[number] = dataclasses.replace(found[number], tree=kept)
     return found
-
-
-def disk(folder: pathlib.Path, parts: Sequence[Part]) -> pathlib.Path:
-    """A sparse file with a GPT and these partitions."""
-    made = [_volume(folder / f'part-{number}', part)
-            for number, part in enumerate(parts)]
-    sizes = [path.stat().st_size if path else MIB for path in made]
-    entries, start = [], MIB
-    for part, size in zip(parts, sizes, strict=True):
-        entries.append(disks.Entry(start // SECTOR, (start + size) // SECTOR
-                                   - 1, part.type))
-        start += size
-    path = folder / 'system'
-    table = disks.gpt(start + MIB, entries, boot_code=b'\xeb\x63',
-                      last_usable=(start + MIB) // SECTOR - 34)
-    with path.open('wb') as file:
-        file.write(table[:MIB])
-        file.seek(start)
-        file.write(table[start:])
-    for each, entry_ in zip(made, entries, strict=True):
-        if each:
-            base.run('dd', f'if={each}', f'of={path}', 'bs=64K', 'conv=sparse,'
-                     'notrunc', 'oflag=seek_bytes', 'status=none',
-                     f'seek={entry_.first * SECTOR}')
-            os.unlink(each)
-    return path
-
-
-def _volume(path: pathlib.Path, part: Part) -> pathlib.Path | None:
-    label = ['-L', part.label] if part.label else []
-    match part.kind:
-        case 'ext4':
-            return volumes.ext4(path, part.tree, '-U', part.uuid, *label)
-        case 'xfs':
-            return volumes.xfs(path, part.tree, '-m', f'uuid={part.uuid}',
-                               *label)
-        case 'btrfs':
-            return volumes.btrfs(path, part.tree, '-U', part.uuid, *label)
-        case 'vfat':
-            disks.fat(path, 34 * MIB, {
-                name: content for name, content in part.tree.items()
-                if isinstance(content, bytes)}, bits=16)
-            _name(path, part)
-            return path
-    return None
-
-
-def _name(path: pathlib.Path, part: Part) -> None:
-    """Give a volume of FAT16 its serial number and its label."""
-    serial = int(part.uuid.replace('-', ''), 16)
-    with path.open('r+b') as file:
-        file.seek(39)
-        file.write(serial.to_bytes(4, 'little'))
-        file.write((part.label or 'NO NAME').encode().ljust(11))
-
-
-def files(folder: pathlib.Path, tree: volumes.Tree
-          ) -> filesystems.FileSystem:
-    """The files of a small volume with this tree."""
-    content = volumes.ext4(folder / 'root', tree, '-b', '1024', '-N', '300',
-                           size=MIB).read_bytes()
-    return filesystems.open_file_system(
-        'ext4', lambda offset, length: content[offset:offset + length],
-        len(content))

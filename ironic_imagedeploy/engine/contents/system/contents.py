@@ -38,7 +38,7 @@ from ironic_imagedeploy.engine import exceptions
 Found = typing.TypeVar('Found')
 
 #: What may have a system in it that is not looked for.
-_NOT_READ = {'lvm': 'an LVM physical volume', 'md': 'a member of an md array',
+_NOT_READ = {'md': 'a member of an md array',
              'luks': 'encrypted by LUKS', 'f2fs': 'an F2FS file system',
              'bcachefs': 'a bcachefs file system',
              'squashfs': 'a squashfs', 'erofs': 'an EROFS'}
@@ -144,11 +144,13 @@ class _Look:
              ) -> None:
         """Take the steps."""
         volumes = self._values['volumes'] = (
-            tuple(_volumes.find(self._read, table)) if table
+            tuple(_volumes.find(self._read, table, self._budget)) if table
             else (_volumes.whole(self._read, size),))
         self.unread += [
             f'partition {volume.number}: {_NOT_READ[volume.kind]}'
-            for volume in volumes if volume.kind in _NOT_READ]
+            for volume in volumes if volume.kind in _NOT_READ] + [
+            f'partition {volume.number}: {volume.unread}'
+            for volume in volumes if volume.unread]
         finder = _root.Finder(self._read, volumes, self._budget)
         root = self._tell('root', finder.find)
         self.unread += finder.unread

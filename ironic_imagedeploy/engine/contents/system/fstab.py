@@ -67,6 +67,8 @@ class Device:
                     self.value, partition.uuid if partition else '')
             case 'partlabel':
                 return bool(partition and self.value == partition.name)
+        if self.name in volume.paths:
+            return True
         match = _CHANGING.fullmatch(self.name)
         return bool(match and match[1]) and (
             volume.number == int(match[1][:4] if match else 0))

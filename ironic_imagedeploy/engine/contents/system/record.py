@@ -38,6 +38,7 @@ def to_dict(contents: _contents.Contents) -> Values:
             'name': _shown(system.name)},
         'root': contents.root and {
             'partition': contents.root.number,
+            'logical_volume': _logical(contents.root),
             'file_system': contents.root.kind,
             'named': _all_shown(contents.root_names)},
         'kernels': _listed(contents.kernels, _kernel),
@@ -78,8 +79,13 @@ def _mount(mount: fstab.Mount) -> Values:
             'mount_point': _shown(mount.point), 'type': _shown(mount.kind)}
 
 
+def _logical(volume: _volumes.Volume) -> str | None:
+    return _shown('/'.join(volume.logical)) or None
+
+
 def _volume(volume: _volumes.Volume) -> Values:
     return {'partition': volume.number, 'size': volume.length,
+            'logical_volume': _logical(volume),
             'file_system': volume.kind, 'uuid': volume.uuid or None,
             'label': _shown(volume.label) or None}
 

@@ -260,11 +260,14 @@ def _open(read: _read.Read, volume: _volumes.Volume, budget: _budget.Budget
             _read.cached(read, volume.start, volume.length), budget))
     if volume.kind in filesystems.KINDS:
         return filesystems.open_file_system(
-            volume.kind, _read.part(read, volume.start, volume.length),
+            volume.kind, _read.joined(read, volume.segments) if volume.segments
+            else _read.part(read, volume.start, volume.length),
             volume.length, budget)
     return None
 
 
 def _called(volume: _volumes.Volume) -> str:
+    if volume.logical:
+        return f'the logical volume {"/".join(volume.logical)}'
     return (f'partition {volume.number}' if volume.number
             else f'the {volume.kind} file system')

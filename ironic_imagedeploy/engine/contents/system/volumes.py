@@ -17,9 +17,11 @@ import contextlib
 import dataclasses
 import uuid
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine.contents import signatures
+from ironic_imagedeploy.engine.contents.system import logical_volumes
 from ironic_imagedeploy.engine import exceptions
 
 #: Partitions that are looked at.
@@ -36,6 +38,7 @@ _PLACES = {'ext4': (0x468, 0x478, 16), 'xfs': (32, 108, 12),
 _FAT_PLACES = {b'FAT32': (67, 71), b'FAT16': (39, 43), b'FAT12': (39, 43)}
 _FAT_LABEL = 11
 _NO_LABEL = 'NO NAME'
+_LVM = 'lvm'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,9 @@ class Volume:
     :ivar partition: of the table.
     :ivar is_suspended: swap space with the memory of a machine that
         hibernates.
+    :ivar logical: group and name of a logical volume; empty for others.
+    :ivar segments: first byte and bytes of its parts on the disk.
+    :ivar unread: why logical volumes in it are not read; else empty.
     """
 
     number: int | None = None
@@ -59,6 +65,18 @@ class Volume:
     label: str = ''
     partition: partitions.Partition | None = None
     is_suspended: bool = False
+    logical: tuple[str, ...] = ()
+    segments: tuple[logical_volumes.Segment, ...] = ()
+    unread: str = ''
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Names of a logical volume in /dev."""
+        if not self.logical:
+            return ()
+        group, name = self.logical
+        mapped = '-'.join(part.replace('-', '--') for part in self.logical)
+        return f'/dev/{group}/{name}', f'/dev/mapper/{mapped}'
 
     @property
     def type(self) -> str:
@@ -66,17 +84,22 @@ class Volume:
         return self.partition.type if self.partition else ''
 
 
-def find(read: _read.Read, table: partitions.PartitionTable
-         ) -> Iterator[Volume]:
-    """The volumes of a partitioned disk.
+def find(read: _read.Read, table: partitions.PartitionTable,
+         budget: _budget.Budget) -> Iterator[Volume]:
+    """The volumes of a partitioned disk, each before its logical volumes.
 
     :param read: gives bytes of the disk.
+    :param budget: that the look at groups of LVM draws from.
     """
     for partition in table.partitions[:MOST]:
         front = b''
         with contextlib.suppress(exceptions.SourceNotSeekable):
             front = read(partition.start, min(_FRONT, partition.length))
-        yield _volume(front, partition)
+        volume = _volume(front, partition)
+        if volume.kind == _LVM:
+            yield from _logical(read, volume, budget)
+        else:
+            yield volume
 
 
 def whole(read: _read.Read, size: int) -> Volume:
@@ -86,6 +109,30 @@ def whole(read: _read.Read, size: int) -> Volume:
     """
     return _volume(read(0, _FRONT), partitions.Partition(
         number=0, start=0, length=size, type=''))
+
+
+def _logical(read: _read.Read, volume: Volume, budget: _budget.Budget
+             ) -> Iterator[Volume]:
+    """A physical volume, and the logical ones that can be read."""
+    found: list[Volume] = []
+    unread = ''
+    try:
+        for group, name, segments, kind in logical_volumes.find(
+                read, volume.start, volume.length, budget):
+            if not segments or len(found) == MOST:
+                unread = f'an LVM volume of type {kind}'
+                continue
+            front = _read.joined(read, segments)(0, _FRONT)
+            length = sum(segment.length for segment in segments)
+            found.append(dataclasses.replace(
+                _volume(front, partitions.Partition(
+                    number=0, start=segments[0].place, length=length,
+                    type='')), logical=(group, name), segments=segments))
+    except (exceptions.UnreadableContent,
+            exceptions.SourceNotSeekable) as reason:
+        unread = str(reason)
+    yield dataclasses.replace(volume, unread=unread)
+    yield from found
 
 
 def _volume(front: bytes, partition: partitions.Partition) -> Volume:

@@ -152,8 +152,10 @@ def _check_devices(contents: Contents, table: partitions.PartitionTable
 
 def _all_known(contents: Contents, table: partitions.PartitionTable) -> bool:
     """Whether each UUID of the disk is known."""
-    return len(table.partitions) == len(contents.volumes) and all(
+    return len(table.partitions) == sum(
+        not volume.logical for volume in contents.volumes) and all(
         volume.kind in _NAMED and bool(volume.uuid)
+        or volume.kind == 'lvm' and not volume.unread
         or volume.kind is None and volume.type in _WITHOUT_UUID
         for volume in contents.volumes) and not any(
         partition.type in _EXTENDED for partition in table.partitions)
@@ -167,7 +169,8 @@ def _is_missing(device: fstab.Device, contents: Contents) -> bool:
 
 def _check_growth(contents: Contents, root: _volumes.Volume,
                   table: partitions.PartitionTable) -> Iterator[Finding]:
-    if contents.is_usr_only:
+    # Who enlarges a logical volume enlarges its partition before.
+    if contents.is_usr_only or root.logical:
         return
     after = next((partition for partition in table.partitions
                   if partition.start > root.start), None)

@@ -27,6 +27,7 @@ from tests.unit.engine import disks
 from tests.unit.engine.inspection import verdicts
 from tests.unit.engine import memory
 from tests.unit.engine import qcow2_builder as qcow2
+from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
 
@@ -125,7 +126,7 @@ class CodesTest(verdicts.VerdictTestCase):
     def disk_of(self, parts: list[systems.Part], suspended: int = 0
                 ) -> Findings:
         """Findings about a system, with the mark of one that hibernates."""
-        path = systems.disk(self.directory, parts)
+        path = system_disks.disk(self.directory, parts)
         if suspended:
             with path.open('r+b') as file:
                 file.seek(suspended + 0xff6)
@@ -136,8 +137,9 @@ class CodesTest(verdicts.VerdictTestCase):
 
     def missing_driver(self) -> Findings:
         """Findings about a kernel that knows no device at all."""
-        path = systems.disk(self.directory, systems.changed(systems.debian(), {
-            'usr/lib/modules/6.1.0-13-amd64/modules.alias': b''}))
+        parts = systems.changed(systems.debian(), {
+            'usr/lib/modules/6.1.0-13-amd64/modules.alias': b''})
+        path = system_disks.disk(self.directory, parts)
         device = hardware.Device(kind=hardware.Kind.DISK, alias='virtio:d2',
                                  name='vda', driver='other')
         with engine.open_source(str(path)) as source:

@@ -19,6 +19,7 @@ from ironic_imagedeploy.engine import catalogue
 from ironic_imagedeploy.engine import hardware
 from tests.unit.engine import base
 from tests.unit.engine import disks
+from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
 
@@ -29,7 +30,7 @@ Part = systems.Part
 class StartTestCase(base.EngineTestCase):
 
     def inspect(self, parts: list[Part]) -> engine.Inspection:
-        return self.look(systems.disk(self.directory, parts))
+        return self.look(system_disks.disk(self.directory, parts))
 
     def look(self, path: pathlib.Path, **expectation: typing.Any
              ) -> engine.Inspection:
@@ -59,14 +60,14 @@ class GoodTest(StartTestCase):
 
     def test_each_distribution(self) -> None:
         for name, make in systems.GOOD.items():
-            path = systems.disk(self.directory, make())
+            path = system_disks.disk(self.directory, make())
             for mode in ('uefi', 'bios', None):
                 with self.subTest(name=name, mode=mode):
                     self.assertEqual((), self.look(
                         path, boot_mode=mode, arch='x86_64').findings)
 
     def test_nothing_is_looked_at_unless_asked_for(self) -> None:
-        path = systems.disk(self.directory, systems.changed(
+        path = system_disks.disk(self.directory, systems.changed(
             systems.debian(), {'etc/machine-id': b'0' * 32}))
         with engine.open_source(str(path)) as source:
             inspection = engine.inspect(source)
@@ -77,7 +78,7 @@ class GoodTest(StartTestCase):
     def test_a_system_that_is_not_known(self) -> None:
         ntfs = bytearray(4096)
         ntfs[3:11], ntfs[510:512] = b'NTFS    ', b'\x55\xaa'
-        path = systems.disk(self.directory, [
+        path = system_disks.disk(self.directory, [
             systems.esp('Microsoft'), systems.BIOS_PART])
         with path.open('r+b') as file:
             file.seek(35 * MIB)
@@ -121,7 +122,7 @@ class DriversTest(StartTestCase):
                 **tree: bytes) -> list[tuple[str, str]]:
         """Codes and cases for a device that no module says it drives."""
         folder = 'usr/lib/modules/6.1.0-13-amd64'
-        path = systems.disk(self.directory, systems.changed(
+        path = system_disks.disk(self.directory, systems.changed(
             systems.debian(), {f'{folder}/modules.alias': b'', **{
                 f'{folder}/{name}': content
                 for name, content in tree.items()}}))
@@ -140,7 +141,7 @@ class DriversTest(StartTestCase):
 
     def test_nothing_tells(self) -> None:
         self.assertEqual([], self.missing(''))
-        path = systems.disk(self.directory, systems.debian())
+        path = system_disks.disk(self.directory, systems.debian())
         self.assertEqual((), self.look(path, devices=(hardware.Device(
             kind=hardware.Kind.DISK, alias='pci:v0', name='sda',
             driver='x'),)).findings)
@@ -235,7 +236,7 @@ class BadTest(StartTestCase):
             number=1))
 
     def test_a_running_system(self) -> None:
-        path = systems.disk(self.directory, systems.debian())
+        path = system_disks.disk(self.directory, systems.debian())
         with path.open('r+b') as file:
             file.seek(36 * MIB + 1024)
             superblock = bytearray(file.read(1024))
@@ -249,7 +250,7 @@ class BadTest(StartTestCase):
     def test_a_machine_that_hibernates(self) -> None:
         parts = [*systems.debian()[:2], dataclasses.replace(
             systems.BIOS_PART, type=disks.LINUX), systems.debian()[2]]
-        path = systems.disk(self.directory, parts)
+        path = system_disks.disk(self.directory, parts)
         with path.open('r+b') as file:
             file.seek(36 * MIB + 0x40c)
             file.write(bytes(range(16)))
@@ -290,7 +291,7 @@ class RecordTest(StartTestCase):
             'id': 'debian', 'version': '12',
             'name': 'Debian GNU/Linux 12 (bookworm)'}, found['system'])
         self.assertEqual({
-            'partition': 3, 'file_system': 'ext4',
+            'partition': 3, 'logical_volume': None, 'file_system': 'ext4',
             'named': [f'PARTUUID={systems.PARTUUID.format(3)}']},
             found['root'])
         self.assertEqual(['6.1.0-13-amd64'], [

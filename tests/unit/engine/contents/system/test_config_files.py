@@ -14,7 +14,7 @@ import unittest
 
 from ironic_imagedeploy.engine.contents.system import config_files
 from tests.unit.engine import base
-from tests.unit.engine import systems
+from tests.unit.engine import system_disks
 
 
 class LinesTest(unittest.TestCase):
@@ -36,7 +36,7 @@ class LinesTest(unittest.TestCase):
 class FolderTest(base.EngineTestCase):
 
     def test_the_first_folder_counts(self) -> None:
-        files = systems.files(self.directory, {
+        files = system_disks.files(self.directory, {
             'etc/a.d/1.conf': b'one', 'usr/a.d/1.conf': b'two',
             'usr/a.d/2.conf': b'three', 'usr/a.d/3.txt': b'x'})
         self.assertEqual(

@@ -13,6 +13,7 @@
 from ironic_imagedeploy.engine.contents.system import first_boot
 from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
+from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
 
@@ -20,7 +21,7 @@ from tests.unit.engine import volumes
 class FirstBootTest(base.EngineTestCase):
 
     def read(self, tree: volumes.Tree) -> first_boot.FirstBoot:
-        return first_boot.read(systems.files(self.directory, tree))
+        return first_boot.read(system_disks.files(self.directory, tree))
 
     def test_agents(self) -> None:
         for tree, agents in (

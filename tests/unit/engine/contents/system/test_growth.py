@@ -12,7 +12,7 @@
 
 from ironic_imagedeploy.engine.contents.system import growth
 from tests.unit.engine import base
-from tests.unit.engine import systems
+from tests.unit.engine import system_disks
 from tests.unit.engine import volumes
 
 CLOUD_INIT = ('cloud-init',)
@@ -22,7 +22,7 @@ class GrowthTest(base.EngineTestCase):
 
     def read(self, tree: volumes.Tree, agents: tuple[str, ...] = ()
              ) -> tuple[str, ...]:
-        return growth.read(systems.files(self.directory, tree), agents)
+        return growth.read(system_disks.files(self.directory, tree), agents)
 
     def test_mechanisms(self) -> None:
         for paths, found in (

@@ -13,6 +13,7 @@
 from ironic_imagedeploy.engine.contents.system import installed_kernels
 from tests.support import boot_files
 from tests.unit.engine import base
+from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
 
@@ -23,7 +24,7 @@ class InstalledKernelsTest(base.EngineTestCase):
 
     def read(self, tree: volumes.Tree
              ) -> tuple[installed_kernels.InstalledKernel, ...]:
-        return installed_kernels.read(systems.files(self.directory, tree))
+        return installed_kernels.read(system_disks.files(self.directory, tree))
 
     def test_a_kernel(self) -> None:
         found, = self.read({**systems.kernel(VERSION, ('ahci', 'snd-hda')),

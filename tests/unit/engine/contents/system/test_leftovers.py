@@ -12,7 +12,7 @@
 
 from ironic_imagedeploy.engine.contents.system import leftovers
 from tests.unit.engine import base
-from tests.unit.engine import systems
+from tests.unit.engine import system_disks
 from tests.unit.engine import volumes
 
 SHADOW = b'root:%b:19000:0:99999:7:::\nbin:*:19000:0:99999:7:::\n'
@@ -21,7 +21,7 @@ SHADOW = b'root:%b:19000:0:99999:7:::\nbin:*:19000:0:99999:7:::\n'
 class LeftoversTest(base.EngineTestCase):
 
     def read(self, tree: volumes.Tree) -> leftovers.Leftovers:
-        return leftovers.read(systems.files(self.directory, tree))
+        return leftovers.read(system_disks.files(self.directory, tree))
 
     def test_what_one_machine_left(self) -> None:
         self.assertEqual(
@@ -50,7 +50,7 @@ class LeftoversTest(base.EngineTestCase):
 class LogInTest(base.EngineTestCase):
 
     def can(self, tree: volumes.Tree) -> bool | None:
-        return leftovers.can_log_in(systems.files(self.directory, tree))
+        return leftovers.can_log_in(system_disks.files(self.directory, tree))
 
     def test_passwords(self) -> None:
         for password, can in ((b'$y$j9T$x', True), (b'', True), (b'*', False),

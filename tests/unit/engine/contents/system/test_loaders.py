@@ -12,13 +12,13 @@
 
 from ironic_imagedeploy.engine.contents.system import loaders
 from tests.unit.engine import base
-from tests.unit.engine import systems
+from tests.unit.engine import system_disks
 
 
 class LoadersTest(base.EngineTestCase):
 
     def test_loaders(self) -> None:
-        files = systems.files(self.directory, {
+        files = system_disks.files(self.directory, {
             'boot/grub2/i386-pc/core.img': b'x',
             'esp/efi/boot/bootx64.efi': b'x', 'esp/efi/boot/fbx64.efi': b'x',
             'esp/efi/debian/shimx64.efi': b'x',
@@ -32,7 +32,7 @@ class LoadersTest(base.EngineTestCase):
         self.assertTrue(loaders.has_unified_kernels(files, ['esp']))
 
     def test_none(self) -> None:
-        files = systems.files(self.directory, {
+        files = system_disks.files(self.directory, {
             'boot/grub/grub.cfg': b'x', 'esp/efi/debian/shimx64.efi': b'x'})
         self.assertEqual((), loaders.read(files, []))
         self.assertFalse(loaders.has_fallback(files, ['esp']))

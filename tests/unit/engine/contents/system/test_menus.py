@@ -14,6 +14,7 @@ import random
 
 from ironic_imagedeploy.engine.contents.system import menus
 from tests.unit.engine import base
+from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
 
@@ -22,7 +23,7 @@ class MenusTest(base.EngineTestCase):
 
     def read(self, tree: volumes.Tree) -> list[tuple[str, ...]]:
         return [line.options for line in menus.read(
-            systems.files(self.directory, tree))]
+            system_disks.files(self.directory, tree))]
 
     def test_grub(self) -> None:
         self.assertEqual([('root=UUID=x', 'ro', 'quiet')], self.read(

@@ -14,6 +14,7 @@ import random
 
 from ironic_imagedeploy.engine.contents.system import modules
 from tests.unit.engine import base
+from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 
 FOLDER = 'lib/modules/6.1'
@@ -36,7 +37,7 @@ class UndrivenTest(base.EngineTestCase):
 
     def undriven(self, aliases: str | None, *devices: str,
                  built_in: bytes = b'') -> frozenset[str] | None:
-        return modules.undriven(systems.files(self.directory, {
+        return modules.undriven(system_disks.files(self.directory, {
             f'{FOLDER}/modules.dep': b'', **({
                 f'{FOLDER}/modules.alias': systems.text(aliases)}
                 if aliases is not None else {}),

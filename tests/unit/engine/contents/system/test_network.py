@@ -12,6 +12,7 @@
 
 from ironic_imagedeploy.engine.contents.system import network
 from tests.unit.engine import base
+from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
 
@@ -48,7 +49,7 @@ FREE = {
 class NetworkTest(base.EngineTestCase):
 
     def read(self, tree: volumes.Tree) -> network.Network:
-        return network.read(systems.files(self.directory, tree))
+        return network.read(system_disks.files(self.directory, tree))
 
     def test_for_one_card_only(self) -> None:
         for path, text in PINNED.items():

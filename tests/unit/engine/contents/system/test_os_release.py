@@ -12,14 +12,14 @@
 
 from ironic_imagedeploy.engine.contents.system import os_release
 from tests.unit.engine import base
-from tests.unit.engine import systems
+from tests.unit.engine import system_disks
 
 
 class OsReleaseTest(base.EngineTestCase):
 
     def read(self, **tree: bytes | str | None
              ) -> os_release.OperatingSystem | None:
-        return os_release.read(systems.files(self.directory, {
+        return os_release.read(system_disks.files(self.directory, {
             name.replace('__', '/').replace('_', '-'): content
             for name, content in tree.items()}))
 

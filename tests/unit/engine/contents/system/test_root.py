@@ -16,6 +16,7 @@ from ironic_imagedeploy.engine.contents.system import root
 from ironic_imagedeploy.engine.contents.system import volumes
 from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
+from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 
 #: The partition of the root, and what is mounted.
@@ -24,6 +25,7 @@ ROOTS = {
     'fedora': (4, {'boot': 3, 'boot/efi': 2}),
     'centos': (4, {'boot': 3, 'boot/efi': 2}), 'suse': (3, {'boot/efi': 2}),
     'alpine': (2, {'boot/efi': 1}), 'arch': (2, {'boot': 1}),
+    'logical': (None, {'boot': 3, 'boot/efi': 2}),
     'coreos': (4, {'boot': 3, 'boot/efi': 2}),
     'flatcar': (3, {'usr': 3, 'boot': 1})}
 
@@ -32,10 +34,10 @@ class MountedFilesTest(base.EngineTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.one = systems.files(self.directory, {
+        self.one = system_disks.files(self.directory, {
             'top/etc/a': b'one', 'top/boot/hidden': b'x', 'top/link': 'etc'})
-        self.two = systems.files(self.directory, {'grub/b': b'two'})
-        self.three = systems.files(self.directory, {'c': b'three'})
+        self.two = system_disks.files(self.directory, {'grub/b': b'two'})
+        self.three = system_disks.files(self.directory, {'c': b'three'})
 
     def test_paths(self) -> None:
         files = root.MountedFiles(
@@ -70,7 +72,7 @@ class MountedFilesTest(base.EngineTestCase):
 class FinderTest(base.EngineTestCase):
 
     def finder(self, parts: list[systems.Part]) -> root.Finder:
-        file = systems.disk(self.directory, parts).open('rb')
+        file = system_disks.disk(self.directory, parts).open('rb')
         self.addCleanup(file.close)
 
         def read(offset: int, length: int) -> bytes:
@@ -79,7 +81,8 @@ class FinderTest(base.EngineTestCase):
 
         table = partitions.read_table(read, None)
         assert table
-        return root.Finder(read, volumes.find(read, table), budget.Budget())
+        drawn = budget.Budget()
+        return root.Finder(read, volumes.find(read, table, drawn), drawn)
 
     def test_each_distribution(self) -> None:
         for name, make in systems.GOOD.items():

@@ -10,10 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents.system import volumes
 from tests.unit.engine import base
 from tests.unit.engine import disks
+from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 from tests.unit.engine import volumes as _volumes
 
@@ -67,7 +69,7 @@ class VolumesTest(base.EngineTestCase):
         self.assertEqual(('swap', UUID), (found.kind, found.uuid))
 
     def test_partitions(self) -> None:
-        path = systems.disk(self.directory, systems.debian())
+        path = system_disks.disk(self.directory, systems.debian())
         content = path.read_bytes()
 
         def read(offset: int, length: int) -> bytes:
@@ -75,7 +77,7 @@ class VolumesTest(base.EngineTestCase):
 
         table = partitions.read_table(read, len(content))
         assert table
-        found = [*volumes.find(read, table)]
+        found = [*volumes.find(read, table, budget.Budget())]
         self.assertEqual([(1, None), (2, 'vfat'), (3, 'ext4')], [
             (volume.number, volume.kind) for volume in found])
         self.assertEqual(['', systems.ESP_SERIAL, UUID],

@@ -16,6 +16,7 @@ import dataclasses
 import http.client
 import math
 import time
+import weakref
 
 import requests
 import urllib3
@@ -81,11 +82,14 @@ class Limits:
     :ivar floor: bytes per second that must come, on the average of
         ``timeout`` seconds of waiting.
     :ivar deadline: of the look at the file.
+    :ivar bodies: that are read at the same time, and share the speed.
     """
 
     timeout: float = 60.0
     floor: int = 0
     deadline: Deadline = dataclasses.field(default_factory=Deadline)
+    bodies: 'weakref.WeakSet[Body]' = dataclasses.field(
+        default_factory=weakref.WeakSet, compare=False, repr=False)
 
 
 class Body:
@@ -99,6 +103,7 @@ class Body:
         self._limits = limits
         self._waited = 0.0
         self._window_bytes = 0
+        limits.bodies.add(self)
 
     def readinto(self, buffer: memoryview) -> int:
         """Fill the front of the buffer with what has come.
@@ -142,10 +147,12 @@ class Body:
         if self.remaining:
             self.drop()
         else:
+            self._limits.bodies.discard(self)
             self._response.raw.release_conn()
 
     def drop(self) -> None:
         """Drop the connection, whatever was read."""
+        self._limits.bodies.discard(self)
         self._response.close()
 
     def _watch_speed(self, count: int, waited: float) -> None:
@@ -156,7 +163,9 @@ class Body:
         if self._waited < self._limits.timeout:
             return
         found = f'{self._window_bytes} bytes in {self._waited:.0f} seconds'
-        speed = self._window_bytes / self._waited
+        # Others get the rest of what the server gives.
+        speed = (self._window_bytes / self._waited
+                 * max(len(self._limits.bodies), 1))
         if speed < STALL_RATE:
             raise exceptions.SourceTimeout(
                 self._name, expected=f'at least {STALL_RATE} bytes/s',

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from concurrent import futures
 import os
 import time
 from unittest import mock
@@ -225,6 +226,18 @@ class SpeedTest(served.ServedTestCase):
                              mirrors=[mirror.url('image')])
         self.assertEqual(len(self.content), len(self.streamed(source)))
         self.assertEqual(mirror.url('image'), source.name)
+
+    def test_connections_have_it_together(self) -> None:
+        """Each of three may have a third of it, but one alone may not."""
+        source = self.opened(timeout=0.5, minimum_speed=110_000)
+        self.server.answer = self.slow
+        with self.assertRaises(exceptions.SourceTooSlow):
+            source.fill(MIB, memoryview(bytearray(200_000)), 0)
+        with futures.ThreadPoolExecutor(3) as threads:
+            for done in [threads.submit(
+                    source.fill, start * MIB, memoryview(bytearray(200_000)),
+                    0) for start in (1, 2, 3)]:
+                done.result()
 
     def test_progress_is_no_excuse(self) -> None:
         self.save('image', bytes(64 * MIB))

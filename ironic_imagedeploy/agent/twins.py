@@ -34,8 +34,9 @@ from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
 
-#: What blkid(8) calls the UUID of a file system, and that of a table.
-_TAGS = ('UUID', 'PTUUID')
+#: What blkid(8) calls the UUIDs of a file system, of a table, and of a
+#: partition in one, by what udev and the kernel call them.
+_TAGS = {'UUID': 'UUID', 'PTUUID': 'PTUUID', 'PART_ENTRY_UUID': 'PARTUUID'}
 #: Bytes that tell what is at the begin of a disk or partition: the
 #: superblock of btrfs comes last, at 64 KiB.
 _FRONT = 128 << 10
@@ -95,8 +96,11 @@ def _of_image(inspection: engine.Inspection) -> Iterator[str]:
         return
     places = [(0, inspection.virtual_size or _FRONT)]
     if table:
+        partitions = table.partitions[:_MOST_PARTITIONS]
         places += [(partition.start, partition.length)
-                   for partition in table.partitions[:_MOST_PARTITIONS]]
+                   for partition in partitions]
+        yield from (f'PARTUUID={partition.uuid.lower()}'
+                    for partition in partitions if partition.uuid)
     with tempfile.TemporaryDirectory(prefix='imagedeploy-') as name:
         path = pathlib.Path(name, 'front')
         for start, length in places:
@@ -113,7 +117,7 @@ def _identifiers(device: str) -> list[str]:
         # Nothing is on it, or two things at once.
         return []
     found = (line.partition('=') for line in output.splitlines())
-    return [f'{tag}={value}' for tag, _, value in found
+    return [f'{_TAGS[tag]}={value}' for tag, _, value in found
             if tag in _TAGS and value.strip('0-')]
 
 

@@ -24,6 +24,7 @@ from ironic_python_agent import config  # noqa: F401 (before errors)
 from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent.boot import menu
+from ironic_imagedeploy.agent import commands
 from ironic_imagedeploy.agent import twins
 from ironic_imagedeploy import engine
 
@@ -121,6 +122,29 @@ class PartitionTest(TwinsTestCase):
 
 
 class WholeDiskTest(TwinsTestCase):
+
+    def test_a_single_partition(self):
+        """Its table has another GUID, and its file system another UUID."""
+        image = self.disk('image', ONE, OTHER)
+        partition = self.directory / 'sdb2'
+        self.devices[()] = [str(partition)]
+        disk = self.disk('sdb', OTHER, ONE)
+        table = subprocess.run(
+            ['sfdisk', '--part-uuid', str(image), '1'], check=True,
+            capture_output=True, text=True).stdout.strip()
+        self.devices[()].remove(str(disk))
+        real = commands.run
+
+        def run(*command):
+            # A file is no partition, of which blkid would say this.
+            return (f'PART_ENTRY_UUID={table.lower()}\n'
+                    if command[-1] == str(partition) else real(*command))
+
+        with mock.patch.object(commands, 'run', autospec=True,
+                               side_effect=run):
+            self.assertEqual(
+                [twins.Twin(str(partition), f'PARTUUID={table.lower()}')],
+                self.find(image, 'whole-disk'))
 
     def test_same_table_and_same_file_system(self):
         image = self.disk('image', ONE, OTHER)

@@ -115,8 +115,9 @@ def _tell(args: argparse.Namespace, report: Mapping[str, typing.Any],
             if args.report:
                 console.save(args.report, console.to_json(report))
         finally:
-            _show(args, report, summary.write(report, args.target,
-                                               inspection))
+            _show(args, report, summary.write(
+                report, args.target, inspection,
+                voucher=trusted_manifest.voucher(args)))
     except engine.exceptions.TargetError as error:
         console.say(f'warning: {args.target} is written, whatever '
                     f'follows: {error}')

@@ -36,14 +36,16 @@ def check(inspection: engine.Inspection, name: str) -> list[str]:
 
 
 def write(report: Mapping[str, typing.Any], target: str,
-          inspection: engine.Inspection) -> list[str]:
+          inspection: engine.Inspection, *, voucher: str = '') -> list[str]:
     """The result of a write, in lines.
 
     :param report: the report as JSON values.
+    :param voucher: who vouched for the manifest, where there was one.
     """
     lines = [f'{_image(report, inspection)}: written to '
              f'{text.printable(target)}',
-             *_aligned(_results(report)), *_aligned(_rates(report))]
+             *_aligned(_results(report, voucher)),
+             *_aligned(_rates(report))]
     if report['backup_gpt_misplaced']:
         lines += ['', 'The end of the disk has no backup of the partition '
                   'table. Have it there:',
@@ -141,14 +143,16 @@ def _finding(finding: engine.Finding) -> list[str]:
             f'  fix       {text.printable(finding.fix)}']
 
 
-def _results(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
+def _results(report: Mapping[str, typing.Any], voucher: str
+             ) -> Iterator[tuple[str, str]]:
     yield 'read', _exact(report['bytes_read']) + _resumes(report['resumes'])
     if reused := report['reused']:
         yield 'reused', f'{_exact(reused)} of the file, on the disk already'
     yield 'written', _exact(report['bytes_written'])
     yield 'zeroed', _zeroed(report)
-    yield 'checksum', (_BY_BMAP if report['verified_by'] == 'bmap'
-                       else _checksum(report['checksum']))
+    yield 'checksum', (_BY_PARTS.get(report['verified_by'])
+                       or _checksum(report['checksum']))
+    yield 'manifest', text.printable(voucher)
     yield 'read-back', _READ_BACK.get(report['read_back'],
                                       report['read_back'])
 
@@ -170,8 +174,9 @@ _READ_BACK = {'none': 'not asked for (--read-back sample or full)',
               'full': 'the whole disk is identical'}
 
 
-#: Not of the file, but of all that was written.
-_BY_BMAP = 'that of each listed range verified'
+#: Where not the checksum of the file was verified, but all that was written.
+_BY_PARTS = {'chunks': 'that of each chunk verified, by the manifest',
+             'bmap': 'that of each range verified, by the block map'}
 
 
 def _checksum(checksum: Mapping[str, typing.Any] | None) -> str:

@@ -62,3 +62,12 @@ def check_usage(args: argparse.Namespace) -> None:
         args.parser.error('--signature and --key go together')
     if args.signature and not args.manifest:
         args.parser.error('--signature is that of a manifest: --manifest FILE')
+
+
+def voucher(args: argparse.Namespace) -> str:
+    """Words for who vouched for the manifest; empty without one."""
+    if not args.manifest:
+        return ''
+    if args.signature:
+        return f'signed by the key in {engine.redact(args.key)}'
+    return 'not signed: as good as the place that it came from'

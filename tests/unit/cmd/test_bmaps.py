@@ -71,7 +71,7 @@ class WriteTest(BmapTestCase):
     def test_a_new_file(self) -> None:
         self.create()
         self.assertEqual(0, self.write(), self.err)
-        self.assertIn('each listed range verified', self.out)
+        self.assertIn('that of each range verified', self.out)
         self.assertEqual(self.content, self.target.read_bytes())
 
     def test_another_image(self) -> None:

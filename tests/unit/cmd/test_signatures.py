@@ -192,6 +192,7 @@ class SignedManifestTest(program.CommandTestCase):
     def test_a_good_signature(self) -> None:
         self.assertEqual(0, self.write(), self.err)
         self.assertEqual(self.image.read_bytes(), self.target.read_bytes())
+        self.assertIn(f'signed by the key in {self.key}', self.out)
 
     def test_the_manifest_of_somebody_else(self) -> None:
         other = self.directory / 'other'

@@ -56,6 +56,13 @@ class TrustedManifestTest(program.CommandTestCase):
         self.assertEqual(0, self.write(), self.err)
         self.assertIn('of the file, on the disk already', self.out)
 
+    def test_the_summary_says_what_was_verified_and_who_vouches(self) -> None:
+        self.assertEqual(0, self.write(), self.err)
+        self.assertIn('that of each chunk verified, by the manifest\n',
+                      self.out)
+        self.assertIn('not signed: as good as the place', self.out)
+        self.assertNotIn('sha512 verified', self.out)
+
     def test_an_image_by_its_url(self) -> None:
         self.assertEqual(0, self.run_main(
             'write', self.image.as_uri(), self.target, '--manifest',

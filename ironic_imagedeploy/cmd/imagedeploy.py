@@ -21,13 +21,13 @@ import dataclasses
 import os
 import sys
 import typing
-import urllib.parse
 
 from ironic_imagedeploy.cmd import bmaps
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
 from ironic_imagedeploy.cmd import manifest
 from ironic_imagedeploy.cmd import options
+from ironic_imagedeploy.cmd import output_files
 from ironic_imagedeploy.cmd import overwrite
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import remedies
@@ -170,6 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                             verify=verify, manifest=manifest.make,
                             repair_gpt=repair_gpt, watch=watch.watch)
     args = parser.parse_args(argv)
+    output_files.check(args)
     return console.run(args.command, args)
 
 
@@ -260,11 +261,7 @@ def _check_kind(args: argparse.Namespace, inspection: engine.Inspection,
 
 def _check_distinct(args: argparse.Namespace) -> None:
     """A file written onto itself would be lost: that is a usage error."""
-    path = args.source
-    if path == standard_input.DASH:
-        path = '/proc/self/fd/0'
-    if path.startswith('file:'):
-        path = urllib.parse.unquote(urllib.parse.urlsplit(path).path)
+    path = output_files.local_path(args.source)
     # A loop device is the file behind it.
     backing = os.path.join(
         '/sys/block', os.path.basename(os.path.realpath(args.target)),

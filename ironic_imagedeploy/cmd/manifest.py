@@ -107,6 +107,8 @@ def _output(args: argparse.Namespace) -> pathlib.Path:
     with contextlib.suppress(OSError, ValueError):
         if os.path.samefile(args.source, output):
             args.parser.error('the manifest would replace the image')
+    if console.STDOUT in (output, args.bmap):
+        args.parser.error('standard output is for the summary: name a file')
     return output
 
 

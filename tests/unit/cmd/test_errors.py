@@ -16,6 +16,8 @@ import contextlib
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from unittest import mock
 
@@ -202,3 +204,48 @@ class WordsTest(program.CommandTestCase):
             self.target.write_bytes(magic + bytes(1 << 20))
             self.assertEqual(5, self.run_main('repair-gpt', self.target))
             self.assertIn(f'found a file of the format {name}', self.err)
+
+
+class OutputTest(program.CommandTestCase):
+    """Files that a command makes replace none that it was given."""
+
+    def test_an_image_is_not_replaced(self):
+        before = self.image.read_bytes()
+        link = self.directory / 'link'
+        link.symlink_to(self.image)
+        for output in (self.image, link):
+            for source in (self.image, self.image.as_uri()):
+                for arguments in (
+                        ('map', source, '--svg', output),
+                        ('write', source, self.target, '--report', output),
+                        ('manifest', source, '--output', output),
+                        ('manifest', source, '--output',
+                         self.directory / 'made', '--bmap', output)):
+                    with self.subTest(arguments=arguments):
+                        self.assertEqual(2, self.run_main(*arguments))
+                        self.assertIn('would replace', self.err)
+                        self.assertEqual(before, self.image.read_bytes())
+
+    def test_other_files_are_not_either(self):
+        sums = self.directory / 'SUMS'
+        sums.write_text('0' * 64)
+        for arguments in (
+                ('write', self.image, self.target, '--report', self.target),
+                ('write', self.image, self.target, '--report', sums,
+                 '--checksum-file', sums),
+                ('manifest', self.image, '--output', sums, '--bmap', sums)):
+            with self.subTest(arguments=arguments):
+                self.assertEqual(2, self.run_main(*arguments))
+                self.assertIn('would replace', self.err)
+        self.assertEqual('0' * 64, sums.read_text())
+        self.assertFalse(self.target.exists())
+
+    def test_a_manifest_is_not_mixed_with_its_summary(self):
+        done = subprocess.run(
+            [sys.executable, '-c',
+             'from ironic_imagedeploy.cmd import imagedeploy\n'
+             'imagedeploy.main(["manifest", '
+             f'{str(self.image)!r}, "-o", "/dev/stdout"])'],
+            capture_output=True, text=True, check=False)
+        self.assertEqual(('', 2), (done.stdout, done.returncode))
+        self.assertIn('name a file', done.stderr)

@@ -1,0 +1,61 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Files that a command makes, beside those that it reads."""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import urllib.parse
+
+from ironic_imagedeploy.cmd import standard_input
+
+#: Arguments that name files which must stay.
+_KEPT = ('source', 'target', 'disk', 'checksum_file', 'manifest', 'bmap',
+         'signature', 'key')
+
+
+def check(args: argparse.Namespace) -> None:
+    """Let no file that a command makes replace one that it was given.
+
+    Arguments of files to be made are paths, all others are text.
+    """
+    values = vars(args)
+    made = {name: value for name, value in values.items()
+            if isinstance(value, pathlib.Path)}
+    kept = [pathlib.Path(local_path(values[name])) for name in _KEPT
+            if isinstance(values.get(name), str)]
+    for name, output in made.items():
+        for other in [*kept, *(
+                path for each, path in made.items() if each < name)]:
+            if _is_same(output, other):
+                args.parser.error(
+                    f'--{name} {output} would replace a file that another '
+                    'argument names')
+
+
+def local_path(location: str) -> str:
+    """Path of a file, by its path or URL, or of standard input."""
+    if location == standard_input.DASH:
+        return '/proc/self/fd/0'
+    if location.lower().startswith('file:'):
+        return urllib.parse.unquote(urllib.parse.urlsplit(location).path)
+    return location
+
+
+def _is_same(one: pathlib.Path, other: pathlib.Path) -> bool:
+    if one == other:
+        return True
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.samefile(one, other)
+    return False

@@ -24,6 +24,7 @@ import struct
 
 from tests.unit.engine import base
 from tests.unit.engine import disks
+from tests.unit.engine import lvm
 from tests.unit.engine import qcow2_builder as qcow2
 from tests.unit.engine import volumes
 
@@ -284,6 +285,18 @@ def compressed_files(folder: pathlib.Path) -> bytearray:
     return content
 
 
+def groups(_: pathlib.Path) -> bytearray:
+    """Groups of LVM with as many volumes as their text has room for."""
+    disk = disks.gpt(62 * MIB, [
+        disks.Entry(2048 * number, 2048 * number + 2047)
+        for number in range(1, 61)], last_usable=62 * 2048 - 34)
+    front = lvm.front(lvm.metadata({
+        f'v{number}': [(1, 0)] for number in range(1100)}), MIB)
+    for number in range(1, 61):
+        disk[number * MIB:(number + 1) * MIB] = front
+    return disk
+
+
 def systems(folder: pathlib.Path) -> bytearray:
     """As many systems as there is room for, none of which is whole."""
     volume = volumes.ext4(folder / 'system', {
@@ -318,6 +331,7 @@ MAKERS: dict[str, Maker] = {
     'partitions': partitions, 'system partition': system_partition,
     'blocks': blocks, 'kernel': kernel,
     'texts': texts, 'paths': paths, 'systems': systems,
+    'groups': groups,
     'compressed files': compressed_files,
     'gzip': bomb(gzip.compress), 'xz': bomb(lzma.compress),
     'bzip2': bomb(bz2.compress)}

@@ -31,7 +31,8 @@ from tests.unit.engine import work
 MIB = base.MIB
 #: What is found, if not that it is too much.
 CODES = {'directory': 'truncated', 'names': '-', 'partitions': '-',
-         'texts': '-', 'systems': '-', 'paths': '-', 'compressed files': '-',
+         'texts': '-', 'groups': '-', 'systems': '-', 'paths': '-',
+         'compressed files': '-',
          'gzip': '-', 'xz': '-', 'bzip2': '-', 'xfs': 'no-bootloader',
          'blocks': 'no-partition-table', 'kernel': 'not-a-kernel'}
 #: Prints seconds of the processor, KiB of memory at most, and codes.

@@ -103,7 +103,7 @@ def _cases(wanted: argparse.Namespace) -> Iterator[fleet.Case]:
             rate=rate, server_rate=wanted.server_rate * 1e6 if wide else rate,
             killed=(nodes // 4, nodes // 4 + 1, nodes // 2) if bad else (),
             slow=nodes // 8 if bad else None,
-            liar=nodes // 3 if bad else None)
+            liar=nodes // 3 + 1 if bad else None)
 
 
 def main() -> None:

@@ -251,6 +251,8 @@ def _checked(parser: _Parser, encoded: bytes
         mapped, last = mapped + end - first, end
         ranges.append(Range(first * block_size, min(end * block_size, size),
                             _checksum(algorithm, value)))
+    if not ranges:
+        raise _invalid('blocks that are listed', 'none')
     if parser.texts.get('MappedBlocksCount'):
         stated = parser.number('MappedBlocksCount')
         if stated != mapped:

@@ -16,6 +16,7 @@ import json
 import unittest.mock
 
 from ironic_imagedeploy.engine import manifest
+from tests.support import web
 from tests.unit.cmd import program
 
 MIB = 1 << 20
@@ -121,3 +122,51 @@ class TrustedManifestTest(program.CommandTestCase):
         self.assertEqual(2, self.run_main(
             'write', self.image, self.target, '--signature', 'x', '--key',
             'y'))
+
+
+class WebServerTest(program.CommandTestCase):
+    """A write by a manifest, from a server that nobody trusts."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.content = self.image.read_bytes() + bytes(8 * MIB) + b'\1' * 512
+        self.image.write_bytes(self.content)
+        self.file = self.directory / 'manifest'
+        self.run_main('manifest', self.image, '-o', self.file)
+        self.server = web.Server(self.directory)
+        self.addCleanup(self.server.stop)
+
+    def write(self) -> int:
+        return self.run_main(
+            'write', self.server.url('image'), self.target, '--manifest',
+            self.file, '--progress', 'none', '--json')
+
+    def serve(self, **how: object) -> None:
+        self.server.answer = lambda exchange: exchange.serve(**how)
+
+    def test_zeroes_are_not_fetched(self) -> None:
+        self.assertEqual(0, self.write(), self.err)
+        report = json.loads(self.out)
+        self.assertEqual('chunks', report['verified_by'])
+        self.assertLess(report['bytes_read'], 4 * MIB + 4096)
+        self.assertEqual(self.content, self.target.read_bytes())
+
+    def test_without_ranges_the_whole_file_is_verified(self) -> None:
+        self.serve(ranges=False)
+        self.assertEqual(0, self.write(), self.err)
+        self.assertEqual('file', json.loads(self.out)['verified_by'])
+        self.assertEqual(self.content, self.target.read_bytes())
+
+    def test_wrong_bytes(self) -> None:
+        damaged = bytearray(self.content)
+        damaged[3 * MIB + 5] ^= 1
+        for ranges in (True, False):
+            self.serve(ranges=ranges, content=bytes(damaged))
+            self.assertEqual(6, self.write())
+            self.assertFalse(self.target.exists())
+
+    def test_another_file(self) -> None:
+        for ranges in (True, False):
+            self.serve(ranges=ranges, content=self.content + bytes(512))
+            self.assertEqual(6, self.write(), self.err)
+            self.assertIn('that of an image of', self.err)

@@ -142,6 +142,11 @@ class DecodeTest(unittest.TestCase):
             with self.subTest(old=old, new=new):
                 self.assert_refused(self.changed(old, new), words)
 
+    def test_a_map_that_lists_nothing(self) -> None:
+        # A write by it would leave an empty disk, and call that proven.
+        self.assert_refused(bmap.Bmap(SIZE, 4096, ()).encode(),
+                            'blocks that are listed')
+
     def test_hostile_xml(self) -> None:
         entities = b'<!DOCTYPE bmap [<!ENTITY a "aaaaaaaaaa">]>'
         for content, words in (

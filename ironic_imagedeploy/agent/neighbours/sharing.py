@@ -177,7 +177,12 @@ def _own_address() -> tuple[str, ssl.SSLContext] | None:
     if not certificate or not key:
         return None
     context: ssl.SSLContext = utils.create_ssl_context('server')
-    context.load_cert_chain(certfile=certificate, keyfile=key)
+    try:
+        context.load_cert_chain(certfile=certificate, keyfile=key)
+    except OSError as error:
+        LOG.warning('No neighbours without the certificate of the agent: %s',
+                    error.strerror)
+        return None
     # Nobody comes back for another session, or begins one anew.
     context.num_tickets = 0
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET

@@ -178,6 +178,12 @@ class GiveTest(SharingTestCase):
             self.share(port=other.getsockname()[1])
         self.assertIn('No chunks are given to neighbours', self.log.output)
 
+    def test_not_with_a_certificate_that_is_gone(self):
+        self.agent.api.tls_cert_file += '.gone'
+        self.patched(handover, 'make_bootable').return_value = {}, True
+        self.assertNotIn('served', self.share())
+        self.assertIn('No neighbours without', self.log.output)
+
     def test_not_without_a_certificate(self):
         self.agent.api.tls_cert_file = None
         self.patched(handover, 'make_bootable').return_value = {}, True

@@ -34,6 +34,7 @@ class FakePlace:
                  problem: Exception | None = None) -> None:
         self.name = name
         self.asked: list[tuple[int, int]] = []
+        self.closed = 0
         self._content = content
         self._problem = problem
 
@@ -44,7 +45,7 @@ class FakePlace:
         view[:] = self._content[start:start + len(view)]
 
     def close(self) -> None:
-        """Nothing is open."""
+        self.closed += 1
 
 
 def flipped(content: bytes, at: int) -> bytes:
@@ -173,7 +174,18 @@ class SupplierTest(ChunkedTestCase):
             with self.assertLogs(level='WARNING'):
                 self.assert_same(self.content, self.filled(
                     self.made(dead, self.good)))
-            self.assertEqual(1, len(dead.asked))
+            self.assertEqual((1, 1), (len(dead.asked), dead.closed))
+
+    def test_they_may_come_later(self) -> None:
+        source = self.made()
+        self.assert_same(self.content[:9], source.read_at(0, 9))
+        reads = len(self.origin.reads)
+        told: list[int] = []
+        source.ask_first([self.good],
+                         lambda index, view: told.append(index))
+        self.filled(source)
+        self.assertEqual(reads, len(self.origin.reads))
+        self.assertEqual([*range(1, self.manifest.count)], sorted(told))
 
     def test_one_that_lies_is_named_and_not_asked_again(self) -> None:
         liar = FakePlace('liar', flipped(self.content, MIB * 2 - 1))
@@ -224,6 +236,16 @@ class ServedChunksTest(served.ServedTestCase):
         del self.server.requests[:]
         self.filled(source, range(1, 5))
         self.assertEqual([f'bytes={MIB}-{5 * MIB - 1}'],
+                         self.server.requests)
+
+    def test_single_chunks_where_others_may_have_the_next(self) -> None:
+        absent = FakePlace('absent', b'', chunked.ChunkAbsent(
+            'absent', expected='a chunk', found='none', fix=''))
+        source = chunked.ChunkedSource(self.manifest, self.opened(), [absent])
+        del self.server.requests[:]
+        self.filled(source, range(1, 3))
+        self.assertEqual([f'bytes={MIB}-{2 * MIB - 1}',
+                          f'bytes={2 * MIB}-{3 * MIB - 1}'],
                          self.server.requests)
 
     def test_threads_have_a_connection_each(self) -> None:

@@ -14,6 +14,7 @@ import errno
 import os
 import signal
 import subprocess
+import threading
 import time
 from unittest import mock
 
@@ -22,6 +23,7 @@ from ironic.common import exception
 from ironic.drivers.modules import deploy_utils
 
 from ironic_imagedeploy.conductor.cache import delivery
+from ironic_imagedeploy.conductor.cache import entry
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy import engine
 from tests.support import images
@@ -74,6 +76,58 @@ class FailuresTest(cached.CacheTestCase):
         self.masters()[0].unlink()
         self.provide()
         self.assertEqual([], self.workshop())
+
+    def test_a_clock_that_jumps_while_another_process_downloads(self):
+        self.large()
+        ahead = self.directory / 'ahead'
+        ahead.write_text('0')
+        clock, release = time.time, threading.Event()
+        self.addCleanup(release.set)
+
+        def jumping():
+            return clock() + int(ahead.read_text())
+
+        def slowly(exchange):
+            write = exchange.wfile.write
+
+            def wait_and_write(content):
+                if len(content) >= MIB // 4:
+                    release.wait(0.2)
+                return write(content)
+
+            exchange.wfile.write = wait_and_write
+            exchange.serve()
+
+        self.glance.answer = slowly
+        with self.task() as task:
+            image = declared.image(task)
+        self.enterContext(mock.patch.object(time, 'time', jumping))
+        child = fork(lambda: delivery.provide(
+            image, engine.Expectation(checksum=image.checksum)))
+        for seconds in (7200, -7200, 0):
+            size = self.downloaded(0)
+            ahead.write_text(str(seconds))
+            # What conductors do to the files of each other.
+            entry.tidy()
+            with entry.Entry.of(image).part(1):
+                self.downloaded(size)
+        release.set()
+        self.assertEqual(0, os.waitpid(child, 0)[1])
+        sent = self.transferred(self.glance)
+        self.provide()
+        self.assertEqual([], sent)
+        self.assert_provided(content=self.content)
+
+    def downloaded(self, size):
+        """Bytes of a download, once these are more than before."""
+        deadline = time.monotonic() + 60
+        while True:
+            found = max((file.stat().st_size for file in self.workshop()),
+                        default=0)
+            if found > size:
+                return found
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
 
     def large(self):
         noise = self.directory / 'noise'

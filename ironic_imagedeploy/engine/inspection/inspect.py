@@ -158,6 +158,9 @@ class _Look:
 
     def _look_inside(self, image: formats.AnyImage) -> None:
         """Look at what is on the disk in the image."""
+        if image.has_tables and (finding := recognition.medium(image)):
+            self._findings.append(finding)
+            return
         layout = self._layout = table.read(image)
         self._findings += layout.findings
         if layout.findings:

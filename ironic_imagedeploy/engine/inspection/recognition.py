@@ -85,6 +85,23 @@ def recognise(source: recorded.RecordedSource, expectation: Expectation
     return _recognise_disk(head, names, expectation)
 
 
+def medium(image: base.Image) -> Finding | None:
+    """The finding for an installation medium in an image with tables.
+
+    :raises ImageRefused: when the front of the disk cannot be decoded.
+    """
+    size = image.virtual_size
+    read = _within_reach(image.read, size)
+    names = _containers(read(0, signatures.HEAD), b'', read, size)
+    for name in names:
+        if name in _OPTICAL:
+            return Finding(
+                code='format-unsupported', case='medium',
+                expected='the disk of an installed system',
+                found=f'{name} in {image.format_name}', data={'format': name})
+    return None
+
+
 def _recognise_compressed(source: recorded.RecordedSource, compression: str,
                           expectation: Expectation) -> Recognition:
     if compression not in compressed_raw.supported():
@@ -105,7 +122,9 @@ def _recognise_compressed(source: recorded.RecordedSource, compression: str,
         inside.append(nested)
     if inside:
         return _compressed(inside[0], compression,
-                           f'{inside[0]} in {compression}')
+                           f'{inside[0]} in {compression}',
+                           case='medium' if inside[0] in _OPTICAL
+                           else 'compressed')
     return dataclasses.replace(_recognise_disk(head, [], expectation),
                                compression=compression)
 

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import gzip
 import struct
 
 from ironic_imagedeploy import engine
@@ -89,6 +90,32 @@ class FormatTest(verdicts.VerdictTestCase):
                     finding = self.assert_refused(
                         'format-unsupported', content, permitted=permitted)
                     self.assertEqual(found, finding.found)
+
+    def test_an_installation_medium_in_another_format(self) -> None:
+        """As one that is not in any, also when it boots from a stick."""
+        tree, plain, hybrid, esp = (self.directory / name for name in (
+            'tree', 'plain', 'hybrid', 'esp'))
+        tree.mkdir()
+        (tree / 'file').write_bytes(b'content')
+        esp.write_bytes(bytes(4 * MIB))
+        base.run('mkfs.vfat', esp)
+        for path, options in ((plain, ()), (hybrid, (
+                '-append_partition', '2', '0xef', esp))):
+            base.run('xorriso', '-as', 'mkisofs', '-quiet', '-o', path,
+                     *options, tree)
+            self.assert_refused('format-unsupported', path.read_bytes(),
+                                'iso', 'installation medium')
+            self.assert_refused(
+                'format-unsupported', gzip.compress(path.read_bytes()),
+                'iso in gz', 'installation medium')
+            for form in ('qcow2', 'vmdk', 'vdi'):
+                packed = self.directory / form
+                base.run('qemu-img', 'convert', '-f', 'raw', '-O', form, path,
+                         packed)
+                self.assert_refused(
+                    'format-unsupported', packed.read_bytes(),
+                    f'iso in {form}', 'installation medium',
+                    permitted=('qcow2', 'vmdk', 'vdi'))
 
     def test_the_remedies_for_encrypted_disks(self) -> None:
         """They are pasted into a shell."""

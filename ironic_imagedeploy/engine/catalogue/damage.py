@@ -62,7 +62,7 @@ ENTRIES: Mapping[str, Entry] = {
         message='The image is encrypted.',
         fix='Decrypt it: qemu-img convert --object '
             'secret,id=key,file=PASSPHRASE --image-opts '
-            'driver={format},encrypt.key-secret=key,file.filename={file} '
+            'driver=qcow2,encrypt.key-secret=key,file.filename={file} '
             '-O qcow2 NEW'),
     'unknown-feature': Entry(
         topic=Topic.DAMAGE,

@@ -172,10 +172,14 @@ class Subject:
             'files': sorted(self._files())}
 
     def _files(self) -> list[str]:
-        """What conductors keep for the node."""
-        state = cloud().site.state
-        roots = [state / 'http', *(each.home for each in
-                                   cloud().site.conductors)]
+        """What conductors that run keep for the node.
+
+        One that was killed leaves its links: that to the image, and of ours
+        that to the manifest.
+        """
+        site = cloud().site
+        roots = [path for each in site.conductors if each.processes()
+                 for path in (site.state / 'http' / each.name, each.home)]
         return [self._anonymous(str(path.relative_to(root)))
                 for root in roots for path in root.rglob(f'*{self.uuid}*')]
 

@@ -162,7 +162,9 @@ class Trials:
     def judge(self, better: bool, now: float) -> None:
         """Take the result of one."""
         if better:
-            self._seconds, self._next = self._first, now
+            # What was slow for a moment is not taken for slow.
+            self._seconds = self._first
+            self._next = now + WINDOW * random.uniform(1, 2)  # nosec B311
         else:
             self._seconds = min(2 * self._seconds, _MOST_RARELY)
             self.delay(now)

@@ -26,7 +26,7 @@ import typing
 from ironic_imagedeploy.agent.neighbours import candidates
 
 #: How much faster than all peers the server must be, and how often in a row.
-_BETTER, _TIMES = 2.0, 2
+_BETTER, _TIMES = 2.0, 3
 #: Seconds between two trials at first, and for those behind the first nodes.
 _OFTEN, _RARELY = 1.0, 16.0
 #: Seconds that a faster server is used until peers are measured again.

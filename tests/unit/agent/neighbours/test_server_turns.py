@@ -66,14 +66,18 @@ class ServerTurnsTest(unittest.TestCase):
         self.assertTrue(self.take(self.turns(first=False), 33))
 
     def test_a_faster_one_is_used_for_some_seconds(self):
-        turns = self.turns()
-        for later in (5, 6):
-            self.assertTrue(self.take(turns, later, speed=MIB))
-            turns.end(self.began + later, 3 * MIB)
-        for later in (7, 8, 9):
-            self.assertTrue(self.take(turns, later, speed=MIB))
-            turns.end(self.began + later, 3 * MIB)
-        self.assertFalse(self.take(turns, 15, speed=MIB))
+        turns, taken = self.turns(), []
+        for tenth in range(30, 400):
+            if self.take(turns, tenth / 10, speed=MIB):
+                taken.append(tenth / 10)
+                turns.end(self.began + tenth / 10, 3 * MIB)
+        # Three trials, seconds apart, and then one chunk after the other.
+        self.assertGreater(taken[2] - taken[0], 3.9)
+        self.assertLess(taken[4] - taken[3], 0.2)
+        together = [later for later in taken if later < taken[3] + 8]
+        self.assertGreater(len(together), 70)
+        self.assertTrue(any(later - before > 0.9 for before, later in zip(
+            taken[4:], taken[5:], strict=False)))
 
     def test_one_that_is_not_faster_is_tried_less_and_less(self):
         turns, tried = self.turns(), []

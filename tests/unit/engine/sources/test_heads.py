@@ -204,6 +204,43 @@ class LookTest(served.ServedTestCase):
                          source.read_at(MIB, 4 * MIB))
 
 
+class ReceiveTest(served.ServedTestCase):
+    """A body that arrives in the buffer where it is wanted."""
+
+    def received(self, session: requests.Session) -> bytes:
+        with session.get(self.url, stream=True) as answer:
+            buffer = memoryview(bytearray(len(self.content) + 9))
+            done = 0
+            while count := heads.receive(answer.raw, buffer[done:]):
+                done += count
+        return bytes(buffer[:done])
+
+    def test_without_a_copy(self) -> None:
+        with requests.Session() as session:
+            heads.limit_heads(session)
+            with mock.patch('urllib3.HTTPResponse.read1',
+                            autospec=True) as copying:
+                self.assert_same(self.content, self.received(session))
+            copying.assert_not_called()
+
+    def test_in_chunks_of_http(self) -> None:
+        def answer(exchange: Exchange) -> None:
+            exchange.start(200, {'Transfer-Encoding': 'chunked'})
+            for start in range(0, len(self.content), 300_000):
+                part = self.content[start:start + 300_000]
+                exchange.wfile.write(b'%x\r\n%s\r\n' % (len(part), part))
+            exchange.wfile.write(b'0\r\n\r\n')
+
+        self.server.answer = answer
+        with requests.Session() as session:
+            heads.limit_heads(session)
+            self.assert_same(self.content, self.received(session))
+
+    def test_of_a_session_of_somebody_else(self) -> None:
+        with requests.Session() as session:
+            self.assert_same(self.content, self.received(session))
+
+
 class SpeedTest(served.ServedTestCase):
     """A floor of speed, which the operator sets."""
 

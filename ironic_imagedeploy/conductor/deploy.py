@@ -140,6 +140,17 @@ class ImageDeploy(agent.AgentDeploy):
         if task.driver.storage.should_write_image(task):
             order.check_agent(task)
 
+    @METRICS.timer('ImageDeploy.prepare_instance_boot')
+    @base.deploy_step(priority=60)
+    @task_manager.require_exclusive_lock
+    def prepare_instance_boot(self, task: task_manager.TaskManager) -> None:
+        """Deploy step after write_image: make it boot, serve nothing more.
+
+        A deployment that goes well ends without clean_up().
+        """
+        super().prepare_instance_boot(task)
+        serving.withdraw(task.node)
+
     def configure_local_boot(self, task: task_manager.TaskManager,
                              **partitions: str | None) -> None:
         """Called after write_image: boot loader and boot device.

@@ -20,6 +20,7 @@ import requests
 
 from ironic.common import exception
 from ironic.conductor import task_manager
+from ironic.drivers.modules import agent
 from ironic.drivers.modules import deploy_utils
 
 from ironic_imagedeploy.conductor.cache import delivery
@@ -108,10 +109,22 @@ class ServingTest(ManifestTestCase):
         self.assertEqual([self.node.uuid], os.listdir(
             self.http / 'agent_images'))
 
-    def test_withdrawn(self):
+    def test_withdrawn_when_the_node_is_given_up(self):
         self.served()
         with self.task(shared=False) as task:
             task.driver.deploy.clean_up(task)
+        self.assert_withdrawn()
+
+    def test_withdrawn_when_the_image_is_written(self):
+        self.served()
+        with self.task(shared=False) as task, mock.patch.object(
+                agent.AgentDeploy, 'prepare_instance_boot', autospec=True,
+                side_effect=lambda _, task:
+                deploy_utils.destroy_http_instance_images(task.node)):
+            task.driver.deploy.prepare_instance_boot(task)
+        self.assert_withdrawn()
+
+    def assert_withdrawn(self):
         self.assertEqual([], os.listdir(self.http / 'agent_images'))
         kept = self.refreshed().driver_internal_info['imagedeploy']
         self.assertNotIn('manifest', kept)

@@ -120,6 +120,8 @@ class DiskTest(TargetTestCase):
         disk = self.disk(SIZE)
         self.assert_status(0, self.write(disk.device))
         disks.run('blockdev', '--setro', disk.device)
+        # Whoever gets the device next would find it as it is.
+        self.addCleanup(disks.run, 'blockdev', '--setrw', disk.device)
         for command in (('verify', self.image, disk.device),
                         ('check', self.image, '--target', disk.device)):
             self.assert_status(0, self.invoke(*command))

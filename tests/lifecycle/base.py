@@ -169,13 +169,14 @@ class Subject:
             'driver_internal_info': internal,
             'asked': self.machine.asked, 'boots': self.machine.boots,
             'writes': len(self.machine.writes),
-            'files': sorted(self._files())}
+            'files': sorted({file.removesuffix('-manifest')
+                             for file in self._files()})}
 
     def _files(self) -> list[str]:
         """What conductors that run keep for the node.
 
-        One that was killed leaves its links: that to the image, and of ours
-        that to the manifest.
+        One that ended with the deployment leaves its links: where that to
+        the image is, that to our manifest may be.
         """
         site = cloud().site
         roots = [path for each in site.conductors if each.processes()

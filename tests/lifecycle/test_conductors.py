@@ -86,3 +86,4 @@ class ConductorTest(base.LifeCycleTestCase):
             'return of the conductor',
             lambda: len(self.site.alive()) == len(self.site.conductors),
             timeout=60)
+        self.mortal.wait_until_ready()

@@ -75,6 +75,7 @@ class NeighboursTest(base.LifeCycleTestCase):
         mortal = self.site.conductors[1]
         mortal.stop()
         mortal.start()
+        mortal.wait_until_ready()
         after, = self.write(self.enrol(1))
         self.assertEqual(neighbours.MOST_PEERS, len(after.peers))
         self.assertEqual(later.token, after.token)

@@ -22,6 +22,7 @@ import os
 import pathlib
 import random
 import signal
+import socket
 import string
 import sys
 
@@ -33,6 +34,8 @@ from tests.support.simulation import agent
 from tests.support.simulation import api
 
 _BIN = pathlib.Path(sys.executable).parent
+#: Port of the conductors in the template.
+_RPC_PORT = 8089
 _TEMPLATE = pathlib.Path(__file__).parent / 'files' / 'ironic.conf'
 _TICKS = os.sysconf('SC_CLK_TCK')
 
@@ -85,6 +88,15 @@ class Conductor:
             self._service = commands.Service(
                 self.name, self._command,
                 self.log.with_suffix('.out'))
+
+    def wait_until_ready(self) -> None:
+        """Wait until the API can ask it."""
+        def answers() -> bool:
+            with contextlib.suppress(OSError), socket.create_connection(
+                    (self.address, _RPC_PORT), timeout=5):
+                return True
+            return False
+        commands.wait_for(f'answer of {self.name}', answers, timeout=60)
 
     def stop(self) -> None:
         """End it the way an operator does."""

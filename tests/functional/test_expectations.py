@@ -98,20 +98,10 @@ class ExpectationTest(refusals.RefusalTestCase):
             file.truncate(SIZE)
         images.partition(self.image, 'gpt', ESP)
         self.assert_refused('no-esp', '--boot-mode', 'uefi')
-        self.fill_esp()
+        images.fill_esp(self.image, start=64 * 512, size=4 * MIB)
         self.assert_refused('no-bios-boot', '--boot-mode', 'bios')
         self.assert_status(0, self.invoke('check', self.image, '--boot-mode',
                                           'uefi'))
-
-    def fill_esp(self) -> None:
-        """Put grub2 where firmware looks for it."""
-        program = self.directory / 'grub.efi'
-        disks.run('grub-mkimage', '-O', 'x86_64-efi', '-p', '/', '-o',
-                  program, 'normal')
-        disks.run('mkfs.vfat', '--offset', '64', self.image, '4096')
-        esp = f'{self.image}@@{64 * 512}'
-        disks.run('mmd', '-i', esp, '::EFI', '::EFI/BOOT')
-        disks.run('mcopy', '-i', esp, program, '::EFI/BOOT/BOOTX64.EFI')
 
     def test_truncated_raw_disk(self) -> None:
         images.make_guest(self.image, SIZE, seed=1, label='gpt')

@@ -46,6 +46,7 @@ class ProgramTestCase(base.FunctionalTestCase):
         cls.addClassCleanup(shutil.rmtree, cls.shared)
         cls.guest = images.make_guest(cls.shared / 'guest', SIZE, seed=20)
         images.partition(cls.guest, 'gpt', PARTS)
+        images.fill_esp(cls.guest, start=MIB, size=4 * MIB)
         with cls.guest.open('r+b') as file:
             file.write(b'\xebc\x90 boot code')
         cls.image = images.convert(cls.guest, cls.shared / 'disk.qcow2',

@@ -75,6 +75,23 @@ def partition(path: pathlib.Path, label: str = 'dos', script: str =
         text=True, input=head + script, capture_output=True)
 
 
+def fill_esp(path: pathlib.Path, *, start: int, size: int) -> None:
+    """Put grub2 where firmware looks for it in an EFI system partition.
+
+    :param start: first byte of the partition on the disk.
+    :param size: its bytes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        program = pathlib.Path(folder, 'grub.efi')
+        disks.run('grub-mkimage', '-O', 'x86_64-efi', '-p', '/', '-o',
+                  program, 'normal')
+        disks.run('mkfs.vfat', '--offset', str(start // 512), path,
+                  str(size // 1024))
+        esp = f'{path}@@{start}'
+        disks.run('mmd', '-i', esp, '::EFI', '::EFI/BOOT')
+        disks.run('mcopy', '-i', esp, program, '::EFI/BOOT/BOOTX64.EFI')
+
+
 def pieces(dice: random.Random, size: int, density: float = 0.6
            ) -> Iterable[tuple[int, int]]:
     """Ranges of a disk, about that share of it: start and length in bytes."""

@@ -131,8 +131,9 @@ def _transfer(args: argparse.Namespace, inspection: engine.Inspection,
         return engine.transfer_listed(
             inspection, target, args.bmap, read_back=args.read_back,
             progress=display)
-    return engine.transfer(inspection, target, read_back=args.read_back,
-                           progress=display)
+    return trusted_manifest.without_claims(args, engine.transfer(
+        inspection, target, read_back=args.read_back, progress=display,
+        verify_file=args.verify_file))
 
 
 def verify(args: argparse.Namespace) -> int:

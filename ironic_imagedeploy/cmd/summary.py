@@ -150,8 +150,7 @@ def _results(report: Mapping[str, typing.Any], voucher: str
         yield 'reused', f'{_exact(reused)} of the file, on the disk already'
     yield 'written', _exact(report['bytes_written'])
     yield 'zeroed', _zeroed(report)
-    yield 'checksum', (_BY_PARTS.get(report['verified_by'])
-                       or _checksum(report['checksum']))
+    yield 'checksum', _proof(report)
     yield 'manifest', text.printable(voucher)
     yield 'read-back', _READ_BACK.get(report['read_back'],
                                       report['read_back'])
@@ -174,9 +173,15 @@ _READ_BACK = {'none': 'not asked for (--read-back sample or full)',
               'full': 'the whole disk is identical'}
 
 
-#: Where not the checksum of the file was verified, but all that was written.
-_BY_PARTS = {'chunks': 'that of each chunk verified, by the manifest',
-             'bmap': 'that of each range verified, by the block map'}
+def _proof(report: Mapping[str, typing.Any]) -> str:
+    """Words for what was verified: the file, or all that was written."""
+    if report['verified_by'] == 'bmap':
+        return 'that of each range verified, by the block map'
+    if report['verified_by'] != 'chunks':
+        return _checksum(report['checksum'])
+    return 'that of each chunk verified, by ' + (
+        'the manifest' if report['checksum']['verified']
+        else 'a manifest that nobody signed')
 
 
 def _checksum(checksum: Mapping[str, typing.Any] | None) -> str:

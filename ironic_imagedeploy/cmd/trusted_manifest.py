@@ -13,6 +13,7 @@
 """The manifest that a write is given."""
 
 import argparse
+import dataclasses
 
 from ironic_imagedeploy.cmd import signatures
 from ironic_imagedeploy.cmd import small_files
@@ -23,11 +24,13 @@ from ironic_imagedeploy.engine import manifest as manifests
 def stated(args: argparse.Namespace) -> manifests.Manifest | None:
     """The manifest that was given, which speaks for the image from here on.
 
-    Its checksum is expected of the image.
+    Its checksum is expected of the image. Of a manifest that nobody signed
+    that is a mere claim: what the user stated is verified beside it.
 
     :raises InvalidSignature: when it is not signed as it should be.
     :raises InvalidManifest: when it is not a manifest, or another image's.
     """
+    args.verify_file = False
     location = getattr(args, 'manifest', None)
     if location is None:
         return None
@@ -38,6 +41,7 @@ def stated(args: argparse.Namespace) -> manifests.Manifest | None:
         signatures.verify(file, signature=args.signature, key=args.key)
     manifest = manifests.Manifest.decode(file.content,
                                          checksum=args.checksum)
+    args.verify_file = bool(args.checksum and not args.signature)
     args.checksum = manifest.checksum
     return manifest
 
@@ -56,6 +60,15 @@ def guarded(source: engine.Source, manifest: manifests.Manifest
             else source)
 
 
+def without_claims(args: argparse.Namespace, report: engine.Report
+                   ) -> engine.Report:
+    """The report, in which no mere claim is a checksum that was verified."""
+    if args.signature or report.verified_by != 'chunks':
+        return report
+    return dataclasses.replace(report, checksum=dataclasses.replace(
+        report.checksum, verified=False))
+
+
 def check_usage(args: argparse.Namespace) -> None:
     """A signature takes a file that it is of, and a key that it is by."""
     if bool(args.signature) != bool(args.key):
@@ -70,4 +83,6 @@ def voucher(args: argparse.Namespace) -> str:
         return ''
     if args.signature:
         return f'signed by the key in {engine.redact(args.key)}'
+    if args.verify_file:
+        return 'not signed: the whole file has the checksum that was given'
     return 'not signed: as good as the place that it came from'

@@ -11,6 +11,8 @@
 # under the License.
 
 
+import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -183,16 +185,24 @@ class SignedManifestTest(program.CommandTestCase):
             subprocess.run(['minisign', *map(str, command)], check=True,
                            stdin=subprocess.DEVNULL, capture_output=True)
 
-    def write(self) -> int:
+    def write(self, *arguments: object) -> int:
         return self.run_main(
             'write', self.image, self.target, '--progress', 'none',
             '--manifest', self.file, '--signature', self.signature, '--key',
-            self.key)
+            self.key, *arguments)
 
     def test_a_good_signature(self) -> None:
         self.assertEqual(0, self.write(), self.err)
         self.assertEqual(self.image.read_bytes(), self.target.read_bytes())
         self.assertIn(f'signed by the key in {self.key}', self.out)
+
+    def test_the_chunks_suffice(self) -> None:
+        value = hashlib.sha512(self.image.read_bytes()).hexdigest()
+        for stated in ((), ('--checksum', f'sha512:{value}')):
+            self.assertEqual(0, self.write('--json', *stated), self.err)
+            report = json.loads(self.out)
+            self.assertEqual('chunks', report['verified_by'])
+            self.assertTrue(report['checksum']['verified'])
 
     def test_the_manifest_of_somebody_else(self) -> None:
         other = self.directory / 'other'

@@ -11,6 +11,7 @@
 # under the License.
 
 
+import dataclasses
 import hashlib
 import json
 import unittest.mock
@@ -49,6 +50,7 @@ class TrustedManifestTest(program.CommandTestCase):
         report = json.loads(self.out)
         self.assertEqual(self.content, self.target.read_bytes())
         self.assertEqual('chunks', report['verified_by'])
+        self.assertFalse(report['checksum']['verified'])
         self.assertLess(report['bytes_read'], 4 * MIB + 4096)
 
     def test_what_was_there_already_is_told(self) -> None:
@@ -59,8 +61,8 @@ class TrustedManifestTest(program.CommandTestCase):
 
     def test_the_summary_says_what_was_verified_and_who_vouches(self) -> None:
         self.assertEqual(0, self.write(), self.err)
-        self.assertIn('that of each chunk verified, by the manifest\n',
-                      self.out)
+        self.assertIn('that of each chunk verified, by a manifest that '
+                      'nobody signed\n', self.out)
         self.assertIn('not signed: as good as the place', self.out)
         self.assertNotIn('sha512 verified', self.out)
 
@@ -98,7 +100,36 @@ class TrustedManifestTest(program.CommandTestCase):
 
     def test_the_right_checksum_beside_it(self) -> None:
         value = hashlib.sha512(self.content).hexdigest()
+        self.assertEqual(0, self.write('--checksum', f'sha512:{value}',
+                                       '--json'))
+        report = json.loads(self.out)
+        self.assertEqual('both', report['verified_by'])
+        self.assertEqual(
+            {'algorithm': 'sha512', 'value': value, 'verified': True},
+            report['checksum'])
         self.assertEqual(0, self.write('--checksum', f'sha512:{value}'))
+        self.assertIn('sha512 verified (', self.out)
+        self.assertIn('the whole file has the checksum', self.out)
+
+    def test_a_manifest_that_claims_the_checksum_of_another_image(self
+                                                                  ) -> None:
+        good = manifest.Manifest.decode(self.file.read_bytes()).checksum
+        sums = self.directory / 'SHA512SUMS'
+        sums.write_text(f'{good.value}  image\n')
+        evil = self.content[:3 * MIB] + b'evil' + self.content[3 * MIB + 4:]
+        self.image.write_bytes(evil)
+        self.file.unlink()
+        self.run_main('manifest', self.image, '-o', self.file)
+        self.file.write_bytes(dataclasses.replace(
+            manifest.Manifest.decode(self.file.read_bytes()),
+            checksum=good).encode())
+        for stated in (('--checksum', f'sha512:{good.value}'),
+                       ('--checksum-file', sums)):
+            self.assert_refused(good.value, *stated)
+            self.target.write_bytes(b'\xaa' * len(evil))
+            self.assertEqual(6, self.write(*stated), self.err)
+            self.assertFalse(any(self.target.read_bytes()[:MIB]))
+            self.target.unlink()
 
     def test_what_is_not_a_manifest(self) -> None:
         good = self.file.read_bytes()

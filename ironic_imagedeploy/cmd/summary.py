@@ -169,8 +169,8 @@ def _rates(report: Mapping[str, typing.Any]) -> Iterator[tuple[str, str]]:
 
 
 _READ_BACK = {'none': 'not asked for (--read-back sample or full)',
-              'sample': 'a sample of the disk is identical',
-              'full': 'the whole disk is identical'}
+              'sample': 'a sample of what was written or zeroed is identical',
+              'full': 'all that was written or zeroed is identical'}
 
 
 def _proof(report: Mapping[str, typing.Any]) -> str:

@@ -238,7 +238,10 @@ class ExpectationTest(program.CommandTestCase):
                               'sample')
                 self.assertEqual('sample',
                                  transfer.call_args.kwargs['read_back'])
-        self.assertIn('a sample of the disk is identical', self.out)
+                self.assertIn('a sample of what was written or zeroed is '
+                              'identical', self.out)
+        self.run_main('write', self.image, self.target, '--verify', 'full')
+        self.assertIn('all that was written or zeroed is identical', self.out)
 
 
 class SignalTest(program.CommandTestCase):

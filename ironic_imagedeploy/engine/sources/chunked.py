@@ -295,13 +295,17 @@ class ChunkedSource(base.Source):
         return Filled(fetched, seconds)
 
     def _fetch(self, supplier: Supplier, start: int, view: memoryview) -> int:
-        """Bytes that were fetched to fill the view; zeroes are known."""
-        position, fetched = start, 0
-        for low, high in self.manifest.data_ranges(start, start + len(view),
-                                                   gap=GAP):
-            memory.clear(view[position - start:low - start])
+        """Bytes that were fetched to fill the view.
+
+        What is zero by the manifest is cleared, also where it was fetched
+        along: so the digest is one of the zero map as well.
+        """
+        position, fetched, end = start, 0, start + len(view)
+        for low, high in self.manifest.data_ranges(start, end, gap=GAP):
             supplier.fetch(low, view[low - start:high - start])
             fetched += high - low
+        for low, high in self.manifest.data_ranges(start, end):
+            memory.clear(view[position - start:low - start])
             position = high
         memory.clear(view[position - start:])
         return fetched

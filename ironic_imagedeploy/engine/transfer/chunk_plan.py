@@ -172,8 +172,9 @@ class ChunkPlan(jobs.Layout):
 
     def _data_parts(self, extent: Extent, end: int) -> Iterator[Extent]:
         """Parts of an extent of data that have to be fetched."""
-        for low, high in self._data_ranges(
-                extent.source_offset, min(extent.source_end, end)):
+        for low, high in written_ranges(
+                self._manifest, extent.source_offset,
+                min(extent.source_end, end)):
             if not self._have:
                 yield _part(extent, low, high)
                 continue
@@ -189,31 +190,13 @@ class ChunkPlan(jobs.Layout):
     def _zero_parts(self, extent: Extent) -> Iterator[Extent]:
         """Parts of an extent of data that are zeroed on the disk."""
         position = extent.source_offset
-        for low, high in self._data_ranges(position, extent.source_end):
+        for low, high in written_ranges(self._manifest, position,
+                                        extent.source_end):
             if position < low:
                 yield _zero(extent, position, low)
             position = high
         if position < extent.source_end:
             yield _zero(extent, position, extent.source_end)
-
-    def _data_ranges(self, start: int, end: int
-                     ) -> Iterator[tuple[int, int]]:
-        """Ranges of the file to write; all between them is zeroed.
-
-        Nothing shorter than :data:`ZEROED` is left out, at no edge either: so
-        what is left out of a part of an extent is left out of the whole.
-        """
-        position = start
-        for low, high in self._manifest.data_ranges(start, end,
-                                                    gap=ZEROED - 1):
-            if low - start < ZEROED:
-                low = start
-            if end - high < ZEROED:
-                high = end
-            yield low, high
-            position = high
-        if position == start and end - start < ZEROED:
-            yield start, end
 
     def _has(self, offset: int) -> bool:
         return offset // self._manifest.chunk_size in self._have
@@ -240,6 +223,42 @@ class ChunkPlan(jobs.Layout):
                 elif extent.kind is DATA:
                     yield from range(extent.source_offset // chunk_size,
                                      -(-extent.source_end // chunk_size))
+
+
+def written_ranges(manifest: manifests.Manifest, start: int, end: int
+                   ) -> Iterator[tuple[int, int]]:
+    """Ranges of an extent of data to write; all between them is zeroed.
+
+    Nothing shorter than :data:`ZEROED` is left out, at no edge either: so
+    what is left out of a part of an extent is left out of the whole. Nor is
+    what only the zero map vouches for: a chunk that is left out is zero by
+    its digest as well, or another part of it is fetched.
+
+    :param start: offset of the extent in the file.
+    :param end: offset after it.
+    """
+    size, position = manifest.chunk_size, start
+    front = min(end, (start // size + 1) * size)
+    back = max(start, (end - 1) // size * size)
+    for low, high in manifest.data_ranges(start, end, gap=ZEROED - 1):
+        if position == start:
+            if low - start < ZEROED:
+                low = start
+            elif low >= front and not manifest.is_zero(start // size):
+                yield start, front
+        if end - high < ZEROED:
+            high = end
+        yield low, high
+        position = high
+    if position == start and end - start < ZEROED:
+        yield start, end
+        return
+    if position == start and not manifest.is_zero(start // size):
+        yield start, front
+        position = front
+    if position < end and position <= back and (
+            not manifest.is_zero((end - 1) // size)):
+        yield back, end
 
 
 def _part(extent: Extent, low: int, high: int) -> Extent:

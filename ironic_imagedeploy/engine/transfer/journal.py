@@ -295,9 +295,8 @@ def _places(extent: _extent.Extent, manifest: _manifest.Manifest
         yield extent.source_offset // size, extent.start, extent.end
         return
     shift = extent.start - extent.source_offset
-    for low, high in manifest.data_ranges(
-            extent.source_offset, extent.source_end,
-            gap=chunk_plan.ZEROED - 1):
+    for low, high in chunk_plan.written_ranges(
+            manifest, extent.source_offset, extent.source_end):
         for index in range(low // size, (high - 1) // size + 1):
             yield (index, shift + max(low, index * size),
                    shift + min(high, (index + 1) * size))

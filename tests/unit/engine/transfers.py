@@ -77,6 +77,12 @@ class TransferTestCase(base.EngineTestCase):
         self.assert_holds(target.disk, recording.OLD)
 
 
+def partition_table(disk: bytearray) -> None:
+    """An MBR with one partition, so that a disk is recognised."""
+    disk[446:462] = bytes.fromhex('80000000 83000000 00080000 00400000')
+    disk[510:512] = b'\x55\xaa'
+
+
 def noise(size: int) -> bytes:
     """Bytes that no signature matches."""
     return bytes(16) + random.Random(size).randbytes(size - 16)

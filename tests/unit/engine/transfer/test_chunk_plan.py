@@ -21,6 +21,7 @@ from ironic_imagedeploy.engine.transfer import chunk_plan
 from tests.unit.engine import base
 from tests.unit.engine import manifests
 from tests.unit.engine import memory
+from tests.unit.engine import transfers
 
 KIB = base.KIB
 MIB = base.MIB
@@ -91,6 +92,20 @@ class ChunkPlanTest(PlanTestCase):
                 self.assert_same(self.expected(), self.written(
                     plan, bytearray([OLD]) * size))
                 self.assertEqual(size, plan.data_size + plan.zero_size)
+
+    def test_zeroes_that_only_the_map_tells_of(self) -> None:
+        """Without another byte of their chunk nobody would see a lie."""
+        content = bytearray(3 * MIB)
+        content[MIB:MIB + 300 * KIB] = transfers.noise(300 * KIB)
+        for extent in ((MIB + 400 * KIB, 200 * KIB),
+                       (MIB + 400 * KIB, 2 * MIB - 400 * KIB),
+                       (0, MIB + 100), (MIB // 2, MIB)):
+            plan = self.plan(bytes(content), [extent])
+            self.assertEqual([1], [chunk for run in plan.runs()
+                                   for chunk in run.chunks])
+            self.assert_same(self.expected(), self.written(
+                self.plan(bytes(content), [extent]),
+                bytearray([OLD]) * extent[1]))
 
     def test_what_is_there_is_left_out(self) -> None:
         dice = random.Random(8)

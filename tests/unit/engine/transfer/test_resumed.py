@@ -57,7 +57,7 @@ class RebuildTest(ResumedTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.content = bytearray(transfers.noise(24 * MIB))
-        partition_table(self.content)
+        transfers.partition_table(self.content)
         self.content[10 * MIB:13 * MIB] = bytes(3 * MIB)
         self.target = recording.RecordingTarget(26 * MIB)
 
@@ -184,7 +184,7 @@ class CompressedTest(ResumedTestCase):
     def test_another_image_in_between(self) -> None:
         self.fail(300)
         content = bytearray(transfers.noise(8 * MIB))
-        partition_table(content)
+        transfers.partition_table(content)
         self.transfer(self.chunked(content), self.target)
         self.assert_no_journal()
 
@@ -203,9 +203,3 @@ class CompressedTest(ResumedTestCase):
     def test_no_journal_unless_asked_for(self) -> None:
         engine.transfer(self.chunked(self.file), self.target)
         self.assertFalse(self.folder.exists())
-
-
-def partition_table(disk: bytearray) -> None:
-    """An MBR with one partition, so that a disk is recognised."""
-    disk[446:462] = bytes.fromhex('80000000 83000000 00080000 00400000')
-    disk[510:512] = b'\x55\xaa'

@@ -37,7 +37,8 @@ def stated(location: str | None) -> bmaps.Bmap | None:
     file = small_files.read(
         location, most=bmaps.MOST_BYTES, expected='a block map',
         fix='Make one: bmaptool create IMAGE.')
-    bmap = bmaps.Bmap.decode(file.content)
+    with small_files.blamed(location):
+        bmap = bmaps.Bmap.decode(file.content)
     if not bmap.proven:
         console.say('warning: the block map has no checksums, so that it '
                     'does not prove the image: give --checksum')

@@ -32,6 +32,7 @@ from ironic_imagedeploy.cmd import overwrite
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import remedies
 from ironic_imagedeploy.cmd import retries
+from ironic_imagedeploy.cmd import small_files
 from ironic_imagedeploy.cmd import sources
 from ironic_imagedeploy.cmd import standard_input
 from ironic_imagedeploy.cmd import summary
@@ -82,7 +83,7 @@ def write(args: argparse.Namespace) -> int:
     """Write the image to the target, unless it is refused."""
     _check_distinct(args)
     trusted_manifest.check_usage(args)
-    args.bmap = bmaps.stated(args.bmap)
+    args.bmap_location, args.bmap = args.bmap, bmaps.stated(args.bmap)
     with sources.open_source(args) as source:
         inspection = _inspect(source, args)
         inspection.raise_if_refused()
@@ -128,9 +129,10 @@ def _transfer(args: argparse.Namespace, inspection: engine.Inspection,
               ) -> engine.Report:
     args.is_begun = True
     if args.bmap:
-        return engine.transfer_listed(
-            inspection, target, args.bmap, read_back=args.read_back,
-            progress=display)
+        with small_files.blamed(args.bmap_location):
+            return engine.transfer_listed(
+                inspection, target, args.bmap, read_back=args.read_back,
+                progress=display)
     return trusted_manifest.without_claims(args, engine.transfer(
         inspection, target, read_back=args.read_back, progress=display,
         verify_file=args.verify_file))

@@ -12,6 +12,8 @@
 
 """Small files that come beside an image."""
 
+from collections.abc import Iterator
+import contextlib
 import posixpath
 import typing
 import urllib.parse
@@ -70,6 +72,22 @@ def _read(location: str, most: int, expected: str, fix: str) -> SmallFile:
                 found=f'one of {source.size} bytes, of which {most} at most '
                 'are read')
         return SmallFile(source.name, source.read_at(0, source.size))
+
+
+@contextlib.contextmanager
+def blamed(location: str, *, fix: str | None = None) -> Iterator[None]:
+    """Name a manifest or block map in the errors that it is the cause of.
+
+    :param location: path or URL of the file.
+    :param fix: what to do about it, when the error does not know better.
+    """
+    try:
+        yield
+    except (engine.exceptions.InvalidManifest,
+            engine.exceptions.InvalidBmap) as error:
+        raise type(error)(
+            engine.redact(location), expected=error.expected,
+            found=error.found, fix=fix or error.fix) from error
 
 
 def name(location: str) -> str:

@@ -36,8 +36,8 @@ def open_source(args: argparse.Namespace) -> Iterator[engine.Source]:
         args.checksum = checksums.listed(listed, args.source)
     manifest = trusted_manifest.stated(args)
     with _opened(args) as source:
-        yield (trusted_manifest.guarded(source, manifest) if manifest
-               else source)
+        yield (trusted_manifest.guarded(source, manifest, args.manifest)
+               if manifest else source)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,9 @@ from ironic_imagedeploy.cmd import small_files
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import manifest as manifests
 
+_OF_ANOTHER = ('Image and manifest do not belong together: take both from one '
+               'place, or make the manifest of this image again.')
+
 
 def stated(args: argparse.Namespace) -> manifests.Manifest | None:
     """The manifest that was given, which speaks for the image from here on.
@@ -39,23 +42,27 @@ def stated(args: argparse.Namespace) -> manifests.Manifest | None:
         fix='Make one: ironic-imagedeploy manifest IMAGE.')
     if args.signature:
         signatures.verify(file, signature=args.signature, key=args.key)
-    manifest = manifests.Manifest.decode(file.content,
-                                         checksum=args.checksum)
+    with small_files.blamed(location):
+        manifest = manifests.Manifest.decode(file.content)
+    with small_files.blamed(location, fix=_OF_ANOTHER):
+        manifest.require(checksum=args.checksum)
     args.verify_file = bool(args.checksum and not args.signature)
     args.checksum = manifest.checksum
     return manifest
 
 
-def guarded(source: engine.Source, manifest: manifests.Manifest
-            ) -> engine.Source:
+def guarded(source: engine.Source, manifest: manifests.Manifest,
+            location: str) -> engine.Source:
     """The image, of which no byte is given before its chunk is verified.
 
     From a server that gives the file in order only, the whole file is
     verified at its end.
 
+    :param location: path or URL of the manifest.
     :raises InvalidManifest: when it is not that of the image.
     """
-    manifest.require(size=source.size)
+    with small_files.blamed(location, fix=_OF_ANOTHER):
+        manifest.require(size=source.size)
     return (engine.ChunkedSource(manifest, source) if source.random_access
             else source)
 

@@ -120,7 +120,7 @@ class Manifest:
                 ('digests', self.digests, self.count * DIGEST)):
             if len(content) != size:
                 raise _invalid(f'{size} bytes of {what}',
-                               f'{len(content)} bytes')
+                               _length(content, size))
         blocks = -(-self.size // self.zero_block)
         if blocks % 8 and self.zero_map[-1] >> blocks % 8:
             raise _invalid('a zero map that ends with the image',
@@ -241,7 +241,7 @@ class Manifest:
     def _decoded(cls, encoded: bytes) -> typing.Self:
         if len(encoded) < _HEAD.size:
             raise _invalid(f'at least {_HEAD.size} bytes',
-                           f'{len(encoded)} bytes')
+                           _length(encoded, _HEAD.size))
         (magic, version, chunk_bits, block_bits, size, algorithm,
          value) = _HEAD.unpack_from(encoded)
         if magic != _MAGIC:
@@ -317,7 +317,14 @@ def _check_scale(what: str, size: int, allowed: tuple[int, int]) -> None:
     if size & size - 1 or not allowed[0] <= size <= allowed[1]:
         raise _invalid(
             f'{what} of {allowed[0]} to {allowed[1]} bytes, a power of two',
-            str(size))
+            str(size) if size < LARGEST
+            else f'at least 2 to the power of {size.bit_length() - 1}')
+
+
+def _length(content: bytes, size: int) -> str:
+    """Length of what should have that size, in words."""
+    return f'{len(content)} bytes' + (
+        ', so that it is truncated' if len(content) < size else '')
 
 
 def require_possible(size: int) -> None:

@@ -83,6 +83,13 @@ class WriteTest(BmapTestCase):
         self.assertIn('the checksum does not match', self.err)
         self.assertFalse(self.target.exists())
 
+    def test_an_image_of_another_size(self) -> None:
+        self.create()
+        with self.image.open('ab') as file:
+            file.write(bytes(4096))
+        self.assertEqual(6, self.write())
+        self.assertIn(f'{self.bmap}: the block map cannot be used', self.err)
+
     def test_without_checksums(self) -> None:
         self.create('--no-checksum')
         self.assertEqual(0, self.write(), self.err)
@@ -93,7 +100,7 @@ class WriteTest(BmapTestCase):
     def test_what_is_not_a_block_map(self) -> None:
         self.bmap.write_text('<bmap version="2.0"/>')
         self.assertEqual(6, self.write())
-        self.assertIn('the block map cannot be used', self.err)
+        self.assertIn(f'{self.bmap}: the block map cannot be used', self.err)
         self.bmap.unlink()
         self.assertEqual(3, self.write())
 

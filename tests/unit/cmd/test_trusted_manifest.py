@@ -14,6 +14,8 @@
 import dataclasses
 import hashlib
 import json
+import subprocess
+import sys
 import unittest.mock
 
 from ironic_imagedeploy.engine import manifest
@@ -83,6 +85,19 @@ class TrustedManifestTest(program.CommandTestCase):
                 # A file that was made for it is removed again.
                 self.assertFalse(self.target.exists())
 
+    def test_a_wrong_chunk_is_told_once(self) -> None:
+        self.image.write_bytes(b'x' + self.content[1:])
+        done = subprocess.run(
+            [sys.executable, '-c', 'import sys\n'
+             'from ironic_imagedeploy.cmd import imagedeploy\n'
+             'sys.exit(imagedeploy.main())', 'write', self.image, self.target,
+             '--manifest', self.file, '--progress', 'none'],
+            capture_output=True, text=True, check=False)
+        self.assertEqual(6, done.returncode, done.stderr)
+        [line] = done.stderr.splitlines()
+        self.assertTrue(line.startswith(f'ironic-imagedeploy: {self.image}: '
+                                        'a chunk is not'), line)
+
     def test_what_is_zero_by_the_manifest_is_zero_on_the_disk(self) -> None:
         damaged = bytearray(self.content)
         damaged[5 * MIB] = 1
@@ -93,10 +108,14 @@ class TrustedManifestTest(program.CommandTestCase):
     def test_the_manifest_of_another_image(self) -> None:
         self.image.write_bytes(self.content + bytes(512))
         self.assert_refused('that of an image of')
+        self.assert_refused(f' {self.file}: the manifest cannot be used')
+        self.assert_refused('Image and manifest do not belong together')
 
     def test_the_checksum_of_another_image(self) -> None:
         self.assert_refused('that of the image with sha512', '--checksum',
                             f'sha512:{"0" * 128}')
+        self.assertIn(f' {self.file}: the manifest cannot be used', self.err)
+        self.assertIn('Image and manifest do not belong together', self.err)
 
     def test_the_right_checksum_beside_it(self) -> None:
         value = hashlib.sha512(self.content).hexdigest()
@@ -136,7 +155,7 @@ class TrustedManifestTest(program.CommandTestCase):
         for content in (b'', good[:-1], good + b'\0', b'#!' + good[2:],
                         self.content[:5000]):
             self.file.write_bytes(content)
-            self.assert_refused('the manifest cannot be used')
+            self.assert_refused(f' {self.file}: the manifest cannot be used')
 
     def test_a_file_that_is_too_large_is_not_read(self) -> None:
         with unittest.mock.patch.object(manifest, 'MOST_BYTES', 100):

@@ -167,7 +167,7 @@ class EncodingTest(unittest.TestCase):
     def test_every_truncation_is_refused(self) -> None:
         encoded = manifests.built(CONTENT).encode()
         for length in range(len(encoded)):
-            self._refused(encoded[:length], 'bytes')
+            self._refused(encoded[:length], 'bytes, so that it is truncated')
         self._refused(encoded + b'\0', 'bytes')
 
     def test_every_flipped_bit_has_another_root(self) -> None:
@@ -191,6 +191,13 @@ class EncodingTest(unittest.TestCase):
         for offset, what in ((10, 'chunk'), (11, 'zero block')):
             for bits in (0, 9, 23, 63, 64, 255):
                 self._refused(self._patched(offset, bytes([bits])), what)
+
+    def test_an_absurd_scale_is_told_by_its_power(self) -> None:
+        for offset in (10, 11):
+            with self.assertRaises(exceptions.InvalidManifest) as caught:
+                manifest.Manifest.decode(self._patched(offset, b'\xff'))
+            self.assertEqual('at least 2 to the power of 255',
+                             caught.exception.found)
 
     def test_hostile_sizes(self) -> None:
         for size in (0, 1, 1 << 41, 1 << 62, 1 << 63, (1 << 64) - 1):

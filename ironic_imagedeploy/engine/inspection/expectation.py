@@ -65,9 +65,10 @@ class Expectation:
 
     @property
     def content_severity(self) -> findings.Severity:
-        """Severity of a content that does not suit the declared type.
+        """Severity of a content that does not suit what is declared.
 
-        Without a declared type there is nothing that it contradicts.
+        Without a type, and a firmware that is to boot it, there is nothing
+        that it contradicts.
         """
-        return (findings.Severity.ERROR if self.image_type
+        return (findings.Severity.ERROR if self.image_type or self.boot_mode
                 else findings.Severity.WARNING)

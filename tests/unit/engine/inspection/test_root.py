@@ -31,6 +31,7 @@ class RootTest(verdicts.VerdictTestCase):
             self.assert_refused('no-bootloader', content, 'grub2', 'none',
                                 'an initramfs with it', image_type='partition')
             self.assert_accepted(content, 'no-bootloader')
+            self.assert_refused('no-bootloader', content, boot_mode='bios')
 
     def test_a_kernel_is_enough_and_needed(self) -> None:
         """The ramdisk has grub2, and makes a menu of what it finds."""

@@ -80,6 +80,9 @@ class TableTest(verdicts.VerdictTestCase):
         self.assert_accepted(bytes(MIB), 'no-partition-table',
                              disk_format='raw')
         self.assert_accepted(self.qcow2(bytes(MIB)), 'no-partition-table')
+        for boot_mode in ('bios', 'uefi'):
+            self.assert_refused('no-partition-table',
+                                self.qcow2(bytes(MIB)), boot_mode=boot_mode)
 
 
 class FlawTest(verdicts.VerdictTestCase):

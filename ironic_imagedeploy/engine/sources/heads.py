@@ -15,7 +15,9 @@
 The timeout of a socket counts silence: a server that sends a byte now and
 then, or ``100 Continue`` for ever, is never silent. So the head of an answer,
 with all that comes before it, has the same seconds as a whole; and so has
-what comes between two pieces of its body, which may be a long line, too.
+what comes between two pieces of its body, which may be a long line, too. A
+head is bounded in bytes as well: those of a fast server would keep a processor
+busy for all that time.
 
 A body that a library reads on its own, as those of Glance and Keystone do
 with documents, is bounded as a whole: in time, and in bytes.
@@ -38,6 +40,14 @@ import urllib3.poolmanager
 
 #: Bytes of a body that is not received in pieces.
 MOST_OF_A_DOCUMENT = 16 << 20
+#: Bytes of the head of an answer, and of what comes before it.
+MOST_OF_A_HEAD = 64 << 10
+#: Answers ``100 Continue`` before the one that counts. Nobody asks for any.
+MOST_CONTINUES = 16
+
+
+class EndlessHeadError(http.client.HTTPException):
+    """The head of an answer is long, or always about to come."""
 
 
 def limit_heads(session: requests.Session) -> None:
@@ -80,6 +90,7 @@ class _TimedReader(io.RawIOBase):
         self._seconds = seconds
         self._end: float | None = None
         self._reads = 0
+        self._remaining: int | None = None
         self._document_end: float | None = None
         self._document_bytes = 0
 
@@ -93,7 +104,12 @@ class _TimedReader(io.RawIOBase):
         if self._reads:
             self._wait_until(self._end)
         self._reads += 1
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        if self._remaining is not None:
+            self._remaining -= count or 0
+            if self._remaining < 0:
+                raise EndlessHeadError(f'more than {MOST_OF_A_HEAD} bytes')
+        return count
 
     def _read_document(self, buffer: typing.Any) -> int | None:
         if self._document_end is None:
@@ -114,13 +130,17 @@ class _TimedReader(io.RawIOBase):
         self._socket.settimeout(remaining)
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Let all reads inside take the timeout together."""
+    def together(self, most: int | None = None) -> Iterator[None]:
+        """Let all reads inside take the timeout together.
+
+        :param most: bytes that they may bring; None for any number.
+        """
         self._end, self._reads = time.monotonic() + self._seconds, 0
+        self._remaining = most
         try:
             yield
         finally:
-            self._end = None
+            self._end = self._remaining = None
             if self._reads > 1:
                 self._socket.settimeout(self._seconds)
 
@@ -136,13 +156,23 @@ class _Response(http.client.HTTPResponse):
                  **options: typing.Any) -> None:
         super().__init__(sock, *arguments, **options)
         self._reader: _TimedReader | None = None
+        self._continues = 0
         if seconds := sock.gettimeout():
             self._reader = _TimedReader(self.fp.detach(), sock, seconds)
             self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
-        with self._together():
+        with self._together(MOST_OF_A_HEAD):
             super().begin()
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # begin() skips any number of these.
+        found: tuple[str, int, str] = (
+            super()._read_status())  # type: ignore[misc]
+        self._continues += found[1] == http.client.CONTINUE
+        if self._continues > MOST_CONTINUES:
+            raise EndlessHeadError(f'more than {MOST_CONTINUES} times 100')
+        return found
 
     def read1(self, n: int = -1) -> bytes:
         with self._together():
@@ -167,8 +197,9 @@ class _Response(http.client.HTTPResponse):
                 self.close()
             return count
 
-    def _together(self) -> contextlib.AbstractContextManager[None]:
-        return (self._reader.together() if self._reader
+    def _together(self, most: int | None = None
+                  ) -> contextlib.AbstractContextManager[None]:
+        return (self._reader.together(most) if self._reader
                 else contextlib.nullcontext())
 
 

@@ -27,6 +27,7 @@ import typing
 import requests
 import urllib3
 
+from ironic_imagedeploy.engine.sources import heads
 from ironic_imagedeploy.engine import text
 
 #: The failure of a kind that says most comes first.
@@ -34,6 +35,8 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (http.client.RemoteDisconnected, 'the end of the connection instead of '
      'an answer'),
     (http.client.BadStatusLine, 'an answer that is not HTTP'),
+    (heads.EndlessHeadError, 'a head without an end, as that of a server '
+     'that says 100 Continue again and again'),
     (http.client.LineTooLong, 'a header without an end'),
     (http.client.IncompleteRead, 'the end of the connection in the middle of '
      'an answer'),

@@ -35,7 +35,7 @@ def by_bytes(exchange: Exchange) -> None:
 
 def continued(exchange: Exchange) -> None:
     """An answer that is always about to come."""
-    while not exchange.server.stopping.wait(0.02):
+    while not exchange.server.stopping.wait(0.1):
         exchange.wfile.write(b'HTTP/1.1 100 Continue\r\n\r\n')
 
 
@@ -76,6 +76,26 @@ class HeadTest(served.ServedTestCase):
             self.server.answer = Exchange.serve
             source = self.opened('http://image.invalid/image')
             self.assert_same(self.content, self.streamed(source))
+
+    def test_a_server_that_floods(self) -> None:
+        """Not a processor for as long as an answer may take."""
+        many = b'HTTP/1.1 100 Continue\r\n'
+        for flood in (many + b'\r\n', many + b'X: %s\r\n\r\n' % (b'x' * 9999),
+                      b'HTTP/1.1 206 Partial Content\r\n'
+                      + b'X: %s\r\n' % (b'x' * 60000) * 90):
+            def answer(exchange: Exchange, flood: bytes = flood) -> None:
+                while not exchange.server.stopping.is_set():
+                    exchange.wfile.write(flood)
+
+            self.server.answer = answer
+            self.server.requests.clear()
+            began, spent = time.monotonic(), time.thread_time()
+            with self.subTest(flood=flood[:50]):
+                self.assert_fails(exceptions.SourceUnavailable, 'head without '
+                                  'an end', timeout=60, retries=2)
+                self.assertEqual(3, len(self.server.requests))
+                self.assertLess(time.monotonic() - began, 10)
+                self.assertLess(time.thread_time() - spent, 1)
 
     def test_a_head_that_takes_its_time(self) -> None:
         def slowly(exchange: Exchange) -> None:

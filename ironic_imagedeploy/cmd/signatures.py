@@ -29,16 +29,28 @@ _ARMOR = (b'-----BEGIN PGP PUBLIC KEY BLOCK-----',
           b'-----END PGP PUBLIC KEY BLOCK-----')
 #: Seconds that a verification may take.
 _PATIENCE = 60
-#: What gpgv says of a signature that is not good now.
-_BAD = frozenset({'BADSIG', 'ERRSIG', 'EXPSIG', 'EXPKEYSIG', 'REVKEYSIG'})
+#: What gpgv says of a signature that is not good now, in words.
+_BAD = {'BADSIG': 'a signature of another file',
+        'EXPSIG': 'a signature that has expired',
+        'EXPKEYSIG': 'a signature by a key that has expired',
+        'REVKEYSIG': 'a signature by a key that was revoked',
+        'NO_PUBKEY': 'a signature by another key',
+        'ERRSIG': ''}
+#: What minisign says, in words that make sense by themselves.
+_MINISIGN_SAYS = {'but the key id in': 'a signature by another key',
+                  'Signature verification failed':
+                  'a signature of another file'}
 
 
-def verify(signed: small_files.SmallFile, *, signature: str, key: str) -> None:
+def verify(signed: small_files.SmallFile, *, signature: str, key: str) -> int:
     """Hold the signature of a file against the only key that is trusted.
+
+    Other keys may have signed it as well: those signatures prove nothing.
 
     :param signed: the file.
     :param signature: path or URL of its signature: by OpenPGP, or by minisign.
     :param key: path or URL of the public key.
+    :returns: how many signatures by other keys are beside it.
     :raises InvalidSignature: when it is not that of the file, by that key.
     """
     by = small_files.read(signature, most=_MOST, expected='a signature',
@@ -55,51 +67,75 @@ def verify(signed: small_files.SmallFile, *, signature: str, key: str) -> None:
                               ('key', _binary(trusted))):
             with open(os.path.join(folder, name), 'wb') as file:
                 file.write(content)
-        program(folder, by.name)
+        return program(folder, by.name)
 
 
-def _gpgv(folder: str, name: str) -> None:
-    status, output = _run(
+def _gpgv(folder: str, name: str) -> int:
+    run = _run(
         'gpgv', '--homedir', folder, '--keyring', os.path.join(folder, 'key'),
         '--weak-digest', 'SHA1', '--status-fd', '1', '--', 'sig', 'file',
         folder=folder, name=name)
-    found = re.findall(r'^\[GNUPG:\] (\w+)', output, re.MULTILINE)
-    if status or 'VALIDSIG' not in found or _BAD & {*found}:
-        raise _invalid(name, 'a good signature by the key', _reason(output))
+    before, *each = [
+        {*re.findall(r'^\[GNUPG:\] (\w+)', said, re.MULTILINE)}
+        for said in _text(run.stdout).split('[GNUPG:] NEWSIG')]
+    good = [said for said in each if 'VALIDSIG' in said
+            and 'GOODSIG' in said and not said & _BAD.keys()]
+    others = [said for said in each if 'NO_PUBKEY' in said
+              and 'VALIDSIG' not in said]
+    wrong = [said for said in each if said not in good + others]
+    if before or wrong or not good or run.returncode and not others:
+        raise _invalid(name, 'a good signature by the key', _found(
+            before.union(*(wrong or each)), run))
+    return len(others)
 
 
-def _minisign(folder: str, name: str) -> None:
-    status, output = _run('minisign', '-V', '-p', 'key', '-x', 'sig', '-m',
-                          'file', folder=folder, name=name)
-    if status:
-        raise _invalid(name, 'a good signature by the key', _reason(output))
+def _found(said: set[str], run: subprocess.CompletedProcess[bytes]) -> str:
+    """Words for what gpgv found instead of a good signature."""
+    if 'NODATA' in said:
+        return 'none' if 'VALIDSIG' not in said else 'other data beside it'
+    if 'keydb_search failed' in _text(run.stderr):
+        return 'a key that cannot be read'
+    return next((words for word, words in _BAD.items()
+                 if words and word in said), _reason(_text(run.stderr)))
+
+
+def _minisign(folder: str, name: str) -> int:
+    run = _run('minisign', '-V', '-p', 'key', '-x', 'sig', '-m', 'file',
+               folder=folder, name=name)
+    if run.returncode:
+        reason = _reason(_text(run.stderr))
+        raise _invalid(name, 'a good signature by the key', next(
+            (words for start, words in _MINISIGN_SAYS.items()
+             if reason.startswith(start)), reason))
+    return 0
 
 
 def _run(program: str, *arguments: str, folder: str, name: str
-         ) -> tuple[int, str]:
-    """Exit status of a program, and what it said."""
+         ) -> subprocess.CompletedProcess[bytes]:
+    """A program that has ended, and what it said."""
     path = shutil.which(program)
     if path is None:
         raise engine.exceptions.InvalidSignature(
             name, expected=f'the program {program}', found='none',
             fix=f'Install it: apt install {program}, or the like.')
     try:
-        run = subprocess.run(
+        return subprocess.run(
             [path, *arguments], cwd=folder, timeout=_PATIENCE, check=False,
             env={**os.environ, 'LC_ALL': 'C', 'GNUPGHOME': folder},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT)
+            stdin=subprocess.DEVNULL, capture_output=True)
     except subprocess.TimeoutExpired:
         raise _invalid(name, f'an answer of {program} in {_PATIENCE} seconds',
                        'none') from None
-    return run.returncode, run.stdout.decode('utf-8', 'replace')
+
+
+def _text(output: bytes) -> str:
+    return output.decode('utf-8', 'replace')
 
 
 def _reason(output: str) -> str:
     """Last sentence for a person in what a program said."""
     lines = [line.removeprefix('gpgv:').strip()
-             for line in output.splitlines()
-             if line.strip() and not line.startswith('[GNUPG:]')]
+             for line in output.splitlines() if line.strip()]
     return lines[-1] if lines else 'none'
 
 

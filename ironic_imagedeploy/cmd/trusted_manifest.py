@@ -17,6 +17,7 @@ import dataclasses
 
 from ironic_imagedeploy.cmd import signatures
 from ironic_imagedeploy.cmd import small_files
+from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import manifest as manifests
 
@@ -41,7 +42,8 @@ def stated(args: argparse.Namespace) -> manifests.Manifest | None:
         location, most=manifests.MOST_BYTES, expected='a manifest',
         fix='Make one: ironic-imagedeploy manifest IMAGE.')
     if args.signature:
-        signatures.verify(file, signature=args.signature, key=args.key)
+        args.other_signatures = signatures.verify(
+            file, signature=args.signature, key=args.key)
     with small_files.blamed(location):
         manifest = manifests.Manifest.decode(file.content)
     with small_files.blamed(location, fix=_OF_ANOTHER):
@@ -89,7 +91,11 @@ def voucher(args: argparse.Namespace) -> str:
     if not args.manifest:
         return ''
     if args.signature:
-        return f'signed by the key in {engine.redact(args.key)}'
+        words = f'signed by the key in {engine.redact(args.key)}'
+        if others := args.other_signatures:
+            words += (f'; {text.counted(others, "signature")} by other keys '
+                      'not verified')
+        return words
     if args.verify_file:
         return 'not signed: the whole file has the checksum that was given'
     return 'not signed: as good as the place that it came from'

@@ -50,10 +50,10 @@ class SignatureTests:
         raise NotImplementedError
 
     def verify(self, content: bytes = CONTENT, *,
-               key: pathlib.Path | None = None) -> None:
-        signatures.verify(small_files.SmallFile('manifest', content),
-                          signature=str(self.signature),
-                          key=str(key or self.key))
+               key: pathlib.Path | None = None) -> int:
+        return signatures.verify(small_files.SmallFile('manifest', content),
+                                 signature=str(self.signature),
+                                 key=str(key or self.key))
 
     def assert_refused(self, words: str, *arguments: bytes,
                        key: pathlib.Path | None = None) -> None:
@@ -61,14 +61,15 @@ class SignatureTests:
             self.verify(*arguments, key=key)
 
     def test_the_signature_of_the_file(self) -> None:
-        self.verify()
+        self.assertEqual(0, self.verify())
 
     def test_another_file(self) -> None:
-        self.assert_refused('a good signature', CONTENT + b'.')
+        self.assert_refused('found a signature of another file',
+                            CONTENT + b'.')
 
     def test_another_key(self) -> None:
         key, _ = self.signed('stranger')
-        self.assert_refused('a good signature', key=key)
+        self.assert_refused('found a signature by another key', key=key)
 
     def test_a_damaged_signature(self) -> None:
         damaged = bytearray(self.signature.read_bytes())
@@ -125,7 +126,51 @@ class OpenPgpTest(SignatureTests, unittest.TestCase):
         self.gpg('--armor', '--output', self.signature, '--local-user',
                  'signer', '--detach-sign', self.file)
         self.verify(key=armored)
-        self.assert_refused('BAD signature', b'another', key=armored)
+        self.assert_refused('signature of another file', b'another',
+                            key=armored)
+
+    def test_a_signature_by_another_key_beside_it(self) -> None:
+        stranger, _ = self.signed('stranger')
+        for users in (('signer', 'stranger'), ('stranger', 'signer')):
+            self.sign(*users)
+            self.assertEqual(1, self.verify())
+            self.assertEqual(1, self.verify(key=stranger))
+            self.assert_refused('of another file', CONTENT + b'.')
+        self.sign('signer', 'signer')
+        self.assertEqual(0, self.verify())
+        self.sign('stranger', 'stranger')
+        self.assert_refused('found a signature by another key')
+
+    def test_a_bad_signature_beside_a_good_one(self) -> None:
+        good = self.signature.read_bytes()
+        self.file.write_bytes(b'another')
+        self.sign('signer')
+        bad = self.signature.read_bytes()
+        for content in (good + bad, bad + good):
+            self.signature.write_bytes(content)
+            self.assert_refused('found a signature of another file')
+
+    def test_other_data_beside_a_good_one(self) -> None:
+        good = self.signature.read_bytes()
+        for content in (b'', b'x'):
+            self.signature.write_bytes(content)
+            self.assert_refused('found none')
+        self.signature.write_bytes(good + b'x' * 50)
+        self.assert_refused('found ')
+
+    def test_a_key_that_cannot_be_read(self) -> None:
+        self.key.write_bytes(b'key')
+        self.assert_refused('found a key that cannot be read')
+
+    def sign(self, *users: str) -> None:
+        """Sign the file by each of those keys, in that sequence."""
+        self.signature.unlink(missing_ok=True)
+        parts = []
+        for user in users:
+            self.gpg('--output', self.signature, '--local-user', user,
+                     '--detach-sign', self.file)
+            parts.append(self.signature.read_bytes())
+        self.signature.write_bytes(b''.join(parts))
 
     def test_broken_armor(self) -> None:
         for words in (b'-----BEGIN PGP PUBLIC KEY BLOCK-----',
@@ -141,7 +186,7 @@ class OpenPgpTest(SignatureTests, unittest.TestCase):
                  self.signature, '--local-user', 'old', '--detach-sign',
                  self.file)
         self.gpg('--yes', '--output', self.key, '--export', 'old')
-        self.assert_refused('a good signature')
+        self.assert_refused('found a signature by a key that has expired')
 
     def test_a_digest_that_can_be_forged(self) -> None:
         self.gpg('--quick-generate-key', 'weak', 'rsa2048', 'sign', 'never')

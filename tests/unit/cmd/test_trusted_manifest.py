@@ -11,13 +11,16 @@
 # under the License.
 
 
+import argparse
 import dataclasses
 import hashlib
 import json
 import subprocess
 import sys
+import unittest
 import unittest.mock
 
+from ironic_imagedeploy.cmd import trusted_manifest
 from ironic_imagedeploy.engine import manifest
 from tests.support import web
 from tests.unit.cmd import program
@@ -172,6 +175,18 @@ class TrustedManifestTest(program.CommandTestCase):
         self.assertEqual(2, self.run_main(
             'write', self.image, self.target, '--signature', 'x', '--key',
             'y'))
+
+
+class VoucherTest(unittest.TestCase):
+
+    def test_signatures_by_other_keys_are_counted(self) -> None:
+        args = argparse.Namespace(manifest='m', signature='s', key='a.pgp',
+                                  other_signatures=0)
+        self.assertEqual('signed by the key in a.pgp',
+                         trusted_manifest.voucher(args))
+        args.other_signatures = 2
+        self.assertEqual('signed by the key in a.pgp; 2 signatures by other '
+                         'keys not verified', trusted_manifest.voucher(args))
 
 
 class WebServerTest(program.CommandTestCase):

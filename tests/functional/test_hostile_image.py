@@ -155,13 +155,26 @@ class TextsTest(HostileTestCase):
         self.assert_fails('/etc/default/grub of the image has more than '
                           '65536 bytes')
 
+    def test_texts_behind_absolute_links(self):
+        def change(tree: pathlib.Path) -> None:
+            put(tree, 'etc/fstab', b'UUID=0-0 /boot/efi vfat defaults 0 2\n')
+            (tree / 'etc').rename(tree / 'usr/etc')
+            (tree / 'etc').symlink_to('/usr/etc')
+
+        self.use(partition_images.debian, change, boot_mode='uefi')
+        self.written()
+        with self.root() as root:
+            self.assertIn(b"'console=ttyS0", root.read('boot/grub/grub.cfg'))
+            self.assertNotIn(b'UUID=0-0', root.read('usr/etc/fstab'))
+
     def test_etc_is_outside(self):
         def change(tree: pathlib.Path) -> None:
             shutil.rmtree(tree / 'etc')
             (tree / 'etc').symlink_to('/proc/self/root/etc')
 
         self.use(partition_images.debian, change)
-        self.assert_fails('leads to the outside of the image')
+        self.assertEqual('image', self.written()['imagedeploy']['bootloader'][
+            'kernel_origin'])
 
     def test_menu_that_is_no_file(self):
         def change(tree: pathlib.Path) -> None:

@@ -27,7 +27,11 @@ import os
 import stat
 import typing
 
+from oslo_log import log
+
 from ironic_python_agent import errors
+
+LOG = log.getLogger(__name__)
 
 #: The system call's number is the same on all processors.
 _OPENAT2 = 437
@@ -120,17 +124,24 @@ class ImageTree:
         with self._found(path, stat.S_IFREG) as found:
             return None if found is None else os.fstat(found).st_size
 
-    def real_path(self, path: str) -> str | None:
+    def real_path(self, path: str, kind: int | None = None) -> str | None:
         """Path of a file without links; None when it is not in the tree.
 
         Absolute symbolic links count from the top of the tree, as they do
         for a system that runs there.
+
+        :param kind: of the file; one of another kind is as good as none.
         """
         try:
             file = self._resolve(path, _RESOLVE_IN_ROOT)
         except (FileNotFoundError, UnsafePath):
             return None
         try:
+            mode = os.fstat(file).st_mode
+            if kind is not None and stat.S_IFMT(mode) != kind:
+                LOG.warning('%s: it is not used',
+                            _wrong_kind(path, kind, mode).details)
+                return None
             # The top may itself be a subvolume of what is mounted.
             top, real = (os.readlink(f'/proc/self/fd/{descriptor}')
                          for descriptor in (self._top, file))
@@ -138,6 +149,27 @@ class ImageTree:
             os.close(file)
         return real.removeprefix(f'{top}/') if real.startswith(
             f'{top}/') else None
+
+    def optional(self, path: str, most: int = TEXT) -> bytes | None:
+        """Bytes of a file that the system can do without.
+
+        None when the system itself would find no file there.
+
+        :param most: a larger file is refused.
+        :raises UnsafePath: when it is too large, or cannot be read.
+        """
+        real = self.real_path(path, stat.S_IFREG)
+        return None if real is None else self.read(real, most)
+
+    def optional_names(self, path: str, most: int = _MOST_NAMES
+                       ) -> list[str]:
+        """Sorted names in a directory that the system can do without.
+
+        :param most: a directory with more entries is refused.
+        :raises UnsafePath: when there are too many, or they cannot be read.
+        """
+        real = self.real_path(path, stat.S_IFDIR)
+        return [] if real is None else self.names(real, most)
 
     def is_directory(self, path: str) -> bool:
         """Whether there is such a directory.

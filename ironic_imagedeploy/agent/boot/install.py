@@ -137,7 +137,7 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
 def _menu_folder(root: image_tree.ImageTree) -> str:
     """Folder that the system's own update of the menu writes to."""
     if root.is_directory(_GRUB2_FOLDER) or any(
-            root.size(path) for path in _GRUB2_PROGRAMS):
+            root.real_path(path) for path in _GRUB2_PROGRAMS):
         return _GRUB2_FOLDER
     return _GRUB_FOLDER
 
@@ -180,7 +180,7 @@ def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
 def _adapt_fstab(root: image_tree.ImageTree, disk: Disk) -> None:
     """Let the system wait for no file system of the image's origin."""
     try:
-        table = root.read(_FSTAB)
+        table = root.optional(_FSTAB)
     except image_tree.UnsafePath as reason:
         LOG.warning('The table of file systems stays as it is: %s',
                     reason.details)
@@ -197,21 +197,27 @@ def _adapt_fstab(root: image_tree.ImageTree, disk: Disk) -> None:
     if disk.esp_uuid:
         for path in fstab_repair.esp_mounts(adapted):
             root.make_directory(path)
-    root.write(_FSTAB, adapted)
+    root.write(_written_path(root, _FSTAB), adapted)
     LOG.info('/%s of the image has lines for this disk now', _FSTAB)
 
 
 def _mention_options(root: image_tree.ImageTree, disk: Disk) -> None:
     """Add what dracut needs to what a later update of the menu reads."""
-    if not disk.kernel_options or not root.is_directory(_DRACUT):
+    if not disk.kernel_options or not root.real_path(_DRACUT):
         return
-    defaults = root.read(kernel_options.DEFAULTS)
+    defaults = root.optional(kernel_options.DEFAULTS)
     if defaults is None:
         return
     line = ('GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX '
             f'{" ".join(disk.kernel_options)}"\n')
-    root.write(kernel_options.DEFAULTS,
+    root.write(_written_path(root, kernel_options.DEFAULTS),
                _whole_lines(defaults) + line.encode('ascii'))
+
+
+def _written_path(root: image_tree.ImageTree, path: str) -> str:
+    """Path at which a file takes the place of one that was read."""
+    parent, name = os.path.split(path)
+    return f'{root.real_path(parent)}/{name}'
 
 
 def _whole_lines(text: bytes) -> bytes:

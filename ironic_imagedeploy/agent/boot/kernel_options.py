@@ -40,13 +40,15 @@ _OURS = re.compile(r'(root|BOOT_IMAGE|initrd)=.*|ro', re.DOTALL)
 def of_image(root: image_tree.ImageTree) -> tuple[str, ...]:
     """Options of /etc/default/grub, else those of kernel-install.
 
-    :raises UnsafePath: when these are not plain files.
+    What is not a file, or leads to none in the image, is not there.
+
+    :raises UnsafePath: when a file is too large, or there are too many.
     """
     if values := _grub_defaults(root):
         return safe(' '.join(values[name] for name in _NAMES
                              if name in values), '/' + DEFAULTS)
     for path in _COMMAND_LINES:
-        content = root.read(path, _MOST_TEXT)
+        content = root.optional(path, _MOST_TEXT)
         if content is not None:
             return safe(' '.join(
                 line for line in _text(content).split('\n')
@@ -82,13 +84,13 @@ def _safe_words(text: str, origin: str) -> Iterator[str]:
 
 def _grub_defaults(root: image_tree.ImageTree) -> dict[str, str]:
     """The names that matter, with the values that they have in the end."""
-    names = root.names(_MORE_DEFAULTS, _MOST_FILES)
+    names = root.optional_names(_MORE_DEFAULTS, _MOST_FILES)
     paths = [DEFAULTS] + [f'{_MORE_DEFAULTS}/{name}' for name in names
                            if name.endswith('.cfg')]
     values: dict[str, str] = {}
     for path in paths:
         for number, line in enumerate(
-                _text(root.read(path, _MOST_TEXT) or b'').split('\n'), 1):
+                _text(root.optional(path, _MOST_TEXT) or b'').split('\n'), 1):
             try:
                 _assign(line, values)
             except shell_words.NotData as reason:

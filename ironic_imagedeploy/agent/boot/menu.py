@@ -209,11 +209,11 @@ def _file(root: image_tree.ImageTree, path: str) -> str | None:
 def _described(root: image_tree.ImageTree, options: tuple[str, ...]
                ) -> Iterator[Entry]:
     """Entries of the Boot Loader Specification, type 1."""
-    for name in root.names(boot_files.BOOT_ENTRIES, _MOST_FILES):
+    for name in root.optional_names(boot_files.BOOT_ENTRIES, _MOST_FILES):
         if not name.endswith('.conf'):
             continue
         path = f'{boot_files.BOOT_ENTRIES}/{name}'
-        keys = _keys(root.read(path, _MOST_TEXT) or b'')
+        keys = _keys(root.optional(path, _MOST_TEXT) or b'')
         kernel = _path(root, keys.get('linux', []))
         initramfs = [_path(root, [word]) for word in _words(
             keys.get('initrd', []))[:_MOST_INITRAMFS]]

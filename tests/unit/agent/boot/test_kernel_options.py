@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import os
+
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import kernel_options
 from tests.unit.agent import trees
@@ -123,7 +125,49 @@ class OfImageTest(trees.TreeTestCase):
         self.put('etc/kernel/cmdline', '# nothing\n')
         self.assertEqual((), kernel_options.of_image(self.tree))
 
-    def test_link_to_the_outside(self):
-        self.link('etc/default/grub', str(self.secret))
-        with self.assertRaisesRegex(image_tree.UnsafePath, 'etc/default/grub'):
+    def test_absolute_link_to_the_command_line_of_the_vendor(self):
+        self.put('usr/lib/kernel/cmdline', 'vendor')
+        self.link('etc/kernel/cmdline', '/usr/lib/kernel/cmdline')
+        self.assertEqual(('vendor',), kernel_options.of_image(self.tree))
+        self.put('usr/lib/kernel/cmdline', '\n' * (1 << 17))
+        with self.assertRaisesRegex(image_tree.UnsafePath, '65536 bytes'):
             kernel_options.of_image(self.tree)
+
+    def test_kernel_cmdline_that_is_not_a_file(self):
+        self.put('usr/lib/kernel/cmdline', 'vendor')
+        self.link('etc/kernel/cmdline', '/dev/null')
+        self.assertEqual(('vendor',), kernel_options.of_image(self.tree))
+        (self.top / 'dev').mkdir()
+        os.mkfifo(self.top / 'dev/null')
+        self.assertEqual(('vendor',), kernel_options.of_image(self.tree))
+        self.assertIn('/etc/kernel/cmdline of the image: expected a file, '
+                      'found a named pipe: it is not used', self.log.output)
+
+    def test_kernel_cmdline_that_is_a_directory(self):
+        (self.top / 'etc/kernel/cmdline').mkdir(parents=True)
+        self.assertEqual((), kernel_options.of_image(self.tree))
+        self.assertIn('found a directory', self.log.output)
+
+    def test_absolute_link_to_the_defaults_of_the_vendor(self):
+        self.put('usr/etc/grub', 'GRUB_CMDLINE_LINUX=a')
+        self.link('etc/default/grub', '/usr/etc/grub')
+        self.assertEqual(('a',), kernel_options.of_image(self.tree))
+
+    def test_absolute_link_to_more_defaults(self):
+        self.put('usr/etc/grub.d/a.cfg', 'GRUB_CMDLINE_LINUX=a')
+        self.link('etc/default/grub.d', '/usr/etc/grub.d')
+        self.assertEqual(('a',), kernel_options.of_image(self.tree))
+
+    def test_more_defaults_that_are_a_file(self):
+        self.put('etc/default/grub.d')
+        self.assertEqual(('a',), self.options('GRUB_CMDLINE_LINUX=a'))
+
+    def test_links_to_the_outside(self):
+        self.secret.write_text('GRUB_CMDLINE_LINUX=secret')
+        outside = f'../../../{self.secret.name}'
+        for target in (str(self.secret), outside, 'grub'):
+            for path in ('etc/default/grub', 'etc/kernel/cmdline',
+                         'etc/default/grub.d/a.cfg'):
+                (self.top / path).unlink(missing_ok=True)
+                self.link(path, target)
+            self.assertEqual((), kernel_options.of_image(self.tree), target)

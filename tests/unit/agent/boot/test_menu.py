@@ -118,6 +118,16 @@ class FindEntriesTest(trees.TreeTestCase):
                         options=('console=ttyS0', 'crashkernel=256M'))],
             self.entries())
 
+    def test_entries_behind_absolute_links(self):
+        self.put('boot/vmlinuz-6.6.9')
+        self.put('usr/share/a.conf', 'linux /vmlinuz-6.6.9\noptions a')
+        self.link('usr/entries/a.conf', '/usr/share/a.conf')
+        self.link('usr/entries/b.conf', '/dev/null')
+        (self.top / 'usr/entries/c.conf').mkdir()
+        self.link('boot/loader/entries', '/usr/entries')
+        entry, = self.entries()
+        self.assertEqual(('a',), entry.options)
+
     def test_absurd_entries(self):
         self.put('boot/vmlinuz-6.1')
         for number, text in enumerate((

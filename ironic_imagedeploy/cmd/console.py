@@ -53,6 +53,7 @@ class Interrupted(BaseException):
 def run(command: Callable[[argparse.Namespace], int],
         args: argparse.Namespace) -> int:
     """The exit status of a command, with one sentence about its failure."""
+    _replace_closed_streams()
     _log(args.debug)
     try:
         with _interruptible():
@@ -201,6 +202,21 @@ def _interrupt(number: int, frame: types.FrameType | None) -> None:
         if signal.getsignal(each) == _interrupt:
             signal.signal(each, signal.SIG_DFL)
     raise Interrupted(number)
+
+
+def _replace_closed_streams() -> None:
+    """Let nothing else become a standard stream that the shell closed.
+
+    The next file that is opened, as the disk, would have its descriptor.
+    """
+    while (spare := os.open(os.devnull, os.O_RDONLY)) <= 2:
+        pass
+    os.close(spare)
+    if sys.stdout is None:
+        # It cannot be written, as show() finds out.
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), 'w')
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), 'w')
 
 
 def _log(debug: bool) -> None:

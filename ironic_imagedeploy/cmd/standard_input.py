@@ -42,6 +42,8 @@ def as_file() -> Iterator[str]:
     :raises SourceError: when there is nothing to read, or no room for it.
     """
     folder = os.environ.get('TMPDIR') or _FOLDER
+    if sys.stdin is None:
+        raise _unreadable('a closed stream', 'Redirect an image to it.')
     try:
         descriptor = sys.stdin.fileno()
         if _is_file(descriptor):

@@ -12,6 +12,7 @@
 
 """Files that are written whole or not at all."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -22,6 +23,7 @@ from unittest import mock
 
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy import engine
+from tests.unit.cmd import program
 
 
 class SaveTest(unittest.TestCase):
@@ -90,3 +92,48 @@ class StandardStreamsTest(unittest.TestCase):
              'console.save(console.new_file("/dev/stdout"), b"bytes")'],
             capture_output=True, check=True)
         self.assertEqual(b'bytes', done.stdout)
+
+
+class ClosedStreamsTest(program.CommandTestCase):
+    """What a shell closed is told of, and is no other file."""
+
+    def run_closed(self, closed: str, *arguments: object
+                   ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ['sh', '-c', f'exec "$@" {closed}', 'sh', sys.executable, '-c',
+             'import sys\nfrom ironic_imagedeploy.cmd import imagedeploy\n'
+             'sys.exit(imagedeploy.main(sys.argv[1:]))',
+             *map(str, arguments)],
+            capture_output=True, text=True, check=False)
+
+    def test_output(self) -> None:
+        for option in ((), ('--json',)):
+            done = self.run_closed('>&-', 'check', self.image, *option)
+            self.assertEqual(5, done.returncode, done.stderr)
+            self.assertIn('standard output', done.stderr)
+            self.assertIn('Bad file descriptor', done.stderr)
+            self.assertEqual(1, done.stderr.count('\n'), done.stderr)
+
+    def test_output_of_what_is_written(self) -> None:
+        done = self.run_closed('<&- >&-', 'write', self.image, self.target)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn('is written', done.stderr)
+        self.assertEqual(self.image.read_bytes(), self.target.read_bytes())
+
+    def test_input(self) -> None:
+        done = self.run_closed('<&-', 'check', '-')
+        self.assertEqual(3, done.returncode, done.stderr)
+        self.assertIn('found a closed stream', done.stderr)
+
+    def test_errors(self) -> None:
+        done = self.run_closed('2>&-', 'write', self.image, self.target,
+                               '--json', '--yes')
+        self.assertEqual(0, done.returncode)
+        self.assertTrue(json.loads(done.stdout))
+        self.assertEqual(self.image.read_bytes(), self.target.read_bytes())
+        done = self.run_closed('2>&-', 'check', self.target / 'gone')
+        self.assertEqual((3, ''), (done.returncode, done.stdout))
+
+    def test_all(self) -> None:
+        done = self.run_closed('<&- >&- 2>&-', 'check', self.image)
+        self.assertEqual(5, done.returncode)

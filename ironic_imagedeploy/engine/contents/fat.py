@@ -13,6 +13,8 @@
 """Read-only look into a FAT volume, as far as boot programs need it.
 
 Source: Microsoft's "FAT: General Overview of On-Disk Format", version 1.03.
+Linux and firmware (fs/fat/inode.c, edk2's FatPkg) know a FAT32 by its fields,
+and not, as that says, by its number of clusters.
 """
 
 from collections.abc import Iterator
@@ -35,6 +37,9 @@ _LONG_NAME = 0x0f
 _CHARACTERS = (slice(1, 11), slice(14, 26), slice(28, 32))
 _LAST_PART = 0x40
 _CHECKSUM_AT = 13
+#: Clusters of a whole volume.
+_MOST_FAT12 = 4084
+_MOST_FAT16 = 65524
 #: Clusters of one directory or file that are followed.
 _MOST_CLUSTERS = 256
 #: Bytes of one directory.
@@ -85,13 +90,18 @@ class FatVolume:
         if self.sector_size not in (512, 1024, 2048, 4096) or not (
                 per_cluster.bit_count() == 1 and reserved and fats):
             raise _damaged('no FAT parameters')
+        is_fat32 = not fat_sectors
         fat_sectors = fat_sectors or fat_sectors32
+        if not fat_sectors:
+            raise _damaged('no FAT')
         root_at = reserved + fats * fat_sectors
         data_at = root_at - (-root_entries * 32 // self.sector_size)
         clusters = ((sectors16 or sectors32) - data_at) // per_cluster
         if clusters <= 0:
             raise _damaged('no room for files')
-        self._bits = 12 if clusters < 4085 else 16 if clusters < 65525 else 32
+        if not is_fat32 and clusters > _MOST_FAT16:
+            raise _damaged(f'a FAT16 of {clusters} clusters')
+        self._bits = 32 if is_fat32 else 12 if clusters <= _MOST_FAT12 else 16
         self._last = clusters + 1
         self._fat_at = reserved * self.sector_size
         self._root = (root_at * self.sector_size, root_entries * 32)

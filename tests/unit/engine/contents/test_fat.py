@@ -84,6 +84,19 @@ class ReadTest(FatTestCase):
                 {f'F{number}' for number in range(300)},
                 {entry.name for entry in volume.entries(folder)})
 
+    def test_a_fat32_of_few_clusters(self) -> None:
+        """As mkfs.vfat makes it; mcopy puts no files into so small a one."""
+        content = random.Random(5).randbytes(70 * KIB)
+        volume = bytearray(self.made(40 * MIB, 32, 512, {
+            '/EFI/BOOT/BOOTX64.EFI': content}))
+        struct.pack_into('<I', volume, 32, 32 * MIB // 512)
+        opened = self.opened(volume[:32 * MIB])
+        top, = opened.root()
+        boot, = opened.entries(top)
+        program, = opened.entries(boot)
+        self.assertEqual('BOOTX64.EFI', program.name)
+        self.assertEqual(content, opened.front(program, MIB))
+
     def test_deleted_files_and_labels_are_not_there(self) -> None:
         self.made(32 * MIB, 16, 512, {'/GONE': b'x', '/HERE': b'x'})
         base.run('mdel', '-i', self.directory / 'volume', '::GONE')
@@ -114,6 +127,20 @@ class DamageTest(FatTestCase):
                 struct.pack_into(form, volume, offset, value)
                 with self.assertRaises(exceptions.BadContent):
                     self.opened(volume)
+
+    def test_more_clusters_than_a_fat16_has(self) -> None:
+        """Neither Linux nor firmware takes it for a FAT32."""
+        volume = bytearray(self.made(40 * MIB, 32, 512, {}))
+        struct.pack_into('<H', volume, 22, 512)
+        with self.assertRaises(exceptions.BadContent) as caught:
+            self.opened(volume)
+        self.assertIn('FAT16', caught.exception.found)
+
+    def test_a_volume_without_a_fat(self) -> None:
+        volume = bytearray(self.made(40 * MIB, 32, 512, {}))
+        struct.pack_into('<I', volume, 36, 0)
+        with self.assertRaises(exceptions.BadContent):
+            self.opened(volume)
 
     def test_clusters_in_a_circle(self) -> None:
         for size, bits, sector_size in KINDS[:3]:

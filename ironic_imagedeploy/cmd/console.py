@@ -226,8 +226,8 @@ def _log(debug: bool) -> None:
     output = logging.StreamHandler()
     output.setFormatter(_Formatter('%(asctime)s %(name)s: %(message)s'))
     if not debug:
-        output.setFormatter(_Formatter('ironic-imagedeploy: warning: '
-                                       '%(message)s'))
+        output.setFormatter(_LineFormatter('ironic-imagedeploy: warning: '
+                                           '%(message)s'))
         output.addFilter(lambda record: record.name != _CHUNKS)
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR,
                         handlers=[output])
@@ -241,6 +241,13 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return text.without_secrets(super().format(record))
+
+
+class _LineFormatter(_Formatter):
+    """Makes a line of each record, as :func:`say` does."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return text.printable(super().format(record))
 
 
 def _details(error: BaseException) -> dict[str, typing.Any]:

@@ -85,6 +85,15 @@ class StandardStreamsTest(unittest.TestCase):
         done = self.run_program('console.new_file("/dev/stderr")')
         self.assertIn('standard error', done.stderr)
 
+    def test_a_warning_of_the_engine(self) -> None:
+        done = self.run_program(
+            'import argparse, logging\n'
+            'log = logging.getLogger("ironic_imagedeploy.engine")\n'
+            'console.run(lambda args: log.warning("a\\x1b[2J\\nb"), '
+            'argparse.Namespace(debug=False))')
+        self.assertRegex(done.stderr, r'\Aironic-imagedeploy: warning: '
+                         r'a[ -~]*b\n\Z')
+
     def test_a_pipe(self) -> None:
         done = subprocess.run(
             [sys.executable, '-c',

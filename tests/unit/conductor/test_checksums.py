@@ -53,7 +53,7 @@ class ChecksumFileTest(base.ConductorTestCase):
     def test_reasons_are_told(self):
         self.assert_refused('SHA256SUMS', '404')
         for content, words in (
-                ('', 'among 0 lines'),
+                ('', 'in 0 lines'),
                 ('S3CR3T of somebody', "no checksum of 'disk.qcow2'"),
                 (f'{self.digest}  other.qcow2', "no checksum of 'disk.qcow2'"),
                 (f'{self.digest}  disk.qcow2\n{"0" * 64}  disk.qcow2',

@@ -137,7 +137,7 @@ class SourcesTest(ChecksTestCase):
     def test_server_out_of_order(self):
         self.server.stop()
         self.use()
-        self.refusal('image-unreadable', 'The image cannot be read')
+        self.refusal('image-unreadable', 'cannot be reached')
 
 
 class RefusalsTest(ChecksTestCase):

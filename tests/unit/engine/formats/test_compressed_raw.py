@@ -53,7 +53,7 @@ class InspectionTest(compressed.PackedTestCase):
                     'virtual_size': 20 * MIB, 'stored_size': len(stored),
                     'partition_table': 'gpt', 'file_system': None,
                     'boot_modes': [], 'sector_size': 512,
-                    'unchecked': ['compression']}, found)
+                    'unchecked': ['compression'], 'contents': None}, found)
 
     def test_the_same_findings_as_without_compression(self) -> None:
         bad = bytearray(self.disk(4 * MIB))

@@ -72,9 +72,14 @@ class BlockTarget(base.Target):
 
     @property
     def identity(self) -> str:
-        """The device, the use of its number, and where a partition begins."""
-        words = [self._sysfs.name, super().identity]
-        for name in ('diskseq', '../diskseq', 'start'):
+        """The disk, the use of its number, and where a partition begins.
+
+        A partition that is made anew in the same place may have another
+        number, but is the same.
+        """
+        disk = '../' if self.is_partition else ''
+        words = [super().identity]
+        for name in (f'{disk}dev', f'{disk}diskseq', 'start'):
             try:
                 words.append(f'{name} {(self._sysfs / name).read_text()}')
             except OSError:

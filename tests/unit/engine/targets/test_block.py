@@ -51,14 +51,20 @@ class IdentityTest(base.EngineTestCase):
 
     def test_a_partition_is_told_by_its_place(self) -> None:
         disk = self.directory / 'sda'
-        (disk / 'sda2').mkdir(parents=True)
-        (disk / 'diskseq').write_text('7\n')
-        (disk / 'sda2' / 'start').write_text('2048\n')
         target = object.__new__(block.BlockTarget)
         target.size, target.sector_size = 1 << 20, 512
-        for sysfs, words in ((disk, 'sda 1048576 512 diskseq 7'),
-                             (disk / 'sda2', 'sda2 1048576 512 ../diskseq 7 '
-                                             'start 2048')):
+        disk.mkdir()
+        (disk / 'dev').write_text('8:0\n')
+        (disk / 'diskseq').write_text('7\n')
+        # One that is made anew may have another number.
+        for part, number in (('sda2', '8:2'), ('sda3', '259:4')):
+            (disk / part).mkdir()
+            (disk / part / 'partition').write_text('2\n')
+            (disk / part / 'start').write_text('2048\n')
+            (disk / part / 'dev').write_text(f'{number}\n')
+        ours = '1048576 512 ../dev 8:0 ../diskseq 7 start 2048'
+        for sysfs, words in ((disk, '1048576 512 dev 8:0 diskseq 7'),
+                             (disk / 'sda2', ours), (disk / 'sda3', ours)):
             with mock.patch.object(block.BlockTarget, '_sysfs', sysfs):
                 self.assertEqual(words, target.identity)
 

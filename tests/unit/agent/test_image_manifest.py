@@ -138,4 +138,3 @@ class ManifestTest(ramdisk.AgentTestCase):
         self.written(image_server_auth_strategy='http_basic',
                      image_server_user='user', image_server_password='word')
         self.assertIn(None, self.seen)
-

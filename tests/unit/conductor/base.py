@@ -23,6 +23,8 @@ import threading
 import typing
 from unittest import mock
 
+from futurist import periodics
+
 from ironic.common.glance_service import (
     image_service as glance_image_service)
 from ironic.common.glance_service import service_utils
@@ -107,6 +109,17 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
             properties={'cpu_arch': 'x86_64',
                         'capabilities': 'boot_mode:bios'},
             driver_internal_info={}, instance_info={})
+
+    def start_conductor(self) -> None:
+        """Let the conductor register itself, without its periodic tasks.
+
+        They would share the one connection of SQLite with the test.
+        """
+        self.service.prepare_host()
+        self.addCleanup(self.service.del_host)
+        with mock.patch.object(periodics, 'PeriodicWorker', autospec=True):
+            self.service.init_host(start_consoles=False,
+                                   start_allocations=False)
 
     def _set_up_servers(self) -> None:
         self.web = self.directory / 'web'

@@ -112,9 +112,7 @@ class EnabledByConfigurationAloneTest(base.ConductorTestCase):
                 deploy.ImageDeploy)
 
     def test_a_conductor_that_starts_registers_it(self):
-        self.service.prepare_host()
-        self.addCleanup(self.service.del_host)
-        self.service.init_host(start_consoles=False, start_allocations=False)
+        self.start_conductor()
         registered = self.dbapi.list_hardware_type_interfaces(
             ['manual-management', 'ipmi', 'redfish'])
         self.assertEqual(

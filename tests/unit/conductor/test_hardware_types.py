@@ -99,9 +99,7 @@ class DeployInterfaceTest(HardwareTypesTestCase):
                          [*driver_factory.interfaces('deploy')])
 
     def test_a_conductor_that_starts_registers_them(self):
-        self.service.prepare_host()
-        self.addCleanup(self.service.del_host)
-        self.service.init_host(start_consoles=False, start_allocations=False)
+        self.start_conductor()
         self.assertEqual(
             {(name, True) for name in OWN},
             {(each.hardware_type, bool(each.default)) for each

@@ -26,7 +26,7 @@ from ironic_imagedeploy.engine import exceptions
 BYTES = 256 << 20
 #: Steps of up to a microsecond: an entry of a table, a name in a directory, an
 #: extent. Tables that go on as they begin cost a fraction of that.
-ENTRIES = 2 << 20
+ENTRIES = 3 << 19
 #: Seconds of this thread's processor, where a count is off the mark. Far from
 #: what counts as much on a slow machine.
 SECONDS = 20.0

@@ -36,7 +36,7 @@ CODES = {'directory': 'truncated', 'names': '-', 'partitions': '-',
          'gzip': '-', 'xz': '-', 'bzip2': '-', 'xfs': 'no-bootloader',
          'blocks': 'no-partition-table', 'kernel': 'not-a-kernel'}
 #: Prints seconds of the processor, KiB of memory at most, and codes.
-_TRIES = 3
+_TRIES = 6
 TYPES = {'kernel': 'kernel'}
 _LOOK = r'''
 import re
@@ -138,10 +138,10 @@ class Qcow2LookTest(base.EngineTestCase):
             self.assertFalse([place for place in places
                               if offset <= place < offset + length])
 
-    def test_a_disk_of_a_tebibyte_in_no_sequence(self) -> None:
+    def test_a_large_disk_in_no_sequence(self) -> None:
         """Clusters of 256 KiB, none of which goes on as the one before."""
         cluster = 256 << 10
-        count = (1 << 40) // cluster
+        count = (704 << 30) // cluster
         tables = hostile.qcow2_tables(18, b'', count // (cluster // 8))
         places = array.array('Q', range(1, count + 1))
         random.Random(1).shuffle(places)

@@ -20,6 +20,7 @@ import datetime
 import typing
 
 from ironic_imagedeploy.cmd import text
+from ironic_imagedeploy.contract import fields
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 
@@ -178,4 +179,4 @@ def _word(value: typing.Any) -> str:
 
 
 def _number(value: typing.Any) -> float:
-    return value if isinstance(value, int | float) else 0
+    return fields.number(value) or 0

@@ -182,17 +182,10 @@ class DeployOrder:
         :raises InvalidOrder: when it cannot be carried out.
         """
         _check_version(sent.get('version', 1))
-        checksum = sent.get('checksum')
         boot_files, manifest = sent.get(_BOOT_FILES), sent.get(_MANIFEST)
-        try:
-            parsed = _checksum.Checksum.parse(checksum) if checksum else None
-        except (AttributeError, ValueError) as error:
-            raise InvalidOrder(
-                'order', expected='a usable checksum', found=str(error),
-                fix='Deploy the node again.') from None
         return cls(
-            policy=policy.updated(sent),
-            disk_format=sent.get('disk_format'), checksum=parsed,
+            policy=_policy_in(sent, policy),
+            disk_format=_disk_format(sent), checksum=_checksum_in(sent),
             checksum_is_ours=bool(sent.get('checksum_is_ours')),
             separate_kernel=(SeparateKernel.from_dict(boot_files)
                              if boot_files else None),
@@ -294,6 +287,35 @@ def _check_version(version: typing.Any) -> None:
         found=f'version {ascii(version)[:32]}',
         fix='Update ironic-imagedeploy in the deploy ramdisk: the conductor '
             'has a later release. The disk was not touched.')
+
+
+def _policy_in(sent: Mapping[str, typing.Any], policy: _policy.Policy
+               ) -> _policy.Policy:
+    try:
+        return policy.updated(sent)
+    except ValueError as error:
+        raise _unusable('the options of a conductor', str(error)) from None
+
+
+def _checksum_in(sent: Mapping[str, typing.Any]
+                 ) -> _checksum.Checksum | None:
+    stated = sent.get('checksum')
+    try:
+        return _checksum.Checksum.parse(stated) if stated else None
+    except (AttributeError, ValueError) as error:
+        raise _unusable('a usable checksum', str(error)) from None
+
+
+def _disk_format(sent: Mapping[str, typing.Any]) -> str | None:
+    stated = sent.get('disk_format')
+    if stated is None or isinstance(stated, str):
+        return stated
+    raise _unusable('the name of a format', ascii(stated)[:80])
+
+
+def _unusable(expected: str, found: str) -> InvalidOrder:
+    return InvalidOrder('order', expected=expected, found=found,
+                        fix='Deploy the node again.')
 
 
 def _text(checksum: _checksum.Checksum) -> str:

@@ -51,15 +51,23 @@ class Policy:
 
         :param sent: what :meth:`to_dict` gave, by the same or another
             release: unknown and missing keys are not an error.
+        :raises ValueError: when a value is of another kind.
         """
         known = {field.name for field in dataclasses.fields(self)}
         values = {name: value for name, value in sent.items()
                   if name in known and value is not None}
-        if 'permitted_formats' in values:
-            values['permitted_formats'] = tuple(values['permitted_formats'])
+        if isinstance(listed := values.get('permitted_formats'), list):
+            values['permitted_formats'] = tuple(filter(_is_text, listed))
+        for name, value in values.items():
+            if type(value) is not type(getattr(self, name)):
+                raise ValueError(f'{name} {ascii(value)[:80]}')
         return dataclasses.replace(self, **values)
 
     def to_dict(self) -> dict[str, typing.Any]:
         """The policy as JSON values."""
         return {**dataclasses.asdict(self),
                 'permitted_formats': list(self.permitted_formats)}
+
+
+def _is_text(value: typing.Any) -> bool:
+    return isinstance(value, str)

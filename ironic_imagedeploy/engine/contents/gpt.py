@@ -87,10 +87,15 @@ class Header(typing.NamedTuple):
     def read_entries(self, read: _read.Read) -> bytes:
         """The array of partition entries.
 
-        :raises BadContent: when its checksum is wrong.
+        :raises BadContent: when it is not complete, or its checksum is wrong.
         """
-        entries = read(self.entries_at * self.sector_size,
-                       self.entries * self.entry_size)
+        length = self.entries * self.entry_size
+        entries = read(self.entries_at * self.sector_size, length)
+        if len(entries) < length:
+            raise exceptions.BadContent(
+                'corrupt', f'{length} bytes of GPT entries at byte '
+                f'{self.entries_at * self.sector_size}',
+                f'{len(entries)} bytes up to the end of the disk')
         if zlib.crc32(entries) != self.entries_crc:
             raise exceptions.BadContent(
                 'corrupt', 'GPT entries with a right checksum', 'a wrong one')

@@ -29,7 +29,7 @@ MIB = 1 << 20
 #: Bytes per second below which a connection counts as stalled.
 STALL_RATE = 1024
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError,
-                  OSError)
+                  http.client.HTTPException, OSError)
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _EARLY_ENDS = (urllib3.exceptions.IncompleteRead, http.client.IncompleteRead)
 

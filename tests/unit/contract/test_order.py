@@ -131,6 +131,16 @@ class NonsenseTest(unittest.TestCase):
             with self.assertRaises(order.InvalidOrder, msg=wrong):
                 received({'checksum': wrong})
 
+    def test_of_options(self):
+        for wrong in ({'permitted_formats': 5}, {'permitted_formats': 'raw'},
+                      {'workers': '1'}, {'workers': True}, {'read_back': []},
+                      {'insecure_checksums_permitted': 1},
+                      {'disk_format': ['raw']}):
+            with self.assertRaises(order.InvalidOrder, msg=wrong):
+                received(wrong)
+        self.assertEqual(('raw',), received(
+            {'permitted_formats': ['raw', 5]}).policy.permitted_formats)
+
 
 class FulfilledTest(unittest.TestCase):
 

@@ -22,9 +22,9 @@ import lzma
 import pathlib
 import struct
 
+from tests.support import lvm
 from tests.unit.engine import base
 from tests.unit.engine import disks
-from tests.unit.engine import lvm
 from tests.unit.engine import qcow2_builder as qcow2
 from tests.unit.engine import volumes
 
@@ -297,6 +297,22 @@ def groups(_: pathlib.Path) -> bytearray:
     return disk
 
 
+def quotes(_: pathlib.Path) -> bytearray:
+    """A group of LVM whose text has one quote after the other."""
+    disk = disks.gpt(8 * MIB, [disks.Entry(2048, 8191)])
+    disk[MIB:2 * MIB] = lvm.front('\\"' * 120_000, 3 * MIB)
+    return disk
+
+
+def blanks(folder: pathlib.Path) -> bytes:
+    """Files that end where what is looked for would go on."""
+    text = b'match:' + b' ' * 260_000
+    return volumes.ext4(folder / 'blanks', {
+        'etc/os-release': b'ID=x\n', 'boot/vmlinuz-1': b'x', **{
+            f'etc/netplan/{number}.yaml': text + b'x'
+            for number in range(30)}}, size=16 * MIB).read_bytes()
+
+
 def systems(folder: pathlib.Path) -> bytearray:
     """As many systems as there is room for, none of which is whole."""
     volume = volumes.ext4(folder / 'system', {
@@ -331,7 +347,7 @@ MAKERS: dict[str, Maker] = {
     'partitions': partitions, 'system partition': system_partition,
     'blocks': blocks, 'kernel': kernel,
     'texts': texts, 'paths': paths, 'systems': systems,
-    'groups': groups,
+    'groups': groups, 'quotes': quotes, 'blanks': blanks,
     'compressed files': compressed_files,
     'gzip': bomb(gzip.compress), 'xz': bomb(lzma.compress),
     'bzip2': bomb(bz2.compress)}

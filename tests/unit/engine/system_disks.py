@@ -17,9 +17,9 @@ import os
 import pathlib
 
 from ironic_imagedeploy.engine.contents import filesystems
+from tests.support import lvm
 from tests.unit.engine import base
 from tests.unit.engine import disks
-from tests.unit.engine import lvm
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
 

@@ -38,8 +38,10 @@ _LIMIT = 256 << 10
 _MOST_WORDS = 40_000
 _DEEPEST = 8
 _MOST_SEGMENTS = 1000
-_WORD = re.compile(r'#[^\n]*|"((?:[^"\\]|\\.)*)"|([A-Za-z0-9_.+-]+)'
-                   r'|([{}\[\]=,])')
+#: The last one is a quote without its end: to look for that from each quote on
+#: would take a time that grows with the square of their number.
+_WORD = re.compile(r'#[^\n]*|"((?:[^"\\]|\\.)*+)"|([A-Za-z0-9_.+-]+)'
+                   r'|([{}\[\]=,"])')
 _LINEAR = 'striped'
 
 
@@ -124,6 +126,8 @@ def _parsed(text: str) -> dict[str, typing.Any]:
             raise Unreadable('too much metadata of LVM')
         mark = match[3]
         word = match[1] if match[1] is not None else match[2]
+        if mark == '"':
+            raise Unreadable('damaged metadata of LVM')
         if mark == '{':
             if len(sections) > _DEEPEST:
                 raise Unreadable('damaged metadata of LVM')

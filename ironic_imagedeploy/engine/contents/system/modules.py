@@ -28,6 +28,9 @@ _BUS, _VENDOR = 'pci:v', len('pci:v00008086')
 #: Patterns that are kept, and characters of one.
 _MOST = 20_000
 _LONGEST = 200
+#: Patterns with sets of characters, of which kernels have none for these
+#: devices: each is compiled once, in a millisecond. fnmatch keeps 256.
+_MOST_SETS = 200
 
 
 def undriven(files: _files.Files, folder: str, aliases: Iterable[str]
@@ -46,11 +49,15 @@ def undriven(files: _files.Files, folder: str, aliases: Iterable[str]
         return None
     wanted = {alias: _starts(alias) for alias in aliases}
     known: dict[str, list[str]] = {}
+    sets = 0
     for start, pattern in _patterns(
             listed.decode('ascii', 'replace'),
             built_in.decode('ascii', 'replace'),
             {start for starts in wanted.values() for start in starts}):
         known.setdefault(start, []).append(pattern)
+        sets += _has_sets(pattern)
+    if sets > _MOST_SETS:
+        return None
     return frozenset(
         alias for alias, starts in wanted.items()
         if not any(_matches(alias, pattern) for start in starts
@@ -79,8 +86,13 @@ def _starts(alias: str) -> tuple[str, ...]:
     return (alias.partition(':')[0] + ':',)
 
 
+def _has_sets(pattern: str) -> bool:
+    """Whether a part of it stands for one of several characters."""
+    return '[' in pattern or '?' in pattern
+
+
 def _matches(alias: str, pattern: str) -> bool:
-    if '[' in pattern or '?' in pattern:
+    if _has_sets(pattern):
         return fnmatch.fnmatchcase(alias, pattern)
     # Some thousand patterns are compared: fnmatch compiles each.
     first, *parts = pattern.split('*')

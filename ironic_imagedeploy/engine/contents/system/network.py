@@ -35,9 +35,9 @@ _ADDRESS = r'["\']?((?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2})\b'
 #: Where a file says which card it is for; the address that it gives to one
 #: does not matter.
 _PINNED = re.compile(
-    r'(?<![\w-])(?:HWADDR\s*=|match\s*:\s*\{?\s*macaddress\s*:|'
-    r'mac-address\s*=|ATTR\{address\}\s*==|'
-    r'\[Match\][^\[]*\n(?:Permanent)?MACAddress\s*=)\s*' + _ADDRESS)
+    r'(?<![\w-])(?:HWADDR\s*+=|match\s*+:\s*+\{?\s*+macaddress\s*+:|'
+    r'mac-address\s*+=|ATTR\{address\}\s*+==|'
+    r'\[Match\][^\[]*\n(?:Permanent)?MACAddress\s*+=)\s*+' + _ADDRESS)
 #: Agents overwrite what they have generated.
 _GENERATED = re.compile(
     r'generated (?:by cloud-init|from information provided by the '

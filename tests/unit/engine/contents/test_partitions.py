@@ -13,6 +13,7 @@
 import random
 import struct
 import uuid
+import zlib
 
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine import exceptions
@@ -193,6 +194,16 @@ class GptTest(partition_tables.PartitionsTestCase):
             with self.subTest(sector=sector):
                 self.assert_bad('corrupt', disks.gpt(
                     MIB, [Entry(100, 200)], entries_at=sector))
+
+    def test_entries_that_end_with_the_disk(self) -> None:
+        # The checksum is right for as much as there is of them.
+        size = MIB
+        for at in (size // 512 - 2, size // 512, 1 << 62):
+            rest = bytes(max(size - at * 512, 0))
+            with self.subTest(at=at):
+                self.assert_bad('corrupt', disks.gpt(
+                    size, entries_at=at, backup=1,
+                    entries_crc=zlib.crc32(rest)))
 
     def test_hostile_names(self) -> None:
         for name, seen in (

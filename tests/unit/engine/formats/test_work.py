@@ -32,7 +32,7 @@ MIB = base.MIB
 #: What is found, if not that it is too much.
 CODES = {'directory': 'truncated', 'names': '-', 'partitions': '-',
          'texts': '-', 'groups': '-', 'systems': '-', 'paths': '-',
-         'compressed files': '-',
+         'compressed files': '-', 'quotes': '-', 'blanks': '-',
          'gzip': '-', 'xz': '-', 'bzip2': '-', 'xfs': 'no-bootloader',
          'blocks': 'no-partition-table', 'kernel': 'not-a-kernel'}
 #: Prints seconds of the processor, KiB of memory at most, and codes.

@@ -126,6 +126,22 @@ class ChunkTest(served.ServedTestCase):
         self.assert_fails(exceptions.SourceTimeout, timeout=0.5, retries=0)
         self.assertLess(time.monotonic() - began, 10)
 
+    def test_pieces_that_are_none(self) -> None:
+        for line in (b'nothing\r\n', b'-5\r\n', b'\0\xff\r\n',
+                     b'x' * 70_000, b'5\r\nabcdefgh\r\n'):
+            with self.subTest(line[:9]):
+                def garbage(exchange: Exchange, line: bytes = line) -> None:
+                    size = len(self.content)
+                    exchange.start(206, {
+                        'Content-Range': f'bytes {MIB}-{size - 1}/{size}',
+                        'Transfer-Encoding': 'chunked'})
+                    exchange.wfile.write(b'5\r\nabcde\r\n' + line)
+                    exchange.close_connection = True
+
+                self.server.answer = web.since(1, garbage)
+                with self.assertRaises(exceptions.SourceError):
+                    self.streamed(self.opened(retries=0))
+
     def test_chunks_that_take_their_time(self) -> None:
         def slowly(exchange: Exchange) -> None:
             size = len(self.content)

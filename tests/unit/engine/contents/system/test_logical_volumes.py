@@ -15,8 +15,8 @@ import random
 from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine.contents.system import logical_volumes
 from ironic_imagedeploy.engine import exceptions
+from tests.support import lvm
 from tests.unit.engine import base
-from tests.unit.engine import lvm
 
 MIB = base.MIB
 START, SIZE = 3 * MIB, 200 * MIB

@@ -132,26 +132,38 @@ def _startable(volume: fat.FatVolume, budget: _budget.Budget,
                  if not entry.directory
                  and entry.name.endswith(('.EFI', '.CSV'))]
         programs = [entry for entry in files if entry.name.endswith(_PROGRAM)]
-        others += (f'EFI/{folder.name}/{entry.name}'
-                   for entry in programs[:_MOST_OTHERS])
         if folder.is_called('BOOT'):
-            yield from _defaults(volume, programs)
+            flaws: list[str] = []
+            yield from _defaults(volume, programs, flaws)
+            others[:0] = flaws[:_MOST_OTHERS]
+        others += (f'EFI/{folder.name}/{entry.name}'
+                   for entry in programs[:_MOST_OTHERS]
+                   if not (folder.is_called('BOOT')
+                           and entry.name in _DEFAULTS))
         for entry in _listed(volume, files, programs, budget):
             machine = _machine(volume.front(entry, _FRONT))
             if machine is not None:
                 yield _MACHINES.get(machine, 'unknown')
 
 
-def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry]
-              ) -> Iterator[str]:
+def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry],
+              flaws: list[str]) -> Iterator[str]:
+    """Processors whose firmware starts a program of the directory BOOT.
+
+    :param flaws: gets those that it would start, if they were for it.
+    """
     for entry in programs:
         arch = _DEFAULTS.get(entry.name)
         if arch is None:
             continue
-        machine = _machine(volume.front(entry, _FRONT))
-        if machine is not None:
-            # For another processor than its name says, nobody starts it.
-            yield arch if _MACHINES.get(machine) == arch else 'unknown'
+        found = architecture(volume.front(entry, _FRONT))
+        if found == arch:
+            yield arch
+            continue
+        flaw = ('not an EFI program' if found is None
+                else f'an EFI program for {found}' if found != 'unknown'
+                else 'an EFI program for an unknown processor')
+        flaws.append(f'EFI/BOOT/{entry.name} ({flaw})')
 
 
 def _listed(volume: fat.FatVolume, files: list[fat.Entry],
@@ -177,6 +189,8 @@ def _listed(volume: fat.FatVolume, files: list[fat.Entry],
 def _machine(front: bytes) -> int | None:
     """The machine type of a PE program."""
     start = int.from_bytes(front[0x3c:0x40], 'little')
-    if not front.startswith(b'MZ') or front[start:start + 4] != b'PE\0\0':
+    machine = front[start + 4:start + 6]
+    if not front.startswith(b'MZ') or len(machine) < 2 or (
+            front[start:start + 4] != b'PE\0\0'):
         return None
-    return int.from_bytes(front[start + 4:start + 6], 'little')
+    return int.from_bytes(machine, 'little')

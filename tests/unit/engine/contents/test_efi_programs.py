@@ -85,9 +85,24 @@ class BootProgramsTest(base.EngineTestCase):
             {'/EFI/debian/shimx64.efi': disks.program(X86_64),
              '/EFI/debian/BOOTX64.CSV': disks.program(X86_64)}))
 
-    def test_a_program_for_another_processor_than_its_name(self) -> None:
-        self.assertEqual({'unknown'}, self.found(
-            {'/EFI/BOOT/BOOTX64.EFI': disks.program(AARCH64)}))
+    def test_a_program_that_nothing_starts_does_not_count(self) -> None:
+        whole = disks.program(X86_64)
+        for content, flaw in (
+                (disks.program(AARCH64), 'an EFI program for aarch64'),
+                (disks.program(0x1234),
+                 'an EFI program for an unknown processor'),
+                (b'no program' * 100, 'not an EFI program'),
+                (whole[:0x84], 'not an EFI program'),
+                (whole[:0x85], 'not an EFI program')):
+            with self.subTest(flaw=flaw, length=len(content)):
+                self.assertEqual(set(), self.found({
+                    '/EFI/BOOT/BOOTX64.EFI': content,
+                    **{f'/tool{number}.efi': whole for number in range(9)}}))
+                self.assertEqual(f'EFI/BOOT/BOOTX64.EFI ({flaw})',
+                                 self.others[0])
+                self.assertEqual({'i686'}, self.found({
+                    '/EFI/BOOT/BOOTX64.EFI': content,
+                    '/EFI/BOOT/BOOTIA32.EFI': disks.program(0x14c)}))
 
     def test_long_names(self) -> None:
         for arch, machine in (('RISCV64', 0x5064), ('LOONGARCH64', 0x6264)):
@@ -121,7 +136,8 @@ class BootProgramsTest(base.EngineTestCase):
 
     def test_an_unknown_processor(self) -> None:
         self.assertEqual({'unknown'}, self.found(
-            {'/EFI/BOOT/BOOTX64.EFI': disks.program(0x1234)}))
+            {'/EFI/vendor/x.efi': disks.program(0x1234),
+             '/EFI/vendor/BOOT.CSV': 'x.efi,vendor,,\n'.encode('utf-16')}))
 
     def test_no_programs(self) -> None:
         for files in ({}, {'/EFI/BOOT/grub.cfg': b'x'},

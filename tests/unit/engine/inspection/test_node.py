@@ -117,6 +117,10 @@ class NodeTest(verdicts.VerdictTestCase):
                  'one with no program for EFI'),
                 (self.disk(esp=shim), 'x86_64', 'BOOTX64.EFI',
                  'one with EFI/DEBIAN/SHIMX64.EFI'),
+                (self.disk(esp={
+                    '/EFI/BOOT/BOOTX64.EFI': disks.program(0xaa64)}), None,
+                 'BOOTX64.EFI', 'one with EFI/BOOT/BOOTX64.EFI (an EFI '
+                 'program for aarch64)'),
                 (no_fat, None, 'BOOTX64.EFI',
                  'one with no FAT volume (no boot sector)')):
             self.assert_refused('no-esp', content, f'EFI/BOOT/{name}', words,
@@ -154,7 +158,9 @@ class NodeTest(verdicts.VerdictTestCase):
                             boot_mode='uefi')
 
     def test_a_processor_without_a_name(self) -> None:
-        disk = self.disk(esp={'/EFI/BOOT/BOOTX64.EFI': disks.program(0x1f0)})
+        disk = self.disk(esp={
+            '/EFI/vendor/x.efi': disks.program(0x1f0),
+            '/EFI/vendor/BOOT.CSV': 'x.efi,vendor,,\n'.encode('utf-16')})
         finding = self.assert_refused('arch-mismatch', disk, 'unknown',
                                       arch='x86_64')
         self.assertIsNone(finding.data['arch'])

@@ -46,9 +46,10 @@ _FRONT = 1024
 _LIST_BYTES = 4096
 #: Bytes read at once; directories, tables and programs lie close together.
 _BLOCK = 64 << 10
-#: Partitions that are looked at.
-_MOST_ESPS = 8
+#: Paths of other programs that are told, and of one directory.
 _MOST_OTHERS = 4
+#: Steps of the budget that a partition costs.
+_ESP_STEPS = 64
 _PROGRAM = '.EFI'
 
 
@@ -79,7 +80,8 @@ def find(read: _read.Read, esps: Iterable[partitions.Partition],
     :raises TooComplex: when the partitions take too much work.
     """
     found, others = set[str](), list[str]()
-    for esp in tuple(esps)[:_MOST_ESPS]:
+    for esp in esps:
+        budget.draw(_ESP_STEPS)
         try:
             volume = fat.FatVolume(_read.cached(
                 read, esp.start, esp.length, block=_BLOCK, most=_MOST),

@@ -124,6 +124,8 @@ class BootProgramsTest(base.EngineTestCase):
 
         self.assertEqual({'x86_64'}, look(empty, good))
         self.assertEqual({'x86_64'}, look(good, empty))
+        # As many as a GPT has, and the good one last.
+        self.assertEqual({'x86_64'}, look(*[empty] * 127, good))
         self.assertEqual(set(), look(empty))
         self.assertEqual(set(), look())
 

@@ -23,7 +23,7 @@ _HEADER_CRC, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16
 _RESERVED = 0xe0
 #: Bytes of the fixed part, and of the length of the extra field after it.
 _FIXED, _EXTRA_LENGTH = 10, 2
-#: Bytes of a header that are waited for.
+#: Bytes of a header at most: a name and a comment have some hundred.
 _LONGEST_HEADER = 1 << 20
 
 
@@ -77,8 +77,6 @@ def _has_header(stored: bytes) -> bool:
     """
     if not magic.GZIP.startswith(stored[:2]):
         raise errors.DecodeError('no header of gzip')
-    if len(stored) > _LONGEST_HEADER:
-        return True
     if len(stored) < _FIXED + _EXTRA_LENGTH:
         return False
     flags, end = stored[3], _FIXED
@@ -91,5 +89,8 @@ def _has_header(stored: bytes) -> bool:
     for _ in range((flags & (_NAME | _COMMENT)).bit_count()):
         end = stored.find(b'\0', end) + 1
         if not end:
-            return False
-    return len(stored) >= end + (flags & _HEADER_CRC)
+            break
+    if (end or len(stored)) > _LONGEST_HEADER:
+        raise errors.DecodeError(
+            f'a gzip header of more than {_LONGEST_HEADER} bytes')
+    return bool(end) and len(stored) >= end + (flags & _HEADER_CRC)

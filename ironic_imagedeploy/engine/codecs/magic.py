@@ -21,6 +21,7 @@ BZIP2 = b'BZh'
 #: RFC 8878, section 3.1.1.
 ZSTD = b'\x28\xb5\x2f\xfd'
 LZIP = b'LZIP'
+LZOP = b'\x89LZO\0\r\n\x1a\n'
 #: LZ4 Frame Format: a frame, and the legacy frame that Linux unpacks.
 LZ4 = b'\x04\x22\x4d\x18'
 LZ4_LEGACY = b'\x02\x21\x4c\x18'

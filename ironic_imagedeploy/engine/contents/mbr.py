@@ -22,6 +22,14 @@ import typing
 #: The end of a boot sector, of disks and of file systems.
 BOOT_SIGNATURE = b'\x55\xaa'
 _BOOT_CODE = 440
+#: The code that libparted writes where there is none, and nothing after it: it
+#: starts the boot sector of the bootable partition.
+_OF_PARTED = bytes.fromhex(
+    'fab800108ed0bc00b0b800008ed88ec0fbbe007cbf0006b90002f3a4ea21060000bebe07'
+    '3804750b83c61081fefe0775f3eb16b402b001bb007cb2808a74018b4c02cd13ea007c00'
+    '00ebfe').ljust(_BOOT_CODE, b'\0')
+#: What the boot sector of a FAT says that boots nothing.
+_NO_SYSTEM = b'not a bootable disk'
 _TABLE = slice(446, 510)
 _ENTRY = struct.Struct('<B3sB3sII')
 _BOOTABLE = 0x80
@@ -57,6 +65,17 @@ def is_boot_sector(first: bytes) -> bool:
 def has_boot_code(first: bytes) -> bool:
     """Whether the first sector holds a program for BIOS."""
     return any(first[:_BOOT_CODE])
+
+
+def starts_partition(first: bytes) -> bool:
+    """Whether the first sector does no more than start a partition."""
+    return first.startswith(_OF_PARTED)
+
+
+def starts_system(sector: bytes) -> bool:
+    """Whether the first sector of a partition holds a program for BIOS."""
+    return is_boot_sector(sector) and _NO_SYSTEM not in sector and any(
+        sector[:_BOOT_CODE])
 
 
 def identifier(first: bytes) -> int:

@@ -75,7 +75,8 @@ class PartitionTable:
     :ivar kind: ``gpt`` or ``mbr``.
     :ivar sector_size: bytes in the sectors it counts; for an MBR as the
         content of the partitions tells, or None.
-    :ivar boot_code: whether the first sector holds a program for BIOS.
+    :ivar boot_code: whether the first sector holds a program for BIOS; what
+        starts a partition only counts where that holds one, too.
     :ivar header: that of a GPT.
     """
 
@@ -133,11 +134,13 @@ def read_table(read: _read.Read, size: int | None) -> PartitionTable | None:
     if not mbr.is_boot_sector(first):
         return None
     boot_code = mbr.has_boot_code(first)
+    chain_loads = mbr.starts_partition(first)
     if mbr.leaves_disk_to_gpt(first) and (
             found := gpt.read_table(read, size)):
         header, entries = found
         return PartitionTable(
-            kind='gpt', sector_size=header.sector_size, boot_code=boot_code,
+            kind='gpt', sector_size=header.sector_size,
+            boot_code=boot_code and not chain_loads,
             partitions=tuple(_from_gpt(entry, header.sector_size)
                              for entry in entries), header=header)
     if mbr.is_protective(first):
@@ -151,7 +154,8 @@ def read_table(read: _read.Read, size: int | None) -> PartitionTable | None:
                        for entry in listed)
     _check_ends(partitions, size)
     return PartitionTable(
-        kind='mbr', sector_size=sector_size, boot_code=boot_code,
+        kind='mbr', sector_size=sector_size, boot_code=boot_code and (
+            not chain_loads or _is_bootable(read, partitions)),
         partitions=partitions)
 
 
@@ -216,6 +220,16 @@ def _from_mbr(entry: mbr.Entry, sector_size: int, disk: int) -> Partition:
         length=entry.length * sector_size, type=f'{entry.type:#04x}',
         bootable=entry.bootable,
         uuid=f'{disk:08x}-{entry.number:02x}' if disk else '')
+
+
+def _is_bootable(read: _read.Read, partitions: tuple[Partition, ...]) -> bool:
+    """Whether the boot sector of the bootable partition holds a program."""
+    try:
+        return any(mbr.starts_system(read(partition.start, 512))
+                   for partition in partitions if partition.bootable)
+    except exceptions.SourceNotSeekable:
+        # It is out of sight.
+        return True
 
 
 def _check_ends(partitions: tuple[Partition, ...], size: int | None) -> None:

@@ -28,6 +28,16 @@ from ironic_imagedeploy.engine import exceptions
 SIZES = (512, 4096)
 #: Bytes at the front of a partition: the superblock of btrfs is the last.
 _FRONT = 72 << 10
+#: How partitions begin that hold anything but a file system: LUKS, BitLocker,
+#: an array of md, bcache.
+_CONTAINERS = (
+    signatures.Signature('luks', 0, b'LUKS\xba\xbe'),
+    signatures.Signature('bitlocker', 3, b'-FVE-FS-'),
+    signatures.Signature('md', 0, b'\xfc\x4e\x2b\xa9'),
+    signatures.Signature('bcache', 0x1018, b'\xc6\x85\x73\xf6\x4e\x1a\x45\xca'
+                                           b'\x82\x65\xf5\x7f\x48\xba\x6d\x81'))
+#: Types of partitions that are lists of others.
+_EXTENDED = frozenset({0x05, 0x0f, 0x85})
 
 
 def of_mbr(read: _read.Read, entries: Iterable[mbr.Entry], size: int | None
@@ -43,10 +53,19 @@ def of_mbr(read: _read.Read, entries: Iterable[mbr.Entry], size: int | None
                 (entry.start + entry.length) * sector_size > size
                 for entry in entries):
             continue
-        if any(file_system(read, entry.start * sector_size)
-               for entry in entries):
+        if any(_begins(read, entry, sector_size) for entry in entries):
             return sector_size
     return None
+
+
+def _begins(read: _read.Read, entry: mbr.Entry, sector_size: int) -> bool:
+    """Whether a partition begins there, as its content shows."""
+    front = _front(read, entry.start * sector_size)
+    return bool(
+        signatures.file_system(front)
+        or any(each.found_in(front, b'') for each in _CONTAINERS)
+        or entry.type in _EXTENDED and mbr.is_boot_sector(front)
+        and mbr.entries(front))
 
 
 def file_system(read: _read.Read, start: int) -> tuple[str, int | None] | None:
@@ -57,11 +76,15 @@ def file_system(read: _read.Read, start: int) -> tuple[str, int | None] | None:
     :returns: None without one, or when it cannot be read; None for the unit
         of a kind that tells none.
     """
-    front = b''
-    with contextlib.suppress(exceptions.SourceNotSeekable):
-        front = read(start, _FRONT)
+    front = _front(read, start)
     name = signatures.file_system(front)
     return (name, _unit(name, front)) if name else None
+
+
+def _front(read: _read.Read, start: int) -> bytes:
+    with contextlib.suppress(exceptions.SourceNotSeekable):
+        return read(start, _FRONT)
+    return b''
 
 
 def _unit(name: str, front: bytes) -> int | None:

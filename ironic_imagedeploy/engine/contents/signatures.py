@@ -76,7 +76,12 @@ IMAGES = (
 #: First bytes of compressed files, by the compression's name.
 COMPRESSIONS = {
     'gz': magic.GZIP_DEFLATE, 'xz': magic.XZ, 'bz2': magic.BZIP2,
-    'zstd': magic.ZSTD, 'lzip': magic.LZIP, 'lz4': magic.LZ4}
+    'zstd': magic.ZSTD, 'lzip': magic.LZIP, 'lz4': magic.LZ4,
+    'lzop': magic.LZOP}
+#: Sizes of the dictionary of a file of lzma, which has no magic number: powers
+#: of 2, and these and a half.
+_LZMA_DICTIONARIES = frozenset(
+    size << bits for bits in range(12, 31) for size in (2, 3))
 
 #: Files that lie where images lie: other results of a build, packages,
 #: firmware, and what a browser saves. Declared raw, they would be written.
@@ -158,7 +163,19 @@ def compressed(head: bytes) -> str | None:
             # What follows is out of sight; the decoder of zstd will see.
             return 'zstd'
     return next((name for name, magic in COMPRESSIONS.items()
-                 if head.startswith(magic)), None)
+                 if head.startswith(magic)),
+                'lzma' if _is_lzma(head) else None)
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Whether a file of lzma starts there, by what nearly all of them have.
+
+    Source: the comments of XZ Utils, src/liblzma/common/alone_decoder.c.
+    """
+    size = int.from_bytes(head[5:13], 'little')
+    return (head.startswith(b'\x5d') and head[13:14] == b'\0'
+            and int.from_bytes(head[1:5], 'little') in _LZMA_DICTIONARIES
+            and (size == (1 << 64) - 1 or 0 < size < 1 << 38))
 
 
 def other(head: bytes) -> str | None:

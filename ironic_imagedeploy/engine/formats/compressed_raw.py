@@ -190,3 +190,8 @@ class CompressedRawImage(base.Image):
             self.check_size(len(self._front))
             self.virtual_size = len(self._front)
             self._unpacked = True
+        elif len(self._front) < FRONT // 2:
+            # What is not compressible at all takes hardly more than itself.
+            raise errors.DecodeError(
+                f'{len(self._front)} bytes of a disk in the first {FRONT} '
+                'bytes of it')

@@ -43,6 +43,9 @@ _SMALLEST = 512
 #: Compression whose decoder comes with an extra.
 _IN_EXTRA = 'zstd'
 _OPTICAL = ('iso', 'udf')
+#: Types of partitions that media list in an MBR: none of them has the file
+#: system of an installed system.
+_OF_MEDIA = frozenset({'0x00', '0x17', '0x96', '0xcd', '0xef'})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,24 +184,24 @@ class _Places(typing.NamedTuple):
     """Where a disk has content.
 
     :ivar parts: first byte and end of partitions, or of a file system.
-    :ivar kind: of the partition table, if any.
+    :ivar like_medium: partitions are such as media list in an MBR.
     """
 
     parts: list[tuple[int, int]]
-    kind: str | None = None
+    like_medium: bool = False
 
     def holds_container(self, name: str, offset: int, read: _read.Read
                         ) -> bool:
         """Whether a signature at a place says what the whole file is.
 
         In a partition it does not, unless there is a disc, which has all of
-        itself in one. Before the partitions of a GPT a disc is a leftover, or
-        there for firmware that boots discs; media with an MBR may have their
+        itself in one. Before the partitions a disc is a leftover, or there
+        for firmware that boots discs; but some media with an MBR list their
         partitions after the descriptors.
         """
         inside = any(start <= offset < end for start, end in self.parts)
         if name in _OPTICAL and self.parts:
-            return (inside or self.kind == 'mbr') and optical.is_volume(read)
+            return (inside or self.like_medium) and optical.is_volume(read)
         return not inside
 
 
@@ -211,7 +214,9 @@ def _places(read: _read.Read, head: bytes, size: int | None) -> _Places:
         return _Places([])
     if table:
         return _Places([(partition.start, partition.end)
-                        for partition in table.partitions], table.kind)
+                        for partition in table.partitions],
+                       _OF_MEDIA.issuperset(partition.type for partition
+                                            in table.partitions))
     return _Places([(0, size or 1 << 63)] if name else [])
 
 

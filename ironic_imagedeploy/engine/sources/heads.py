@@ -42,8 +42,9 @@ import urllib3.poolmanager
 MOST_OF_A_DOCUMENT = 16 << 20
 #: Bytes of the head of an answer, and of what comes before it.
 MOST_OF_A_HEAD = 64 << 10
-#: Answers ``100 Continue`` before the one that counts. Nobody asks for any.
-MOST_CONTINUES = 16
+#: Answers such as ``100 Continue`` and ``103 Early Hints`` before the one that
+#: counts (RFC 9110, 15.2). Nobody asks for any.
+MOST_INTERIM = 16
 
 
 class EndlessHeadError(http.client.HTTPException):
@@ -156,7 +157,7 @@ class _Response(http.client.HTTPResponse):
                  **options: typing.Any) -> None:
         super().__init__(sock, *arguments, **options)
         self._reader: _TimedReader | None = None
-        self._continues = 0
+        self._interim = 0
         if seconds := sock.gettimeout():
             self._reader = _TimedReader(self.fp.detach(), sock, seconds)
             self.fp = io.BufferedReader(self._reader)
@@ -166,13 +167,20 @@ class _Response(http.client.HTTPResponse):
             super().begin()
 
     def _read_status(self) -> tuple[str, int, str]:
-        # begin() skips any number of these.
-        found: tuple[str, int, str] = (
-            super()._read_status())  # type: ignore[misc]
-        self._continues += found[1] == http.client.CONTINUE
-        if self._continues > MOST_CONTINUES:
-            raise EndlessHeadError(f'more than {MOST_CONTINUES} times 100')
-        return found
+        # begin() skips any number of 100, and takes others for the last one.
+        while True:
+            found: tuple[str, int, str] = (
+                super()._read_status())  # type: ignore[misc]
+            if not 100 <= found[1] < 200 or (
+                    found[1] == http.client.SWITCHING_PROTOCOLS):
+                return found
+            self._interim += 1
+            if self._interim > MOST_INTERIM:
+                raise EndlessHeadError(
+                    f'more than {MOST_INTERIM} answers of 1xx')
+            if found[1] == http.client.CONTINUE:
+                return found
+            http.client.parse_headers(self.fp)
 
     def read1(self, n: int = -1) -> bytes:
         with self._together():

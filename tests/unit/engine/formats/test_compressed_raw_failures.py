@@ -10,7 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import gzip
 import random
+import struct
 import threading
 
 from ironic_imagedeploy import engine
@@ -102,6 +104,21 @@ class FailureTest(compressed.PackedTestCase):
             stored[-MIB:-MIB + 4096] = random.Random(4).randbytes(4096)
             self.assert_refused('corrupt', bytes(stored))
             self.assert_refused('truncated', PACK[name](disk)[:-1])
+
+    def test_a_front_that_gives_no_disk(self) -> None:
+        """A header that goes on and on; a frame that holds nothing."""
+        plain = gzip.compress(self.disk(2 * MIB), mtime=0)
+        for flags in (8, 16, 24):
+            for size in (2 * MIB, 20 * MIB):
+                found = self.assert_refused(
+                    'corrupt', bytes([*plain[:3], flags, *plain[4:10]])
+                    + b'n' * size + b'\0c\0' + plain[10:]).found
+                self.assertIn('a gzip header of more than 1048576 bytes',
+                              found)
+        frame = struct.pack('<II', 0x184d2a50, 20 * MIB) + bytes(20 * MIB)
+        found = self.assert_refused(
+            'corrupt', frame + PACK['zstd'](self.disk(2 * MIB))).found
+        self.assertIn('0 bytes of a disk in the first 16777216 bytes', found)
 
     def test_windows_within_the_operator_s_bound(self) -> None:
         disk = self.disk(10 * MIB)

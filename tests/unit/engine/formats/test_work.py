@@ -35,9 +35,10 @@ CODES = {'directory': 'truncated', 'names': '-', 'partitions': '-',
          'compressed files': '-', 'quotes': '-', 'blanks': '-',
          'gzip': '-', 'xz': '-', 'bzip2': '-', 'xfs': 'no-bootloader',
          'blocks': 'no-partition-table', 'kernel': 'not-a-kernel'}
-#: Prints seconds of the processor, KiB of memory at most, and codes.
+#: Looks at a file, as somebody else may use the processor meanwhile.
 _TRIES = 6
 TYPES = {'kernel': 'kernel'}
+#: Prints seconds of the processor, KiB of memory at most, and codes.
 _LOOK = r'''
 import re
 import sys

@@ -11,6 +11,7 @@
 # under the License.
 
 import gzip
+import lzma
 import struct
 
 from ironic_imagedeploy import engine
@@ -84,7 +85,11 @@ class FormatTest(verdicts.VerdictTestCase):
                 (b'vhdxfile' + bytes(MIB), 'vhdx'),
                 (b'LUKS\xba\xbe' + bytes(MIB), 'luks'),
                 (b'LZIP' + bytes(MIB), 'lzip'),
-                (b'\x04\x22\x4d\x18' + bytes(MIB), 'lz4')):
+                (b'\x04\x22\x4d\x18' + bytes(MIB), 'lz4'),
+                (b'\x89LZO\0\r\n\x1a\n' + bytes(MIB), 'lzop'),
+                *((lzma.compress(bytes(MIB), lzma.FORMAT_ALONE,
+                                 preset=preset), 'lzma')
+                  for preset in range(10))):
             for permitted in (('raw', 'qcow2'), ('raw', found)):
                 with self.subTest(found=found):
                     finding = self.assert_refused(
@@ -193,9 +198,12 @@ class OpticalTest(verdicts.VerdictTestCase):
     def test_a_disc_before_the_first_partition(self) -> None:
         """What is left of one, or what systemd-repart writes there."""
         disc = self.disc()[:900 << 10]
-        disk = disks.gpt(2 * MIB, [disks.Entry(2048, 4000)])
-        disk[0x8000:len(disc)] = disc[0x8000:]
-        self.assert_accepted(disk, 'not-bootable')
+        for disk in (disks.gpt(2 * MIB, [disks.Entry(2048, 4000)]),
+                     disks.mbr(2 * MIB, [(0x80, 0x83, 2048, 2000)]),
+                     disks.mbr(2 * MIB, [(0, 0xef, 2048, 100),
+                                         (0x80, 7, 2148, 1000)])):
+            disk[0x8000:len(disc)] = disc[0x8000:]
+            self.assert_accepted(disk, 'not-bootable')
         # Media of some distributions begin their partitions later.
         hybrid = disks.mbr(2 * MIB, [(0, 0xef, 2048, 100),
                                      (0x80, 0x17, 2148, 1000)])

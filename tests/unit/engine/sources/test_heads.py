@@ -80,7 +80,9 @@ class HeadTest(served.ServedTestCase):
     def test_a_server_that_floods(self) -> None:
         """Not a processor for as long as an answer may take."""
         many = b'HTTP/1.1 100 Continue\r\n'
+        hints = b'HTTP/1.1 103 Early Hints\r\n'
         for flood in (many + b'\r\n', many + b'X: %s\r\n\r\n' % (b'x' * 9999),
+                      hints + b'\r\n', hints + b'Link: </x>\r\n\r\n',
                       b'HTTP/1.1 206 Partial Content\r\n'
                       + b'X: %s\r\n' % (b'x' * 60000) * 90):
             def answer(exchange: Exchange, flood: bytes = flood) -> None:
@@ -99,8 +101,9 @@ class HeadTest(served.ServedTestCase):
 
     def test_a_head_that_takes_its_time(self) -> None:
         def slowly(exchange: Exchange) -> None:
-            for _ in range(3):
-                exchange.wfile.write(b'HTTP/1.1 100 Continue\r\n\r\n')
+            for interim in (b'100 Continue', b'102 Processing',
+                            b'103 Early Hints\r\nLink: </x>; rel=preload'):
+                exchange.wfile.write(b'HTTP/1.1 %s\r\n\r\n' % interim)
                 time.sleep(0.1)
             exchange.serve()
 

@@ -94,6 +94,12 @@ def say(words: str) -> None:
               file=sys.stderr, flush=True)
 
 
+def show_error(words: str, status: int) -> None:
+    """Print what tells of a wrong usage in JSON, if it can be printed."""
+    _replace_closed_streams()
+    _show_failure(_failure(words, status))
+
+
 def new_file(words: str) -> pathlib.Path:
     """Path of a file that can be made; found out before hours of work.
 
@@ -168,14 +174,22 @@ def _fail(args: argparse.Namespace, words: str, error: BaseException, *,
             ''.join(traceback.format_exception(error))))
     words = '; '.join([words, *getattr(error, '__notes__', ())])
     say(words)
-    failure = {'error': {'message': words, 'exit_status': status,
-                         **_details(error)}}
+    failure = _failure(words, status, **_details(error))
     if args.json:
-        with contextlib.suppress(engine.exceptions.TargetError):
-            show([to_json(failure)])
+        _show_failure(failure)
     if report := getattr(args, 'report', None):
         with contextlib.suppress(engine.exceptions.TargetError):
             save(report, to_json(failure))
+
+
+def _failure(words: str, status: int | None, **details: typing.Any
+             ) -> dict[str, typing.Any]:
+    return {'error': {'message': words, 'exit_status': status, **details}}
+
+
+def _show_failure(failure: dict[str, typing.Any]) -> None:
+    with contextlib.suppress(engine.exceptions.TargetError):
+        show([to_json(failure)])
 
 
 @contextlib.contextmanager
@@ -226,8 +240,7 @@ def _log(debug: bool) -> None:
     output = logging.StreamHandler()
     output.setFormatter(_Formatter('%(asctime)s %(name)s: %(message)s'))
     if not debug:
-        output.setFormatter(_LineFormatter('ironic-imagedeploy: warning: '
-                                           '%(message)s'))
+        output.setFormatter(_LineFormatter())
         output.addFilter(lambda record: record.name != _CHUNKS)
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR,
                         handlers=[output])
@@ -247,7 +260,9 @@ class _LineFormatter(_Formatter):
     """Makes a line of each record, as :func:`say` does."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return text.printable(super().format(record))
+        kind = 'error' if record.levelno >= logging.ERROR else 'warning'
+        return text.printable(
+            f'ironic-imagedeploy: {kind}: {super().format(record)}')
 
 
 def _details(error: BaseException) -> dict[str, typing.Any]:

@@ -44,6 +44,9 @@ from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import choices
 from ironic_imagedeploy.engine import hardware
 
+#: Codes of findings that are about the target, as those of a write.
+_OF_TARGET = frozenset({'too-large', 'sector-size'})
+
 
 def check(args: argparse.Namespace) -> int:
     """Inspect the image and tell what was found."""
@@ -58,6 +61,10 @@ def check(args: argparse.Namespace) -> int:
               summary.check(inspection, source.name))
     if inspection.verdict == 'accept':
         return 0
+    if args.disk and _OF_TARGET.issuperset(
+            finding.code for finding in inspection.findings
+            if finding.severity is engine.Severity.ERROR):
+        return engine.exceptions.TargetError.exit_status
     return engine.exceptions.ImageRefused.exit_status
 
 

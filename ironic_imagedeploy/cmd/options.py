@@ -14,9 +14,11 @@
 
 import argparse
 from collections.abc import Callable
+from collections.abc import Sequence
 from importlib import metadata
 import os
 import pathlib
+import sys
 import typing
 
 from ironic_imagedeploy.cmd import console
@@ -29,6 +31,8 @@ from ironic_imagedeploy.engine.contents import efi_programs
 
 #: Types of files that are only checked by themselves.
 _BESIDE = ('kernel', 'ramdisk')
+#: Exit status of a wrong usage.
+_USAGE = 2
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -45,10 +49,21 @@ exit status:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong."""
+    """A parser that says in one line what is wrong, and in JSON if asked."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(  # type: ignore[override]
+            self, args: Sequence[str] | None = None,
+            namespace: argparse.Namespace | None = None
+            ) -> tuple[argparse.Namespace, list[str]]:
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> typing.NoReturn:
-        self.exit(2, f'{self.prog}: {text.printable(message)}; '
+        if '--json' in self._words:
+            console.show_error(message, _USAGE)
+        self.exit(_USAGE, f'{self.prog}: {text.printable(message)}; '
                   f'usage: {self.prog} --help\n')
 
 

@@ -170,8 +170,8 @@ def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
 
 def can_encode(stream: typing.TextIO, characters: str) -> bool:
     """Whether the stream's encoding and terminal have these characters."""
-    if stream.isatty() and (os.environ.get('TERM') in _FEW_CHARACTERS
-                            or _locale() in ('C', 'POSIX')):
+    if _locale() in ('C', 'POSIX') or (
+            stream.isatty() and os.environ.get('TERM') in _FEW_CHARACTERS):
         return False
     try:
         characters.encode(stream.encoding or 'ascii')

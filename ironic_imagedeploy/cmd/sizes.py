@@ -34,6 +34,6 @@ def parse(words: str) -> int:
     if not count:
         raise ValueError(
             f'{words!r} is not a size: expected a number of bytes above 0, or '
-            'one with K, M, G or T for units of 1024, for example 500M '
+            'one with K, M, G, T or P for units of 1024, for example 500M '
             'or 500MiB')
     return count

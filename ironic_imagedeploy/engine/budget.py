@@ -56,6 +56,7 @@ class Budget:
         self._bytes = self._all_bytes = bytes
         self._entries = self._all_entries = entries
         self._seconds = seconds
+        self._local_reads = 0
         self._begin = time.thread_time()
         self._clock = entries - _CLOCK
 
@@ -91,6 +92,17 @@ class Budget:
         :raises TooComplex: when that is more than is left.
         """
         self.draw(LOCAL_READ if local else REMOTE_READ, length)
+        self._local_reads += local
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether more was drawn than a look takes that no write follows.
+
+        A file that is here now will be on a server then.
+        """
+        entries = self._all_entries - self._entries + self._local_reads * (
+            REMOTE_READ - LOCAL_READ)
+        return entries > ENTRIES or self._all_bytes - self._bytes > BYTES
 
     def _look_at_the_clock(self) -> None:
         if time.thread_time() - self._begin > self._seconds:

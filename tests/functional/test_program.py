@@ -262,12 +262,17 @@ class UsageTest(ProgramTestCase):
                 ('write', self.image, target, '--report', '/no/such/dir/r'),
                 ('write', self.image, target, '--report', '/dev/null'),
                 ('write', self.image, target, '--report', '/'),
-                ('map', self.image, '--json', '--svg', target)):
+                ('map', self.image, '--json', '--svg', target),
+                ('check', self.image, '--json', '--disk-size', '1X'),
+                ('chek', self.image, '--json')):
             with self.subTest(arguments):
                 outcome = self.invoke(*arguments)
                 self.assert_status(2, outcome)
                 self.assert_one_sentence(outcome, 'usage: ironic-imagedeploy')
-                self.assertEqual('', outcome.stdout)
+                if '--json' in arguments:
+                    self.assertEqual(2, outcome.json['error']['exit_status'])
+                else:
+                    self.assertEqual('', outcome.stdout)
         self.assertFalse(target.exists())
 
     def test_help(self) -> None:

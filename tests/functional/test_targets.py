@@ -49,6 +49,13 @@ class TargetTestCase(base.FunctionalTestCase):
         self.assert_status(5, outcome)
         self.assert_one_sentence(outcome, str(target), *words)
 
+    def assert_unfit(self, disk: base.Disk) -> None:
+        """Whoever asks before says the same."""
+        for command in (('check', self.image, '--target', disk.device),
+                        ('write', self.image, disk.device, '--dry-run')):
+            self.assert_status(5, self.invoke(*command))
+        self.assert_untouched(disk)
+
 
 class DiskTest(TargetTestCase):
     """Block devices."""
@@ -57,7 +64,7 @@ class DiskTest(TargetTestCase):
         disk = self.disk(SIZE - 512)
         self.assert_refuses(disk.device, 'too small', str(SIZE),
                             str(SIZE - 512))
-        self.assert_untouched(disk)
+        self.assert_unfit(disk)
 
     def test_just_large_enough(self) -> None:
         disk = self.disk(SIZE)
@@ -130,7 +137,7 @@ class DiskTest(TargetTestCase):
     def test_sectors_larger_than_the_image_counts(self) -> None:
         disk = self.disk(SIZE, sector_size=4096)
         self.assert_refuses(disk.device, 'sectors', '512 bytes', '4096')
-        self.assert_untouched(disk)
+        self.assert_unfit(disk)
 
     def test_medium_that_fails(self) -> None:
         # A loop device is as good as the file behind it.

@@ -136,7 +136,11 @@ ENTRIES: Mapping[str, Entry] = {
         message='A look at the image takes more work than any should.',
         fix='Make the image again from its origin; qcow2 with larger '
             'clusters has smaller tables: qemu-img convert -O qcow2 -o '
-            'cluster_size=2M {file} NEW'),
+            'cluster_size=2M {file} NEW',
+        cases={'service': Case(
+            message='The image can be written from here, but a service that '
+                    'looks at images for many machines refuses it: that '
+                    'takes too much work.')}),
     'too-fragmented': Entry(
         topic=Topic.DAMAGE,
         meaning='The image is in more pieces than the memory for its map is '

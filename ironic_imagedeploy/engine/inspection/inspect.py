@@ -48,6 +48,11 @@ from ironic_imagedeploy.engine.sources import recorded
 Expectation = _expectation.Expectation
 Finding = findings.Finding
 
+_UNUSUAL = Finding(
+    code='too-complex', case='service', severity=findings.Severity.WARNING,
+    expected='as much work as a look takes that no write follows',
+    found='more')
+
 
 def inspect(source: sources.Source,
             expectation: Expectation | None = None,
@@ -142,6 +147,8 @@ class _Look:
         if layout:
             self._findings += self._check_table(image, layout)
         if self._expectation.contents:
+            if self._source.budget.is_unusual:
+                self._findings.append(_UNUSUAL)
             self._look_at_system(image)
 
     def result(self) -> result.Inspection:

@@ -85,14 +85,17 @@ class StandardStreamsTest(unittest.TestCase):
         done = self.run_program('console.new_file("/dev/stderr")')
         self.assertIn('standard error', done.stderr)
 
-    def test_a_warning_of_the_engine(self) -> None:
-        done = self.run_program(
-            'import argparse, logging\n'
-            'log = logging.getLogger("ironic_imagedeploy.engine")\n'
-            'console.run(lambda args: log.warning("a\\x1b[2J\\nb"), '
-            'argparse.Namespace(debug=False))')
-        self.assertRegex(done.stderr, r'\Aironic-imagedeploy: warning: '
-                         r'a[ -~]*b\n\Z')
+    def test_records_of_the_engine(self) -> None:
+        for level, kind in (('warning', 'warning'), ('error', 'error'),
+                            ('critical', 'error')):
+            done = self.run_program(
+                'import argparse, logging\n'
+                'log = logging.getLogger("ironic_imagedeploy.engine")\n'
+                f'console.run(lambda args: log.{level}("a\\x1b[2J\\nb"), '
+                'argparse.Namespace(debug=False))')
+            self.assertRegex(
+                done.stderr,
+                rf'\Aironic-imagedeploy: {kind}: a[ -~]*b\n\Z')
 
     def test_a_pipe(self) -> None:
         done = subprocess.run(

@@ -64,6 +64,16 @@ class StatusTest(program.CommandTestCase):
             self.assertIn('usage: ironic-imagedeploy', self.err)
             self.assertNotIn('\x1b', self.err)
 
+    def test_usage_in_json(self) -> None:
+        for arguments in ((self.image, '--disk-size', '5x'), (),
+                          (self.image, '--nonsense'),
+                          (self.image, '--target', self.image,
+                           '--disk-size', '1G')):
+            self.assertEqual(2, self.run_main('check', '--json', *arguments))
+            error = json.loads(self.out)['error']
+            self.assertEqual(2, error['exit_status'])
+            self.assertIn(error['message'][:30], self.err)
+
     def test_source(self) -> None:
         self.assert_fails(3, 'check', self.directory / 'missing')
 
@@ -75,6 +85,9 @@ class StatusTest(program.CommandTestCase):
     def test_target(self) -> None:
         self.target.write_bytes(bytes(MIB))
         self.assert_fails(5, 'write', self.image, self.target)
+        for status, options in ((5, ()), (4, ('--boot-mode', 'uefi'))):
+            self.assertEqual(status, self.run_main(
+                'check', self.image, '--target', self.target, *options))
 
     def test_verification(self) -> None:
         self.assert_fails(6, 'write', self.image, self.target, '--checksum',

@@ -95,7 +95,7 @@ class BarTest(unittest.TestCase):
         self.assertNotIn('%', drawn)
         self.assertIn('25 MiB  ', drawn)
 
-    def test_a_terminal_in_the_locale_c(self) -> None:
+    def test_the_locale_c(self) -> None:
         stream = io.TextIOWrapper(io.BytesIO(), encoding='utf-8')
         for stated, able in (
                 ({'LC_ALL': 'C'}, False), ({'LANG': 'C'}, False),
@@ -104,12 +104,14 @@ class BarTest(unittest.TestCase):
                 ({'LANG': 'C', 'LC_ALL': 'C.UTF-8'}, True),
                 ({'LC_CTYPE': 'C.UTF-8'}, True), ({}, True)):
             values = {name: '' for name in ('LC_ALL', 'LC_CTYPE', 'LANG')}
-            with (self.subTest(stated=stated), mock.patch.dict(
-                    os.environ, {**values, **stated, 'TERM': 'xterm'}),
-                  mock.patch.object(stream, 'isatty', autospec=True,
-                                    return_value=True)):
-                self.assertEqual(
-                    able, progress_bar.can_encode(stream, '█'))
+            for terminal in (True, False):
+                with (self.subTest(stated=stated, terminal=terminal),
+                      mock.patch.dict(os.environ, {
+                          **values, **stated, 'TERM': 'xterm'}),
+                      mock.patch.object(stream, 'isatty', autospec=True,
+                                        return_value=terminal)):
+                    self.assertEqual(
+                        able, progress_bar.can_encode(stream, '█'))
 
     def test_plain_on_a_terminal_with_few_characters(self) -> None:
         """The font of a console has no shades, whatever the locale says."""

@@ -68,3 +68,21 @@ class BudgetTest(unittest.TestCase):
                                return_value=begin + 6):
             drawn.draw(4000)
             self.assert_spent(drawn, 4000, words='5 seconds')
+
+    def test_what_others_would_not_do(self) -> None:
+        drawn = budget.Budget.before_write()
+        drawn.draw(budget.ENTRIES, budget.BYTES)
+        self.assertFalse(drawn.is_unusual)
+        drawn.draw(1)
+        self.assertTrue(drawn.is_unusual)
+        drawn = budget.Budget.before_write()
+        drawn.draw(0, budget.BYTES + 1)
+        self.assertTrue(drawn.is_unusual)
+
+    def test_a_file_that_is_here_counts_as_one_elsewhere(self) -> None:
+        drawn = budget.Budget.before_write()
+        for _ in range(budget.ENTRIES // budget.REMOTE_READ):
+            drawn.draw_read(512, local=True)
+        self.assertFalse(drawn.is_unusual)
+        drawn.draw_read(512, local=True)
+        self.assertTrue(drawn.is_unusual)

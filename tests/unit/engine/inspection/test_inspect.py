@@ -17,6 +17,7 @@ import typing
 import unittest.mock
 
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine.contents import boot_files
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.formats import extent_map
@@ -103,7 +104,9 @@ class AcceptTest(verdicts.VerdictTestCase):
                 ({'boot/vmlinuz': b'MZ'}, True),
                 ({'vmlinuz': b'MZ'}, False),
                 ({'boot/vmlinuz.old': b'MZ'}, False),
-                ({'boot/loader/entries/a.conf': b'linux /nowhere'}, None),
+                ({'boot/loader/entries/a.conf': b'linux /nowhere'}, False),
+                ({'boot/loader/entries/a.conf': b'linux /linux',
+                  'boot/linux': b''}, None),
                 ({'usr/lib/modules/6.1.0/vmlinuz': b'MZ'}, False)):
             content = volumes.ext4(self.directory / 'root',
                                    tree).read_bytes()
@@ -286,3 +289,20 @@ class DamageTest(verdicts.VerdictTestCase):
                                         expectation)
             for finding in inspection.findings:
                 self.assert_complete(finding)
+
+
+class WorkTest(verdicts.VerdictTestCase):
+
+    def test_more_than_others_would_do(self) -> None:
+        """Whoever looks for many machines would refuse it."""
+        source = memory.MemorySource(self.disk())
+        for entries, codes in ((budget.ENTRIES, []), (10, ['too-complex'])):
+            with unittest.mock.patch.object(budget, 'ENTRIES', entries):
+                for contents in (True, False):
+                    inspection = engine.inspect(
+                        source, engine.Expectation(contents=contents),
+                        engine.Budget(entries=1 << 20))
+                    self.assertEqual('accept', inspection.verdict)
+                    self.assertEqual(codes if contents else [], [
+                        finding.code for finding in inspection.findings
+                        if finding.code == 'too-complex'])

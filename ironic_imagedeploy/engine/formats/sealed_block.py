@@ -145,14 +145,24 @@ class Columns:
         before_end = words.repeated(min(before, _TOP) - 1 | _TOP, count
                                     ) - offsets
         flags = words.nonzero(after_place & before_end & tops, count)
-        if place in self.offset or _ZERO in self.kind:
+        if _ZERO in self.kind:
+            flags = words.all_of(
+                flags, self.kind.tobytes().translate(_IS_STORED))
+        if place in self.offset:
             flags = bytes(
-                flag and kind != _ZERO and (offset > place or begin > start)
-                for flag, kind, offset, begin in zip(
-                    flags, self.kind, self.offset, self.start, strict=True))
+                flag and (offset > place or begin > start)
+                for flag, offset, begin in zip(
+                    flags, self.offset, self.start, strict=True))
         if 0 not in flags:
             return self
         return self.pick(itertools.compress(range(count), flags))
+
+    def stored_places(self) -> 'array[int]':
+        """Places in the file of the extents that it stores."""
+        if _ZERO not in self.kind:
+            return self.offset
+        return array('Q', itertools.compress(
+            self.offset, self.kind.tobytes().translate(_IS_STORED)))
 
     def by_source(self, limit: int | None = None) -> 'Columns':
         """Extents sorted by their place in the file, up to a number of them.

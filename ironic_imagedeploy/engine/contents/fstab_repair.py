@@ -18,6 +18,7 @@ systemd-fstab-generator(8)).
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import enum
 import re
@@ -31,9 +32,16 @@ _LINE = re.compile(
 _ESP_MOUNTS = (b'/boot/efi', b'/efi')
 _TAG = re.compile(rb'(?:UUID|LABEL|PARTUUID|PARTLABEL|ID)=')
 _BY_TAG = re.compile(rb'/dev/disk/by-(uuid|label|partuuid|partlabel)/')
+_QUOTED = re.compile(rb'([A-Z]+=)(["\'])(.*)\2', re.DOTALL)
 #: With these nothing waits for a device.
 _HARMLESS = frozenset((b'nofail', b'noauto'))
 _ESP_OPTIONS = b'umask=0077,nofail'
+#: Of systemd.mount(5): a line needs what these options name.
+_REQUIREMENT = re.compile(rb'x-systemd\.requires(?:-mounts-for)?=(.*)',
+                          re.DOTALL)
+_DEVICE_UNIT = b'.device'
+#: Mount points that others are held against; a table has a dozen.
+_MOST_MOUNTS = 64
 
 
 class Role(enum.StrEnum):
@@ -41,11 +49,12 @@ class Role(enum.StrEnum):
 
     ESP = 'esp'
     SWAP = 'swap'
+    ROOT = 'root'
     OTHER = ''
 
 
 class Foreign(typing.NamedTuple):
-    """A line for a device that is not on the disk.
+    """A line for a device that is not on the disk, or that needs one.
 
     :ivar device: as the table names it: hostile text, as the mount point.
     :ivar blocks: a system waits for it.
@@ -77,10 +86,14 @@ def adapted(table: bytes, disk: Disk) -> bytes:
     """The table with no line that keeps the system from booting.
 
     Lines for partitions that were made for the image get these; others for
-    devices that are not here get the option nofail. All else stays, byte for
-    byte. An ESP gets a line where it has none.
+    devices that are not here, and lines that need one of those, get the option
+    nofail; the root needs nothing of the kind. All else stays, byte for byte.
+    An ESP gets a line where it has none.
     """
-    lines = [_adapted(line, disk) for line in table.splitlines(keepends=True)]
+    lines = table.splitlines(keepends=True)
+    changed = dict(_changed(lines, disk))
+    lines = [_adapted(changed[index], disk) if index in changed else line
+             for index, line in enumerate(lines)]
     if disk.esp_uuid and not any(map(_esp_mount, lines)):
         if lines and not lines[-1].endswith(b'\n'):
             lines[-1] += b'\n'
@@ -94,14 +107,10 @@ def foreign(table: bytes, disk: Disk) -> Iterator[Foreign]:
 
     :param disk: the one that the image is on; of it counts the root.
     """
-    for line in table.splitlines():
-        match = _LINE.fullmatch(line)
-        if not match or _stays(match, disk):
-            continue
-        options = (match[8] or b'').split(b',')
+    for _, match in _changed(table.splitlines(), disk):
         yield Foreign(match[2].decode('utf-8', 'replace'),
                       match[4].decode('utf-8', 'replace'), _role(match),
-                      not _HARMLESS & set(options))
+                      not _HARMLESS & set(_options(match)))
 
 
 def esp_mounts(table: bytes) -> Iterator[str]:
@@ -117,16 +126,39 @@ def _esp_mount(line: bytes) -> bytes | None:
     return mount if mount in _ESP_MOUNTS else None
 
 
-def _adapted(line: bytes, disk: Disk) -> bytes:
-    match = _LINE.fullmatch(line)
-    if not match or _stays(match, disk):
-        return line
+def _changed(lines: Sequence[bytes], disk: Disk
+             ) -> Iterator[tuple[int, re.Match[bytes]]]:
+    """Indices and fields of lines for what is not here, and that need it."""
+    found = {index: match for index, line in enumerate(lines)
+             if (match := _LINE.fullmatch(line))}
+    changed = {index for index, match in found.items()
+               if not _stays(match, disk) or any(
+                   _is_foreign(name, disk) for name in _required(match))}
+    mounts = [found[index][4] for index in sorted(changed)
+              if not (disk.esp_uuid and _role(found[index]) is Role.ESP)
+              and _role(found[index]) not in (Role.SWAP, Role.ROOT)
+              ][:_MOST_MOUNTS]
+    for mount in mounts:
+        for index, match in found.items():
+            if index not in changed and any(
+                    _is_below(path, mount) for path in _paths(match)):
+                changed.add(index)
+                if len(mounts) < _MOST_MOUNTS:
+                    mounts.append(match[4])
+    yield from ((index, found[index]) for index in sorted(changed))
+
+
+def _adapted(line: re.Match[bytes], disk: Disk) -> bytes:
     before, device, gap, mount, gap2, kind, gap3, options, rest = (
-        field or b'' for field in match.groups())
-    if uuid := {Role.ESP: disk.esp_uuid, Role.SWAP: disk.swap_uuid}.get(
-            _role(match)):
+        field or b'' for field in line.groups())
+    role = _role(line)
+    if uuid := {Role.ESP: disk.esp_uuid, Role.SWAP: disk.swap_uuid}.get(role):
         device = b'UUID=' + uuid.encode('ascii')
-    if not _HARMLESS & set(options.split(b',')):
+    if role is Role.ROOT:
+        options = b','.join(
+            option for option in options.split(b',')
+            if not _REQUIREMENT.fullmatch(option)) or b'defaults'
+    elif not _HARMLESS & set(_options(line)):
         gap3 = gap3 or b'\t'
         options = b','.join(filter(None, (options or b'defaults', b'nofail')))
     return b''.join((before, device, gap, mount, gap2, kind, gap3, options,
@@ -138,24 +170,57 @@ def _stays(line: re.Match[bytes], disk: Disk) -> bool:
 
     The root is mounted by then: nobody waits for it.
     """
+    return line[4] == b'/' or not _is_foreign(line[2], disk)
+
+
+def _is_foreign(name: bytes, disk: Disk) -> bool:
+    """Whether a name is that of a device which is not here."""
     tags = {b'UUID=' + disk.root_uuid.encode('ascii')}
     if disk.root_label:
         tags.add(b'LABEL=' + disk.root_label.encode())
-    return line[4] == b'/' or not _is_device(line[2]) or (
-        _tag(line[2]) in tags)
+    return (bool(_TAG.match(name)) or name.startswith(b'/dev/')
+            or name.endswith(_DEVICE_UNIT)) and _tag(name) not in tags
+
+
+def _options(line: re.Match[bytes]) -> list[bytes]:
+    return (line[8] or b'').split(b',')
+
+
+def _required(line: re.Match[bytes]) -> Iterator[bytes]:
+    """Names of what the options of a line require."""
+    for option in _options(line):
+        if match := _REQUIREMENT.fullmatch(option):
+            yield match[1]
+
+
+def _paths(line: re.Match[bytes]) -> Iterator[bytes]:
+    """Paths of what must be mounted for a line.
+
+    The directory that it is mounted at is in some file system, too, and so is
+    what it binds, or swaps to.
+    """
+    yield line[4].rstrip(b'/').rpartition(b'/')[0]
+    if line[2].startswith(b'/'):
+        yield line[2]
+    yield from _required(line)
+
+
+def _is_below(path: bytes, mount: bytes) -> bool:
+    mount = mount.rstrip(b'/')
+    return bool(mount) and (path == mount or path.startswith(mount + b'/'))
 
 
 def _role(line: re.Match[bytes]) -> Role:
     if line[6] == b'swap':
         return Role.SWAP
+    if line[4] == b'/':
+        return Role.ROOT
     return Role.ESP if line[4].rstrip(b'/') in _ESP_MOUNTS else Role.OTHER
-
-
-def _is_device(device: bytes) -> bool:
-    return bool(_TAG.match(device)) or device.startswith(b'/dev/')
 
 
 def _tag(device: bytes) -> bytes:
     """The same device, as a tag without quotes where it has one."""
     device = _BY_TAG.sub(lambda match: match[1].upper() + b'=', device)
-    return device.replace(b'"', b'')
+    if quoted := _QUOTED.fullmatch(device):
+        return quoted[1] + quoted[3]
+    return device

@@ -11,6 +11,7 @@
 # under the License.
 
 
+import time
 import unittest
 
 from ironic_imagedeploy.engine.contents import fstab_repair
@@ -139,3 +140,90 @@ class EspTest(unittest.TestCase):
     def test_where_it_is_mounted(self):
         self.assertEqual(['boot/efi', 'efi'], list(fstab_repair.esp_mounts(
             ESP + b'# /efi\nLABEL=x /efi/ vfat ro 0 0\n' + ROOT)))
+
+
+class NeedsTest(FstabTestCase):
+    """Lines that need what is not here fail with it."""
+
+    def test_a_requirement(self):
+        for name in (b'/dev/sdb1', b'UUID=1b-1', b'/dev/disk/by-uuid/1b-1',
+                     b'dev-sdb1.device'):
+            option = b'x-systemd.requires=' + name
+            self.assert_adapted(
+                b'tmpfs /tmp tmpfs size=1G,' + option + b',nofail 0 0\n',
+                b'tmpfs /tmp tmpfs size=1G,' + option + b' 0 0\n')
+            self.assert_adapted(
+                b'/dev/vda1 / ext4 rw,noatime 0 1\n',
+                b'/dev/vda1 / ext4 rw,' + option + b',noatime 0 1\n')
+            self.assert_adapted(
+                b'LABEL=x / ext4 defaults 0 1\n',
+                b'LABEL=x / ext4 ' + option + b' 0 1\n')
+
+    def test_a_mount_point_that_is_not_there(self):
+        for line, added in (
+                (b'tmpfs /data/cache tmpfs rw', b',nofail'),
+                (b'/data/home /home none bind', b',nofail'),
+                (b'nas:/x /x nfs x-systemd.requires=/data', b',nofail'),
+                (b'overlay /y overlay x-systemd.requires-mounts-for=/data/y',
+                 b',nofail'),
+                (b'tmpfs /data/cache tmpfs rw,nofail', b''),
+                (b'tmpfs /database tmpfs rw', b''),
+                (b'/srv/home /home none bind', b'')):
+            for data in (b'/dev/sdb1 /data ext4 nofail 0 2\n',
+                         b'LABEL=data /data/ xfs noauto 0 2\n'):
+                with self.subTest(line=line, data=data):
+                    self.assert_adapted(data + line + added + b' 0 0\n',
+                                        data + line + b' 0 0\n')
+                    self.assert_adapted(line + added + b' 0 0\n' + data,
+                                        line + b' 0 0\n' + data)
+
+    def test_swap_in_a_file_that_is_not_there(self):
+        data = b'LABEL=data /data ext4 nofail 0 2\n'
+        line = b'/data/swap none swap sw 0 0\n'
+        self.assert_adapted(
+            data + b'UUID=5a-b1 none swap sw,nofail 0 0\n', data + line)
+        self.assertEqual(data + b'/data/swap none swap sw,nofail 0 0\n',
+                         fstab_repair.adapted(data + line, NOTHING))
+
+    def test_one_after_the_other(self):
+        self.assert_adapted(
+            b'/b /c none bind,nofail\n/a /b none bind,nofail\n'
+            b'LABEL=a /a ext4 rw,nofail\n',
+            b'/b /c none bind\n/a /b none bind\nLABEL=a /a ext4 rw\n')
+
+    def test_what_is_there(self):
+        self.assert_kept(
+            b'tmpfs /tmp tmpfs x-systemd.requires=UUID=58d5-2f60 0 0\n',
+            b'tmpfs /tmp tmpfs x-systemd.requires=/home,rw 0 0\n',
+            b'tmpfs /tmp tmpfs x-systemd.after=/dev/sdb1 0 0\n',
+            b'LABEL=x / ext4 x-systemd.requires=network.target 0 0\n')
+
+    def test_a_mount_on_the_esp(self):
+        line = b'tmpfs /efi/x tmpfs rw 0 0\n'
+        esp = b'UUID=AAAA-BBBB /efi vfat ro,nofail 0 2\n'
+        self.assertEqual(
+            (line + esp).replace(b'AAAA-BBBB', b'7B77-95E7'),
+            fstab_repair.adapted(line + esp, UEFI))
+
+    def test_quotes(self):
+        self.assert_kept(
+            b"UUID='58d5-2f60' /home btrfs subvol=home 0 0\n",
+            b'LABEL="cloudimg-rootfs" /var btrfs subvol=var 0 0\n')
+        self.assert_adapted(b"UUID='1b' /home ext4 rw,nofail 0 0\n",
+                            b"UUID='1b' /home ext4 rw 0 0\n")
+
+    def test_it_is_said_beforehand(self):
+        table = (b'LABEL=a /a ext4 nofail 0 2\ntmpfs /a/b tmpfs rw 0 0\n'
+                 b'LABEL=x / ext4 x-systemd.requires=/a 0 1\n')
+        self.assertEqual(
+            [('/a', '', False), ('/a/b', '', True), ('/', 'root', True)],
+            [(found.mount, found.role, found.blocks)
+             for found in fstab_repair.foreign(table, BIOS)])
+
+    def test_a_table_that_goes_on_and_on(self):
+        lines = [b'/%d /%d none bind\n' % (number + 1, number)
+                 for number in range(20_000)]
+        table = b''.join(lines) + b'LABEL=x /20000 ext4 rw\n'
+        begin = time.thread_time()
+        fstab_repair.adapted(table, BIOS)
+        self.assertLess(time.thread_time() - begin, 5)

@@ -22,6 +22,7 @@ from ironic_python_agent import config  # noqa: F401 (before hardware)
 
 from ironic_imagedeploy.agent.boot import bios
 from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent.boot import grub_reader
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import install
 from ironic_imagedeploy.agent.boot import menu
@@ -115,6 +116,7 @@ def _inspect(order: orders.WriteOrder, source: engine.Source, device: str,
             disk, order.partition_sizes.root_bytes),
             engine.Budget.before_write())
     inspection.raise_if_refused()
+    grub_reader.check_image(inspection, platform, order.arch)
     return inspection
 
 

@@ -12,19 +12,87 @@
 
 """The ramdisk's grub2 is asked which file systems it reads."""
 
+import hashlib
 import os
 import pathlib
+import shutil
 from unittest import mock
 
 from ironic_python_agent import config  # noqa: F401 (before errors)
 from ironic_python_agent import errors
 
+from ironic_imagedeploy.agent.boot import disk_file
 from ironic_imagedeploy.agent.boot import grub_reader
+from ironic_imagedeploy import engine
 from tests.functional import base
 from tests.functional import partition_images
 from tests.support import disks
+from tests.support import images
 
 KERNEL = '/boot/vmlinuz-6.1.0-10-amd64'
+
+
+class DiskFileTest(base.FunctionalTestCase):
+    """A disk that is nowhere but in an image, as a file."""
+
+    def test_programs_read_it(self):
+        content = os.urandom(3 * base.MIB + 999)
+        reads = []
+
+        def read(offset, length):
+            reads.append((offset, length))
+            return content[offset:offset + length]
+
+        with disk_file.mounted(read, len(content)) as file:
+            self.assertEqual(str(len(content)), file.run(
+                'stat', '-c', '%s', file.path).strip())
+            self.assertEqual(
+                hashlib.sha256(content).hexdigest(),
+                file.run(*grub_reader._AS_NOBODY, 'sha256sum',
+                         file.path).split()[0])
+            reads.clear()
+            path = file.path
+        self.assertFalse(os.path.exists(os.path.dirname(path)))
+        self.assertNotIn(path, pathlib.Path('/proc/mounts').read_text())
+
+    def test_only_what_is_read_is_fetched(self):
+        reads = []
+
+        def read(offset, length):
+            reads.append((offset, length))
+            return bytes(length)
+
+        with disk_file.mounted(read, 1 << 40) as file:
+            file.run('dd', f'if={file.path}', 'of=/dev/null', 'bs=4096',
+                     'count=1', 'skip=1234567', 'status=none')
+        self.assertLess(sum(length for _, length in reads), 1 << 20)
+
+    def test_what_cannot_be_read(self):
+        def read(offset, length):
+            raise engine.exceptions.SourceTimeout(
+                'image', expected='an answer', found='silence', fix='Wait.')
+
+        with disk_file.mounted(read, 4096) as file:
+            with self.assertRaisesRegex(errors.DeploymentError,
+                                        'Input/output error'):
+                file.run('cat', file.path)
+            self.assertIsInstance(file.error,
+                                  engine.exceptions.SourceTimeout)
+
+    def test_a_reader_that_is_left_behind(self):
+        def read(offset, length):
+            raise ZeroDivisionError
+
+        with self.assertRaises(ZeroDivisionError), \
+                disk_file.mounted(read, 4096) as file:
+            file.run('cat', file.path)
+        self.assertNotIn(file.path, pathlib.Path('/proc/mounts').read_text())
+
+    def test_nobody_writes_it(self):
+        with disk_file.mounted(lambda offset, length: bytes(length), 4096
+                               ) as file:
+            with self.assertRaisesRegex(errors.DeploymentError, 'Read-only'):
+                file.run('dd', 'if=/dev/zero', f'of={file.path}', 'count=1')
 
 
 class GrubReaderTest(base.FunctionalTestCase):
@@ -72,3 +140,45 @@ class GrubReaderTest(base.FunctionalTestCase):
         with mock.patch.object(grub_reader.shutil, 'which', autospec=True,
                                return_value=None):
             grub_reader.check('/dev/gone', [KERNEL])
+
+
+class ImageTest(partition_images.PartitionImageTestCase):
+    """It is asked before the disk is erased, whatever the format."""
+
+    def use_ext4(self, *options, form='qcow2'):
+        tree, self.guest = self.directory / 'tree', self.directory / 'root'
+        shutil.rmtree(tree, ignore_errors=True)
+        tree.mkdir()
+        partition_images.debian(tree)
+        disks.fill(self.guest, 64 << 20, 0)
+        disks.run('mke2fs', '-q', '-F', '-t', 'ext4', *options, '-d', tree,
+                  self.guest)
+        self.image = images.convert(
+            self.guest, self.directory / 'disk.qcow2', form=form)
+        self.node['properties'] = {'capabilities': 'boot_mode:bios'}
+
+    def test_what_grub2_does_not_read(self):
+        for form in ('qcow2', 'raw'):
+            self.use_ext4('-b', '1024', '-O', 'bigalloc', '-C', '16384',
+                          form=form)
+            self.assertIn('grub2 of the deploy ramdisk does not read',
+                          self.failed(disk_format=form))
+            self.assertEqual(bytes(base.MIB),
+                             disks.first_bytes(self.device, base.MIB))
+
+    def test_what_it_reads(self):
+        self.use_ext4()
+        with mock.patch.object(grub_reader, '_check', autospec=True,
+                               side_effect=grub_reader._check) as asked:
+            self.written()
+        asked.assert_called_once_with(
+            mock.ANY, mock.ANY, ['/boot/vmlinuz-6.1.0-9-amd64'])
+
+    def test_a_kernel_without_fuse(self):
+        self.use_ext4('-b', '1024', '-O', 'bigalloc', '-C', '16384')
+        with mock.patch.object(disk_file, '_DEVICE', '/dev/gone'):
+            self.assertIn('grub2 of the deploy ramdisk does not read',
+                          self.failed())
+        # It is asked all the same, and what is written is wiped.
+        self.assertNotEqual(bytes(base.MIB),
+                            disks.first_bytes(self.device, base.MIB))

@@ -69,7 +69,8 @@ class BiosTest(partition_images.PartitionImageTestCase):
         self.assertEqual(uuid, disks.run('blkid', '-p', '-s', 'UUID', '-o',
                                          'value', self.guest))
         menu = self.menu()
-        self.assertIn(f'search --no-floppy --fs-uuid --set=root {uuid}', menu)
+        self.assertIn('search --no-floppy --fs-uuid --hint=$root '
+                      f'--set=root {uuid}', menu)
         self.assertIn(
             f"linux '/boot/vmlinuz-6.1.0-10-amd64' root=UUID={uuid} ro "
             "'console=ttyS0,115200n8' 'quiet'", menu)

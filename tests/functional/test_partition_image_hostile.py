@@ -117,14 +117,17 @@ class HostileTest(partition_images.PartitionImageTestCase):
                 self.assertNotRegex(call, place)
 
     def test_boot_is_a_link_to_proc(self):
+        """That of the image."""
         def change(tree: pathlib.Path) -> None:
             put(tree, 'proc/vmlinuz-6.1', b'a kernel')
+            put(tree, 'proc/initrd.img-6.1', b'its initramfs')
             (tree / 'boot').symlink_to('/proc')
 
         self.use(change)
-        self.assertIn('/boot of the image leads to the outside',
-                      self.failed())
-        self.assert_root_is_wiped()
+        self.written()
+        menu = self.menu('proc/grub/grub.cfg')
+        self.assertIn("linux '/proc/vmlinuz-6.1'", menu)
+        self.assertIn("initrd '/proc/initrd.img-6.1'", menu)
 
     def test_directory_of_the_menu_is_outside(self):
         outside = self.directory / 'outside'
@@ -133,11 +136,40 @@ class HostileTest(partition_images.PartitionImageTestCase):
         def change(tree: pathlib.Path) -> None:
             (tree / 'boot/grub').rmdir()
             (tree / 'boot/grub').symlink_to(outside)
+            (tree / 'boot/efi').symlink_to(outside)
+
+        for boot_mode in ('bios', 'uefi'):
+            self.use(partition_images.debian, change, boot_mode=boot_mode)
+            self.written()
+            self.assertEqual([], list(outside.iterdir()))
+            self.assertIn('vmlinuz', self.menu())
+
+    def test_directories_by_absolute_links(self):
+        def change(tree: pathlib.Path) -> None:
+            for name in ('boot/grub', 'boot/efi', 'boot'):
+                there = tree / 'opt' / name.replace('/', '-')
+                there.parent.mkdir(exist_ok=True)
+                if name == 'boot/efi':
+                    there.mkdir()
+                else:
+                    (tree / name).rename(there)
+                (tree / name).symlink_to(f'/{there.relative_to(tree)}')
+
+        for boot_mode in ('bios', 'uefi'):
+            self.use(partition_images.debian, change, boot_mode=boot_mode)
+            self.written()
+            menu = self.menu('opt/boot-grub/grub.cfg')
+            self.assertIn("'/opt/boot/vmlinuz-6.1.0-10-amd64'", menu)
+            self.assertIn("'/opt/boot/initrd.img-6.1.0-10-amd64'", menu)
+
+    def test_the_menu_s_directory_has_a_hostile_name(self):
+        def change(tree: pathlib.Path) -> None:
+            (tree / "opt'; reboot; '").mkdir()
+            (tree / 'boot/grub').rmdir()
+            (tree / 'boot/grub').symlink_to("/opt'; reboot; '")
 
         self.use(partition_images.debian, change)
-        self.assertIn('/boot/grub of the image leads to the outside',
-                      self.failed())
-        self.assertEqual([], list(outside.iterdir()))
+        self.assertIn('cannot be named in a boot menu', self.failed())
         self.assert_root_is_wiped()
 
     def test_kernel_for_another_processor(self):

@@ -27,7 +27,9 @@ class UefiTest(partition_images.PartitionImageTestCase):
         """A configuration in the ESP finds the one of the root."""
         uuid = self.standby.partition_uuids['root uuid']
         self.assertEqual(
-            f'search.fs_uuid {uuid} root \nset prefix=($root){folder}\n'
+            "regexp --set 1:disk '^([^,]+),' $root\n"
+            f'search.fs_uuid {uuid} root $disk,gpt2\n'
+            f'set prefix=($root){folder}\n'
             'configfile $prefix/grub.cfg\n', self.esp(path).decode())
 
     def test_programs_of_the_ramdisk(self):

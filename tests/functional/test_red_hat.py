@@ -107,6 +107,7 @@ class RedHatTest(partition_images.PartitionImageTestCase):
                          self.esp('EFI/BOOT/BOOTX64.EFI'))
         uuid = self.standby.partition_uuids['root uuid']
         self.assertEqual(
-            f'search.fs_uuid {uuid} root \n'
+            "regexp --set 1:disk '^([^,]+),' $root\n"
+            f'search.fs_uuid {uuid} root $disk,gpt2\n'
             'set prefix=($root)/boot/grub2\nconfigfile $prefix/grub.cfg\n',
             self.esp('EFI/fedora/grub.cfg').decode())

@@ -26,6 +26,7 @@ from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import shell_words
 from ironic_imagedeploy.engine.contents import efi_programs
+from ironic_imagedeploy.engine.contents import filesystems
 
 LOG = log.getLogger(__name__)
 
@@ -44,7 +45,8 @@ _RELEASES = ('etc/os-release', 'usr/lib/os-release')
 def signed(root: image_tree.ImageTree, platform: grub.Platform, arch: str
            ) -> esp.Programs | None:
     """The image's own shim and grub2, when it has both."""
-    for shim_path, grub_path in _known_paths(root, platform, arch):
+    for shim_path, grub_path in _known_paths(
+            _installed_vendors(root), platform, arch):
         try:
             pair = [root.read(path, _MOST_BYTES)
                     for path in (shim_path, grub_path)]
@@ -63,6 +65,17 @@ def signed(root: image_tree.ImageTree, platform: grub.Platform, arch: str
                 f'grub{suffix}.efi': pair[1] or b'',
                 'grub.efi': pair[1] or b''})
     return None
+
+
+def has_signed(files: filesystems.FileSystem, platform: grub.Platform,
+               arch: str) -> bool:
+    """Whether an image has a shim and a grub2, before it is written.
+
+    :raises UnreadableContent: when it cannot be told.
+    """
+    vendors = files.list(_INSTALLED)[:_MOST_VENDORS]
+    return any(all(map(files.exists, pair))
+               for pair in _known_paths(vendors, platform, arch))
 
 
 def own(platform: grub.Platform, image: bytes) -> esp.Programs:
@@ -89,7 +102,7 @@ def vendors(root: image_tree.ImageTree) -> list[str]:
     return list(known.values())[:_MOST_VENDORS]
 
 
-def _known_paths(root: image_tree.ImageTree, platform: grub.Platform,
+def _known_paths(vendors: list[str], platform: grub.Platform,
                  arch: str) -> Iterator[tuple[str, str]]:
     """Paths at which distributions have a shim and the grub2 of it."""
     suffix = platform.suffix
@@ -98,7 +111,7 @@ def _known_paths(root: image_tree.ImageTree, platform: grub.Platform,
         yield (f'usr/lib/shim/shim{suffix}.efi.signed{more}',
                f'usr/lib/grub/{platform.name}-signed/grub{suffix}.efi.signed')
     # Fedora and its relatives
-    for vendor in _installed_vendors(root):
+    for vendor in vendors:
         yield (f'{_INSTALLED}/{vendor}/shim{suffix}.efi',
                f'{_INSTALLED}/{vendor}/grub{suffix}.efi')
     # SUSE

@@ -111,6 +111,22 @@ def early_configuration(uuid: str, folder: str, hint: str = '') -> str:
             f'set prefix=($root){folder}\n')
 
 
+def esp_configuration(uuid: str, folder: str, disk: str, partition: str
+                      ) -> str:
+    """Commands of the grub2 that the image brings, which knows only its ESP.
+
+    Of all file systems with the same UUID that on its own disk comes first.
+
+    :param disk: that the root is on, as grub2 names it; empty for the one
+        that has the ESP.
+    :param partition: of the root, as grub2 names it.
+    """
+    ours = '' if disk else "regexp --set 1:disk '^([^,]+),' $root\n"
+    return (ours + early_configuration(uuid, folder,
+                                       f'{disk or "$disk"},{partition}')
+            + 'configfile $prefix/grub.cfg\n')
+
+
 def make_image(platform: Platform, kind: str, configuration: str,
                prefix: str, raid: bool = False) -> bytes:
     """A program of grub2 with the modules that it needs.

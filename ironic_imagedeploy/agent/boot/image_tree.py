@@ -12,9 +12,9 @@
 
 """Files of an image that somebody else made, and nothing outside of it.
 
-The kernel resolves every path: openat2(2) with RESOLVE_BENEATH refuses
-whatever leads out of the tree, be it an absolute symbolic link, too many
-``..``, a magic link of /proc or a mount point.
+The kernel resolves every path: openat2(2) with RESOLVE_IN_ROOT lets absolute
+symbolic links and ``..`` count from the top of the tree, as they do for a
+system that runs there, and follows no magic link of /proc and no mount point.
 """
 
 from collections.abc import Iterable
@@ -127,13 +127,10 @@ class ImageTree:
     def real_path(self, path: str, kind: int | None = None) -> str | None:
         """Path of a file without links; None when it is not in the tree.
 
-        Absolute symbolic links count from the top of the tree, as they do
-        for a system that runs there.
-
         :param kind: of the file; one of another kind is as good as none.
         """
         try:
-            file = self._resolve(path, _RESOLVE_IN_ROOT)
+            file = self._resolve(path)
         except (FileNotFoundError, UnsafePath):
             return None
         try:
@@ -170,6 +167,14 @@ class ImageTree:
         """
         real = self.real_path(path, stat.S_IFDIR)
         return [] if real is None else self.names(real, most)
+
+    def is_beneath(self, path: str) -> bool:
+        """Whether the path leads there without an absolute symbolic link."""
+        try:
+            os.close(self._resolve(path, _RESOLVE_BENEATH))
+        except (FileNotFoundError, UnsafePath):
+            return False
+        return True
 
     def is_directory(self, path: str) -> bool:
         """Whether there is such a directory.
@@ -210,15 +215,21 @@ class ImageTree:
     def make_directory(self, path: str) -> None:
         """Make a directory where there is none, and its parents.
 
-        :raises UnsafePath: when the path leads out of the tree.
+        It takes the place of a symbolic link that leads nowhere.
+
+        :raises UnsafePath: when there is anything else.
         """
         directory = ''
         for name in path.split('/'):
             parent, directory = directory, f'{directory}/{name}'.lstrip('/')
-            if not self.is_directory(directory):
-                with self._directory(parent) as descriptor:
-                    _unless_refused(directory, os.mkdir, name, 0o755,
+            if self.is_directory(directory):
+                continue
+            with self._directory(parent) as descriptor:
+                if stat.S_ISLNK(_mode(name, descriptor) or 0):
+                    _unless_refused(directory, os.unlink, name,
                                     dir_fd=descriptor)
+                _unless_refused(directory, os.mkdir, name, 0o755,
+                                dir_fd=descriptor)
 
     def write(self, path: str, content: bytes) -> None:
         """Make a file of these bytes, as :meth:`copy` does."""
@@ -278,7 +289,7 @@ class ImageTree:
         finally:
             os.close(found)
 
-    def _resolve(self, path: str, scope: int = _RESOLVE_BENEATH) -> int:
+    def _resolve(self, path: str, scope: int = _RESOLVE_IN_ROOT) -> int:
         how = _How(os.O_PATH | os.O_CLOEXEC, 0,
                    scope | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV)
         libc = ctypes.CDLL(None, use_errno=True)
@@ -295,8 +306,7 @@ class ImageTree:
         if number == errno.EXDEV:
             raise UnsafePath(
                 f'/{path} of the image leads to the outside of the image: '
-                'expected a path without absolute symbolic links and mount '
-                'points')
+                'expected a path without mount points')
         if number == errno.ENOSYS:
             raise errors.DeploymentError(
                 'The kernel of the deploy ramdisk does not know openat2: '

@@ -116,10 +116,11 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
                 by_partition=disk.has_twin, prefix=root.prefix,
                 options=root.options + disk.kernel_options)
             root.make_directory(folder)
+            menu_folder = root.prefix + (
+                menu.grub_path(root, f'/{folder}') or '')
             root.write(f'{folder}/grub.cfg', grub_cfg.encode('ascii'))
             _adapt_fstab(root, disk)
             _mention_options(root, disk)
-        menu_folder = f'{root.prefix}/{folder}'
         kernel = f'{root.prefix}{entries[0].kernel}'
     if programs is None:
         grub_reader.check(disk.root, [f'{menu_folder}/grub.cfg', kernel])
@@ -143,24 +144,38 @@ def _menu_folder(root: image_tree.ImageTree) -> str:
 
 
 def _install_bios(disk: Disk, folder: str) -> None:
-    table = f'{bios.table_name(disk.device)}{_partition(disk.root).number}'
-    # The disk that the BIOS booted comes before others with the same UUID.
-    name = disk.array.grub_name if disk.array else ''
-    core = grub.make_image(
-        grub.BIOS, disk.kind,
-        grub.early_configuration(disk.uuid, folder, '$root'),
-        f'({name},{table}){folder}', raid=bool(disk.array))
+    core = _make_image(disk, folder, grub.BIOS)
     if disk.array:
         disk.array.make_bios_boot_partitions()
     for device in disk.array.disks if disk.array else [disk.device]:
         bios.install(device, core)
 
 
+def _make_image(disk: Disk, folder: str, platform: grub.Platform) -> bytes:
+    """The ramdisk's grub2, which looks on its own disk first.
+
+    It completes a prefix without a disk with the one that was booted, and
+    that comes before others with the same UUID.
+    """
+    name, partition = _root_names(disk)
+    return grub.make_image(
+        platform, disk.kind,
+        grub.early_configuration(disk.uuid, folder, '$root'),
+        f'({name},{partition}){folder}', raid=bool(disk.array))
+
+
+def _root_names(disk: Disk) -> tuple[str, str]:
+    """Names that grub2 has for the disk and the partition of the root.
+
+    :returns: an empty one for the disk that is booted from.
+    """
+    return (disk.array.grub_name if disk.array else '',
+            f'{bios.table_name(disk.device)}{_partition(disk.root).number}')
+
+
 def _own_efi(disk: Disk, folder: str, platform: grub.Platform
              ) -> esp.Programs:
-    return efi_loaders.own(platform, grub.make_image(
-        platform, disk.kind, grub.early_configuration(disk.uuid, folder),
-        folder, raid=bool(disk.array)))
+    return efi_loaders.own(platform, _make_image(disk, folder, platform))
 
 
 def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
@@ -168,9 +183,8 @@ def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
     if disk.esp is None:
         raise errors.DeploymentError(
             f'{disk.device} has no EFI system partition')
-    configuration = (grub.early_configuration(disk.uuid, folder)
-                     + 'configfile $prefix/grub.cfg\n')
-    esp.fill(disk.esp, programs, configuration, vendors)
+    esp.fill(disk.esp, programs, grub.esp_configuration(
+        disk.uuid, folder, *_root_names(disk)), vendors)
     esps = (disk.array.mirror_esp(disk.esp) if disk.array
             else [_partition(disk.esp)])
     if os.path.exists('/sys/firmware/efi'):

@@ -22,6 +22,7 @@ from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent.boot import image_tree
 from ironic_imagedeploy.agent.boot import kernel_options
+from ironic_imagedeploy.engine.contents import boot_entries
 from ironic_imagedeploy.engine.contents import boot_files
 from ironic_imagedeploy.engine.contents import kernels
 
@@ -31,14 +32,10 @@ _BOOT = 'boot'
 #: Of Debian; of Fedora, Arch and Gentoo; of SUSE; of Alpine and genkernel.
 _INITRAMFS = ('initrd.img{}', 'initramfs{}.img', 'initrd{}', 'initramfs{}',
               'initrd{}.img', 'initrd{}.gz')
-_NAME = re.compile(r'[A-Za-z0-9._+~@%:,=-]{1,255}')
-_PATH = re.compile(r'(?:/[A-Za-z0-9._+~@%:,=-]+)+')
 _UUID = re.compile(r'[0-9A-Za-z]{1,16}(?:-[0-9A-Za-z]{1,16})*')
 _MOST_ENTRIES = 32
-#: Files that describe entries, bytes in each, and initramfs of each.
+#: Files that describe entries.
 _MOST_FILES = 256
-_MOST_TEXT = 16 << 10
-_MOST_INITRAMFS = 16
 _TIMEOUT = 5
 #: Parts of a version, a later one sorts after: 6.1~rc1, 6.1, 6.1a, 6.1.2.
 #: A kernel that "make install" replaced is called 6.1.old.
@@ -103,7 +100,8 @@ def check_processor(root: image_tree.ImageTree, entries: list[Entry], arch: str
 
 def printable(version: str) -> str:
     """Name of a kernel in the menu, whatever its header says."""
-    return version if _NAME.fullmatch(version) else 'of unknown version'
+    return (version if boot_entries.NAME.fullmatch(version)
+            else 'of unknown version')
 
 
 def write(entries: list[Entry], *, uuid: str, partition_uuid: str,
@@ -127,7 +125,8 @@ def write(entries: list[Entry], *, uuid: str, partition_uuid: str,
                 f'{ascii(identifier)}')
     lines = ['# Written by ironic-imagedeploy; update-grub replaces it.',
              'set default=0', f'set timeout={_TIMEOUT}',
-             f'search --no-floppy --fs-uuid --set=root {uuid}', '']
+             f'search --no-floppy --fs-uuid --hint=$root --set=root {uuid}',
+             '']
     for entry in entries:
         root = [] if by_partition else [f'root=UUID={uuid}']
         if by_partition or not entry.initramfs:
@@ -171,15 +170,11 @@ def _kernels(root: image_tree.ImageTree, options: tuple[str, ...]
 
 
 def _kernel_path(root: image_tree.ImageTree, name: str) -> str | None:
-    if not _NAME.fullmatch(name):
+    if not boot_entries.NAME.fullmatch(name):
         LOG.warning('The kernel /boot/%s of the image is not in the boot '
                     'menu: its name has unsafe characters', ascii(name))
         return None
-    try:
-        return _file(root, f'/{_BOOT}/{name}')
-    except image_tree.UnsafePath as reason:
-        LOG.warning('A kernel is not in the boot menu: %s', reason.details)
-        return None
+    return _file(root, f'/{_BOOT}/{name}')
 
 
 def _initramfs(root: image_tree.ImageTree, suffix: str) -> Iterator[str]:
@@ -189,79 +184,68 @@ def _initramfs(root: image_tree.ImageTree, suffix: str) -> Iterator[str]:
             return
 
 
-def _file(root: image_tree.ImageTree, path: str) -> str | None:
-    """Path by which a menu names a file; None when there is none, or empty.
+def grub_path(root: image_tree.ImageTree, path: str) -> str | None:
+    """Path by which grub2 finds what is in the tree; None without it.
 
     grub2 would look for the end of an absolute symbolic link at the top of
     the file system, which is not that of the system in a subvolume.
 
-    :raises UnsafePath: when it leads out of the image.
+    :raises UnsafePath: when it has a name that no boot menu can have.
     """
+    real = root.real_path(path[1:])
+    if real is None:
+        return None
+    if root.is_beneath(path[1:]):
+        return path
+    if not boot_entries.PATH.fullmatch(f'/{real}'):
+        raise image_tree.UnsafePath(
+            f'{path} of the image cannot be named in a boot menu: expected '
+            f'letters, digits and ._+~@%:,=- in /{ascii(real)[1:-1]}')
+    return f'/{real}'
+
+
+def _file(root: image_tree.ImageTree, path: str) -> str | None:
+    """Path by which a menu names a file; None when there is none to name."""
     try:
-        return path if root.size(path[1:]) else None
-    except image_tree.UnsafePath:
-        real = root.real_path(path[1:])
-        if real is None or not _PATH.fullmatch(f'/{real}'):
-            raise
-        return f'/{real}' if root.size(real) else None
+        return grub_path(root, path) if root.size(path[1:]) else None
+    except image_tree.UnsafePath as reason:
+        LOG.warning('A file is not in the boot menu: %s', reason.details)
+        return None
 
 
 def _described(root: image_tree.ImageTree, options: tuple[str, ...]
                ) -> Iterator[Entry]:
     """Entries of the Boot Loader Specification, type 1."""
-    for name in root.optional_names(boot_files.BOOT_ENTRIES, _MOST_FILES):
+    for name in root.optional_names(boot_entries.FOLDER, _MOST_FILES):
         if not name.endswith('.conf'):
             continue
-        path = f'{boot_files.BOOT_ENTRIES}/{name}'
-        keys = _keys(root.optional(path, _MOST_TEXT) or b'')
-        kernel = _path(root, keys.get('linux', []))
-        initramfs = [_path(root, [word]) for word in _words(
-            keys.get('initrd', []))[:_MOST_INITRAMFS]]
+        path = f'{boot_entries.FOLDER}/{name}'
+        keys = boot_entries.keys(
+            root.optional(path, boot_entries.MOST_TEXT) or b'')
+        kernel = _path(root, boot_entries.kernel(keys))
+        initramfs = [_path(root, word)
+                     for word in boot_entries.initramfs(keys)]
         if not kernel or None in initramfs:
             LOG.warning('/%s of the image is not in the boot menu: it names '
                         'no kernel, or files that the image does not have',
                         path)
             continue
         text = ' '.join(keys.get('options', []))
-        own = kernel_options.safe(' '.join(_words([text])), f'/{path}')
+        own = kernel_options.safe(' '.join(boot_entries.words([text])),
+                                  f'/{path}')
         if not own or '$kernelopts' in text.split():
             own = options + own
         version = ' '.join(keys.get('version', [])) or kernel
-        if not _NAME.fullmatch(version):
+        if not boot_entries.NAME.fullmatch(version):
             version = kernel
         yield Entry(version=version, kernel=kernel, options=own,
                     initramfs=tuple(filter(None, initramfs)))
 
 
-def _keys(content: bytes) -> dict[str, list[str]]:
-    keys: dict[str, list[str]] = {}
-    for line in content.decode('utf-8', 'replace').split('\n'):
-        key, *value = line.split(None, 1) or ['']
-        if value and not key.startswith('#'):
-            keys.setdefault(key, []).append(value[0].strip())
-    return keys
-
-
-def _words(values: list[str]) -> list[str]:
-    """Words but variables of Red Hat's grub2: their values are in grubenv."""
-    return [word for word in ' '.join(values).split()
-            if not word.startswith('$')]
-
-
-def _path(root: image_tree.ImageTree, values: list[str]) -> str | None:
-    """The file in the root file system that an entry names.
-
-    A path counts from the file system that /boot was on when the system was
-    installed; here all is one.
-    """
-    for value in values[:1]:
-        path = '/' + value.lstrip('/')
-        if not _PATH.fullmatch(path) or '/..' in path:
-            return None
-        for candidate in (path, f'/{_BOOT}{path}'):
-            if found := _file(root, candidate):
-                return found
-    return None
+def _path(root: image_tree.ImageTree, named: str) -> str | None:
+    """The file in the root file system that an entry names."""
+    return next(filter(None, (_file(root, path)
+                              for path in boot_entries.paths(named))), None)
 
 
 def _version_key(version: str) -> list[tuple[int, int, str]]:

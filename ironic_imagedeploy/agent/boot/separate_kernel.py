@@ -139,8 +139,8 @@ class BootFiles:
                 root.copy(file.path, _proven(inspection, publisher))
         return menu.Entry(
             version=menu.printable(version or ''),
-            kernel=f'/{self.kernel.path}',
-            initramfs=(f'/{self.ramdisk.path}',),
+            kernel=_named(root, self.kernel),
+            initramfs=(_named(root, self.ramdisk),),
             options=kernel_options.of_image(root) + self.options)
 
 
@@ -153,6 +153,11 @@ def no_kernel(root: image_tree.ImageTree) -> typing.NoReturn:
         'The partition image has no kernel: expected /boot/vmlinuz-* or '
         '/boot/loader/entries/*.conf, found neither. Install a kernel in the '
         'image, or give a separate one.')
+
+
+def _named(root: image_tree.ImageTree, file: BootFile) -> str:
+    """Path by which the menu names a file that is there now."""
+    return menu.grub_path(root, f'/{file.path}') or f'/{file.path}'
 
 
 def _check_room(root: image_tree.ImageTree, file: BootFile, size: int) -> None:

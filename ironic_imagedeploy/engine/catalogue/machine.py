@@ -139,7 +139,8 @@ ENTRIES: Mapping[str, Entry] = {
     'fstab-adapted': Entry(
         topic=Topic.MACHINE, severity=Severity.WARNING,
         meaning='/etc/fstab of a partition image has lines for devices of '
-                'the disk that it was made of. A deployment lets those for '
+                'the disk that it was made of, or lines that need these. A '
+                'deployment lets those for '
                 'an EFI system partition and for swap space name what the '
                 'new disk has, and gives the others the option nofail, so '
                 'that the system does not wait for them.',
@@ -160,6 +161,16 @@ ENTRIES: Mapping[str, Entry] = {
             message='grub2 does not read the file system.',
             fix='Build the partition image without this feature: '
                 'mkfs.{file_system} -O ^{feature}')}),
+    'grub-dependent': Entry(
+        topic=Topic.MACHINE, severity=Severity.WARNING,
+        meaning='The file system of a partition image has a feature that '
+                'some releases of grub2 do not read (ext4: bigalloc, '
+                'large_dir; XFS: nrext64, exchange, parent). The one that a '
+                'deployment installs is asked on the machine, before its '
+                'disk is erased where the kernel there has FUSE.',
+        message='Whether grub2 reads the file system depends on its release.',
+        fix='Build the partition image without {feature}, or deploy it to '
+            'see.'),
     'no-partition-table': Entry(
         topic=Topic.MACHINE, unless=_UNDECLARED,
         meaning='Neither a partition table nor a file system is in the '

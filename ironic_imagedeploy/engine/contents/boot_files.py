@@ -12,11 +12,14 @@
 
 """Files that a system's root needs to boot: grub2 and a kernel."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import itertools
 import re
 
+from ironic_imagedeploy.engine.contents import boot_entries
 from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine import exceptions
@@ -32,8 +35,6 @@ _GRUB_FOLDERS = ('usr/lib/grub', 'usr/lib/grub2', 'usr/share/grub2',
 KERNEL = re.compile(r'(?:vmlinuz|Image|kernel)(?:-(.+))?')
 #: Kernels whose headers are looked at.
 _MOST_KERNELS = 16
-#: Directory of the entries of the Boot Loader Specification.
-BOOT_ENTRIES = 'boot/loader/entries'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,7 @@ class BootFiles:
     :ivar kernel: a kernel is, which a boot menu can name: one in /boot, or in
         an entry of the boot loader.
     :ivar in_boot: a kernel is in /boot, by a name that they have there.
+    :ivar kernels: paths of some of these.
     :ivar archs: processors of the kernels in /boot, as of ``uname -m``; empty
         when their headers do not tell.
     """
@@ -52,6 +54,7 @@ class BootFiles:
     kernel: bool
     in_boot: bool
     archs: frozenset[str] = frozenset()
+    kernels: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
 def boot_files(files: base.FileSystem) -> BootFiles:
@@ -59,17 +62,50 @@ def boot_files(files: base.FileSystem) -> BootFiles:
 
     :raises UnreadableContent: when it cannot be told.
     """
-    named = [f'boot/{name}' for name in files.list('boot')
-             if KERNEL.fullmatch(name) and files.exists(f'boot/{name}')]
-    in_boot = bool(named)
+    found = tuple(itertools.islice(_kernels(files), _MOST_KERNELS))
     return BootFiles(
-        grub=any(_grub(files)), in_boot=in_boot,
-        archs=frozenset(_archs(files, named[-_MOST_KERNELS:])),
-        kernel=in_boot or any(name.endswith('.conf')
-                              for name in files.list(BOOT_ENTRIES)))
+        grub=any(_grub(files)), in_boot=bool(found), kernels=found,
+        archs=frozenset(_archs(files, found)),
+        kernel=bool(found) or any(_entries(files)))
 
 
-def _archs(files: base.FileSystem, paths: list[str]) -> Iterator[str]:
+def _kernels(files: base.FileSystem) -> Iterator[str]:
+    """Paths of the kernels in /boot, the last one first."""
+    for name in reversed(files.list('boot')):
+        if KERNEL.fullmatch(name) and boot_entries.NAME.fullmatch(name) and (
+                _is_file(files, f'boot/{name}')):
+            yield f'boot/{name}'
+
+
+def _entries(files: base.FileSystem) -> Iterator[bool]:
+    """Whether entries of a boot loader name files that are there."""
+    for name in files.list(boot_entries.FOLDER):
+        if not name.endswith('.conf'):
+            continue
+        try:
+            text = files.front(f'{boot_entries.FOLDER}/{name}',
+                               boot_entries.MOST_TEXT)
+        except (base.Unreadable, exceptions.SourceNotSeekable):
+            # It may name some.
+            yield True
+            continue
+        keys = boot_entries.keys(text or b'')
+        yield all(
+            any(_is_file(files, path[1:])
+                for path in boot_entries.paths(named))
+            for named in (boot_entries.kernel(keys),
+                          *boot_entries.initramfs(keys)))
+
+
+def _is_file(files: base.FileSystem, path: str) -> bool:
+    """Whether there is a file, at the end of all symbolic links."""
+    try:
+        return files.front(path, 1) is not None
+    except (base.Unreadable, exceptions.SourceNotSeekable):
+        return files.exists(path)
+
+
+def _archs(files: base.FileSystem, paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         with contextlib.suppress(base.Unreadable,
                                  exceptions.SourceNotSeekable):

@@ -135,12 +135,14 @@ class FileSystem(abc.ABC):
     :ivar unit: bytes that its driver reads at least; it is mounted from no
         disk with larger sectors.
     :ivar beyond_grub: the name of a feature with which no grub2 reads it.
+    :ivar not_all_grub: the name of a feature with which some do.
     """
 
     kind: typing.ClassVar[str]
     unit: int
     is_dirty: bool = False
     beyond_grub: str | None = None
+    not_all_grub: str | None = None
 
     def __init__(self, blocks: Blocks, size: int | None) -> None:
         self._blocks = blocks

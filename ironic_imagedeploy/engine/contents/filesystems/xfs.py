@@ -38,6 +38,8 @@ _FTYPE = 0x1
 #: ftype, spinodes, meta_uuid, bigtime, needsrepair, nrext64, exchrange,
 #: parent, metadir, zoned and zone_gaps change nothing else of what is read.
 _KNOWN = 0x7ff
+#: Those that only some releases of grub2 read.
+_NOT_ALL_GRUB = {0x20: 'nrext64', 0x40: 'exchange', 0x80: 'parent'}
 _INODE = struct.Struct('>2sHBB')
 _SIZE = 56
 _EXTENTS = 76
@@ -120,6 +122,9 @@ class Xfs(base.FileSystem):
         features2, = struct.unpack_from('>I', stored, _FEATURES2)
         if self._version == 5 and features & ~_KNOWN:
             raise base.Unreadable(f'XFS features {features:#x}')
+        self.not_all_grub = next(
+            (name for feature, name in _NOT_ALL_GRUB.items()
+             if self._version == 5 and features & feature), None)
         self._has_types = bool(features & _FTYPE if self._version == 5
                                else features2 & _FTYPE2)
 

@@ -118,6 +118,11 @@ def _check_features(files: filesystems.FileSystem, expectation: Expectation
             found=f'with {feature}',
             data={'file_system': files.kind, 'feature': feature},
             severity=expectation.content_severity)
+    elif feature := files.not_all_grub:
+        yield Finding(
+            code='grub-dependent', expected=f'{files.kind} without {feature}',
+            found=f'with {feature}',
+            data={'file_system': files.kind, 'feature': feature})
 
 
 def _check_boot_files(files: filesystems.FileSystem,
@@ -167,6 +172,8 @@ def _becomes(line: fstab_repair.Foreign, boot_mode: str | None) -> str:
     match line.role:
         case fstab_repair.Role.SWAP:
             gets = f'the swap space of the disk, or {nofail} without one'
+        case fstab_repair.Role.ROOT:
+            gets = 'no x-systemd.requires for what is not there'
         case fstab_repair.Role.ESP if boot_mode != 'bios':
             gets = 'the EFI system partition of the disk'
             if boot_mode is None:

@@ -59,7 +59,6 @@ class SignedTest(trees.TreeTestCase):
         self.put(GRUB, efi_program('grub2'))
         self.link(SHIM, str(self.secret))
         self.assertIsNone(self.signed())
-        self.assertIn('leads to the outside', self.log.output)
         (self.top / SHIM).unlink()
         with self.put(SHIM, efi_program('shim')).open('r+b') as file:
             file.truncate(1 << 40)
@@ -95,4 +94,3 @@ class VendorsTest(trees.TreeTestCase):
         self.link('etc/os-release', str(self.secret))
         self.put('usr/lib/os-release', 'ID=debian')
         self.assertEqual(['debian'], efi_loaders.vendors(self.tree))
-        self.assertIn('leads to the outside', self.log.output)

@@ -100,10 +100,12 @@ class InstallTest(BootFilesTestCase):
             self.read().install(tree, self.download, self.shown.append)
         self.assertEqual([], list((self.top / FOLDER).iterdir()))
 
-    def test_directory_is_outside(self):
-        self.link('boot', '/tmp')
-        with self.assertRaisesRegex(image_tree.UnsafePath, 'outside'):
-            self.install()
+    def test_directory_is_an_absolute_link(self):
+        (self.top / 'opt').mkdir()
+        self.link('boot', '/opt')
+        entry = self.install()
+        self.assertEqual('/opt/ironic-imagedeploy/kernel', entry.kernel)
+        self.assertTrue(self.tree.size('opt/ironic-imagedeploy/initramfs'))
 
     def test_other_bytes(self):
         with self.assertRaises(engine.exceptions.ChecksumMismatch):

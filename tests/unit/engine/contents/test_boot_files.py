@@ -43,14 +43,25 @@ class BootFilesTest(base.EngineTestCase):
                 {'boot/vmlinuz-6.1.0-1-amd64': b''}, {'boot/vmlinuz': b''},
                 {'boot/kernel-6.6-gentoo': b''}, {'boot/Image-5.3': b''},
                 {'usr/vmlinuz-1': b'', 'boot/vmlinuz': '/usr/vmlinuz-1'},
-                {'boot/loader/entries/abc-6.8.conf': b''}):
+                {'boot/loader/entries/a.conf': b'linux /vmlinuz-6.8\n',
+                 'boot/vmlinuz-6.8': '/usr/lib/linux', 'usr/lib/linux': b''},
+                {'boot/loader/entries/a.conf': b'linux /boot/m/linux\n',
+                 'boot/m/linux': b''},
+                {'boot/loader/entries/a.conf': b'linux /m/linux\n'
+                 b'initrd /m/initrd $tuned_initrd\n',
+                 'boot/m/linux': b'', 'boot/m/initrd': b''}):
             with self.subTest(tree=tree):
                 self.assertEqual((False, True), self.found(tree))
 
     def test_what_is_neither(self) -> None:
         for tree in (
                 {}, {'boot/grub': None, 'usr/lib/grub': None},
-                {'boot/loader/entries/readme': b''},
+                {'boot/loader/entries/readme': b'linux /x\n', 'x': b''},
+                {'boot/loader/entries/a.conf': b''},
+                {'boot/loader/entries/a.conf': b'linux /gone\n'},
+                {'boot/loader/entries/a.conf': b'linux /x\ninitrd /y\n',
+                 'boot/x': b''},
+                {"boot/vmlinuz-6.1'; reboot; '": b'', 'boot/vmlinuz': None},
                 {'vmlinuz': 'boot/vmlinuz-gone'},
                 {'boot/vmlinuz': 'vmlinuz-gone'},
                 {'boot/initrd.img-6.1': b'', 'boot/config-6.1': b''},

@@ -200,6 +200,8 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
     'bootloader-unknown': CodesTest.unmounted,
     'file-system-unsupported': lambda test: test.root(
         volumes.BOOTABLE, '-O', 'inline_data'),
+    'grub-dependent': lambda test: test.root(
+        volumes.BOOTABLE, '-t', 'ext4', '-O', 'bigalloc'),
     'no-partition-table': lambda test: test.raw(
         bytes(MIB), disk_format='raw', image_type='whole-disk'),
     'no-esp': lambda test: test.raw(boot_mode='uefi'),

@@ -85,6 +85,14 @@ class RootTest(verdicts.VerdictTestCase):
                                 image_type='partition')
             self.assert_accepted(content, 'file-system-unsupported')
 
+    def test_features_that_some_grub_reads(self) -> None:
+        for name in ('bigalloc', 'large_dir'):
+            finding, = self.assert_accepted(
+                volumes.ext4(self.directory / 'root', volumes.BOOTABLE,
+                             '-t', 'ext4', '-O', name).read_bytes(),
+                'grub-dependent', image_type='partition').findings
+            self.assertIn(name, str(finding))
+
     def test_bootloader_unknown(self) -> None:
         content = bytearray(volumes.ext4(
             self.directory / 'root', {}, '-O', '^metadata_csum',

@@ -56,14 +56,32 @@ class FindingCodes(docutils.SphinxDirective):
     """A table of the codes of one topic."""
 
     required_arguments = 1
+    rows = staticmethod(lambda topic: table(topic))
 
     def run(self) -> list[nodes.Node]:
         topic = catalogue.Topic[self.arguments[0].upper()]
         lines = statemachine.StringList(
-            '\n'.join(table(topic)).splitlines(), catalogue.__file__)
+            '\n'.join(self.rows(topic)).splitlines(), catalogue.__file__)
         parent = nodes.Element()
         self.state.nested_parse(lines, 0, parent)
         return parent.children
+
+
+class FindingChecklist(FindingCodes):
+    """The same codes as a list of what to see to."""
+
+    rows = staticmethod(lambda topic: checklist(topic))
+
+
+def checklist(topic: catalogue.Topic) -> Iterator[str]:
+    """The codes, with links to their meaning, as reStructuredText.
+
+    :param topic: of its codes.
+    """
+    for code, entry in catalogue.ENTRIES.items():
+        if entry.topic is topic:
+            yield f':ref:`{code} <{code}>`'
+            yield '    ' + '\n\n    '.join(_remedies(entry)) + '\n'
 
 
 def table(topic: catalogue.Topic) -> Iterator[str]:
@@ -109,4 +127,5 @@ def _escaped(text: str) -> str:
 def setup(app: application.Sphinx) -> dict[str, typing.Any]:
     """Register the directive with Sphinx."""
     app.add_directive('finding-codes', FindingCodes)
+    app.add_directive('finding-checklist', FindingChecklist)
     return {'parallel_read_safe': True}

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``ironic-imagedeploy check | map | write | verify | manifest | watch``."""
+"""The command ``ironic-imagedeploy``."""
 
 import argparse
 from collections.abc import Iterator
@@ -18,13 +18,19 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 import typing
 
 from ironic_imagedeploy.cmd import bmaps
+from ironic_imagedeploy.cmd.build import build
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
+from ironic_imagedeploy.cmd.images import convert
+from ironic_imagedeploy.cmd.images import mend
+from ironic_imagedeploy.cmd.images import options as image_options
+from ironic_imagedeploy.cmd.images import upload
 from ironic_imagedeploy.cmd import manifest
 from ironic_imagedeploy.cmd import options
 from ironic_imagedeploy.cmd import output_files
@@ -171,6 +177,11 @@ def repair_gpt(args: argparse.Namespace) -> int:
     return 0
 
 
+def mend_(args: argparse.Namespace) -> int:
+    """Repair a partition table, or the metadata of an image in Glance."""
+    return mend.mend_image(args) if args.image else repair_gpt(args)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script.
 
@@ -178,7 +189,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = options.parser(check=check, map=map_, write=write,
                             verify=verify, manifest=manifest.make,
-                            repair_gpt=repair_gpt, watch=watch.watch)
+                            repair_gpt=repair_gpt, watch=watch.watch,
+                            more=functools.partial(
+                                image_options.add, build=build.build,
+                                convert=convert.convert,
+                                upload=upload.upload, mend=mend_))
     args = parser.parse_args(argv)
     output_files.check(args)
     return console.run(args.command, args)

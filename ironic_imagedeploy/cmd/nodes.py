@@ -142,7 +142,8 @@ class Ironic:
                 raise self._unusable(error) from error
             yield Deployment.of(node)
 
-    def _unusable(self, error: Exception) -> engine.exceptions.SourceError:
+    def _unusable(self, error: Exception
+                  ) -> engine.exceptions.ImageDeployError:
         return engine.cloud_failure(error, 'watch', service='Ironic',
                                     cloud=self._cloud, kind=CloudError)
 

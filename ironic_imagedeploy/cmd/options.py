@@ -35,6 +35,7 @@ _BESIDE = ('kernel', 'ramdisk')
 _USAGE = 2
 
 Command = Callable[[argparse.Namespace], int]
+Commands: typing.TypeAlias = 'argparse._SubParsersAction[_Parser]'
 
 _EPILOG = """\
 exit status:
@@ -68,9 +69,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(*, check: Command, map: Command, write: Command, verify: Command,
-           manifest: Command, repair_gpt: Command, watch: Command
-           ) -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+           manifest: Command, repair_gpt: Command, watch: Command,
+           more: Callable[[Commands], None]) -> argparse.ArgumentParser:
+    """The parser of the whole command line.
+
+    :param more: adds further commands.
+    """
     whole = _Parser(
         prog='ironic-imagedeploy', epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -80,15 +84,15 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         version=f'%(prog)s {metadata.version("ironic-imagedeploy")}')
     commands = whole.add_subparsers(required=True, metavar='COMMAND')
 
-    sub = _command(commands, 'check', check,
-                   'Say whether an image can be deployed, and why not.')
-    _json(sub)
+    sub = image_command(commands, 'check', check,
+                        'Say whether an image can be deployed, and why not.')
+    json_option(sub)
     _expectations(sub, *_BESIDE).add_argument(
         '--kernel-beside', action='store_true',
         help='a kernel and an initramfs come with the image, so that a '
         'partition image needs none of its own')
     sub.add_argument(
-        '--target', dest='disk', metavar='DISK', type=_named,
+        '--target', dest='disk', metavar='DISK', type=named,
         help='take size and sectors from this disk, which must not be in use; '
         'nothing is written to it')
     sub.add_argument(
@@ -96,18 +100,18 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         help='the image is for this machine: does its kernel have drivers for '
         'the disks and the network cards?')
 
-    sub = _command(commands, 'map', map,
-                   'Show partitions, and where the image has data.')
+    sub = image_command(commands, 'map', map,
+                        'Show partitions, and where the image has data.')
     form = sub.add_mutually_exclusive_group()
-    _json(form)
+    json_option(form)
     form.add_argument(
-        '--svg', type=_new_file, metavar='FILE',
+        '--svg', type=new_file, metavar='FILE',
         help='draw the map into this file')
 
-    sub = _command(commands, 'write', write,
-                   'Check an image, then write it to a disk.')
+    sub = image_command(commands, 'write', write,
+                        'Check an image, then write it to a disk.')
     _target(sub)
-    _json(sub)
+    json_option(sub)
     _expectations(sub)
     sub.add_argument(
         '--read-back', '--verify', default='none',
@@ -127,39 +131,39 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         help='write a partition image onto a whole disk, or a whole-disk '
         'image into a partition, all the same')
     _trusted_manifest(sub)
-    _progress(sub)
+    progress(sub)
     sub.add_argument(
-        '--report', type=_new_file, metavar='FILE',
+        '--report', type=new_file, metavar='FILE',
         help='write the report, as JSON, into this file')
 
-    sub = _command(commands, 'verify', verify,
-                   'Compare a disk with an image, byte by byte.')
+    sub = image_command(commands, 'verify', verify,
+                        'Compare a disk with an image, byte by byte.')
     _target(sub)
-    _json(sub)
-    _progress(sub)
+    json_option(sub)
+    progress(sub)
 
     _manifest(commands, manifest)
     _repair_gpt(commands, repair_gpt)
     _watch(commands, watch)
+    more(commands)
     return whole
 
 
-def _manifest(commands: 'argparse._SubParsersAction[_Parser]',
-              manifest: Command) -> None:
+def _manifest(commands: Commands, manifest: Command) -> None:
     sub = _file_command(commands, 'manifest', manifest,
                         'Make the manifest of an image: the digests of its '
                         'chunks, and where it is zero.')
-    _json(sub)
+    json_option(sub)
     sub.add_argument(
-        '--output', '-o', type=_new_file, metavar='FILE',
+        '--output', '-o', type=new_file, metavar='FILE',
         help='write the manifest into this file (default: the name of the '
         'image with .manifest, in this directory)')
     sub.add_argument(
-        '--bmap', type=_new_file, metavar='FILE',
+        '--bmap', type=new_file, metavar='FILE',
         help='write a block map for bmaptool, too, into this file: blocks '
         'that are a hole in the file of a raw image are left out')
-    _checksums(sub)
-    _progress(sub)
+    checksums(sub)
+    progress(sub)
 
 
 def _trusted_manifest(sub: argparse.ArgumentParser) -> None:
@@ -184,8 +188,7 @@ def _trusted_manifest(sub: argparse.ArgumentParser) -> None:
         help='path or URL of the public key that it must be by')
 
 
-def _repair_gpt(commands: 'argparse._SubParsersAction[_Parser]',
-                repair_gpt: Command) -> None:
+def _repair_gpt(commands: Commands, repair_gpt: Command) -> None:
     description = ('Make both halves of a GUID partition table whole, with '
                    'the backup at the end of the disk.')
     sub = commands.add_parser('repair-gpt', description=description,
@@ -197,8 +200,7 @@ def _repair_gpt(commands: 'argparse._SubParsersAction[_Parser]',
         help='log what is done, and show the traceback of an error')
 
 
-def _watch(commands: 'argparse._SubParsersAction[_Parser]',
-           watch: Command) -> None:
+def _watch(commands: Commands, watch: Command) -> None:
     description = 'Show the deployments of Ironic while they run.'
     sub = commands.add_parser('watch', description=description,
                               help=description, allow_abbrev=False)
@@ -218,13 +220,13 @@ def _watch(commands: 'argparse._SubParsersAction[_Parser]',
                      help='look once, and end')
     how.add_argument('--follow', action='store_true',
                      help='wait for more when the last one has ended')
-    _json(how)
+    json_option(how)
     sub.add_argument(
         '--debug', action='store_true',
         help='log what is done, and show the traceback of an error')
 
 
-def _command(commands: 'argparse._SubParsersAction[_Parser]',
+def image_command(commands: Commands,
              name: str, command: Command, description: str
              ) -> argparse.ArgumentParser:
     """A command that looks into an image."""
@@ -239,7 +241,7 @@ def _command(commands: 'argparse._SubParsersAction[_Parser]',
     return sub
 
 
-def _file_command(commands: 'argparse._SubParsersAction[_Parser]',
+def _file_command(commands: Commands,
                   name: str, command: Command, description: str
                   ) -> argparse.ArgumentParser:
     """A command with the options that all of an image have."""
@@ -247,7 +249,7 @@ def _file_command(commands: 'argparse._SubParsersAction[_Parser]',
                               help=description, allow_abbrev=False)
     sub.set_defaults(command=command, parser=sub)
     sub.add_argument(
-        'source', metavar='SOURCE', type=_named,
+        'source', metavar='SOURCE', type=named,
         help='a path, a file://, http:// or https:// URL, glance:UUID, or - '
         'for standard input')
     sub.add_argument(
@@ -264,7 +266,7 @@ def _file_command(commands: 'argparse._SubParsersAction[_Parser]',
     return sub
 
 
-def _json(sub: 'argparse._ActionsContainer') -> None:
+def json_option(sub: 'argparse._ActionsContainer') -> None:
     sub.add_argument(
         '--json', action='store_true',
         help='print one JSON object and nothing else on standard output')
@@ -277,7 +279,7 @@ def _expectations(sub: argparse.ArgumentParser, *more_types: str
     group.add_argument(
         '--image-type', choices=('whole-disk', 'partition', *more_types),
         help='what the image is an image of')
-    _checksums(group)
+    checksums(group)
     group.add_argument(
         '--disk-size', type=_size, metavar='SIZE',
         help='the disk has this size: bytes, or with K, M, G, T or P for '
@@ -294,7 +296,7 @@ def _expectations(sub: argparse.ArgumentParser, *more_types: str
     return group
 
 
-def _checksums(sub: 'argparse._ActionsContainer') -> None:
+def checksums(sub: 'argparse._ActionsContainer') -> None:
     stated = sub.add_mutually_exclusive_group()
     stated.add_argument(
         '--checksum', type=_checksum, metavar='ALGO:HEX',
@@ -307,11 +309,11 @@ def _checksums(sub: 'argparse._ActionsContainer') -> None:
 
 
 def _target(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument('target', metavar='TARGET', type=_named,
+    sub.add_argument('target', metavar='TARGET', type=named,
                      help='a block device or a regular file')
 
 
-def _progress(sub: argparse.ArgumentParser) -> None:
+def progress(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         '--progress', choices=progress_bar.CHOICES, default='auto',
         help='on standard error: a bar on a terminal and else a line every '
@@ -329,7 +331,7 @@ def _checksum(words: str) -> engine.Checksum:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _named(words: str) -> str:
+def named(words: str) -> str:
     """A name that is not empty, as that of an unset variable is."""
     if not words.strip():
         raise argparse.ArgumentTypeError('expected a name, found none')
@@ -360,7 +362,7 @@ def _seconds(words: str) -> float:
     return count
 
 
-def _new_file(words: str) -> pathlib.Path:
+def new_file(words: str) -> pathlib.Path:
     try:
         return console.new_file(words)
     except ValueError as error:

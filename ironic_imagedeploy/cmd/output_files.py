@@ -59,3 +59,10 @@ def _is_same(one: pathlib.Path, other: pathlib.Path) -> bool:
     with contextlib.suppress(OSError, ValueError):
         return os.path.samefile(one, other)
     return False
+
+
+def is_local(location: str) -> bool:
+    """Whether it is the path of a file of this machine, or a file URL."""
+    scheme, colon, _ = location.partition(':')
+    return location != standard_input.DASH and (
+        not colon or '/' in scheme or scheme.lower() == 'file')

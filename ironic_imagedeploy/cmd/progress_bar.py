@@ -33,7 +33,8 @@ INTERVAL = 5.0
 _PHASES = {'write': 'writing', 'zero': 'zeroing', 'read-back': 'reading back',
            'finish': 'finishing', 'compare': 'comparing',
            'inspect': 'inspecting', 'hash': 'hashing', 'scan': 'looking',
-           'verify': 'verifying',
+           'verify': 'verifying', 'upload': 'uploading',
+           'convert': 'converting',
            'boot': 'boot set-up'}
 _EIGHTHS = ' ▏▎▍▌▋▊▉█'
 #: The characters of a bar.

@@ -43,17 +43,19 @@ class SmallFile(typing.NamedTuple):
     content: bytes
 
 
-def read(location: str, *, most: int, expected: str, fix: str) -> SmallFile:
+def read(location: str, *, most: int, expected: str, fix: str,
+         cloud: str | None = None) -> SmallFile:
     """A file that is given beside an image.
 
     :param location: path or URL of the file.
     :param most: bytes that are read at most.
     :param expected: what the file is.
     :param fix: what to do when it is not.
+    :param cloud: name in clouds.yaml, for a file in Glance.
     :raises SourceError: when it cannot be read, or is larger.
     """
     try:
-        return _read(location, most, expected, fix)
+        return _read(location, most, expected, fix, cloud)
     except SmallFileError:
         raise
     except engine.exceptions.SourceError as error:
@@ -63,9 +65,12 @@ def read(location: str, *, most: int, expected: str, fix: str) -> SmallFile:
                              retry=error.retry) from error
 
 
-def _read(location: str, most: int, expected: str, fix: str) -> SmallFile:
-    with engine.open_source(location,
-                            **retries.options(location)) as source:
+def _read(location: str, most: int, expected: str, fix: str,
+          cloud: str | None) -> SmallFile:
+    options = retries.options(location)
+    if location.lower().startswith('glance:'):
+        options['cloud'] = cloud
+    with engine.open_source(location, **options) as source:
         if source.size > most:
             raise SmallFileError(
                 source.name, expected=expected, fix=fix,

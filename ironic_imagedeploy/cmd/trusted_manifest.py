@@ -40,7 +40,8 @@ def stated(args: argparse.Namespace) -> manifests.Manifest | None:
         return None
     file = small_files.read(
         location, most=manifests.MOST_BYTES, expected='a manifest',
-        fix='Make one: ironic-imagedeploy manifest IMAGE.')
+        fix='Make one: ironic-imagedeploy manifest IMAGE.',
+        cloud=getattr(args, 'os_cloud', None))
     if args.signature:
         args.other_signatures = signatures.verify(
             file, signature=args.signature, key=args.key)

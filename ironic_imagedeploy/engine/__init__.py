@@ -51,6 +51,7 @@ from ironic_imagedeploy.engine.targets.base import Target
 from ironic_imagedeploy.engine.targets import open_target
 from ironic_imagedeploy.engine.transfer.fit import require_fit
 from ironic_imagedeploy.engine.transfer.gpt import repair_gpt
+from ironic_imagedeploy.engine.transfer.image_target import ImageTarget
 from ironic_imagedeploy.engine.transfer.listed import transfer_listed
 from ironic_imagedeploy.engine.transfer.meter import Progress
 from ironic_imagedeploy.engine.transfer.report import Report
@@ -59,10 +60,11 @@ from ironic_imagedeploy.engine.transfer.transfer import transfer
 
 __all__ = [
     'Budget', 'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation',
-    'Extent', 'ExtentKind', 'Finding', 'Inspection', 'LOOK_TIMEOUT',
-    'Partition', 'Progress', 'Report', 'Severity', 'Source', 'Supplier',
-    'Target', 'VerifiedStream', 'cloud_failure', 'compare', 'exceptions',
-    'glance_request', 'inspect', 'limit_heads', 'limit_service',
-    'may_know_secrets', 'open_source', 'open_target', 'origin', 'reason',
-    'redact', 'repair_gpt', 'require_fit', 'transfer', 'transfer_listed',
+    'Extent', 'ExtentKind', 'Finding', 'ImageTarget', 'Inspection',
+    'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
+    'Supplier', 'Target', 'VerifiedStream', 'cloud_failure', 'compare',
+    'exceptions', 'glance_request', 'inspect', 'limit_heads',
+    'limit_service', 'may_know_secrets', 'open_source', 'open_target',
+    'origin', 'reason', 'redact', 'repair_gpt', 'require_fit', 'transfer',
+    'transfer_listed',
 ]

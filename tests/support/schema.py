@@ -24,7 +24,9 @@ FILE = (pathlib.Path(__file__).parents[2]
         / 'doc/source/reference/output.schema.json')
 #: Definition in the schema by command.
 _FORMS = {'check': 'check', 'map': 'map', 'write': 'report',
-          'verify': 'report', 'manifest': 'manifest', 'watch': 'watch'}
+          'verify': 'report', 'manifest': 'manifest', 'watch': 'watch',
+          'upload': 'upload', 'convert': 'convert', 'mend': 'mend',
+          'build': 'build'}
 
 
 def check(arguments: Sequence[typing.Any], printed: str) -> None:

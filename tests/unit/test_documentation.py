@@ -48,6 +48,14 @@ class FindingCodesTest(unittest.TestCase):
         self.assertEqual(sorted(catalogue.ENTRIES), sorted(re.findall(
             r'^   \* - \.\. _([a-z-]+):$', tables, re.MULTILINE)))
 
+    def test_the_checklist_leads_to_each_code(self) -> None:
+        lines = [line for line in extension().checklist(
+            catalogue.Topic.START) if line.startswith(':ref:')]
+        self.assertEqual(
+            [f':ref:`{code} <{code}>`'
+             for code, entry in catalogue.ENTRIES.items()
+             if entry.topic is catalogue.Topic.START], lines)
+
     def test_a_row(self) -> None:
         rows = list(extension().table(catalogue.Topic.DAMAGE))
         at = next(index for index, row in enumerate(rows)

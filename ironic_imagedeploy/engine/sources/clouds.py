@@ -38,8 +38,8 @@ def limit_service(service: typing.Any, timeout: float) -> None:
 
 def cloud_failure(
         error: Exception, subject: str, *, service: str, cloud: str | None,
-        kind: type[exceptions.SourceError] = exceptions.SourceError
-        ) -> exceptions.SourceError:
+        kind: type[exceptions.ImageDeployError] = exceptions.SourceError
+        ) -> exceptions.ImageDeployError:
     """The error for a service that does not answer.
 
     Discovery, clouds.yaml and Keystone fail with unrelated types, whose
@@ -77,7 +77,8 @@ def _reason(error: Exception) -> str:
 
 
 def _no_cloud(subject: str, cloud: str | None,
-              kind: type[exceptions.SourceError]) -> exceptions.SourceError:
+              kind: type[exceptions.ImageDeployError]
+              ) -> exceptions.ImageDeployError:
     """Error that says which clouds there are."""
     import openstack
 

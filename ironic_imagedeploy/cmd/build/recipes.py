@@ -1,0 +1,149 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Orders to diskimage-builder for images that start on metal."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import shlex
+
+#: Processors, as distributions call them, with their names as of ``uname -m``.
+ARCHITECTURES: Mapping[str, str] = {'amd64': 'x86_64', 'arm64': 'aarch64'}
+PROGRAM = 'disk-image-create'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class System:
+    """An operating system, as the elements of diskimage-builder make it.
+
+    :ivar element: that makes its root file system.
+    :ivar kernels: packages of its usual kernel, with all drivers, by
+        processor.
+    :ivar cloud_init: packages that let cloud-init configure the network, and
+        grow the root.
+    """
+
+    element: str
+    kernels: Mapping[str, str]
+    cloud_init: Sequence[str]
+
+
+SYSTEMS: Mapping[str, System] = {
+    'debian': System(
+        element='debian-minimal',
+        kernels={'amd64': 'linux-image-amd64', 'arm64': 'linux-image-arm64'},
+        # cloud-init writes /etc/network/interfaces, which ifupdown reads.
+        cloud_init=('cloud-guest-utils', 'ifupdown', 'dhcpcd-base')),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """An image that is to be built.
+
+    :ivar release: of the system; empty for the usual one.
+    :ivar image_type: ``whole-disk`` or ``partition``.
+    :ivar firmware: of a whole-disk image: ``uefi``, ``bios`` or ``both``.
+    :ivar network: ``cloud-init`` or ``dhcp``.
+    :ivar console: serial device, as ``ttyS0,115200``; empty for none.
+    :ivar mirror: that packages come from; empty for the usual one.
+    :ivar elements: that the user adds.
+    :ivar packages: that the user adds.
+    """
+
+    system: str
+    release: str = ''
+    image_type: str = 'whole-disk'
+    firmware: str = 'both'
+    arch: str = 'amd64'
+    network: str = 'cloud-init'
+    console: str = 'ttyS0,115200'
+    mirror: str = ''
+    elements: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+    @property
+    def is_whole_disk(self) -> bool:
+        """Whether it has a partition table and a boot loader."""
+        return self.image_type == 'whole-disk'
+
+    @property
+    def boot_modes(self) -> tuple[str, ...]:
+        """Firmware that must be able to start a whole-disk image."""
+        if not self.is_whole_disk:
+            return ()
+        return {'both': ('bios', 'uefi')}.get(self.firmware,
+                                              (self.firmware,))
+
+    def command(self, output: str) -> list[str]:
+        """The command of diskimage-builder.
+
+        :param output: name of the image, without its ending.
+        """
+        packages = [*self._packages(), *self.packages]
+        return [PROGRAM, '-a', self.arch, '-t', 'qcow2', '-o', output,
+                '--qemu-img-options', 'compression_type=zstd',
+                '-p', ','.join(packages),
+                *dict.fromkeys([*self._elements(), *self.elements])]
+
+    def variables(self) -> dict[str, str]:
+        """Variables that the elements read."""
+        return dict(self._variables())
+
+    def shell(self, output: str) -> list[str]:
+        """The same as lines for a shell."""
+        return [*(f'export {name}={shlex.quote(value)}'
+                  for name, value in self.variables().items()),
+                shlex.join(self.command(output))]
+
+    def _elements(self) -> Iterator[str]:
+        yield SYSTEMS[self.system].element
+        if not self.is_whole_disk:
+            # The node installs the boot loader, by what grub2 brings along.
+            yield from ('baremetal', 'grub2')
+        else:
+            # The layout for UEFI has a place for the loader of BIOS, too.
+            yield from ('vm', 'block-device-mbr' if self.firmware == 'bios'
+                        else 'block-device-efi')
+        # No keys of a server in the image: each machine makes its own.
+        yield 'openssh-server'
+        if self.network == 'cloud-init':
+            yield from ('cloud-init', 'cloud-init-datasources')
+        else:
+            yield from ('dhcp-all-interfaces', 'growroot')
+
+    def _packages(self) -> Iterator[str]:
+        system = SYSTEMS[self.system]
+        yield system.kernels[self.arch]
+        if self.network == 'cloud-init':
+            yield from system.cloud_init
+
+    def _variables(self) -> Iterator[tuple[str, str]]:
+        if self.release:
+            yield 'DIB_RELEASE', self.release
+        if self.mirror:
+            yield 'DIB_DISTRIBUTION_MIRROR', self.mirror
+        if self.network == 'cloud-init':
+            yield 'DIB_CLOUD_INIT_DATASOURCES', 'ConfigDrive, OpenStack'
+        # Cards of a machine are not called eth0 and eth1.
+        yield 'DIB_APT_MINIMAL_CREATE_INTERFACES', '0'
+        if self.is_whole_disk:
+            # The usual kernel options are for virtual machines.
+            yield 'DIB_BOOTLOADER_DEFAULT_CMDLINE', 'nofb'
+            yield 'DIB_NO_TIMER_CHECK', 'False'
+            yield 'DIB_BOOTLOADER_VIRTUAL_TERMINAL', 'tty0'
+            yield 'DIB_BOOTLOADER_USE_SERIAL_CONSOLE', str(
+                bool(self.console))
+            if self.console:
+                yield 'DIB_BOOTLOADER_SERIAL_CONSOLE', self.console

@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import pathlib
+import tempfile
+import unittest
+
+from ironic_imagedeploy import engine
+from tests.support import images
+
+MIB = 1 << 20
+SIZE = 4 * MIB
+
+
+class ImageTargetTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory()))
+        self.guest = images.make_guest(self.folder / 'guest', SIZE, seed=5)
+        self.image = images.convert(self.guest, self.folder / 'image.qcow2',
+                                    compress=True)
+
+    def target(self, path: pathlib.Path, form: str = 'qcow2'
+               ) -> engine.ImageTarget:
+        source = self.enterContext(engine.open_source(str(path)))
+        return engine.ImageTarget(source, form)
+
+    def compare(self, target: engine.ImageTarget) -> engine.Report:
+        with engine.open_source(str(self.guest)) as source:
+            return engine.compare(engine.inspect(source), target)
+
+    def test_the_disk_in_it(self) -> None:
+        target = self.target(self.image)
+        self.assertEqual(SIZE, target.size)
+        self.assertEqual(self.guest.read_bytes()[12345:99999],
+                         bytes(target.read(12345, 99999 - 12345)))
+
+    def test_two_images_of_one_disk(self) -> None:
+        self.assertEqual(SIZE, self.compare(self.target(
+            self.image)).virtual_size)
+
+    def test_one_byte_differs(self) -> None:
+        for offset in (0x3f0, SIZE // 2, SIZE - 1):
+            with self.subTest(offset):
+                content = bytearray(self.guest.read_bytes())
+                content[offset] ^= 1
+                other = self.folder / 'other'
+                other.write_bytes(content)
+                made = images.convert(other, self.folder / 'made.qcow2')
+                with self.assertRaises(engine.exceptions.VerificationError
+                                       ) as caught:
+                    self.compare(self.target(made))
+                self.assertIn(str(made), str(caught.exception))
+
+    def test_smaller(self) -> None:
+        other = self.folder / 'other'
+        other.write_bytes(self.guest.read_bytes()[:-MIB])
+        with self.assertRaises(engine.exceptions.TargetTooSmall):
+            self.compare(self.target(images.convert(
+                other, self.folder / 'made.qcow2')))
+
+    def test_past_its_end(self) -> None:
+        with self.assertRaises(engine.exceptions.TargetUnreadable):
+            self.target(self.image).read(SIZE - 10, 20)
+
+    def test_an_unknown_format(self) -> None:
+        with self.assertRaises(engine.exceptions.TargetUnreadable):
+            self.target(self.image, 'floppy')

@@ -110,10 +110,12 @@ def fetch_manifest(order: orders.WriteOrder, image: engine.Source
     if remote is None:
         return None
     with open_separate(order.download, remote.url) as source:
-        if source.size != remote.size or source.size > manifest.MOST_BYTES:
+        if (remote.size not in (None, source.size)
+                or source.size > manifest.MOST_BYTES):
+            stated = f'{remote.size} bytes, and ' if remote.size else ''
             raise engine.exceptions.InvalidManifest(
-                source.name, expected=f'{remote.size} bytes, and '
-                f'{manifest.MOST_BYTES} at most',
+                source.name, expected=f'{stated}{manifest.MOST_BYTES} bytes '
+                'at most',
                 found=f'{source.size} bytes', fix='Deploy the node again.')
         encoded = _whole(source)
     return manifest.Manifest.decode(
@@ -131,21 +133,10 @@ def _whole(source: engine.Source) -> bytes:
     return bytes(encoded[:done])
 
 
-class _Supplied(requests.auth.AuthBase):
-    """An Authorization header that the user of the node supplied."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def __call__(self, request: requests.PreparedRequest
-                 ) -> requests.PreparedRequest:
-        request.headers['Authorization'] = self._value
-        return request
-
-
 def _login(download: orders.Download) -> requests.auth.AuthBase | None:
     if download.authorization:
-        return _Supplied(base64.b64decode(download.authorization).decode())
+        return engine.Authorization(
+            base64.b64decode(download.authorization).decode())
     if download.login:
         return requests.auth.HTTPBasicAuth(*download.login)
     if CONF.image_server_auth_strategy == 'http_basic':

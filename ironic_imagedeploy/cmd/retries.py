@@ -27,7 +27,7 @@ from ironic_imagedeploy import engine
 #: person at a terminal has mistyped it, rather than just started it.
 FIRST = 1
 #: Schemes of locations that a server answers for.
-_SERVERS = ('http', 'https', 'glance')
+_SERVERS = ('http', 'https', 'glance', 'oci')
 
 
 class Notice:

@@ -54,9 +54,16 @@ def _opened(args: argparse.Namespace) -> Iterator[engine.Source]:
 
 def _open(args: argparse.Namespace, location: str) -> engine.Source:
     extra = retries.options(location, args)
-    if location.lower().startswith('glance:'):
-        extra['cloud'] = args.os_cloud
     checksum = getattr(args, 'checksum', None)
+    scheme = location.partition(':')[0].lower()
+    if scheme == 'glance':
+        extra['cloud'] = args.os_cloud
+    elif scheme == 'oci':
+        if checksum and checksum.weak:
+            args.parser.error(f'{checksum.algorithm} is weaker than the '
+                              'digest of an image in a registry')
+        extra['arch'] = getattr(args, 'arch', None)
+        extra['disk_format'] = getattr(args, 'disk_format', None)
     return engine.open_source(
         location, mirrors=args.mirror,
         checksum_stated=bool(checksum and not checksum.weak), **extra)

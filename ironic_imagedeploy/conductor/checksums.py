@@ -21,6 +21,7 @@ from ironic import objects
 
 from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conductor import refusals
+from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import checksum_list
 
@@ -30,6 +31,21 @@ _SET_IMAGE = (f'{_SET}image_os_hash_algo=sha512 --instance-info '
 _WEB = ('http://', 'https://')
 #: Bytes of a file of checksums: those of distributions have some KiB.
 _LARGEST_FILE = 1 << 20
+
+
+def stated(node: objects.Node) -> tuple[str | None, str | None]:
+    """Multihash that the user of a node states: its algorithm and value.
+
+    One that the conductor computed is of the file as it was then.
+    """
+    info = node.instance_info
+    algorithm = info.get('image_os_hash_algo')
+    value = info.get('image_os_hash_value')
+    order = node.driver_internal_info.get(names.KEY) or {}
+    if order.get('checksum_is_ours') and (
+            order.get('checksum') == f'{algorithm}:{value}'):
+        return None, None
+    return algorithm, value
 
 
 def declared(node: objects.Node, href: str, *, algorithm: str | None,

@@ -16,6 +16,7 @@ from oslo_utils import uuidutils
 
 from ironic.common import exception
 from ironic.common.glance_service import service_utils
+from ironic.common import image_service
 from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic import objects
@@ -25,11 +26,11 @@ from ironic_imagedeploy.conductor import glance
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import refusals
+from ironic_imagedeploy.conductor import registry
 from ironic_imagedeploy.conf import policy
-from ironic_imagedeploy.contract import names
 
 #: Schemes of the places that images are taken from.
-SCHEMES = ('glance', 'http', 'https', 'file')
+SCHEMES = ('glance', 'http', 'https', 'file', 'oci')
 #: Characters of a property that an error shows.
 _MOST_SHOWN = 80
 
@@ -58,14 +59,17 @@ def image(task: task_manager.TaskManager) -> images.InstanceImage:
     node, info = task.node, task.node.instance_info
     node_fields.check(node)
     href = info['image_source']
-    service = None
+    service = blob = None
     if service_utils.is_glance_image(href):
         service = glance.ImageService(context=task.context)
         declared = glance.declared(service, node, href)
+    elif image_service.is_container_registry_url(href):
+        declared, blob = registry.declared(node, href)
     else:
         declared = _in_instance_info(node, href)
     return images.InstanceImage(
         node=node, href=href, glance=service, declared=declared,
+        registry=blob,
         partition=(node.driver_internal_info.get('is_whole_disk_image')
                    is False),
         has_kernel=any(info.get(role) or role in declared.boot_files
@@ -118,13 +122,7 @@ def _check_property(image: images.InstanceImage, role: str, href: str
 def _in_instance_info(node: objects.Node, href: str) -> images.DeclaredImage:
     """Metadata that the user of the node gives."""
     info = node.instance_info
-    order = node.driver_internal_info.get(names.KEY) or {}
-    algorithm = info.get('image_os_hash_algo')
-    value = info.get('image_os_hash_value')
-    if order.get('checksum_is_ours') and (
-            order.get('checksum') == f'{algorithm}:{value}'):
-        # Of the file as it was then.
-        algorithm = value = None
+    algorithm, value = checksums.stated(node)
     return images.DeclaredImage(
         disk_format=info.get('image_disk_format'),
         checksum=checksums.declared(

@@ -18,6 +18,8 @@ import os
 import typing
 import urllib.parse
 
+import requests
+
 from ironic.common.glance_service import service_utils
 from ironic.common import image_service
 from ironic.common import images as stock_images
@@ -76,6 +78,20 @@ class DeclaredImage:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RegistryBlob:
+    """A file in an OCI registry.
+
+    :ivar url: of its bytes.
+    :ivar session: asks the registry as Ironic does, without a login.
+    :ivar authorization: header with a login or token for the registry.
+    """
+
+    url: str
+    session: requests.Session = dataclasses.field(repr=False)
+    authorization: str | None = dataclasses.field(default=None, repr=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class InstanceImage:
     """File on its way to a node: its image, or a kernel or initramfs.
 
@@ -83,6 +99,7 @@ class InstanceImage:
     :ivar href: of the file, as the user or Glance names it.
     :ivar glance: the service, connected, when the file is there.
     :ivar declared: its metadata.
+    :ivar registry: where the file is, when it is in an OCI registry.
     :ivar partition: it is declared to be a partition image.
     :ivar has_kernel: a kernel or initramfs comes separately.
     :ivar role: ``disk``, or the ``kernel`` or ``ramdisk`` for one.
@@ -93,6 +110,7 @@ class InstanceImage:
     href: str
     glance: image_service.GlanceImageService | None
     declared: DeclaredImage
+    registry: RegistryBlob | None = None
     partition: bool = False
     has_kernel: bool = False
     role: str = DISK
@@ -100,7 +118,7 @@ class InstanceImage:
 
     @property
     def scheme(self) -> str:
-        """``glance``, ``http``, ``https``, ``file`` or another."""
+        """``glance``, ``http``, ``https``, ``file``, ``oci`` or another."""
         if self.glance:
             return 'glance'
         return urllib.parse.urlsplit(self.href).scheme.lower()
@@ -109,6 +127,11 @@ class InstanceImage:
     def glance_id(self) -> str:
         """UUID of an image in Glance."""
         return service_utils.parse_image_id(self.href)
+
+    @property
+    def address(self) -> str:
+        """What tells the file from others: a tag may move to another one."""
+        return self.registry.url if self.registry else self.href
 
     @property
     def name(self) -> str:
@@ -139,11 +162,16 @@ class InstanceImage:
 
     @property
     def served_by_conductor(self) -> bool:
-        """Whether image_download_source has the node get it from here."""
+        """Whether image_download_source has the node get it from here.
+
+        What a registry asks a token for is always served here: the token
+        would be over before the node asks, and stays here.
+        """
         download_source = deploy_utils.get_image_download_source(self.node)
         if self.glance:
             return download_source != 'swift'
-        return self.scheme == 'file' or download_source == 'local'
+        return (self.scheme == 'file' or download_source == 'local'
+                or bool(self.registry and self.registry.authorization))
 
     @property
     def instance_file(self) -> str:

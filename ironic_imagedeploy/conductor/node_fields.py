@@ -101,7 +101,7 @@ _INSTANCE_INFO = {
     'ramdisk_checksum': _LINE, 'image_os_hash_algo': _NAME,
     'image_os_hash_value': _LINE, 'image_disk_format': _NAME,
     'image_type': _NAME, 'image_download_source': _NAME,
-    'image_request_authorization_secret': _LINE,
+    'image_request_authorization_secret': _LINE, 'image_pull_secret': _LINE,
     'kernel_append_params': _LINE, 'root_gb': _COUNT, 'swap_mb': _COUNT,
     'ephemeral_gb': _COUNT, 'root_device': _HINTS}
 #: Ironic checks the numbers among the properties itself.

@@ -73,7 +73,8 @@ def provide(task: task_manager.TaskManager) -> Served:
     if image.partition:
         # Sizes of all partitions, in MiB.
         info.update(deploy_utils.parse_instance_info(node))
-    if image.disk_format:
+    if image.disk_format and not image.registry:
+        # The next image of a registry may be of another format.
         info['image_disk_format'] = image.disk_format
     if provided.checksum_is_ours and provided.checksum:
         info['image_os_hash_algo'] = provided.checksum.algorithm
@@ -120,6 +121,8 @@ def _url(image: images.InstanceImage) -> str:
     """URL at which the node gets the image."""
     if image.served_by_conductor:
         return _publish(image)
+    if image.registry:
+        return image.registry.url
     if not image.glance:
         return image.href
     url = image.glance.swift_temp_url({'id': image.glance_id})

@@ -114,12 +114,12 @@ class RemoteManifest:
 
     :ivar url: of its encoding.
     :ivar root: SHA-256 of the encoding, in hexadecimal digits.
-    :ivar size: bytes of the encoding.
+    :ivar size: bytes of the encoding; None when nobody stated it.
     """
 
     url: str
     root: str
-    size: int
+    size: int | None
 
     @classmethod
     def from_dict(cls, sent: typing.Any) -> 'RemoteManifest':

@@ -32,6 +32,7 @@ from ironic_imagedeploy.engine.findings import Severity
 from ironic_imagedeploy.engine.inspection.expectation import Expectation
 from ironic_imagedeploy.engine.inspection.inspect import inspect
 from ironic_imagedeploy.engine.inspection.result import Inspection
+from ironic_imagedeploy.engine.sources.authorization import Authorization
 from ironic_imagedeploy.engine.sources.base import may_know_secrets
 from ironic_imagedeploy.engine.sources.base import origin
 from ironic_imagedeploy.engine.sources.base import redact
@@ -59,12 +60,12 @@ from ironic_imagedeploy.engine.transfer.transfer import compare
 from ironic_imagedeploy.engine.transfer.transfer import transfer
 
 __all__ = [
-    'Budget', 'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation',
-    'Extent', 'ExtentKind', 'Finding', 'ImageTarget', 'Inspection',
-    'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Supplier', 'Target', 'VerifiedStream', 'cloud_failure', 'compare',
-    'exceptions', 'glance_request', 'inspect', 'limit_heads',
-    'limit_service', 'may_know_secrets', 'open_source', 'open_target',
-    'origin', 'reason', 'redact', 'repair_gpt', 'require_fit', 'transfer',
-    'transfer_listed',
+    'Authorization', 'Budget', 'Checksum', 'ChunkAbsent', 'ChunkedSource',
+    'Expectation', 'Extent', 'ExtentKind', 'Finding', 'ImageTarget',
+    'Inspection', 'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report',
+    'Severity', 'Source', 'Supplier', 'Target', 'VerifiedStream',
+    'cloud_failure', 'compare', 'exceptions', 'glance_request', 'inspect',
+    'limit_heads', 'limit_service', 'may_know_secrets', 'open_source',
+    'open_target', 'origin', 'reason', 'redact', 'repair_gpt', 'require_fit',
+    'transfer', 'transfer_listed',
 ]

@@ -39,6 +39,8 @@ def open_image(image: images.InstanceImage) -> engine.Source:
     """
     if image.glance:
         source = _open_glance(image.glance, image.glance_id, image.checksum)
+    elif image.registry:
+        source = _open_registry(image.registry, image.checksum)
     elif image.scheme in ('http', 'https'):
         source = open_web(image.node, image.href, checksum=image.checksum)
     elif image.scheme == 'file':
@@ -54,8 +56,11 @@ def _not_supported(image: images.InstanceImage) -> str:
     if image.role != images.DISK:
         setting, fix = image.role, 'Put it where one of these leads to'
     href = text.bounded(engine.redact(image.href))
+    schemes = 'http, https or file URL'
+    if image.role == images.DISK:
+        schemes = 'http, https, file or oci URL'
     return (f'{setting} {href} of node {image.node.uuid}: '
-            'expected an image of Glance or an http, https or file URL, '
+            f'expected an image of Glance or an {schemes}, '
             f'found {image.scheme or "no scheme"!r}. {fix}.')
 
 
@@ -79,6 +84,20 @@ def _open_glance(service: image_service.GlanceImageService,
         **_options(checksum))
     source.name = f'glance:{identifier}'
     return source
+
+
+def _open_registry(blob: images.RegistryBlob,
+                   checksum: engine.Checksum | None) -> engine.Source:
+    def request(address: str, headers: dict[str, str], timeout: float
+                ) -> requests.Response:
+        return blob.session.get(
+            address, headers=headers, stream=True, timeout=timeout,
+            verify=blob.session.verify, allow_redirects=False,
+            auth=engine.Authorization(
+                blob.authorization if engine.may_know_secrets(
+                    address, of=blob.url) else None))
+
+    return engine.open_source(blob.url, request=request, **_options(checksum))
 
 
 def open_web(node: objects.Node, url: str, *,

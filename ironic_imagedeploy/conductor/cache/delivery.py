@@ -76,9 +76,10 @@ def cached_verdict(image: images.InstanceImage,
                    expectation: engine.Expectation) -> record.Verdict | None:
     """Verdict on an image that is in the cache; reads no image server.
 
-    Only for images of Glance, which has just told that they may be read.
+    Only for images of Glance or of a registry, which has just told that they
+    may be read.
     """
-    if not image.glance:
+    if not image.glance and not image.registry:
         return None
     found = entry.Entry.of(image).fresh(expectation.checksum)
     if found is None:

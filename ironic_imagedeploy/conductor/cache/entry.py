@@ -75,7 +75,7 @@ class Entry:
                      or os.path.dirname(image.instance_file))
         # Other names than Ironic's, which may unpack what it fetches.
         name = (image.glance_id if image.glance
-                else str(uuid.uuid5(uuid.NAMESPACE_URL, image.href)))
+                else str(uuid.uuid5(uuid.NAMESPACE_URL, image.address)))
         name = f'{name}.stored'
         return cls(directory=directory, name=name,
                    path=image.path or os.path.join(directory, name),

@@ -29,7 +29,7 @@ def open_source(location: str, *, mirrors: Sequence[str] = (),
     """Open an image file.
 
     :param location: a path, or a URL whose scheme names an entry point of
-        ``ironic_imagedeploy.sources``: file, http, https, glance.
+        ``ironic_imagedeploy.sources``: file, http, https, glance, oci.
     :param mirrors: further URLs of the same file, for web servers.
     :param checksum_stated: whether a strong checksum of the whole file is
         compared in the end: web servers may then state another ETag or
@@ -52,7 +52,7 @@ def open_source(location: str, *, mirrors: Sequence[str] = (),
     except stevedore.exception.NoMatches:
         raise exceptions.SourceError(
             base.redact(location),
-            expected='a path, or a file, http, https or glance URL',
+            expected='a path, or a file, http, https, glance or oci URL',
             found=f'the scheme {scheme!r}',
             fix='Give the location of an image file.') from None
     return typing.cast(base.Source, plugin.driver(location, **options))

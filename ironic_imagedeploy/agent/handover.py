@@ -21,6 +21,7 @@ from oslo_log import log
 from ironic_python_agent import config  # noqa: F401 (before disk_utils)
 from ironic_python_agent import disk_utils
 from ironic_python_agent.extensions import base
+from ironic_python_agent import hardware
 
 from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy import engine
@@ -45,6 +46,20 @@ def make_bootable(order: orders.WriteOrder, device: str
     with bootable_or_wiped(device):
         is_repaired = _fix_partition_table(device)
         return finish(order, {}), is_repaired
+
+
+def add_boot_entry(order: orders.WriteOrder) -> None:
+    """Let the firmware start a whole-disk image, the agent's own way.
+
+    Ironic asks for it after the deploy step write_image, and not after those
+    of others.
+
+    :raises RESTError: when that fails; the disk boots nothing then.
+    """
+    device = hardware.dispatch_to_managers('get_os_install_device')
+    with bootable_or_wiped(device):
+        base.get_extension('image').install_bootloader(
+            root_uuid=None, target_boot_mode=order.boot_mode).wait()
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from ironic_python_agent import config  # noqa: F401 (before hardware)
 from ironic_python_agent import errors
 from ironic_python_agent import hardware
 
+from ironic_imagedeploy.agent import deploy_step
 from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent import image_source
 from ironic_imagedeploy.agent import order as orders
@@ -31,7 +32,7 @@ from ironic_imagedeploy import engine
 
 
 class ImageDeployHardwareManager(hardware.HardwareManager):
-    """Takes over the deploy step write_image, and nothing else."""
+    """Takes over the deploy step write_image, and offers stream_image."""
 
     HARDWARE_MANAGER_NAME = names.HARDWARE_MANAGER
     HARDWARE_MANAGER_VERSION = names.HARDWARE_MANAGER_VERSION
@@ -39,6 +40,12 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
     def evaluate_hardware_support(self) -> int:
         """Come before the generic manager on every machine."""
         return hardware.HardwareSupport.SERVICE_PROVIDER
+
+    def get_deploy_steps(self, node: dict[str, typing.Any],
+                         ports: list[dict[str, typing.Any]]
+                         ) -> list[dict[str, typing.Any]]:
+        """Steps for those who ask for them; none runs by itself."""
+        return [deploy_step.STEP]
 
     def write_image(self, node: dict[str, typing.Any],
                     ports: list[dict[str, typing.Any]],
@@ -62,15 +69,37 @@ class ImageDeployHardwareManager(hardware.HardwareManager):
                 'the node does not use the deploy interface imagedeploy')
         with _agent_errors():
             order = orders.WriteOrder.read(node, image_info, configdrive)
-            device = hardware.dispatch_to_managers('get_os_install_device',
-                                                   permit_refresh=True)
-            handover.forget_image()
-            publisher = progress.Publisher(device)
-            publisher.show('inspect', 'network')
-            write = (partition_image.write if order.partitions
-                     else whole_disk.write)
-            with image_source.open_ordered(order) as source:
-                return write(order, source, device, publisher)
+            return _carry_out(order)
+
+    def stream_image(self, node: dict[str, typing.Any],
+                     ports: list[dict[str, typing.Any]],
+                     **arguments: typing.Any) -> dict[str, typing.Any]:
+        """Deploy step: the same for a node of any deploy interface.
+
+        :param node: the node as Ironic describes it.
+        :param ports: its ports; not used.
+        :param arguments: those of :data:`deploy_step.ARGSINFO`.
+        :returns: as :meth:`write_image`.
+        :raises DeploymentError: when it failed; nothing boots then.
+        """
+        with _agent_errors():
+            order = deploy_step.Arguments.read(node, arguments).order(node)
+            result = _carry_out(order)
+            if order.partitions is None:
+                handover.add_boot_entry(order)
+            return result
+
+
+def _carry_out(order: orders.WriteOrder) -> dict[str, typing.Any]:
+    device = hardware.dispatch_to_managers('get_os_install_device',
+                                           permit_refresh=True)
+    handover.forget_image()
+    publisher = progress.Publisher(device)
+    publisher.show('inspect', 'network')
+    write = partition_image.write if order.partitions else whole_disk.write
+    with image_source.open_ordered(order) as source:
+        order.state_checksum(source)
+        return write(order, source, device, publisher)
 
 
 @contextlib.contextmanager

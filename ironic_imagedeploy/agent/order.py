@@ -166,9 +166,18 @@ class WriteOrder:
         :raises InvalidOrder: when the conductor's cannot be carried out.
         :raises DeploymentError: when something is missing.
         """
-        sent = contract.DeployOrder.from_dict(
+        return cls.of(contract.DeployOrder.from_dict(
             (node.get('driver_internal_info') or {}).get(names.KEY) or {},
-            policy.from_conf(CONF))
+            policy.from_conf(CONF)), node, image_info, configdrive)
+
+    @classmethod
+    def of(cls, sent: contract.DeployOrder, node: dict[str, typing.Any],
+           image_info: dict[str, typing.Any],
+           configdrive: str | None = None) -> 'WriteOrder':
+        """The order that somebody sent, for an image that is described.
+
+        :raises DeploymentError: when something is missing.
+        """
         checksum = sent.checksum or _checksum(image_info)
         is_partition = image_info.get('image_type') == _PARTITION
         return cls(
@@ -187,6 +196,16 @@ class WriteOrder:
             arch=hardware.dispatch_to_managers('get_cpus').architecture,
             node_uuid=image_info.get('node_uuid', 'local'),
             configdrive=configdrive, image_info=image_info)
+
+    def state_checksum(self, source: engine.Source) -> None:
+        """Let the agent, which asks for a checksum, see that there is one.
+
+        :param source: the image, whose manifest may be all that has it.
+        """
+        checksum = self.checksum or source.declared_checksum
+        if checksum:
+            self.image_info.setdefault('os_hash_algo', checksum.algorithm)
+            self.image_info.setdefault('os_hash_value', checksum.value)
 
     @property
     def partition_sizes(self) -> PartitionSizes:

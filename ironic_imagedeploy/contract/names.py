@@ -25,13 +25,15 @@ REPORT = 'report'
 
 #: Deploy step of the agent that this hardware manager takes over.
 STEP = 'write_image'
+#: Deploy step of the agent for nodes of other deploy interfaces.
+STREAM_STEP = 'stream_image'
 #: Command of ironic-python-agent that executes a deploy step.
 COMMAND = 'execute_deploy_step'
 
 HARDWARE_MANAGER = 'ImageDeployHardwareManager'
 #: Ironic keeps it as text and compares it with nothing. It grows whenever the
 #: agent learns what an order may depend on.
-HARDWARE_MANAGER_VERSION = '3'
+HARDWARE_MANAGER_VERSION = '4'
 #: First version that puts a separate kernel on the disk.
 SEPARATE_KERNEL_SINCE = 2
 #: First version that gives chunks of its image to neighbours.

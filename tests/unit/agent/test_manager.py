@@ -31,12 +31,13 @@ from tests.support import web
 class ManagerTest(ramdisk.AgentTestCase):
 
     def test_tells_its_name_and_version(self):
-        self.assertEqual('3', hardware.get_current_versions()[
+        self.assertEqual('4', hardware.get_current_versions()[
             'ImageDeployHardwareManager'])
 
     def test_steps_of_the_agent_stay(self):
         ours = hardware.get_managers()[0]
-        self.assertEqual([], ours.get_deploy_steps(self.node, []))
+        self.assertEqual(['stream_image'], [
+            step['step'] for step in ours.get_deploy_steps(self.node, [])])
         self.assertEqual([], ours.get_clean_steps(self.node, []))
 
     def test_other_methods_go_to_the_stock_manager(self):

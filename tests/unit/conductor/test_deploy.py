@@ -25,7 +25,7 @@ from ironic import objects
 from ironic_imagedeploy.conductor import deploy
 from tests.unit.conductor import base
 
-OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '3'}
+OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '4'}
 STOCK = {'generic_hardware_manager': '1.2'}
 
 

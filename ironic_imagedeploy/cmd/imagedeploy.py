@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import dataclasses
-import functools
 import os
 import sys
 import typing
@@ -36,6 +35,7 @@ from ironic_imagedeploy.cmd import options
 from ironic_imagedeploy.cmd import output_files
 from ironic_imagedeploy.cmd import overwrite
 from ironic_imagedeploy.cmd import progress_bar
+from ironic_imagedeploy.cmd import ramdisk
 from ironic_imagedeploy.cmd import remedies
 from ironic_imagedeploy.cmd import retries
 from ironic_imagedeploy.cmd import small_files
@@ -190,13 +190,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = options.parser(check=check, map=map_, write=write,
                             verify=verify, manifest=manifest.make,
                             repair_gpt=repair_gpt, watch=watch.watch,
-                            more=functools.partial(
-                                image_options.add, build=build.build,
-                                convert=convert.convert,
-                                upload=upload.upload, mend=mend_))
+                            more=_more)
     args = parser.parse_args(argv)
     output_files.check(args)
     return console.run(args.command, args)
+
+
+def _more(commands: options.Commands) -> None:
+    """Further commands."""
+    image_options.add(commands, build=build.build, convert=convert.convert,
+                      upload=upload.upload, mend=mend_)
+    ramdisk.add_command(commands)
 
 
 def _measure(args: argparse.Namespace) -> bool | None:

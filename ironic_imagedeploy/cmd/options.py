@@ -250,8 +250,8 @@ def _file_command(commands: Commands,
     sub.set_defaults(command=command, parser=sub)
     sub.add_argument(
         'source', metavar='SOURCE', type=named,
-        help='a path, a file://, http:// or https:// URL, glance:UUID, or - '
-        'for standard input')
+        help='a path, a file://, http:// or https:// URL, glance:UUID, '
+        'oci://REGISTRY/NAME:TAG, or - for standard input')
     sub.add_argument(
         '--mirror', action='append', default=[], metavar='URL',
         help='another URL of the same file, used when SOURCE fails; may be '

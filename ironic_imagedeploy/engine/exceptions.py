@@ -22,6 +22,7 @@
      |   |- SourceChanged
      |   |- SourceTimeout             (Retriable)
      |   |- SourceTooSlow
+     |   |- TlsTooOld
      |   |- SourceUnavailable         (Retriable)
      |   |   `- SourceUnreachable
      |   `- SourceNotSeekable
@@ -153,6 +154,12 @@ class SourceUnreachable(SourceUnavailable):
     """Nobody answers at the address as a web server does."""
 
     summary = 'the server of the image cannot be reached'
+
+
+class TlsTooOld(SourceError):
+    """The server offers only older versions of TLS than are accepted."""
+
+    summary = "the server's versions of TLS are too old"
 
 
 class SourceNotSeekable(SourceError):

@@ -168,14 +168,17 @@ def _coded(image: images.InstanceImage,
     if isinstance(error, engine.exceptions.ImageRefused):
         return error
 
-    def refused(code: str) -> engine.exceptions.ImageRefused:
+    def refused(code: str, fix: str = error.fix
+                ) -> engine.exceptions.ImageRefused:
         finding = engine.Finding(
             code=code, expected=error.expected, found=error.found,
             message=f'{error.summary[0].upper()}{error.summary[1:]}.',
-            fix=error.fix)
+            fix=fix)
         return engine.exceptions.ImageRefused(
             image.name, [remedies.with_remedy(finding, image)])
 
+    if isinstance(error, engine.exceptions.TlsTooOld):
+        return refused('image-unreadable', fix=remedies.tls(image))
     if isinstance(error, engine.exceptions.SourceNotFound):
         return refused('image-not-found')
     if isinstance(error, engine.exceptions.ChecksumMismatch):

@@ -89,6 +89,14 @@ def boot_mode(node: objects.Node, mode: str) -> str:
         'capabilities=' + ','.join([*kept, f'boot_mode:{mode}'])))
 
 
+def tls(image: images.InstanceImage) -> str:
+    """The option by which an older server may give an image."""
+    option = ('the TLS options of its endpoint' if image.glance else
+              '[DEFAULT]webserver_tls_minimum_version = 1.2')
+    return ('Update the server; or let ironic-conductor accept TLS 1.2 of '
+            f'all of them by {option}.')
+
+
 def _format(finding: engine.Finding, image: images.InstanceImage) -> str:
     found = str(finding.data['format'])
     if found not in CONF.imagedeploy.permitted_formats:

@@ -19,6 +19,7 @@ from ironic_imagedeploy.engine.catalogue import entry
 Case = entry.Case
 Entry = entry.Entry
 Retry = entry.Retry
+Severity = entry.Severity
 Topic = entry.Topic
 
 _CONVERT = 'qemu-img convert -O qcow2 {file} NEW'
@@ -48,6 +49,15 @@ ENTRIES: Mapping[str, Entry] = {
                 'image or a kernel.',
         message='The file is declared not to be an image of a disk.',
         fix='Upload the image of the disk, as a bare file.'),
+    'refused-by-glance': Entry(
+        topic=Topic.ORIGIN, severity=Severity.WARNING,
+        meaning='The protective MBR of the disk is not as the letter of the '
+                'specification has it, as that of some tools and of hybrid '
+                'MBRs. It boots; but Glance, where it checks what is '
+                'uploaded, does not take it.',
+        message='Glance may refuse to take this image.',
+        fix='Serve it from a web server; or let the operator of Glance set '
+            '[image_format]gpt_safety_checks_nonfatal = mbr.'),
 
     'not-an-image': Entry(
         topic=Topic.KIND,

@@ -193,6 +193,11 @@ def network_failure(name: str, error: Exception, timeout: float
             name, expected=f'an answer within {timeout:g} seconds',
             found='silence',
             fix='Check the server and the network, or allow more time.')
+    if reasons.is_tls_too_old(error):
+        return exceptions.TlsTooOld(
+            name, expected='a version of TLS that is accepted here',
+            found=reasons.reason(error),
+            fix='Update the server, or accept an older version from it.')
     kind = (exceptions.SourceUnreachable if reasons.is_unreachable(error)
             else exceptions.SourceUnavailable)
     return kind(

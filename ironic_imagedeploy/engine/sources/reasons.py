@@ -67,6 +67,8 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (urllib3.exceptions.HTTPError, 'no connection'))
 _NOT_TLS = ('WRONG_VERSION_NUMBER', 'HTTP_REQUEST', 'UNKNOWN_PROTOCOL',
             'RECORD_LAYER_FAILURE', 'PACKET_LENGTH_TOO_LONG')
+_OLD_TLS = ('TLSV1_ALERT_PROTOCOL_VERSION', 'UNSUPPORTED_PROTOCOL',
+            'VERSION_TOO_LOW', 'WRONG_SSL_VERSION')
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 
@@ -103,6 +105,19 @@ def is_unreachable(error: BaseException) -> bool:
         for part in parts(error))
 
 
+def is_not_tls(error: BaseException) -> bool:
+    """Whether a server answers, but not by TLS."""
+    return any(getattr(part, 'reason', None) in _NOT_TLS
+               for part in parts(error))
+
+
+def is_tls_too_old(error: BaseException) -> bool:
+    """Whether both sides have no version of TLS in common."""
+    return any(isinstance(part, ssl.SSLError)
+               and getattr(part, 'reason', None) in _OLD_TLS
+               for part in parts(error))
+
+
 def parts(error: BaseException) -> Iterator[BaseException]:
     """An error, and what it wraps, from the outermost in."""
     seen: set[int] = set()
@@ -127,6 +142,8 @@ def _of_tls(error: ssl.SSLError) -> str:
                                                       else '')
     if name in _NOT_TLS:
         return 'an answer that is not TLS'
+    if name in _OLD_TLS:
+        return 'a server without a version of TLS that is accepted here'
     if not isinstance(name, str):
         return 'a failure of TLS'
     return f'a failure of TLS: {name.replace("_", " ").lower()}'

@@ -67,6 +67,8 @@ def gpt(size: int, entries: Sequence[Entry] = (), *, sector_size: int = 512,
     sectors = size // sector_size
     disk = mbr(size, [(0, 0xee, 1, min(sectors - 1, 0xffffffff))],
                boot_code=boot_code)
+    # Cylinder, head and sector of its start (UEFI 2.10, table 5-4).
+    disk[447:450] = b'\x00\x02\x00'
     table = bytearray(min(entry_size * count, 1 << 20))
     for number, entry in enumerate(entries):
         _ENTRY.pack_into(

@@ -11,6 +11,7 @@
 # under the License.
 
 import hashlib
+import ssl
 
 from oslo_utils import units
 
@@ -21,6 +22,7 @@ from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy import engine
 from tests.support import images as made
+from tests.support import web
 from tests.unit.conductor import base
 
 
@@ -222,6 +224,21 @@ class RefusalsTest(ChecksTestCase):
         self.use(image_os_hash_algo=None, image_os_hash_value=None,
                  image_checksum=self.server.url('SHA256SUMS'))
         self.assertEqual(digest, self.declared().checksum.value)
+        self.check()
+
+    def test_a_server_with_older_versions_of_tls_only(self):
+        if not hasattr(CONF, 'webserver_tls_minimum_version'):
+            self.skipTest('this release has no such option')
+        context = web.self_signed(self.directory)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        server = web.Server(self.web, context=context)
+        self.addCleanup(server.stop)
+        self.config(webserver_verify_ca=str(
+            self.directory / 'certificate.pem'))
+        self.use(server.url('disk.qcow2'))
+        self.refusal('image-unreadable', 'version of TLS',
+                     '[DEFAULT]webserver_tls_minimum_version = 1.2')
+        self.config(webserver_tls_minimum_version='1.2')
         self.check()
 
     def test_image_that_glance_does_not_have(self):

@@ -154,6 +154,12 @@ class CodesTest(verdicts.VerdictTestCase):
         content[1024 + 0x60] |= 4
         return self.raw(content, contents=True)
 
+    def odd_protective_mbr(self) -> Findings:
+        """Findings about a GPT as some tools write it."""
+        disk = disks.gpt(4 * MIB, [disks.Entry(40, 50)])
+        disk[447:450] = b'\xff\xff\xff'
+        return self.raw(disk)
+
     def for_arm(self) -> Findings:
         """Findings about a disk that only another machine boots."""
         return self.raw(self.disk(esp={
@@ -163,6 +169,7 @@ class CodesTest(verdicts.VerdictTestCase):
 
 #: An image for each code that an engine finds.
 EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
+    'refused-by-glance': CodesTest.odd_protective_mbr,
     'not-an-image': lambda test: test.raw(b'<!DOCTYPE html>' * 99),
     'format-mismatch': lambda test: test.raw(disk_format='qcow2'),
     'format-not-permitted': lambda test: test.raw(permitted=('qcow2',)),

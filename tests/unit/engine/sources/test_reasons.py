@@ -63,6 +63,15 @@ class ReasonTest(unittest.TestCase):
                 failure = answer.network_failure('a', error, 5)
                 self.assert_words(failure.found, error)
 
+    def test_tls_that_is_too_old(self):
+        error = made(ssl.SSLError)
+        error.reason = 'TLSV1_ALERT_PROTOCOL_VERSION'
+        failure = answer.network_failure(
+            'a', requests.exceptions.SSLError(error), 5)
+        self.assertIs(exceptions.TlsTooOld, type(failure))
+        self.assertNotIsInstance(failure, exceptions.Retriable)
+        self.assertIn('version of TLS', failure.found)
+
     def test_no_class_of_openstacksdk_does(self):
         for kind in classes(keystone, openstack.exceptions):
             with self.subTest(kind=kind.__name__):

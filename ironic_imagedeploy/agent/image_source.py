@@ -112,10 +112,10 @@ def fetch_manifest(order: orders.WriteOrder, image: engine.Source
     with open_separate(order.download, remote.url) as source:
         if (remote.size not in (None, source.size)
                 or source.size > manifest.MOST_BYTES):
-            stated = f'{remote.size} bytes, and ' if remote.size else ''
+            stated = (f'{remote.size} bytes, and ' if remote.size
+                      else '')
             raise engine.exceptions.InvalidManifest(
-                source.name, expected=f'{stated}{manifest.MOST_BYTES} bytes '
-                'at most',
+                source.name, expected=f'{stated}{manifest.MOST_BYTES} at most',
                 found=f'{source.size} bytes', fix='Deploy the node again.')
         encoded = _whole(source)
     return manifest.Manifest.decode(

@@ -66,7 +66,7 @@ class RamdiskError(engine.exceptions.TargetError):
 
 
 class _Ramdisk:
-    """What an initramfs has, as far as it matters here.
+    """Content of an initramfs, as far as it matters here.
 
     :ivar sites: folders of packages that have the agent.
     :ivar modules: of Python, in any folder of packages.

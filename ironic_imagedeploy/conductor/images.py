@@ -130,7 +130,7 @@ class InstanceImage:
 
     @property
     def address(self) -> str:
-        """What tells the file from others: a tag may move to another one."""
+        """Name that tells the file from others: a tag may move to another."""
         return self.registry.url if self.registry else self.href
 
     @property

@@ -80,15 +80,15 @@ def declared(node: objects.Node, href: str
         disk_format=disk_format, checksum=checksum,
         instance_info={
             'image_checksum': found['image_checksum'],
-            # The token of an earlier deployment.
-            'image_request_authorization_secret': None}
+            # What an earlier deployment left there is over.
+            **dict.fromkeys(['image_request_authorization_secret'])}
     ), images.RegistryBlob(url=found['image_url'], session=session,
                            authorization=authorization)
 
 
 def _identify(node: objects.Node, href: str
               ) -> tuple[dict[str, typing.Any], requests.Session, str | None]:
-    """What Ironic's service finds, its session, and a header to log in."""
+    """The findings of Ironic's service, its session, and a login."""
     service = image_service.OciImageService()
     client = service._client
     session: requests.Session = client.session

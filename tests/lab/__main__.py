@@ -28,6 +28,7 @@ from tests.lab import checks
 from tests.lab import comparison
 from tests.lab import neighbours
 from tests.lab import partition
+from tests.lab import reach
 from tests.lab import scenario
 from tests.lab import watching
 from tests.support import progress
@@ -73,7 +74,7 @@ def _run(arguments: argparse.Namespace,
 def _job(arguments: argparse.Namespace,
          state: pathlib.Path) -> comparison.Comparison | scenario.MainJob | (
              partition.PartitionJob | watching.WatchJob
-             | neighbours.NeighboursJob):
+             | neighbours.NeighboursJob | reach.ReachJob):
     checkout = pathlib.Path(__file__).resolve().parents[2]
     if arguments.compare is not None:
         return comparison.Comparison(
@@ -87,6 +88,8 @@ def _job(arguments: argparse.Namespace,
         return neighbours.NeighboursJob(
             checkout, state, arguments.neighbours,
             arguments.force_raw_images)
+    if arguments.reach:
+        return reach.ReachJob(checkout, state, arguments.force_raw_images)
     if arguments.watch is not None:
         return watching.WatchJob(checkout, state, arguments.force_raw_images,
                                  arguments.watch)
@@ -124,6 +127,11 @@ def _parse() -> argparse.Namespace:
         '--neighbours', type=int, metavar='MACHINES',
         help='deploy the image onto so many machines at once, over a network '
              'in which the conductor is slow, and see who served whom')
+    job.add_argument(
+        '--reach', action='store_true',
+        help='add the agent side to a ready ramdisk; deploy a node of the '
+             'interface custom-agent by the deploy step alone, and another '
+             'one from a registry')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
         help='of the partition image: debian, from packages; '

@@ -98,12 +98,13 @@ class Cloud:
         self._connection.baremetal.set_node_power_state(
             node, 'power off', wait=True, timeout=120)
 
-    def deploy(self, node: _node.Node, image: _image.Image, hostname: str,
-               timeout: float, *, rebuild: bool = False,
+    def deploy(self, node: _node.Node, image: _image.Image | None,
+               hostname: str, timeout: float, *, rebuild: bool = False,
                steps: Sequence[dict[str, object]] = (),
-               **instance_info: int) -> _node.Node:
+               **instance_info: int | str) -> _node.Node:
         """Deploy an image and return the node as it ended.
 
+        :param image: None when instance_info names it
         :param hostname: goes into the config drive
         :param timeout: seconds until it has to be ``active`` or failed
         :param rebuild: the node is ``active`` already
@@ -111,8 +112,9 @@ class Cloud:
         :param instance_info: more of it
         """
         baremetal = self._connection.baremetal
-        baremetal.update_node(
-            node, instance_info={'image_source': image.id, **instance_info})
+        if image:
+            instance_info['image_source'] = image.id
+        baremetal.update_node(node, instance_info=instance_info)
         baremetal.set_node_provision_state(
             node, 'rebuild' if rebuild else 'active', config_drive={
                 'meta_data': {'uuid': node.id, 'hostname': hostname}},

@@ -65,12 +65,7 @@ def build(checkout: pathlib.Path, work: pathlib.Path,
     :param work: where the ramdisk and the layer are written
     :param programs: are started just before the agent, and run beside it
     """
-    requirements = _requirements(checkout)
-    base = cache.get(
-        'ramdisk', [pathlib.Path(__file__), pathlib.Path(debian.__file__),
-                    *sorted(_FILES.glob('ramdisk-*')), *requirements,
-                    sys.version],
-        lambda directory: _build_base(directory, requirements))
+    base = _base(checkout)
     layer = _build_layer(checkout, work / 'layer', programs)
     initramfs = work / 'ramdisk'
     with initramfs.open('wb') as output:
@@ -80,6 +75,29 @@ def build(checkout: pathlib.Path, work: pathlib.Path,
             # An archive begins at a multiple of 4 bytes.
             output.write(bytes(-output.tell() % 4))
     return Ramdisk(base / 'vmlinuz', initramfs)
+
+
+def build_and_add(checkout: pathlib.Path, work: pathlib.Path) -> Ramdisk:
+    """The ramdisk without the agent side, which our command adds.
+
+    :param work: where the ramdisk is written
+    """
+    base = _base(checkout)
+    initramfs = work / 'ramdisk'
+    shutil.copy(base / 'ramdisk', initramfs)
+    print(commands.run(
+        pathlib.Path(sys.executable).with_name('ironic-imagedeploy'),
+        'ramdisk', 'add', initramfs), flush=True)
+    return Ramdisk(base / 'vmlinuz', initramfs)
+
+
+def _base(checkout: pathlib.Path) -> pathlib.Path:
+    requirements = _requirements(checkout)
+    return cache.get(
+        'ramdisk', [pathlib.Path(__file__), pathlib.Path(debian.__file__),
+                    *sorted(_FILES.glob('ramdisk-*')), *requirements,
+                    sys.version],
+        lambda directory: _build_base(directory, requirements))
 
 
 def _requirements(checkout: pathlib.Path) -> list[str]:

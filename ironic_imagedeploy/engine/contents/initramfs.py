@@ -152,7 +152,8 @@ class _Packed:
         self._file = file
         self._next = start
         self._part = known.start(compressions.MEMORY)
-        self._errors = known.errors
+        self._errors: tuple[type[Exception], ...] = (
+            errors.WindowTooLarge, *known.errors)
         self._budget = budget
         self._pending = memoryview(b'')
 
@@ -197,9 +198,9 @@ class _Packed:
                 self._next += len(stored)
             try:
                 piece = self._part.decompress(stored, _PIECE)
-            except (errors.WindowTooLarge, *self._errors):
-                raise _bad('compressed bytes that are damaged, or take too much '
-                           'memory') from None
+            except self._errors:
+                raise _bad('compressed bytes that are damaged, or take too '
+                           'much memory') from None
             if piece:
                 self._budget.unpacked(len(piece))
                 self._pending = memoryview(piece)

@@ -19,8 +19,8 @@ from ironic_python_agent import hardware
 from ironic_python_agent import partition_utils
 
 from ironic_imagedeploy.agent import deploy_step
-from ironic_imagedeploy.engine import manifest_builder
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import manifest_builder
 from tests.support import images
 from tests.support import ramdisk
 from tests.support import web

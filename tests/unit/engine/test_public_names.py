@@ -17,13 +17,14 @@ from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 
 NAMES = [
-    'Budget', 'Checksum', 'ChunkAbsent', 'ChunkedSource', 'Expectation',
-    'Extent', 'ExtentKind', 'Finding', 'ImageTarget', 'Inspection',
-    'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report', 'Severity', 'Source',
-    'Supplier', 'Target', 'VerifiedStream', 'cloud_failure', 'compare',
-    'exceptions', 'glance_request', 'inspect', 'limit_heads', 'limit_service',
-    'may_know_secrets', 'open_source', 'open_target', 'origin', 'reason',
-    'redact', 'repair_gpt', 'require_fit', 'transfer', 'transfer_listed',
+    'Authorization', 'Budget', 'Checksum', 'ChunkAbsent', 'ChunkedSource',
+    'Expectation', 'Extent', 'ExtentKind', 'Finding', 'ImageTarget',
+    'Inspection', 'LOOK_TIMEOUT', 'Partition', 'Progress', 'Report',
+    'Severity', 'Source', 'Supplier', 'Target', 'VerifiedStream',
+    'cloud_failure', 'compare', 'exceptions', 'glance_request', 'inspect',
+    'limit_heads', 'limit_service', 'may_know_secrets', 'open_source',
+    'open_target', 'origin', 'reason', 'redact', 'repair_gpt', 'require_fit',
+    'transfer', 'transfer_listed',
 ]
 
 

@@ -26,7 +26,7 @@ _ESCAPED = re.compile(r'\\(.)')
 
 @dataclasses.dataclass(frozen=True)
 class Challenge:
-    """One way to log in.
+    """Way to log in.
 
     :ivar scheme: in lower case, as ``bearer``.
     :ivar parameters: by their names in lower case.

@@ -35,7 +35,6 @@ import abc
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
-import os
 import queue
 import threading
 import time
@@ -44,6 +43,7 @@ from ironic_imagedeploy.engine.transfer import buffers
 from ironic_imagedeploy.engine.transfer import gather as _gather
 from ironic_imagedeploy.engine.transfer import jobs
 from ironic_imagedeploy.engine.transfer import meter as _meter
+from ironic_imagedeploy.engine.transfer import threads
 
 Stage = _meter.Stage
 Part = Callable[[], None]
@@ -52,9 +52,6 @@ Part = Callable[[], None]
 _JOBS = 16
 #: Bytes zeroed by one call, so that a stop is not waited for too long.
 _ZERO_STEP = 256 << 20
-#: While one waits for the disk another decodes.
-_WORKERS_PER_PROCESSOR = 2
-_MOST_WORKERS = 16
 
 
 class Pipeline(abc.ABC):
@@ -72,8 +69,7 @@ class Pipeline(abc.ABC):
         self._layout = layout
         self._sink = sink
         self._meter = meter
-        self._workers = workers or min(
-            _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1), _MOST_WORKERS)
+        self._workers = workers or threads.count()
         self._jobs: queue.SimpleQueue[jobs.Job | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(_JOBS)
         self._stopped = threading.Event()

@@ -14,17 +14,14 @@
 
 from collections.abc import Iterable
 import mmap
-import os
 import threading
 import typing
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import meter as _meter
+from ironic_imagedeploy.engine.transfer import threads as _threads
 
-#: While one waits for the disk another hashes.
-_WORKERS_PER_PROCESSOR = 2
-_MOST_WORKERS = 16
 #: Reads that may fail before the target is not looked at any more: a dying
 #: disk takes its time for each.
 _FAILURES = 4
@@ -60,8 +57,8 @@ def present(target: targets.Target, looks: Iterable[Look], *,
     :param memory_size: bytes of memory that a look needs at most.
     :param workers: threads; two a processor by default.
     """
-    return _Scan(target, looks, memory_size, meter).run(workers or min(
-        _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1), _MOST_WORKERS))
+    return _Scan(target, looks, memory_size, meter).run(
+        workers or _threads.count())
 
 
 class _Scan:

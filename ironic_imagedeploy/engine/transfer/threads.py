@@ -1,0 +1,24 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Number of the threads that work on bytes."""
+
+import os
+
+#: While one waits for the disk another decodes, or hashes.
+_PER_PROCESSOR = 2
+_MOST = 16
+
+
+def count() -> int:
+    """Two for each processor that this program may use, 16 at most."""
+    return min(_PER_PROCESSOR * len(os.sched_getaffinity(0)), _MOST)

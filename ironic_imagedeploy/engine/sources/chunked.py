@@ -33,12 +33,11 @@ from ironic_imagedeploy.engine import manifest as manifests
 from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.sources import base
 from ironic_imagedeploy.engine.sources import chunked_stream
+from ironic_imagedeploy.engine.sources import kept_chunks
 
 LOG = logging.getLogger(__name__)
 #: Zeroes that are fetched along, since another request costs more.
 GAP = 256 << 10
-#: Bytes of chunks that are kept between a look at the image and its transfer.
-_KEPT = 16 << 20
 #: Times that the origin is asked for a chunk. Each time but the first it is
 #: by another connection, of the next mirror where there is one.
 _ATTEMPTS = 3
@@ -107,14 +106,16 @@ class ChunkedSource(base.Source):
     :param verified: called with the index and the bytes of each chunk that
         was verified, by the thread that did it; they are there during the
         call only.
+    :param disk: manifest of the disk in the file, when there is one.
     :ivar manifest: of the file.
+    :ivar disk: that of the disk.
     :raises SourceChanged: when the origin has another size.
     """
 
     def __init__(self, manifest: manifests.Manifest, origin: base.Source,
                  suppliers: Sequence[Supplier] = (), *,
-                 verified: Callable[[int, memoryview], None] | None = None
-                 ) -> None:
+                 verified: Callable[[int, memoryview], None] | None = None,
+                 disk: manifests.Manifest | None = None) -> None:
         if origin.size != manifest.size:
             raise exceptions.SourceChanged(
                 origin.name, expected=f'{manifest.size} bytes, as the '
@@ -122,6 +123,7 @@ class ChunkedSource(base.Source):
                 fix='Deploy again once the image is no longer being '
                     'replaced.')
         self.manifest = manifest
+        self.disk = disk
         self.size = manifest.size
         self.local = origin.local
         self.declared_format = origin.declared_format
@@ -133,8 +135,9 @@ class ChunkedSource(base.Source):
         self._lock = threading.Lock()
         self._bytes: collections.Counter[str] = collections.Counter()
         self._bad: collections.Counter[str] = collections.Counter()
-        self._kept: collections.OrderedDict[int, memoryview] = (
-            collections.OrderedDict())
+        # Between a look at the image and its transfer, and from one thread
+        # to another.
+        self._kept = kept_chunks.KeptChunks()
 
     def ask_first(self, suppliers: Sequence[Supplier],
                   verified: Callable[[int, memoryview], None]) -> None:
@@ -189,63 +192,59 @@ class ChunkedSource(base.Source):
         return chunked_stream.ChunkedStream(self.manifest, self.fill_chunk)
 
     def fill_chunk(self, index: int, view: memoryview,
-                   last: int | None = None, *, keep: bool = False
+                   last: int | None = None, *, shared: bool = False
                    ) -> Filled:
         """Fill the view with a chunk, which is verified then.
 
         :param view: as long as the chunk.
         :param last: chunk that this thread will have gone on to by its next
             calls.
-        :param keep: another thread will want the chunk once more.
+        :param shared: another thread wants the chunk, too, and only once.
         :raises SourceError: when it cannot be had.
         :raises ChunkMismatch: when nobody gives the right one.
         """
-        if kept := self._forget(index):
-            view[:] = kept
-            return Filled()
-        filled = self._fill_from_any(index, view, last)
-        if keep:
-            self._keep(index, memoryview(bytes(view)))
-        return filled
+        def fetch() -> Filled:
+            return self._fill_from_any(index, view, last)
+
+        if shared:
+            return self._kept.fill_shared(index, view, fetch) or Filled()
+        kept = self._kept.take(index)
+        if kept is None:
+            return fetch()
+        view[:] = kept
+        return Filled()
 
     def fill_chunks(self, indexes: range, view: memoryview,
-                    last: int | None = None, *, keep: bool = False
-                    ) -> Filled:
+                    last: int | None = None) -> Filled:
         """Fill the view with neighbouring chunks, which are verified then.
 
         The parameters are those of :meth:`fill_chunk`.
-
-        :param keep: another thread will want the first of them once more.
         """
         if self._only_origin_has(indexes):
             try:
-                filled = self._fill_from(self._ahead(last or indexes[-1]),
-                                         indexes, view)
+                return self._fill_from(
+                    self._ahead(indexes[0], last or indexes[-1]), indexes,
+                    view)
             except exceptions.ChunkMismatch as problem:
                 LOG.warning('%s', problem)
                 self._origin.distrust()
-            else:
-                if keep:
-                    self._keep(indexes[0], memoryview(bytes(
-                        view[:self.manifest.chunk_size])))
-                return filled
         fetched, verifying, start = 0, 0.0, 0
         for index in indexes:
             low, high = self.manifest.bounds(index)
             filled = self.fill_chunk(index, view[start:start + high - low],
-                                     last, keep=keep and not start)
+                                     last)
             fetched += filled.fetched
             verifying += filled.verifying
             start += high - low
         return Filled(fetched, verifying)
 
     def _only_origin_has(self, indexes: range) -> bool:
-        with self._lock:
-            return not self._suppliers and self._kept.keys().isdisjoint(
-                indexes)
+        return not self._suppliers and self._kept.last_before(
+            indexes[0] - 1, indexes[-1]) == indexes[-1]
 
-    def _ahead(self, last: int) -> '_Ahead':
+    def _ahead(self, first: int, last: int) -> '_Ahead':
         """The origin, asked for all up to a chunk at once."""
+        last = self._kept.last_before(first, last)
         return _Ahead(self._origin, self.manifest,
                       self.manifest.bounds(last)[1])
 
@@ -263,7 +262,7 @@ class ChunkedSource(base.Source):
         # What follows may come from a supplier again.
         if last is None or self._suppliers:
             last = index
-        origin = self._ahead(last)
+        origin = self._ahead(index, last)
         for _ in range(_ATTEMPTS - 1):
             try:
                 return self._fill_from(origin, one, view)
@@ -332,26 +331,13 @@ class ChunkedSource(base.Source):
 
     def _chunk(self, index: int) -> memoryview:
         """A verified chunk, which is kept for a while."""
-        with self._lock:
-            if index in self._kept:
-                self._kept.move_to_end(index)
-                return self._kept[index]
+        if (kept := self._kept.get(index)) is not None:
+            return kept
         start, end = self.manifest.bounds(index)
         chunk = memoryview(bytearray(end - start))
         self.fill_chunk(index, chunk)
-        self._keep(index, chunk)
+        self._kept.put(index, chunk)
         return chunk
-
-    def _keep(self, index: int, chunk: memoryview) -> None:
-        with self._lock:
-            self._kept[index] = chunk
-            while sum(map(len, self._kept.values())) > _KEPT:
-                self._kept.popitem(last=False)
-
-    def _forget(self, index: int) -> memoryview | None:
-        """A chunk that was kept, and is not any more."""
-        with self._lock:
-            return self._kept.pop(index, None)
 
 
 class _Ahead:

@@ -116,7 +116,8 @@ class ChunkPipeline(pipeline.Pipeline):
             chunk = self._filled(indexes, last, run)
             for index in indexes:
                 if self._written and index < run.next and (
-                        index not in self._plan.ends):
+                        index not in self._plan.have
+                        and index not in self._plan.ends):
                     receipts.begin(index, self._written)
             receipts.hold(chunk)
             for job in cut.split(chunk):
@@ -139,9 +140,12 @@ class ChunkPipeline(pipeline.Pipeline):
         with self._meter.spend(Stage.WAIT):
             chunk = self._plan.pool.take(start)
         began = time.monotonic()
-        filled = self._source.fill_chunks(
-            indexes, chunk.memory[:length], last,
-            keep=run.shared and indexes[0] == run.chunks[0])
+        if run.is_shared(indexes[0]):
+            filled = self._source.fill_chunk(
+                indexes[0], chunk.memory[:length], last, shared=True)
+        else:
+            filled = self._source.fill_chunks(
+                indexes, chunk.memory[:length], last)
         seconds = time.monotonic() - began
         self._meter.spent(Stage.SOURCE, seconds - filled.verifying)
         self._meter.spent(Stage.VERIFY, filled.verifying)
@@ -232,19 +236,24 @@ class _Receipts:
 
 def _spans(run: chunk_plan.Run, chunk_size: int
            ) -> Iterator[tuple[range, int]]:
-    """Neighbouring chunks for one buffer each.
+    """Neighbouring chunks for one buffer each, shared ones for themselves.
 
-    :returns: their indexes, and that of the last chunk after them without a
-        gap.
+    :returns: their indexes, and that of the last chunk after them that is to
+        be had by the same request.
     """
     most = chunk_plan.BUFFER // chunk_size
     chunks = run.chunks
     first = 0
     while first < len(chunks):
         end = first + 1
-        while end < len(chunks) and chunks[end] == chunks[end - 1] + 1:
+        # What the next run has fetched is not asked for with the others.
+        while end < len(chunks) and (
+                chunks[end] == chunks[end - 1] + 1 < run.next):
             end += 1
-        last = chunks[end - 1]
-        for index in range(chunks[first], last + 1, most):
-            yield range(index, min(index + most, last + 1)), last
+        index, last = chunks[first], chunks[end - 1]
+        while index <= last:
+            after = index + 1 if run.is_shared(index) else min(
+                index + most, last + 1)
+            yield range(index, after), last
+            index = after
         first = end

@@ -55,13 +55,17 @@ class Run(typing.NamedTuple):
     :ivar chunks: indexes of the chunks that they lie in.
     :ivar next: index of the first chunk of the next run, whose front may
         belong to a compressed extent of this one.
-    :ivar shared: the run before needs the front of the first chunk.
+    :ivar shared: chunks that the run before needs, too, for their front.
     """
 
     extents: list[Extent]
     chunks: list[int]
     next: int
-    shared: bool
+    shared: Set[int]
+
+    def is_shared(self, index: int) -> bool:
+        """Whether another run may need the chunk, too."""
+        return index >= self.next or index in self.shared
 
 
 class ChunkPlan(jobs.Layout):
@@ -85,7 +89,8 @@ class ChunkPlan(jobs.Layout):
         image.forget()
         #: Chunks with bytes of the ends of the disk.
         self.ends = frozenset(self._end_chunks())
-        self._have: Set[int] = frozenset()
+        #: Chunks of which everything that begins in them is on the disk.
+        self.have: Set[int] = frozenset()
         self.stored_size = sum(end - start for start, end in
                                manifest.data_ranges(0, manifest.size))
         self.zero_size = image.map.zeroes
@@ -99,8 +104,8 @@ class ChunkPlan(jobs.Layout):
         :param have: chunks of which everything that begins in them is on the
             disk.
         """
-        self._have = have - self.ends
-        kept = len(self._have) * self._manifest.chunk_size
+        self.have = have - self.ends
+        kept = len(self.have) * self._manifest.chunk_size
         self.data_size = max(self.data_size - kept, 0)
         self.stored_size = max(self.stored_size - kept, 0)
 
@@ -123,7 +128,7 @@ class ChunkPlan(jobs.Layout):
         ahead = self._image.by_source()
         extent = next(ahead, None)
         begun: list[Extent] = []
-        last = -1
+        before: Set[int] = frozenset()
         while begun or extent:
             start = begun[0].source_offset if begun else (
                 extent.source_offset if extent else 0)
@@ -143,8 +148,9 @@ class ChunkPlan(jobs.Layout):
             taken, begun = self._divided(found, after * size)
             if taken:
                 chunks = self._chunks(taken)
-                yield Run(taken, chunks, after, last == chunks[0])
-                last = chunks[-1]
+                yield Run(taken, chunks, after, before & set(chunks))
+                before = frozenset(index for index in chunks
+                                   if index >= after)
 
     def _length(self, start: int) -> int:
         """Chunks in a run that begins there: fewer towards the end."""
@@ -175,7 +181,7 @@ class ChunkPlan(jobs.Layout):
         for low, high in written_ranges(
                 self._manifest, extent.source_offset,
                 min(extent.source_end, end)):
-            if not self._have:
+            if not self.have:
                 yield _part(extent, low, high)
                 continue
             while low < high:
@@ -199,7 +205,7 @@ class ChunkPlan(jobs.Layout):
             yield _zero(extent, position, extent.source_end)
 
     def _has(self, offset: int) -> bool:
-        return offset // self._manifest.chunk_size in self._have
+        return offset // self._manifest.chunk_size in self.have
 
     def _chunks(self, extents: Iterable[Extent]) -> list[int]:
         size = self._manifest.chunk_size

@@ -139,7 +139,9 @@ class ChunkPlanTest(PlanTestCase):
         first, second = plan.runs()
         self.assertEqual(([0, 3, 4], 4), (first.chunks, first.next))
         self.assertEqual([4], second.chunks)
-        self.assertEqual((False, True), (first.shared, second.shared))
+        self.assertEqual((set(), {4}), (first.shared, second.shared))
+        self.assertEqual([False, True, True], [
+            first.is_shared(3), first.is_shared(4), second.is_shared(4)])
 
     def test_too_many_clusters_in_one_place(self) -> None:
         plan = self.plan(b'1' * (8 * MIB), [(MIB, 512)] * 20000)

@@ -22,6 +22,7 @@ from unittest import mock
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.sources import kept_chunks
 from ironic_imagedeploy.engine.sources import mirrors
 from ironic_imagedeploy.engine.transfer import chunk_plan
 from tests.support import web
@@ -143,7 +144,8 @@ class WatchTests:
                     origin, file, disk_format=form, permitted=(form,))
                 inspection.source._source._origin = (  # type: ignore
                     FlippingSource(file, always))
-                inspection.source._source._kept.clear()  # type: ignore
+                inspection.source._source._kept = (  # type: ignore
+                    kept_chunks.KeptChunks())
                 target.verified.discard(always)
                 if not any(extent.source_offset // MIB <= always
                            <= (extent.source_end - 1) // MIB
@@ -187,6 +189,24 @@ class WatchQemuMadeTest(WatchTests, ChunksTestCase,
                 ('qcow2', 'cluster_size=2M')):
             self.form = form
             yield form, bytes(self.convert(guest, options)), guest
+
+
+class OnceTest(ChunksTestCase):
+
+    def test_no_chunk_is_fetched_twice(self) -> None:
+        """Clusters lie across the ends of chunks, and those of runs."""
+        builder = qcow2.Builder(40 * MIB, seed=5)
+        for index in range(builder.clusters):
+            builder.compressed(index, qcow2.text(builder.dice, 64 * KIB))
+        file = bytes(builder.build())
+        for _ in range(4):
+            inspection, target = self.watched(
+                memory.MemorySource(file), file)
+            report = engine.transfer(inspection, target)
+            self.assert_same(builder.disk, target.disk)
+            # Zeroes are not fetched at all.
+            self.assertLessEqual(
+                sum(each.bytes for each in report.sources), len(file))
 
 
 class PackedTest(compressed.PackedTestCase, ChunksTestCase):

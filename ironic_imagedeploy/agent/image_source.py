@@ -19,16 +19,19 @@ import contextlib
 import dataclasses
 
 from oslo_config import cfg
+from oslo_log import log
 import requests
 
 from ironic_python_agent import config  # noqa: F401 (before utils)
 from ironic_python_agent import utils
 
 from ironic_imagedeploy.agent import order as orders
+from ironic_imagedeploy.contract import order as contract
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import manifest
 
 CONF = cfg.CONF
+LOG = log.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -94,7 +97,8 @@ def open_ordered(order: orders.WriteOrder) -> Iterator[engine.Source]:
         if chunks is None or not source.random_access:
             yield source
         else:
-            yield engine.ChunkedSource(chunks, source)
+            yield engine.ChunkedSource(
+                chunks, source, disk=fetch_disk_manifest(order))
 
 
 def fetch_manifest(order: orders.WriteOrder, image: engine.Source
@@ -109,6 +113,36 @@ def fetch_manifest(order: orders.WriteOrder, image: engine.Source
     remote = order.manifest
     if remote is None:
         return None
+    return manifest.Manifest.decode(
+        _encoded(order, remote), root=remote.root, size=image.size,
+        checksum=order.checksum)
+
+
+def fetch_disk_manifest(order: orders.WriteOrder
+                        ) -> manifest.Manifest | None:
+    """Fetch the manifest of the disk in an image; None without one.
+
+    It only saves bytes: the image is written without it where it cannot be
+    fetched.
+
+    :raises InvalidManifest: when it is not the one that was ordered, or of
+        another image.
+    """
+    remote = order.disk_manifest
+    if remote is None:
+        return None
+    try:
+        encoded = _encoded(order, remote)
+    except engine.exceptions.SourceError as problem:
+        LOG.warning('What the disk holds of the image is not looked for: '
+                    '%s', problem)
+        return None
+    return manifest.Manifest.decode(encoded, root=remote.root,
+                                    checksum=order.checksum)
+
+
+def _encoded(order: orders.WriteOrder, remote: contract.RemoteManifest
+             ) -> bytes:
     with open_separate(order.download, remote.url) as source:
         if (remote.size not in (None, source.size)
                 or source.size > manifest.MOST_BYTES):
@@ -117,9 +151,7 @@ def fetch_manifest(order: orders.WriteOrder, image: engine.Source
             raise engine.exceptions.InvalidManifest(
                 source.name, expected=f'{stated}{manifest.MOST_BYTES} at most',
                 found=f'{source.size} bytes', fix='Deploy the node again.')
-        encoded = _whole(source)
-    return manifest.Manifest.decode(
-        encoded, root=remote.root, size=image.size, checksum=order.checksum)
+        return _whole(source)
 
 
 def _whole(source: engine.Source) -> bytes:

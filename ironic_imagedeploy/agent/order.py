@@ -130,6 +130,8 @@ class WriteOrder:
     :ivar checksum: what its stored bytes must hash to.
     :ivar separate_kernel: for a partition image that may have no kernel.
     :ivar manifest: of the image; None when its chunks are not verified.
+    :ivar disk_manifest: of the disk in it, by which that is looked for on
+        the disk here.
     :ivar neighbours: other nodes that write the image; None without them.
     :ivar download: where the image is.
     :ivar partitions: sizes; None for a whole-disk image.
@@ -147,6 +149,7 @@ class WriteOrder:
     checksum: engine.Checksum | None
     separate_kernel: contract.SeparateKernel | None
     manifest: contract.RemoteManifest | None
+    disk_manifest: contract.RemoteManifest | None
     neighbours: contract_neighbours.Neighbours | None
     download: Download
     partitions: PartitionSizes | None
@@ -187,6 +190,8 @@ class WriteOrder:
             separate_kernel=sent.separate_kernel,
             manifest=(sent.manifest if sent.policy.verify != 'file'
                       else None),
+            disk_manifest=(sent.disk_manifest if sent.policy.verify == 'chunks'
+                           else None),
             neighbours=sent.neighbours,
             download=Download.read(image_info, checksum, sent.policy),
             partitions=(PartitionSizes.read(image_info) if is_partition

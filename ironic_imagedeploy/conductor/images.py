@@ -32,8 +32,9 @@ from ironic_imagedeploy import engine
 #: Roles of files: one is written, the others boot what was written.
 DISK = 'disk'
 BOOT_FILES = ('kernel', 'ramdisk')
-#: Role of the manifest of what is written.
+#: Roles of the manifests of what is written, and of the disk in that.
 MANIFEST = 'manifest'
+DISK_MANIFEST = 'disk-manifest'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -182,6 +183,12 @@ class InstanceImage:
     def manifest_file(self) -> str:
         """Path at which the manifest of that file is kept for the node."""
         return os.path.join(os.path.dirname(self.instance_file), MANIFEST)
+
+    @property
+    def disk_manifest_file(self) -> str:
+        """Path at which the manifest of its disk is kept for the node."""
+        return os.path.join(os.path.dirname(self.instance_file),
+                            DISK_MANIFEST)
 
 
 def named(name: str, role: str) -> str:

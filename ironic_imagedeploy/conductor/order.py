@@ -39,7 +39,7 @@ def give(task: task_manager.TaskManager, served: serving.Served) -> None:
         disk_format=image.verdict.format, checksum=image.checksum,
         checksum_is_ours=image.checksum_is_ours,
         separate_kernel=served.separate_kernel, manifest=served.manifest,
-        public=served.public)
+        disk_manifest=served.disk_manifest, public=served.public)
     node.set_driver_internal_info(names.KEY, order.to_dict())
     # An earlier ramdisk's answer says nothing about the one to come.
     node.del_driver_internal_info(names.VERSIONS)
@@ -53,7 +53,7 @@ def renew(task: task_manager.TaskManager, served: serving.Served) -> None:
     if order:
         node.set_driver_internal_info(names.KEY, contract.relocated(
             order, separate_kernel=served.separate_kernel,
-            manifest=served.manifest))
+            manifest=served.manifest, disk_manifest=served.disk_manifest))
         node.save()
 
 

@@ -26,6 +26,7 @@ from ironic.drivers.modules import deploy_utils
 from ironic import objects
 
 from ironic_imagedeploy.conductor.cache import delivery
+from ironic_imagedeploy.conductor.cache import manifests
 from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor.checks import separate_kernel
 from ironic_imagedeploy.conductor import declared
@@ -43,12 +44,14 @@ class Served:
     :ivar image: to be written.
     :ivar separate_kernel: for an image that may have none.
     :ivar manifest: of the image.
+    :ivar disk_manifest: of the disk in it.
     :ivar public: everybody may read the image.
     """
 
     image: delivery.Provided
     separate_kernel: order.SeparateKernel | None = None
     manifest: order.RemoteManifest | None = None
+    disk_manifest: order.RemoteManifest | None = None
     public: bool = False
 
 
@@ -80,11 +83,15 @@ def provide(task: task_manager.TaskManager) -> Served:
         info['image_os_hash_algo'] = provided.checksum.algorithm
         info['image_os_hash_value'] = provided.checksum.value
     info['image_url'] = _url(image)
-    manifest = _publish_manifest(image, provided)
+    manifest = _publish_manifest(
+        node, images.MANIFEST, provided.manifest, image.manifest_file)
+    disk_manifest = _publish_manifest(
+        node, images.DISK_MANIFEST, provided.disk_manifest,
+        image.disk_manifest_file)
     node.instance_info = info
     node.save()
     return Served(image=provided, separate_kernel=files, manifest=manifest,
-                  public=image.declared.public)
+                  disk_manifest=disk_manifest, public=image.declared.public)
 
 
 def withdraw(node: objects.Node) -> None:
@@ -92,7 +99,7 @@ def withdraw(node: objects.Node) -> None:
 
     A temporary URL of Swift is a secret for as long as it is valid.
     """
-    for role in (*images.BOOT_FILES, images.MANIFEST):
+    for role in (*images.BOOT_FILES, images.MANIFEST, images.DISK_MANIFEST):
         fileutils.delete_if_exists(_link(node, role))
     sent = node.driver_internal_info.get(names.KEY) or {}
     fulfilled = order.fulfilled(sent)
@@ -159,17 +166,15 @@ def _publish(image: images.InstanceImage) -> str:
     return url
 
 
-def _publish_manifest(image: images.InstanceImage,
-                      provided: delivery.Provided
+def _publish_manifest(node: objects.Node, role: str,
+                      kept: manifests.KeptManifest | None, path: str
                       ) -> order.RemoteManifest | None:
-    """Serve the manifest of the image beside it, or none at all."""
-    kept = provided.manifest
+    """Serve a manifest beside the image, or none at all."""
     if kept is None:
-        fileutils.delete_if_exists(_link(image.node, images.MANIFEST))
+        fileutils.delete_if_exists(_link(node, role))
         return None
-    return order.RemoteManifest(
-        url=_linked(image.node, images.MANIFEST, image.manifest_file),
-        root=kept.root, size=kept.size)
+    return order.RemoteManifest(url=_linked(node, role, path),
+                                root=kept.root, size=kept.size)
 
 
 def _linked(node: objects.Node, role: str, path: str) -> str:

@@ -102,6 +102,19 @@ OPTS = [
              'the image for every node. The node verifies the checksum in '
              'any case. Read by ironic-conductor only.'),
     cfg.BoolOpt(
+        'disk_manifests', default=False,
+        help='Whether ironic-conductor makes, of each image with compressed '
+             'clusters, a second manifest: the SHA-256 of every chunk of the '
+             'disk in it. By that a node that is rebuilt finds what its disk '
+             'holds of the image already, and fetches the rest; without it, '
+             'a rebuild with a compressed image fetches the whole image. The '
+             'default is off, because the conductor decodes the image for '
+             'it, once, while the first node waits: 3 to 4 seconds of a '
+             'processor, shared by two, for each GiB of data. It takes no '
+             'space but 40 KiB for each GiB of disk. Images without compression need none. '
+             'Only used where verify is chunks. Read by ironic-conductor '
+             'only.'),
+    cfg.BoolOpt(
         'neighbours', default=False,
         help='Whether nodes that write the same image at the same time give '
              'each other chunks of it, so that the conductor sends it a few '

@@ -28,12 +28,13 @@ from ironic_imagedeploy.engine import exceptions
 VERSION = 1
 _BOOT_FILES = 'boot_files'
 _MANIFEST = 'manifest'
+_DISK_MANIFEST = 'disk_manifest'
 _ROOT = re.compile('[0-9a-f]{64}', re.ASCII)
 _NEIGHBOURS = 'neighbours'
 _MEMBER = 'member'
 _PUBLIC = 'public'
 #: Keys of what is secret, or of use, only for as long as it is valid.
-SECRET_KEYS = (_BOOT_FILES, _MANIFEST, _NEIGHBOURS, _MEMBER)
+SECRET_KEYS = (_BOOT_FILES, _MANIFEST, _DISK_MANIFEST, _NEIGHBOURS, _MEMBER)
 
 
 class InvalidOrder(exceptions.ImageDeployError):
@@ -158,6 +159,7 @@ class DeployOrder:
     :ivar checksum_is_ours: nobody stated one: the conductor computed it.
     :ivar separate_kernel: for an image that may have no kernel.
     :ivar manifest: of the image, when the conductor serves one.
+    :ivar disk_manifest: of the disk in it, beside that.
     :ivar public: everybody may read the image.
     :ivar neighbours: other nodes that write this image; None to leave them
         alone.
@@ -169,6 +171,7 @@ class DeployOrder:
     checksum_is_ours: bool = False
     separate_kernel: SeparateKernel | None = None
     manifest: RemoteManifest | None = None
+    disk_manifest: RemoteManifest | None = None
     public: bool = False
     neighbours: _neighbours.Neighbours | None = None
 
@@ -182,15 +185,15 @@ class DeployOrder:
         :raises InvalidOrder: when it cannot be carried out.
         """
         _check_version(sent.get('version', 1))
-        boot_files, manifest = sent.get(_BOOT_FILES), sent.get(_MANIFEST)
+        boot_files = sent.get(_BOOT_FILES)
         return cls(
             policy=_policy_in(sent, policy),
             disk_format=_disk_format(sent), checksum=_checksum_in(sent),
             checksum_is_ours=bool(sent.get('checksum_is_ours')),
             separate_kernel=(SeparateKernel.from_dict(boot_files)
                              if boot_files else None),
-            manifest=(RemoteManifest.from_dict(manifest)
-                      if manifest else None),
+            manifest=_manifest(sent.get(_MANIFEST)),
+            disk_manifest=_manifest(sent.get(_DISK_MANIFEST)),
             neighbours=_neighbours.Neighbours.from_dict(
                 sent.get(_NEIGHBOURS)))
 
@@ -205,6 +208,8 @@ class DeployOrder:
             order[_BOOT_FILES] = self.separate_kernel.to_dict()
         if self.manifest:
             order[_MANIFEST] = self.manifest.to_dict()
+        if self.disk_manifest:
+            order[_DISK_MANIFEST] = self.disk_manifest.to_dict()
         if self.public:
             order[_PUBLIC] = True
         if self.neighbours:
@@ -219,19 +224,23 @@ def has_separate_kernel(sent: Mapping[str, typing.Any]) -> bool:
 
 def relocated(sent: Mapping[str, typing.Any], *,
               separate_kernel: SeparateKernel | None = None,
-              manifest: RemoteManifest | None = None
+              manifest: RemoteManifest | None = None,
+              disk_manifest: RemoteManifest | None = None
               ) -> dict[str, typing.Any]:
     """The order as it was sent, with its files at other URLs.
 
     :param separate_kernel: None to leave that as it is.
     :param manifest: None when there is none any longer.
+    :param disk_manifest: as that.
     """
     order = {name: value for name, value in sent.items()
-             if name != _MANIFEST}
+             if name not in (_MANIFEST, _DISK_MANIFEST)}
     if separate_kernel:
         order[_BOOT_FILES] = separate_kernel.to_dict()
     if manifest:
         order[_MANIFEST] = manifest.to_dict()
+    if disk_manifest:
+        order[_DISK_MANIFEST] = disk_manifest.to_dict()
     return order
 
 
@@ -277,6 +286,10 @@ def fulfilled(sent: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
     """The order as it was sent, without URLs and tokens that are secret."""
     return {name: value for name, value in sent.items()
             if name not in SECRET_KEYS}
+
+
+def _manifest(sent: typing.Any) -> RemoteManifest | None:
+    return RemoteManifest.from_dict(sent) if sent else None
 
 
 def _check_version(version: typing.Any) -> None:

@@ -18,8 +18,11 @@ import time
 
 from ironic_imagedeploy.agent import order
 from ironic_imagedeploy.contract import names
+from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import checksum
+from ironic_imagedeploy.engine.formats import base as formats
 from ironic_imagedeploy.engine import manifest_builder
+from ironic_imagedeploy.engine.transfer import disk_manifest
 from tests.functional import partition_images
 from tests.support import disks
 from tests.support import images
@@ -46,6 +49,20 @@ class PartitionRebuildTest(partition_images.PartitionImageTestCase):
         super().setUp()
         self.journals = self.directory / 'journals'
         self.patched(order, 'JOURNALS', str(self.journals))
+
+    def order_disk_manifest(self) -> None:
+        """Let it have one of the disk in the image, too."""
+        with engine.open_source(str(self.image)) as source:
+            image = engine.inspect(source, engine.Expectation()).accepted()
+            assert isinstance(image, formats.MappedImage)
+            made = disk_manifest.make(
+                image, source,
+                checksum.Checksum.parse(disks.checksum(self.image)))
+        path = self.directory / 'disk-manifest'
+        path.write_bytes(made.encode())
+        self.node['driver_internal_info'][names.KEY]['disk_manifest'] = {
+            'url': self.server.url('disk-manifest'), 'root': made.root,
+            'size': path.stat().st_size}
 
     def order_manifest(self) -> None:
         """Let the conductor have a manifest of the image."""
@@ -105,6 +122,17 @@ class PartitionRebuildTest(partition_images.PartitionImageTestCase):
             else:
                 self.assertGreater(report['reused'], 20 * MIB)
             self.assert_root_is_whole()
+
+    def test_compressed(self) -> None:
+        self.use(partition_images.debian, put_noise)
+        images.convert(self.guest, self.image, compress=True)
+        self.order_manifest()
+        self.written()
+        self.assertEqual(0, self.written()[names.KEY]['reused'])
+        self.order_disk_manifest()
+        report = self.written()[names.KEY]
+        self.assertGreater(report['reused'], 10 * MIB)
+        self.assert_root_is_whole()
 
     def test_failed_before_the_end(self) -> None:
         self.use(partition_images.debian, put_noise)

@@ -31,6 +31,7 @@ from ironic.conf import CONF
 
 from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conductor.cache import copy
+from ironic_imagedeploy.conductor.cache import disk_manifests
 from ironic_imagedeploy.conductor.cache import entry
 from ironic_imagedeploy.conductor.cache import manifests
 from ironic_imagedeploy.conductor.cache import record
@@ -55,12 +56,14 @@ class Provided:
     :ivar checksum: of the file; None when the image is refused.
     :ivar checksum_is_ours: nobody stated it.
     :ivar manifest: of the file, beside that of the node.
+    :ivar disk_manifest: of the disk in it, beside it, too.
     """
 
     verdict: record.Verdict
     checksum: engine.Checksum | None = None
     checksum_is_ours: bool = False
     manifest: manifests.KeptManifest | None = None
+    disk_manifest: manifests.KeptManifest | None = None
 
 
 _DELIVERIES: single_flight.SingleFlight[Provided] = (
@@ -112,7 +115,7 @@ def provide(image: images.InstanceImage, expectation: engine.Expectation
             return provided
         with contextlib.suppress(FileNotFoundError):
             delivery.link()
-            return delivery.link_manifest(provided)
+            return delivery.link_manifests(provided)
     raise exception.ImageDownloadFailed(
         image_href=image.name,
         reason=f'the cache {delivery.entry.directory} is cleaned faster than '
@@ -140,6 +143,8 @@ class _Delivery:
             key = record.verdict_key(self.expectation)
             if key not in known.verdicts:
                 known.verdicts[key] = self._inspect_file(self.entry.path)
+            if not known.verdicts[key].errors:
+                disk_manifests.add(self.entry, known, self.expectation)
             provided = self._provided(known.verdicts[key], known)
             # Also the sign, for Ironic's clean-up, that it is in use.
             self.entry.save(known)
@@ -172,21 +177,29 @@ class _Delivery:
                        '[pxe]images_path must be on one file system'
             ) from error
 
-    def link_manifest(self, provided: Provided) -> Provided:
-        """Give the node the manifest too; it does without a lost one."""
-        kept = provided.manifest
+    def link_manifests(self, provided: Provided) -> Provided:
+        """Give the node the manifests too; it does without a lost one."""
+        return dataclasses.replace(
+            provided,
+            manifest=self._linked(provided.manifest,
+                                  self.image.manifest_file),
+            disk_manifest=self._linked(provided.disk_manifest,
+                                       self.image.disk_manifest_file))
+
+    def _linked(self, kept: manifests.KeptManifest | None, target: str
+                ) -> manifests.KeptManifest | None:
+        """The manifest, when it is at the target now."""
         if kept is None:
-            return provided
+            return None
         try:
-            manifests.give(self.entry.manifest_path(kept.root),
-                           self.image.manifest_file)
+            manifests.give(self.entry.manifest_path(kept.root), target)
         except OSError as error:
             LOG.warning('Node %(node)s gets no manifest of image %(name)s: '
                         '%(error)s', {'node': self.image.node.uuid,
                                       'name': self.image.name,
                                       'error': error})
-            return dataclasses.replace(provided, manifest=None)
-        return provided
+            return None
+        return kept
 
     def _known(self) -> record.Record | None:
         """Record of the file in the cache, when it is the right one."""
@@ -219,7 +232,8 @@ class _Delivery:
             known.verdicts[record.verdict_key(self.expectation)] = verdict
             self.entry.save(known)
             # Ironic's clean-up must not see it without a link either.
-            self.link_manifest(self._provided(verdict, known))
+            self.link_manifests(self._provided(verdict, known))
+            disk_manifests.add(self.entry, known, self.expectation)
             entry.tidy()
         LOG.info('Read image %(name)s of %(size)s bytes in %(seconds).1f s: '
                  '%(checksums)s',
@@ -295,4 +309,5 @@ class _Delivery:
         return Provided(
             verdict=verdict, checksum_is_ours=wanted is None,
             checksum=checksum,
-            manifest=self.entry.bound_manifest(known, checksum))
+            manifest=self.entry.bound_manifest(known, checksum),
+            disk_manifest=self.entry.bound_disk_manifest(known, checksum))

@@ -61,12 +61,14 @@ class Entry:
     :ivar name: of the entry in there.
     :ivar path: of the file: in the cache, or the user's own.
     :ivar has_manifest: it has a manifest, as far as one can be made.
+    :ivar has_disk_manifest: the disk in it has one, too.
     """
 
     directory: str
     name: str
     path: str
     has_manifest: bool = False
+    has_disk_manifest: bool = False
 
     @classmethod
     def of(cls, image: images.InstanceImage) -> 'Entry':
@@ -77,10 +79,14 @@ class Entry:
         name = (image.glance_id if image.glance
                 else str(uuid.uuid5(uuid.NAMESPACE_URL, image.address)))
         name = f'{name}.stored'
+        verify = CONF.imagedeploy.verify
         return cls(directory=directory, name=name,
                    path=image.path or os.path.join(directory, name),
                    has_manifest=(image.role == images.DISK
-                                 and CONF.imagedeploy.verify != 'file'))
+                                 and verify != 'file'),
+                   has_disk_manifest=(image.role == images.DISK
+                                      and verify == 'chunks'
+                                      and CONF.imagedeploy.disk_manifests))
 
     @property
     def _sidecar(self) -> str:
@@ -98,10 +104,11 @@ class Entry:
         """Keep the record of the file, and no manifest of another one."""
         known.save(self._sidecar, os.path.join(
             self._staging, f'{self.name}.json'))
-        named = known.manifest and self.manifest_path(known.manifest.root)
+        named = [self.manifest_path(kept.root) for kept in (
+            known.manifest, known.disk_manifest) if kept]
         for path in glob.glob(os.path.join(
                 glob.escape(self.directory), f'{self.name}.*.manifest')):
-            if path != named:
+            if path not in named:
                 fileutils.delete_if_exists(path)
 
     def manifest_path(self, root: str) -> str:
@@ -122,15 +129,40 @@ class Entry:
         :param known: record of the file; it learns of another manifest.
         :param checksum: that the file has.
         """
-        kept = known.manifest if self.has_manifest else None
+        if not self.has_manifest:
+            return None
+        known.manifest = self._bound(known.manifest, checksum)
+        return known.manifest
+
+    def bound_disk_manifest(self, known: record.Record,
+                            checksum: engine.Checksum
+                            ) -> manifests.KeptManifest | None:
+        """Manifest of the disk in the file, bound to one of its checksums.
+
+        The parameters are those of :meth:`bound_manifest`.
+        """
+        if not self.has_disk_manifest:
+            return None
+        known.disk_manifest = self._bound(known.disk_manifest, checksum)
+        return known.disk_manifest
+
+    def lacks_disk_manifest(self, known: record.Record) -> bool:
+        """Whether a manifest of the disk in the file is to be made."""
+        return (self.has_disk_manifest and known.manifest is not None
+                and known.needs_disk_manifest is not False
+                and (known.disk_manifest is None
+                     or self._is_lost(known.disk_manifest)))
+
+    def _bound(self, kept: manifests.KeptManifest | None,
+               checksum: engine.Checksum) -> manifests.KeptManifest | None:
         if kept is None or kept.checksum == checksum:
             return kept
         encoded = manifests.read(kept, self.manifest_path(kept.root))
-        if encoded is not None:
-            # The same bytes, of which another algorithm is asked for.
-            known.manifest = self.keep_manifest(dataclasses.replace(
-                manifest.Manifest.decode(encoded), checksum=checksum))
-        return known.manifest
+        if encoded is None:
+            return kept
+        # The same bytes, of which another algorithm is asked for.
+        return self.keep_manifest(dataclasses.replace(
+            manifest.Manifest.decode(encoded), checksum=checksum))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -187,9 +219,11 @@ class Entry:
         return None
 
     def _lost_manifest(self, known: record.Record) -> bool:
-        kept = known.manifest
-        return (self.has_manifest and kept is not None and manifests.read(
-            kept, self.manifest_path(kept.root)) is None)
+        return (self.has_manifest and known.manifest is not None
+                and self._is_lost(known.manifest))
+
+    def _is_lost(self, kept: manifests.KeptManifest) -> bool:
+        return manifests.read(kept, self.manifest_path(kept.root)) is None
 
     def _read(self, wanted: engine.Checksum) -> record.Record | None:
         before = record.identity(self.path)
@@ -214,7 +248,8 @@ class Entry:
                       'expected %s, found %s', self.path, known.checksums,
                       found)
             known.verdicts.clear()
-            known.manifest = None
+            known.manifest = known.disk_manifest = None
+            known.needs_disk_manifest = None
         known = dataclasses.replace(known, read_at=read_at, checksums=found)
         self.save(known)
         return known

@@ -87,6 +87,9 @@ class Record:
     :ivar read_at: when the file was read as a whole, in seconds since 1970.
     :ivar checksums: algorithm to value of the whole file.
     :ivar manifest: of the file, beside it; None when it has none.
+    :ivar disk_manifest: of the disk in the file, beside it, too.
+    :ivar needs_disk_manifest: without one nobody can tell what of the image
+        is on a disk; None when that was not looked at.
     :ivar verdicts: inspections by what they depend on beside the bytes.
     """
 
@@ -94,6 +97,8 @@ class Record:
     read_at: float
     checksums: dict[str, str]
     manifest: manifests.KeptManifest | None = None
+    disk_manifest: manifests.KeptManifest | None = None
+    needs_disk_manifest: bool | None = None
     verdicts: dict[str, Verdict] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -106,8 +111,9 @@ class Record:
                 identity=tuple(kept['identity']),
                 read_at=float(kept['read_at']),
                 checksums=dict(kept['checksums']),
-                manifest=(manifests.KeptManifest.from_dict(kept['manifest'])
-                          if kept.get('manifest') else None),
+                manifest=_named(kept.get('manifest')),
+                disk_manifest=_named(kept.get('disk_manifest')),
+                needs_disk_manifest=kept.get('needs_disk_manifest'),
                 verdicts={key: Verdict.from_dict(value)
                           for key, value in kept['verdicts'].items()})
         except (OSError, AttributeError, KeyError, TypeError, ValueError):
@@ -124,6 +130,9 @@ class Record:
         kept = {'identity': list(self.identity), 'read_at': self.read_at,
                 'checksums': self.checksums,
                 'manifest': self.manifest and self.manifest.to_dict(),
+                'disk_manifest': (self.disk_manifest
+                                  and self.disk_manifest.to_dict()),
+                'needs_disk_manifest': self.needs_disk_manifest,
                 'verdicts': {key: value.to_dict()
                              for key, value in self.verdicts.items()}}
         with fileutils.remove_path_on_error(part):
@@ -134,6 +143,11 @@ class Record:
     def is_about(self, path: str) -> bool:
         """Whether the file is the one that was read, as it was then."""
         return self.identity == identity(path)
+
+
+def _named(kept: dict[str, typing.Any] | None
+           ) -> manifests.KeptManifest | None:
+    return manifests.KeptManifest.from_dict(kept) if kept else None
 
 
 def identity(path: str) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import chunk_pipeline
 from ironic_imagedeploy.engine.transfer import chunk_plan
 from ironic_imagedeploy.engine.transfer import cutter
+from ironic_imagedeploy.engine.transfer import disk_reuse
 from ironic_imagedeploy.engine.transfer import fit
 from ironic_imagedeploy.engine.transfer import gather as _gather
 from ironic_imagedeploy.engine.transfer import held_ends
@@ -101,6 +102,7 @@ class Pass(abc.ABC):
 
 def prepare(inspection: _inspection.Inspection, guard: fit.SizeGuard,
             meter: _meter.Meter, *, verify_file: bool = False,
+            in_sequence: bool = False,
             written: Callable[[int], None] | None = None) -> Pass:
     """Pass for an image, by the chunks of its file where they are known.
 
@@ -119,7 +121,7 @@ def prepare(inspection: _inspection.Inspection, guard: fit.SizeGuard,
     if not _states(source, inspection.expectation.checksum) or verify_file:
         return _FilePass(inspection, meter, _splitter(image, guard, meter),
                          source)
-    if not isinstance(image, _formats.MappedImage):
+    if in_sequence or not isinstance(image, _formats.MappedImage):
         return _FilePass(inspection, meter, _splitter(image, guard, meter),
                          source, hashed=False)
     return _ChunkPass(
@@ -218,13 +220,16 @@ class _ChunkPass(Pass):
         if target.created:
             return
         self._meter.enter('scan', 0)
-        manifest = self._source.manifest
+        manifest, disk = self._source.manifest, self._source.disk
         have = set[int]()
         if journal:
             have = journal.find(self._image, manifest, target, self._meter,
                                 workers=workers)
-        have |= reuse.find(self._image, manifest, target, held, self._meter,
-                           known=have, workers=workers)
+        have |= (reuse.find(self._image, manifest, target, held, self._meter,
+                            known=have, workers=workers)
+                 if disk is None or not self._image.map.has_compressed else
+                 disk_reuse.find(self._image, manifest, disk, target, held,
+                                 self._meter, workers=workers))
         self._plan.skip(have)
         if self._written:
             for index in have:

@@ -23,6 +23,7 @@ with another system costs a little of its reading, and one that was written in
 part costs what it saves.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Set
@@ -106,20 +107,31 @@ def find(image: _formats.MappedImage, manifest: _manifest.Manifest,
         return (look for look in looks(image, manifest, held)
                 if look.index not in known)
 
+    try:
+        return sampled(unknown, manifest, target, meter, workers)
+    except _Overlapping:
+        return set()
+
+
+def sampled(every: Callable[[], Iterable[ChunkLook]],
+            manifest: _manifest.Manifest, target: targets.Target,
+            meter: _meter.Meter, workers: int | None) -> set[int]:
+    """Indexes of the looks that found their chunk, one of many first.
+
+    :param every: gives all looks, in order, each time that it is called.
+    :param manifest: of the chunks.
+    """
     def present(looks: Iterable[ChunkLook]) -> set[int]:
         return scan.present(target, looks, memory_size=manifest.chunk_size,
                             meter=meter, workers=workers)
 
     stretch = min(max(manifest.count // _STRETCHES, 1), _LONGEST_STRETCH)
-    try:
-        found = present(_samples(unknown(), stretch))
-        near = {near for at in {index // stretch for index in found}
-                for near in (at - 1, at, at + 1)}
-        return found | present(
-            look for look in unknown()
-            if look.index // stretch in near and look.index not in found)
-    except _Overlapping:
-        return set()
+    found = present(_samples(every(), stretch))
+    near = {near for at in {index // stretch for index in found}
+            for near in (at - 1, at, at + 1)}
+    return found | present(
+        look for look in every()
+        if look.index // stretch in near and look.index not in found)
 
 
 def looks(image: _formats.MappedImage, manifest: _manifest.Manifest,

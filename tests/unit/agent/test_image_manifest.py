@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 
 from ironic_imagedeploy.engine import manifest
+from ironic_imagedeploy.engine.transfer import disk_reuse
 from tests.support import ramdisk
 from tests.unit.contract import before
 from tests.unit.engine import manifests
@@ -138,3 +139,82 @@ class ManifestTest(ramdisk.AgentTestCase):
         self.written(image_server_auth_strategy='http_basic',
                      image_server_user='user', image_server_password='word')
         self.assertIn(None, self.seen)
+
+
+class DiskManifestTest(ramdisk.AgentTestCase):
+    """An image of the conductor, and a manifest of the disk in it."""
+
+    def setUp(self):
+        super().setUp()
+        self.content = self.image.read_bytes()
+        self.made = dataclasses.replace(
+            manifests.built(self.guest.read_bytes()),
+            checksum=manifests.sha512(self.content))
+        self.found = []
+        find = disk_reuse.find
+
+        def finding(*arguments, **options):
+            self.found.append(arguments[2])
+            return find(*arguments, **options)
+        self.patched(disk_reuse, 'find', finding)
+        self.order()
+
+    def order(self, **other):
+        """Order the image with both manifests."""
+        sent = {**before.ORDER, 'verify': 'chunks', 'checksum': None}
+        for key, made in (('manifest', manifests.built(self.content)),
+                          ('disk_manifest', self.made)):
+            (self.directory / key).write_bytes(made.encode())
+            sent[key] = {'url': self.server.url(key), 'root': made.root,
+                         'size': made.encoded_size}
+        sent['disk_manifest'].update(other)
+        del sent['boot_files']
+        self.node['driver_internal_info'] = {'imagedeploy': sent}
+
+    def test_the_disk_is_looked_at(self):
+        self.written()
+        self.assert_written()
+        self.written()
+        self.assert_written()
+        self.assertEqual([self.made, self.made], self.found)
+
+    def test_where_the_whole_file_is_hashed(self):
+        for verify in ('both', 'file'):
+            self.node['driver_internal_info']['imagedeploy'][
+                'verify'] = verify
+            self.written()
+            self.assert_written()
+        self.assertEqual([], self.found)
+
+    def test_that_is_not_there(self):
+        (self.directory / 'disk_manifest').unlink()
+        self.written()
+        self.assert_written()
+        self.assertEqual([], self.found)
+        self.assertIn('is not looked for', self.log.output)
+
+    def test_that_was_changed(self):
+        encoded = bytearray(self.made.encode())
+        encoded[-1] ^= 1
+        (self.directory / 'disk_manifest').write_bytes(encoded)
+        self.assertIn(f'the root {self.made.root}', self.failed())
+        self.assert_untouched()
+
+    def test_of_another_image(self):
+        self.made = dataclasses.replace(
+            self.made, checksum=manifests.sha512(b'other'))
+        self.order()
+        self.assertIn('that of the image with sha512', self.failed())
+        self.assert_untouched()
+
+    def test_of_another_disk(self):
+        self.made = dataclasses.replace(
+            manifests.built(self.guest.read_bytes() + bytes(512)),
+            checksum=self.made.checksum)
+        self.order()
+        self.assertIn('that of a disk of', self.failed())
+
+    def test_what_is_not_an_order_for_one(self):
+        self.order(size='large')
+        self.assertIn('order for a manifest', self.failed())
+        self.assert_untouched()

@@ -52,6 +52,8 @@ class PairsTest(unittest.TestCase):
         for sent in (ORDER, dataclasses.replace(
                 ORDER, separate_kernel=None, checksum_is_ours=True),
                 dataclasses.replace(ORDER, manifest=MANIFEST),
+                dataclasses.replace(ORDER, manifest=MANIFEST,
+                                    disk_manifest=MANIFEST),
                 order.DeployOrder(policy=ORDER.policy)):
             self.assertEqual(sent, received(sent.to_dict()))
 
@@ -81,6 +83,16 @@ class PairsTest(unittest.TestCase):
             self.assertEqual(
                 dataclasses.replace(ORDER, manifest=manifest),
                 received(order.relocated(found, manifest=manifest)))
+
+    def test_manifest_of_the_disk_elsewhere(self):
+        sent = dataclasses.replace(ORDER, manifest=MANIFEST,
+                                   disk_manifest=MANIFEST)
+        for disk in (None, dataclasses.replace(MANIFEST, size=7)):
+            self.assertEqual(
+                dataclasses.replace(sent, disk_manifest=disk),
+                received(order.relocated(sent.to_dict(), manifest=MANIFEST,
+                                         disk_manifest=disk)))
+        self.assertNotIn('disk_manifest', order.fulfilled(sent.to_dict()))
 
 
 class VersionTest(unittest.TestCase):

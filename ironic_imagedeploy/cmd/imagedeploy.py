@@ -143,9 +143,10 @@ def _transfer(args: argparse.Namespace, inspection: engine.Inspection,
     args.is_begun = True
     if args.bmap:
         with small_files.blamed(args.bmap_location):
-            return engine.transfer_listed(
-                inspection, target, args.bmap, read_back=args.read_back,
-                progress=display)
+            return trusted_manifest.without_claims(
+                args, engine.transfer_listed(
+                    inspection, target, args.bmap, read_back=args.read_back,
+                    progress=display, verify_file=args.verify_file))
     return trusted_manifest.without_claims(args, engine.transfer(
         inspection, target, read_back=args.read_back, progress=display,
         verify_file=args.verify_file))

@@ -116,8 +116,10 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
     sub.add_argument(
         '--read-back', '--verify', default='none',
         choices=choices.READ_BACKS,
-        help='read the target back and compare it with the source; a '
-        'checksum is verified in any case (default: %(default)s)')
+        help='read nothing of the target back once it is written, a sample '
+        '(one write of 16) or all of it, and compare it with what was '
+        'written; the image is verified by --checksum or --manifest, where '
+        'one is given, in any case (default: %(default)s)')
     sub.add_argument(
         '--dry-run', action='store_true',
         help='do all but write: say whether the image can be deployed, and '
@@ -170,15 +172,14 @@ def _trusted_manifest(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group(
         'manifest', 'Digests of the chunks of the image, each of which is '
         'verified before a byte of it is used.')
-    given = group.add_mutually_exclusive_group()
-    given.add_argument(
+    group.add_argument(
         '--manifest', metavar='FILE',
         help='path or URL of the manifest of the image')
-    given.add_argument(
+    group.add_argument(
         '--bmap', metavar='FILE',
         help='path or URL of the block map of the raw image, as bmaptool '
         'makes it: what it lists is verified and written, all else on the '
-        'disk stays as it is')
+        'disk stays as it is; without --manifest the image is read twice')
     group.add_argument(
         '--signature', metavar='FILE',
         help='path or URL of the signature of the manifest, by OpenPGP or '

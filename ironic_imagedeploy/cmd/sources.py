@@ -36,7 +36,7 @@ def open_source(args: argparse.Namespace) -> Iterator[engine.Source]:
         args.checksum = checksums.listed(listed, args.source)
     manifest = trusted_manifest.stated(args)
     with _opened(args) as source:
-        yield (trusted_manifest.guarded(source, manifest, args.manifest)
+        yield (trusted_manifest.guarded(source, manifest, args)
                if manifest else source)
 
 

@@ -177,10 +177,14 @@ def _proof(report: Mapping[str, typing.Any]) -> str:
     """Words for what was verified: the file, or all that was written."""
     if report['verified_by'] == 'bmap':
         return 'that of each range verified, by the block map'
+    checksum = report['checksum']
+    if report['verified_by'] == 'file' and not checksum['verified']:
+        return (f'{checksum["algorithm"]} is that in a manifest that nobody '
+                f'signed ({checksum["value"][:16]}...)')
     if report['verified_by'] != 'chunks':
-        return _checksum(report['checksum'])
+        return _checksum(checksum)
     return 'that of each chunk verified, by ' + (
-        'the manifest' if report['checksum']['verified']
+        'the manifest' if checksum['verified']
         else 'a manifest that nobody signed')
 
 

@@ -28,8 +28,9 @@ _OF_ANOTHER = ('Image and manifest do not belong together: take both from one '
 def stated(args: argparse.Namespace) -> manifests.Manifest | None:
     """The manifest that was given, which speaks for the image from here on.
 
-    Its checksum is expected of the image. Of a manifest that nobody signed
-    that is a mere claim: what the user stated is verified beside it.
+    Its checksum is expected of the image, where the user stated none. Of a
+    manifest that nobody signed that is a mere claim: what the user stated is
+    verified beside it, and so is a checksum by another algorithm.
 
     :raises InvalidSignature: when it is not signed as it should be.
     :raises InvalidManifest: when it is not a manifest, or another image's.
@@ -47,33 +48,40 @@ def stated(args: argparse.Namespace) -> manifests.Manifest | None:
             file, signature=args.signature, key=args.key)
     with small_files.blamed(location):
         manifest = manifests.Manifest.decode(file.content)
-    with small_files.blamed(location, fix=_OF_ANOTHER):
-        manifest.require(checksum=args.checksum)
-    args.verify_file = bool(args.checksum and not args.signature)
-    args.checksum = manifest.checksum
+    checksum = args.checksum or manifest.checksum
+    is_another = checksum.algorithm != manifest.checksum.algorithm
+    if not is_another:
+        with small_files.blamed(location, fix=_OF_ANOTHER):
+            manifest.require(checksum=checksum)
+    args.verify_file = bool(args.checksum and (
+        is_another or not args.signature))
+    args.checksum = checksum
     return manifest
 
 
 def guarded(source: engine.Source, manifest: manifests.Manifest,
-            location: str) -> engine.Source:
+            args: argparse.Namespace) -> engine.Source:
     """The image, of which no byte is given before its chunk is verified.
 
     From a server that gives the file in order only, the whole file is
     verified at its end.
 
-    :param location: path or URL of the manifest.
     :raises InvalidManifest: when it is not that of the image.
     """
-    with small_files.blamed(location, fix=_OF_ANOTHER):
+    with small_files.blamed(args.manifest, fix=_OF_ANOTHER):
         manifest.require(size=source.size)
-    return (engine.ChunkedSource(manifest, source) if source.random_access
-            else source)
+    args.by_chunks = source.random_access
+    return engine.ChunkedSource(manifest, source) if args.by_chunks else source
 
 
 def without_claims(args: argparse.Namespace, report: engine.Report
                    ) -> engine.Report:
-    """The report, in which no mere claim is a checksum that was verified."""
-    if args.signature or report.verified_by != 'chunks':
+    """The report, in which no mere claim is a checksum that was verified.
+
+    What a manifest says of the file is one, unless it was signed, or the user
+    said it, too.
+    """
+    if not args.manifest or args.signature or args.verify_file:
         return report
     return dataclasses.replace(report, checksum=dataclasses.replace(
         report.checksum, verified=False))
@@ -96,7 +104,11 @@ def voucher(args: argparse.Namespace) -> str:
         if others := args.other_signatures:
             words += (f'; {text.counted(others, "signature")} by other keys '
                       'not verified')
-        return words
-    if args.verify_file:
-        return 'not signed: the whole file has the checksum that was given'
-    return 'not signed: as good as the place that it came from'
+    elif args.verify_file:
+        words = ('not signed: the whole file has the checksum that was '
+                 'given')
+    else:
+        words = 'not signed: as good as the place that it came from'
+    if not getattr(args, 'by_chunks', True):
+        words += '; no chunks, since the server gives the whole file only'
+    return words

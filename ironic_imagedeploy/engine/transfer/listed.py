@@ -21,9 +21,11 @@ from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.inspection import result as _inspection
 from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import fit
+from ironic_imagedeploy.engine.transfer import gather
 from ironic_imagedeploy.engine.transfer import meter as _meter
 from ironic_imagedeploy.engine.transfer import passes
 from ironic_imagedeploy.engine.transfer import report as _report
+from ironic_imagedeploy.engine.transfer import sinks
 from ironic_imagedeploy.engine.transfer import transfer
 
 _ZEROES = memoryview(bytes(1 << 20))
@@ -33,11 +35,14 @@ def transfer_listed(inspection: _inspection.Inspection,
                     target: targets.Target, bmap: bmaps.Bmap, *,
                     read_back: str = 'none',
                     progress: _meter.ProgressCall | None = None,
-                    workers: int | None = None) -> _report.Report:
+                    workers: int | None = None, verify_file: bool = False
+                    ) -> _report.Report:
     """Write what a block map lists; the rest of the target stays as it is.
 
     All of the file is read twice: each range is proven before anything is
-    written, and then the file has to have the checksum that it had.
+    written, and then the file has to have the checksum that it had. A raw
+    file in a :class:`.ChunkedSource` is read once, as its chunks are proven
+    before a byte of them is used.
 
     :param bmap: of the raw disk in the image.
 
@@ -47,10 +52,26 @@ def transfer_listed(inspection: _inspection.Inspection,
     :raises InvalidBmap: when the block map is that of another disk.
     :raises ChecksumMismatch: when a range has other bytes.
     """
+    image = inspection.accepted()
+    if image.format_name != 'raw':
+        raise exceptions.InvalidBmap(
+            'bmap', expected='a raw image, which may be compressed',
+            found=image.format_name,
+            fix='Write this image without a block map: it has its own.')
+    if inspection.source.chunked and image.known_size is not None:
+        _require_size(bmap, image.known_size)
+        # A single worker takes the bytes in the sequence of the disk.
+        return transfer.transfer(
+            inspection, target, read_back=read_back, progress=progress,
+            workers=1, verify_file=verify_file, in_sequence=True,
+            through=lambda sink: _ProvingSink(
+                inspection.source.name, bmap,
+                sinks.ListedSink(sink, bmap.ranges)))
     report = transfer.transfer(
         _proven(inspection, target, bmap, progress), target,
         read_back=read_back, progress=progress, workers=workers,
-        only=bmap.ranges)
+        verify_file=verify_file,
+        through=lambda sink: sinks.ListedSink(sink, bmap.ranges))
     if inspection.expectation.checksum:
         return report
     return dataclasses.replace(
@@ -65,12 +86,6 @@ def _proven(inspection: _inspection.Inspection, target: targets.Target,
 
     Its checksum is expected of it from here on.
     """
-    image = inspection.accepted()
-    if image.format_name != 'raw':
-        raise exceptions.InvalidBmap(
-            'bmap', expected='a raw image, which may be compressed',
-            found=image.format_name,
-            fix='Write this image without a block map: it has its own.')
     meter = _meter.Meter(progress, inspection.source.local)
     sink = _ProvingSink(inspection.source.name, bmap)
     reading = passes.prepare(inspection, fit.SizeGuard(inspection, target),
@@ -86,11 +101,16 @@ def _proven(inspection: _inspection.Inspection, target: targets.Target,
 
 
 class _ProvingSink:
-    """Compares the ranges of a disk, which comes in its sequence."""
+    """Compares the ranges of a disk, which comes in its sequence.
 
-    def __init__(self, name: str, bmap: bmaps.Bmap) -> None:
+    :param sink: gets what was compared.
+    """
+
+    def __init__(self, name: str, bmap: bmaps.Bmap,
+                 sink: gather.Sink | None = None) -> None:
         self._name = name
         self._bmap = bmap
+        self._sink = sink
         checksum = next((listed.checksum for listed in bmap.ranges
                          if listed.checksum), None)
         self._digests = bmaps.RangeDigests(
@@ -109,6 +129,8 @@ class _ProvingSink:
                 listed.checksum.check(
                     f'{self._name}, bytes {listed.start} to '
                     f'{listed.end - 1}', value)
+        if self._sink:
+            self._sink.write(start, view)
 
     def zero(self, start: int, length: int) -> None:
         """Take zeroes as the next bytes of the disk."""
@@ -121,8 +143,12 @@ class _ProvingSink:
 
         :raises InvalidBmap: when they are not as many as it says.
         """
-        if self._digests.position != self._bmap.size:
-            raise exceptions.InvalidBmap(
-                'bmap', expected=f'that of a disk of {self._digests.position} '
-                'bytes', found=f'that of one of {self._bmap.size} bytes',
-                fix='Take the block map that was made of this image.')
+        _require_size(self._bmap, self._digests.position)
+
+
+def _require_size(bmap: bmaps.Bmap, size: int) -> None:
+    if size != bmap.size:
+        raise exceptions.InvalidBmap(
+            'bmap', expected=f'that of a disk of {size} bytes',
+            found=f'that of one of {bmap.size} bytes',
+            fix='Take the block map that was made of this image.')

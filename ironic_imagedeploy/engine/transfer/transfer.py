@@ -15,14 +15,13 @@ meet."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Sequence
 import contextlib
 
-from ironic_imagedeploy.engine import bmap
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.inspection import result as _inspection
 from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import fit
+from ironic_imagedeploy.engine.transfer import gather
 from ironic_imagedeploy.engine.transfer import held_ends
 from ironic_imagedeploy.engine.transfer import meter as _meter
 from ironic_imagedeploy.engine.transfer import passes
@@ -37,7 +36,8 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
              workers: int | None = None, verify_file: bool = False,
              journals: str | None = None,
              written: Callable[[int], None] | None = None,
-             only: Sequence[bmap.Range] | None = None
+             in_sequence: bool = False,
+             through: Callable[[gather.Sink], gather.Sink] | None = None
              ) -> _report.Report:
     """Write an image to a target, so that it boots only when it is right.
 
@@ -58,8 +58,10 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     :param written: called with the index of a chunk when all that begins in
         it is on the target, by several threads. Zeroes may be missing then.
         Not for chunks with bytes of the ends.
-    :param only: ranges of the disk that are written, where the others may
-        stay as they are.
+    :param in_sequence: read all of the file in its sequence, also where its
+        chunks prove themselves.
+    :param through: makes the sink that gets the bytes of the disk, of the
+        one that writes them.
     :raises ImageRefused: when the image was not accepted.
     :raises SourceError: when its bytes cannot be had.
     :raises TargetError: when the target does not take them.
@@ -70,14 +72,13 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     log = _read_back.WriteLog(read_back)
     guard = fit.SizeGuard(inspection, target, held)
     copy = passes.prepare(inspection, guard, meter, verify_file=verify_file,
-                          written=written)
+                          in_sequence=in_sequence, written=written)
 
     target.wipe_ends()
     with copy.resumed(target, held, journals, workers) as journal:
         copy.enter('write')
         sink = sinks.WritingSink(target, held, log, meter, journal)
-        copy.run(sink if only is None else sinks.ListedSink(sink, only),
-                 workers)
+        copy.run(through(sink) if through else sink, workers)
         target.flush()
         proof = copy.prove()
         if read_back != 'none':

@@ -11,6 +11,9 @@
 # under the License.
 
 
+import dataclasses
+import hashlib
+import json
 import os
 import subprocess
 
@@ -58,15 +61,84 @@ class WriteTest(BmapTestCase):
         self.assertEqual(0, self.write('--json', '--read-back', 'full'),
                          self.err)
         self.assertIn('"verified_by": "bmap"', self.out)
-        listed = bmap.Bmap.decode(self.bmap.read_bytes()).ranges
-        self.assertLessEqual(4, len(listed))
+        self.assertLessEqual(4, len(bmap.Bmap.decode(
+            self.bmap.read_bytes()).ranges))
+        self.assertEqual(self.expected(), self.target.read_bytes())
+
+    def expected(self) -> bytes:
+        """A disk of Rs, with what is listed."""
         expected = bytearray(b'R' * len(self.content))
         expected[:MIB] = bytes(MIB)
         # The end that is held begins with a whole page.
         expected[63 * MIB:] = bytes(MIB + 512)
-        for part in listed:
+        for part in bmap.Bmap.decode(self.bmap.read_bytes()).ranges:
             expected[part.start:part.end] = self.content[part.start:part.end]
-        self.assertEqual(expected, self.target.read_bytes())
+        return bytes(expected)
+
+    def write_by_manifest(self, *arguments: object) -> int:
+        """Write by a manifest, too, onto a disk of Rs."""
+        file = self.directory / 'manifest'
+        if not file.exists():
+            self.assertEqual(0, self.run_main(
+                'manifest', self.image, '-o', file, '--progress', 'none'))
+        self.target.write_bytes(b'R' * len(self.content))
+        return self.write('--manifest', file, *arguments)
+
+    def test_with_a_manifest_it_is_read_once(self) -> None:
+        self.create()
+        self.assertEqual(0, self.write_by_manifest(
+            '--json', '--read-back', 'full'), self.err)
+        self.assertEqual(self.expected(), self.target.read_bytes())
+        report = json.loads(self.out)
+        self.assertEqual(('chunks', False), (
+            report['verified_by'], report['checksum']['verified']))
+        # Zeroes are not fetched.
+        self.assertLess(sum(each['bytes'] for each in report['sources']),
+                        6 * MIB)
+
+    def test_with_a_manifest_and_a_checksum(self) -> None:
+        self.create()
+        for algorithm in ('sha512', 'sha256'):
+            value = hashlib.new(algorithm, self.content).hexdigest()
+            self.assertEqual(0, self.write_by_manifest(
+                '--json', '--checksum', f'{algorithm}:{value}'), self.err)
+            self.assertEqual(self.expected(), self.target.read_bytes())
+            self.assertEqual('both', json.loads(self.out)['verified_by'])
+
+    def test_with_a_manifest_and_a_wrong_range(self) -> None:
+        self.create()
+        words = self.bmap.read_text()
+        value = next(part.checksum.value for part in bmap.Bmap.decode(
+            words.encode()).ranges if part.start > 9 * MIB)
+        wrong = bmap.Bmap.decode(words.encode())
+        self.bmap.write_bytes(dataclasses.replace(wrong, ranges=tuple(
+            dataclasses.replace(part, checksum=dataclasses.replace(
+                part.checksum, value='0' * 64))
+            if part.checksum.value == value else part
+            for part in wrong.ranges)).encode())
+        self.assertEqual(6, self.write_by_manifest())
+        self.assertIn('the checksum does not match', self.err)
+        self.assertFalse(any(self.target.read_bytes()[:MIB]))
+
+    def test_with_a_manifest_and_a_wrong_image(self) -> None:
+        self.create()
+        self.write_by_manifest()
+        with self.image.open('r+b') as file:
+            file.seek(20 * MIB + 100)
+            file.write(b'x')
+        self.assertEqual(6, self.write_by_manifest())
+        self.assertIn('a chunk is not', self.err)
+        found = self.target.read_bytes()
+        self.assertEqual(b'R' * MIB, found[20 * MIB:21 * MIB])
+
+    def test_with_a_manifest_and_the_map_of_another_disk(self) -> None:
+        self.create()
+        self.bmap.write_bytes(dataclasses.replace(
+            bmap.Bmap.decode(self.bmap.read_bytes()),
+            size=128 * MIB).encode())
+        self.assertEqual(6, self.write_by_manifest())
+        self.assertIn(f'{self.bmap}: the block map cannot be used', self.err)
+        self.assertEqual(b'R' * len(self.content), self.target.read_bytes())
 
     def test_a_new_file(self) -> None:
         self.create()
@@ -103,10 +175,6 @@ class WriteTest(BmapTestCase):
         self.assertIn(f'{self.bmap}: the block map cannot be used', self.err)
         self.bmap.unlink()
         self.assertEqual(3, self.write())
-
-    def test_either_a_manifest_or_a_block_map(self) -> None:
-        self.create()
-        self.assertEqual(2, self.write('--manifest', 'x'))
 
 
 class MakeTest(BmapTestCase):

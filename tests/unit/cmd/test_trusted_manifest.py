@@ -133,6 +133,19 @@ class TrustedManifestTest(program.CommandTestCase):
         self.assertIn('sha512 verified (', self.out)
         self.assertIn('the whole file has the checksum', self.out)
 
+    def test_a_checksum_by_another_algorithm(self) -> None:
+        value = hashlib.sha256(self.content).hexdigest()
+        self.assertEqual(0, self.write('--checksum', f'sha256:{value}',
+                                       '--json'), self.err)
+        report = json.loads(self.out)
+        self.assertEqual('both', report['verified_by'])
+        self.assertEqual(
+            {'algorithm': 'sha256', 'value': value, 'verified': True},
+            report['checksum'])
+        self.target.unlink()
+        self.assert_refused('the checksum does not match', '--checksum',
+                            f'sha256:{"0" * 64}')
+
     def test_a_manifest_that_claims_the_checksum_of_another_image(self
                                                                   ) -> None:
         good = manifest.Manifest.decode(self.file.read_bytes()).checksum
@@ -219,8 +232,25 @@ class WebServerTest(program.CommandTestCase):
     def test_without_ranges_the_whole_file_is_verified(self) -> None:
         self.serve(ranges=False)
         self.assertEqual(0, self.write(), self.err)
-        self.assertEqual('file', json.loads(self.out)['verified_by'])
+        report = json.loads(self.out)
+        self.assertEqual('file', report['verified_by'])
+        # Nobody but the manifest says that it is that of the image.
+        self.assertFalse(report['checksum']['verified'])
         self.assertEqual(self.content, self.target.read_bytes())
+
+    def test_the_summary_without_ranges(self) -> None:
+        self.serve(ranges=False)
+        stated = f'sha512:{hashlib.sha512(self.content).hexdigest()}'
+        for more, words, voucher in (
+                ((), 'sha512 is that in a manifest that nobody signed (',
+                 'not signed: as good as the place that it came from; no'),
+                (('--checksum', stated), 'sha512 verified (',
+                 'the whole file has the checksum that was given; no')):
+            self.assertEqual(0, self.run_main(
+                'write', self.server.url('image'), self.target, '--manifest',
+                self.file, '--progress', 'none', *more), self.err)
+            self.assertIn(words, self.out)
+            self.assertIn(voucher, self.out)
 
     def test_wrong_bytes(self) -> None:
         damaged = bytearray(self.content)

@@ -39,19 +39,27 @@ class MemoryTestCase(base.FunctionalTestCase):
 
     def check(self, virtual_size: int, data_size: int, *options: str
               ) -> None:
-        """Write such an image from a web server in little memory."""
+        """Write such a qcow2 from a web server in little memory."""
         guest = make_large(self.directory / 'guest', virtual_size, data_size)
         image = images.convert(guest, self.directory / 'image',
                                ','.join(options), compress=bool(options))
+        self.write(guest, image, '--checksum', disks.checksum(image))
+
+    def write(self, guest: pathlib.Path, image: pathlib.Path, *how: str
+              ) -> None:
+        """Write an image from a web server in little memory.
+
+        :param guest: disk that is in it.
+        :param how: options that say what is verified.
+        """
         server = web.Server(self.directory)
         self.addCleanup(server.stop)
         target = self.directory / 'target'
         with target.open('wb') as file:
-            file.truncate(virtual_size)
+            file.truncate(guest.stat().st_size)
         with self.attached(target) as device:
-            peak = measure(base.PROGRAM, 'write', server.url('image'),
-                           device, '--verify', 'full', '--checksum',
-                           disks.checksum(image))
+            peak = measure(base.PROGRAM, 'write', server.url(image.name),
+                           device, '--verify', 'full', *how)
         self.assertLess(peak, BOUND)
         self.assertGreater(peak, 16 * MIB, 'nothing was measured')
         self.assertEqual('', disks.run('cmp', guest, target))
@@ -75,6 +83,34 @@ class ModerateTest(MemoryTestCase):
 
     def test_smallest_clusters(self) -> None:
         self.check(GIB, 24 * MIB, 'compression_type=zstd', 'cluster_size=512')
+
+
+class ManifestTest(MemoryTestCase):
+    """The same by a manifest: lanes, their buffers, and chunks kept."""
+
+    def check(self, virtual_size: int, data_size: int, *options: str
+              ) -> None:
+        guest = make_large(self.directory / 'guest', virtual_size, data_size)
+        image = guest
+        if options:
+            image = images.convert(guest, self.directory / 'image',
+                                   ','.join(options), compress=True)
+        manifest = self.directory / 'manifest'
+        disks.run(base.PROGRAM, 'manifest', image, '-o', manifest)
+        self.write(guest, image, '--manifest', str(manifest))
+
+    def test_raw(self) -> None:
+        self.check(GIB, 600 * MIB)
+
+    def test_zlib(self) -> None:
+        self.check(GIB, 100 * MIB, 'compression_type=zlib')
+
+    def test_zstd(self) -> None:
+        self.check(GIB, 600 * MIB, 'compression_type=zstd')
+
+    def test_largest_clusters(self) -> None:
+        self.check(GIB, 150 * MIB, 'compression_type=zstd',
+                   'cluster_size=2097152')
 
 
 class TablesTest(MemoryTestCase):

@@ -47,6 +47,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--server-rate', type=float, default=100,
                         metavar='MBIT', help='of the link of the server, in '
                         'the cases with a wide one (default: 100)')
+    parser.add_argument('--seeds', type=int, default=1, metavar='COUNT',
+                        help='nodes that have no neighbours (default: 1)')
     parser.add_argument('--case', action='append', metavar='NAME',
                         choices=[name for name, *_ in _CASES],
                         help='only this one; may be repeated')
@@ -103,7 +105,7 @@ def _cases(wanted: argparse.Namespace) -> Iterator[fleet.Case]:
             rate=rate, server_rate=wanted.server_rate * 1e6 if wide else rate,
             killed=(nodes // 4, nodes // 4 + 1, nodes // 2) if bad else (),
             slow=nodes // 8 if bad else None,
-            liar=nodes // 3 + 1 if bad else None)
+            liar=nodes // 3 + 1 if bad else None, seeds=wanted.seeds)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ import threading
 import typing
 
 from benchmarks.fanout import network
+from ironic_imagedeploy.contract import neighbours
 from tests.support.simulation import certificate
 
 PORT = 9998
@@ -57,6 +58,7 @@ class Case:
     :ivar killed: numbers of nodes that are killed midway.
     :ivar slow: number of a node with a tenth of the speed.
     :ivar liar: number of a node that gives wrong bytes.
+    :ivar seeds: nodes that have no neighbours.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Case:
     killed: tuple[int, ...] = ()
     slow: int | None = None
     liar: int | None = None
+    seeds: int = 1
 
     @property
     def sound(self) -> set[int]:
@@ -99,11 +102,11 @@ def run(case: Case, image: Image, state: pathlib.Path,
     nodes = [_Node(case, number, image, state) for number
              in range(case.nodes)]
     try:
-        named: list[dict[str, str]] = []
-        token = secrets.token_urlsafe(32)
+        named: list[_Node] = []
         for node in nodes:
-            node.prepare(token, named[-1:-4:-1])
-            named.append(node.peer)
+            node.prepare([each.peer() for each in named[-1:-4:-1]]
+                         if len(named) >= case.seeds else [])
+            named.append(node)
         for node in nodes:
             node.wait_until_ready()
         say(f'{case.name}: {case.nodes} nodes begin')
@@ -143,16 +146,21 @@ class _Node:
         self._target = state / f'target{number}'
         self._target.unlink(missing_ok=True)
         self._key = state / f'node{number}.pem'
-        pem = certificate.make(self._address, keep=self._key).pem
-        self.peer = {'url': f'https://{self._address}:{PORT}',
-                     'certificate': pem}
+        self._pem = certificate.make(self._address, keep=self._key).pem
+        self._ticket_key = secrets.token_urlsafe(32)
         self._log = (state / f'node{number}.log').open('w+')
         self._process = subprocess.Popen(
             ['setpriv', '--pdeathsig', 'KILL', 'unshare', '--net',
              sys.executable, '-m', 'benchmarks.fanout.node'], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
 
-    def prepare(self, token: str, peers: list[dict[str, str]]) -> None:
+    def peer(self) -> dict[str, str]:
+        """The node as one more node is told of it."""
+        return neighbours.Peer(
+            url=f'https://{self._address}:{PORT}', certificate=self._pem,
+            ticket=neighbours.ticket(self._ticket_key)).to_dict()
+
+    def prepare(self, peers: list[dict[str, str]]) -> None:
         """Tell the node what to do.
 
         :param peers: those that it may ask for chunks.
@@ -167,8 +175,8 @@ class _Node:
             'address': self._address, 'certificate': str(self._key),
             'memory': 64 * _MIB, 'lies': self.number == case.liar,
             'rest': _REST, 'neighbours': {
-                'ticket': token, 'seconds': 3600, 'port': PORT,
-                'peers': peers}}))
+                'ticket_key': self._ticket_key, 'seconds': 3600,
+                'port': PORT, 'peers': peers}}))
 
     def wait_until_ready(self) -> None:
         """Wait for the node, and plug it into the switch."""

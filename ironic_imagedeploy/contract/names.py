@@ -36,8 +36,8 @@ HARDWARE_MANAGER = 'ImageDeployHardwareManager'
 HARDWARE_MANAGER_VERSION = '4'
 #: First version that puts a separate kernel on the disk.
 SEPARATE_KERNEL_SINCE = 2
-#: First version that gives chunks of its image to neighbours.
-NEIGHBOURS_SINCE = 3
+#: First version that gives chunks of its image to neighbours, by tickets.
+NEIGHBOURS_SINCE = 4
 #: Key in driver_internal_info of what the ramdisk says of itself.
 VERSIONS = 'hardware_manager_version'
 

@@ -19,23 +19,27 @@ be used, is carried out from the conductor alone.
 import base64
 from collections.abc import Mapping
 import dataclasses
+import hmac
 import re
+import secrets
 import typing
 import urllib.parse
 
 #: Peers that an order may name.
 MOST_PEERS = 3
-#: Seconds that a token may live: the longest write, and no more.
+#: Seconds that tickets may be good for: the longest write, and no more.
 MOST_SECONDS = 24 * 3600
 #: Characters of a certificate. One of 4096 bits RSA has some 2000.
 MOST_CERTIFICATE = 8192
 #: Characters of a URL.
 MOST_URL = 255
-#: Key of the token. Ironic masks the values of keys with token in their name
-#: also in what it sends to the agent.
-_TICKET = 'ticket'
+# Names of what is secret. Ironic masks the values of keys with token in their
+# name also in what it sends to the agent.
+_TICKET, _TICKET_KEY = 'ticket', 'ticket_key'
 #: What secrets.token_urlsafe gives, of 24 bytes at least.
-_TOKEN = re.compile(r'[A-Za-z0-9_-]{32,128}', re.ASCII)
+_KEY = re.compile(r'[A-Za-z0-9_-]{32,128}', re.ASCII)
+#: Its holder, and the proof that the key was known to who made it.
+_TICKET_FORM = re.compile(r'([A-Za-z0-9_-]{16})\.([0-9a-f]{64})', re.ASCII)
 _HOST = re.compile(r'[A-Za-z0-9.:_-]{1,253}', re.ASCII)
 _CERTIFICATE = re.compile(
     r'\s*-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)'
@@ -48,10 +52,13 @@ class Peer:
 
     :ivar url: ``https://HOST:PORT`` and nothing else.
     :ivar certificate: PEM of the one certificate that it must show.
+    :ivar ticket: lets the node in that was told of this peer; empty where
+        nobody is let in.
     """
 
     url: str
     certificate: str = dataclasses.field(repr=False)
+    ticket: str = dataclasses.field(default='', repr=False)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -70,29 +77,34 @@ class Peer:
         if not isinstance(sent, Mapping):
             return None
         url, certificate = sent.get('url'), sent.get('certificate')
-        if not (_is_url(url) and _is_certificate(certificate)):
+        admission = sent.get(_TICKET, '')
+        if not (_is_url(url) and _is_certificate(certificate)
+                and isinstance(admission, str) and (
+                    not admission or _TICKET_FORM.fullmatch(admission))):
             return None
-        return cls(url=url, certificate=certificate)
+        return cls(url=url, certificate=certificate, ticket=admission)
 
     def to_dict(self) -> dict[str, typing.Any]:
         """The peer as JSON values."""
-        return {'url': self.url, 'certificate': self.certificate}
+        sent = {'url': self.url, 'certificate': self.certificate}
+        return {**sent, _TICKET: self.ticket} if self.ticket else sent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Neighbours:
     """Chunks that a node takes from others of its image, and gives them.
 
-    :ivar token: all nodes of the image have it, and nobody else.
-    :ivar seconds: that the token is good for from the receipt of the order:
-        clocks of ramdisks may be wrong.
+    :ivar ticket_key: by which the node knows the tickets of others; the
+        conductor has it, too, and nobody else.
+    :ivar seconds: that they are good for from the receipt of the order: clocks
+        of ramdisks may be wrong.
     :ivar port: on which the node offers its chunks.
     :ivar max_served: bytes that it gives at most; None for no bound but its
         time.
     :ivar peers: to take chunks from; the conductor has all of them.
     """
 
-    token: str = dataclasses.field(repr=False)
+    ticket_key: str = dataclasses.field(repr=False)
     seconds: int
     port: int
     max_served: int | None = None
@@ -108,9 +120,9 @@ class Neighbours:
         """
         if not isinstance(sent, Mapping):
             return None
-        token, most = sent.get(_TICKET), sent.get('max_served')
+        key, most = sent.get(_TICKET_KEY), sent.get('max_served')
         seconds, port = sent.get('seconds'), sent.get('port')
-        if not (isinstance(token, str) and _TOKEN.fullmatch(token)
+        if not (isinstance(key, str) and _KEY.fullmatch(key)
                 and _is_number(seconds, MOST_SECONDS)
                 and _is_number(port, 65535)
                 and (most is None or _is_number(most, 1 << 62))):
@@ -119,14 +131,38 @@ class Neighbours:
         if not isinstance(peers, list):
             return None
         checked = map(Peer.from_dict, peers[:MOST_PEERS])
-        return cls(token=token, seconds=seconds, port=port, max_served=most,
-                   peers=tuple(peer for peer in checked if peer))
+        return cls(ticket_key=key, seconds=seconds, port=port,
+                   max_served=most, peers=tuple(
+                       peer for peer in checked if peer and peer.ticket))
 
     def to_dict(self) -> dict[str, typing.Any]:
         """The neighbours as JSON values."""
-        return {_TICKET: self.token, 'seconds': self.seconds,
+        return {_TICKET_KEY: self.ticket_key, 'seconds': self.seconds,
                 'port': self.port, 'max_served': self.max_served,
                 'peers': [peer.to_dict() for peer in self.peers]}
+
+
+def ticket(key: str) -> str:
+    """Ticket for one more node, which nobody else is given.
+
+    It names its holder by a number that says nothing of the node.
+
+    :param key: of the node that it lets in to.
+    """
+    name = secrets.token_urlsafe(12)
+    return f'{name}.{_proof(key, name)}'
+
+
+def holder(shown: str, key: str) -> str | None:
+    """Holder of a ticket; None when it was not made with the key."""
+    match = _TICKET_FORM.fullmatch(shown)
+    if not match or not hmac.compare_digest(match[2], _proof(key, match[1])):
+        return None
+    return match[1]
+
+
+def _proof(key: str, name: str) -> str:
+    return hmac.new(key.encode(), name.encode(), 'sha256').hexdigest()
 
 
 def _is_number(value: typing.Any, most: int) -> typing.TypeGuard[int]:

@@ -111,14 +111,12 @@ class Candidate:
         self.speed = 0.75 * self.speed + 0.25 * speed if self.speed else speed
         self.fastest = max(self.fastest, speed / self._chunk_size)
         self.failures = self._broken = 0
-        self.in_flight -= 1
 
     def failed(self, now: float, *, promise: bool) -> None:
         """A chunk of it did not come.
 
         :param promise: it has not got it, though it said so.
         """
-        self.in_flight -= 1
         if promise:
             self._broken += 1
             if self._broken < _BROKEN_PROMISES:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Gate: who may take how much from this node, counted by address."""
+"""Gate: who may take how much from this node, counted by ticket."""
 
 import collections
 from collections.abc import Iterator
@@ -25,13 +25,14 @@ class Limits:
     """Bounds of what is given to neighbours.
 
     :ivar connections: at a time, each of which has a thread.
-    :ivar connections_of_one: of one address.
-    :ivar unproven: connections that have not shown the token yet.
+    :ivar connections_of_one: of one holder of a ticket, from wherever; and of
+        one address, before it has shown any.
+    :ivar unproven: connections that have not shown a ticket yet.
     :ivar handshakes: new connections a second; each takes a millisecond or
         two of a processor.
     :ivar bodies: chunks that are sent at a time, each of them in memory.
-    :ivar bodies_of_one: to one address.
-    :ivar addresses: that are told apart.
+    :ivar bodies_of_one: to one holder.
+    :ivar holders: that are told apart.
     :ivar handshake_seconds: for a connection to be secured.
     :ivar head_seconds: for the head of a request to come.
     :ivar idle_seconds: between two requests of a proven connection.
@@ -45,7 +46,7 @@ class Limits:
     handshakes: int = 50
     bodies: int = 12
     bodies_of_one: int = 4
-    addresses: int = 256
+    holders: int = 256
     handshake_seconds: float = 5.0
     head_seconds: float = 5.0
     idle_seconds: float = 30.0
@@ -54,10 +55,12 @@ class Limits:
 
 
 class Gate:
-    """Counts of connections and bytes, of all and of each address.
+    """Counts of connections and bytes, of all and of each holder of a ticket.
+
+    A node has one ticket, and as many addresses as it likes.
 
     :param most: bytes that are given to all; None for no bound.
-    :param most_of_one: bytes that are given to one address.
+    :param most_of_one: bytes that are given to one holder.
     """
 
     def __init__(self, limits: Limits, *, most: int | None,
@@ -68,7 +71,7 @@ class Gate:
         self._most_of_one = most_of_one
         self._connections: collections.Counter[str] = collections.Counter()
         self._bodies: collections.Counter[str] = collections.Counter()
-        self._unproven = 0
+        self._unproven: collections.Counter[str] = collections.Counter()
         self._handshakes = float(limits.handshakes)
         self._counted = time.monotonic()
         self._free = threading.Condition()
@@ -87,63 +90,77 @@ class Gate:
                 self._handshakes + (now - self._counted) * limits.handshakes,
                 limits.handshakes)
             self._counted = now
-            if (self._handshakes < 1 or self._unproven >= limits.unproven
-                    or self._connections.total() >= limits.connections
-                    or self._connections[address]
-                    >= limits.connections_of_one):
-                self._forget(self._connections, address)
+            unproven = self._unproven.total()
+            if (self._handshakes < 1 or unproven >= limits.unproven
+                    or unproven + self._connections.total()
+                    >= limits.connections
+                    or self._unproven[address] >= limits.connections_of_one):
+                self._forget(self._unproven, address)
                 return False
             self._handshakes -= 1
-            self._unproven += 1
-            self._connections[address] += 1
+            self._unproven[address] += 1
             return True
 
-    def prove(self) -> None:
-        """A connection has shown the token."""
-        with self._free:
-            self._unproven -= 1
+    def prove(self, address: str, holder: str) -> bool:
+        """A connection has shown a ticket.
 
-    def leave(self, address: str, *, proven: bool) -> None:
-        """A connection is over."""
+        :returns: False when its holder has enough of them.
+        """
         with self._free:
-            self._connections[address] -= 1
-            self._forget(self._connections, address)
-            self._unproven -= not proven
+            if self._connections[holder] >= self.limits.connections_of_one:
+                return False
+            self._connections[holder] += 1
+            self._count_out(self._unproven, address)
+            return True
+
+    def leave(self, address: str, holder: str | None) -> None:
+        """A connection is over.
+
+        :param holder: None when it was not proven.
+        """
+        with self._free:
+            if holder is None:
+                self._count_out(self._unproven, address)
+            else:
+                self._count_out(self._connections, holder)
 
     @contextlib.contextmanager
-    def body(self, address: str, length: int) -> Iterator[bool]:
-        """Room for so many bytes for an address, while they are sent.
+    def body(self, holder: str, length: int) -> Iterator[bool]:
+        """Room for so many bytes for a holder, while they are sent.
 
         :returns: False when there is none.
         """
         with self._free:
-            admitted = self._may_have(address, length) and (
-                self._free.wait_for(lambda: self._has_room(address),
+            admitted = self._may_have(holder, length) and (
+                self._free.wait_for(lambda: self._has_room(holder),
                                     self.limits.body_seconds))
             if admitted:
-                self._bodies[address] += 1
-                self.given[address] += length
+                self._bodies[holder] += 1
+                self.given[holder] += length
         try:
             yield admitted
         finally:
             if admitted:
                 with self._free:
-                    self._bodies[address] -= 1
-                    self._forget(self._bodies, address)
+                    self._count_out(self._bodies, holder)
                     self._free.notify_all()
 
-    def _may_have(self, address: str, length: int) -> bool:
-        return ((address in self.given
-                 or len(self.given) < self.limits.addresses)
-                and self.given[address] + length <= self._most_of_one
+    def _may_have(self, holder: str, length: int) -> bool:
+        return ((holder in self.given
+                 or len(self.given) < self.limits.holders)
+                and self.given[holder] + length <= self._most_of_one
                 and (self._most is None
                      or self.total + length <= self._most))
 
-    def _has_room(self, address: str) -> bool:
+    def _has_room(self, holder: str) -> bool:
         return (self._bodies.total() < self.limits.bodies
-                and self._bodies[address] < self.limits.bodies_of_one)
+                and self._bodies[holder] < self.limits.bodies_of_one)
 
-    def _forget(self, counter: collections.Counter[str], address: str
-                ) -> None:
-        if not counter[address]:
-            counter.pop(address, None)
+    def _count_out(self, counter: collections.Counter[str], name: str
+                   ) -> None:
+        counter[name] -= 1
+        self._forget(counter, name)
+
+    def _forget(self, counter: collections.Counter[str], name: str) -> None:
+        if not counter[name]:
+            counter.pop(name, None)

@@ -19,9 +19,9 @@ not have a chunk yet; from the server of the image when it is the turn of that
 
 import collections
 from collections.abc import Sequence
+import dataclasses
 import threading
 import time
-import typing
 
 from ironic_imagedeploy.agent.neighbours import candidates
 from ironic_imagedeploy.agent.neighbours import peer as peers
@@ -49,20 +49,19 @@ class Neighbourhood:
     """Peers of a node, and which of them is asked for which chunk.
 
     :param named: peers, the best one first.
-    :param token: of the image.
     :param manifest: of the image.
     """
 
-    def __init__(self, named: Sequence[contract.Peer], *, token: str,
+    def __init__(self, named: Sequence[contract.Peer], *,
                  manifest: manifests.Manifest) -> None:
         self._manifest = manifest
         self._changed = threading.Condition()
         self._local = threading.local()
         most_news = -(-manifest.count // 8)
         self._candidates = [
-            Candidate(peers.Peer(each, token=token, root=manifest.root,
-                                 most_news=most_news),
-                      self._notify, manifest.chunk_size)
+            Candidate(
+                peers.Peer(each, root=manifest.root, most_news=most_news),
+                self._notify, manifest.chunk_size)
             for each in named]
         self._preference = preference.Preference(self._candidates)
         self._turns = server_turns.ServerTurns(
@@ -100,13 +99,16 @@ class Neighbourhood:
         index = start // self._manifest.chunk_size
         choice = self._chosen()
         if choice is None or choice.chunk != index:
-            choice = self._local.choice = self._choose(index)
+            choice = self._choose(index)
+            self._local.choice = choice
         if choice.candidate is not candidate:
             raise _absent(candidate)
         first = start - self._manifest.bounds(index)[0]
         try:
-            candidate.peer.fetch(index, (first, first + len(view)), view,
-                                 self._allowed(len(view)))
+            candidate.peer.fetch(
+                index, (first, first + len(view)), view,
+                self._allowed(len(view)),
+                nearly_done=lambda: self._give_up_place(choice))
         except peers.NotHere:
             self._lost(choice, candidate, promise=True)
             raise _absent(candidate) from None
@@ -128,6 +130,7 @@ class Neighbourhood:
         with self._changed:
             now = time.monotonic()
             speed = len(view) / max(now - choice.began, 1e-6)
+            self._free(choice)
             if choice.candidate is not None:
                 choice.candidate.gave(speed)
                 self._preference.gave(choice.candidate, now)
@@ -144,6 +147,8 @@ class Neighbourhood:
         if choice and choice.candidate is candidate:
             self._leave_to_server(choice)
         with self._changed:
+            if choice:
+                self._free(choice)
             candidate.dropped = True
             self._changed.notify_all()
         candidate.watch.close()
@@ -174,7 +179,7 @@ class Neighbourhood:
                     index, now, speed / self._manifest.chunk_size)
                 if peer:
                     peer.in_flight += 1
-                    return _Choice(index, peer, now)
+                    return _Choice(index, peer, now, has_place=True)
                 self._changed.wait(_PAUSE)
 
     def _speed(self, now: float) -> float:
@@ -194,6 +199,7 @@ class Neighbourhood:
         """A peer did not give what it said that it has."""
         self._leave_to_server(choice)
         with self._changed:
+            self._free(choice)
             candidate.failed(time.monotonic(), promise=promise)
             self._changed.notify_all()
 
@@ -201,23 +207,37 @@ class Neighbourhood:
         """Let this thread get its chunk from the server."""
         self._local.choice = _Choice(choice.chunk, None, time.monotonic())
 
+    def _give_up_place(self, choice: '_Choice') -> None:
+        """Let another thread ask the peer, while the last bytes come."""
+        with self._changed:
+            self._free(choice)
+            self._changed.notify_all()
+
+    def _free(self, choice: '_Choice') -> None:
+        if choice.candidate is not None and choice.has_place:
+            choice.candidate.in_flight -= 1
+        choice.has_place = False
+
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
 
-class _Choice(typing.NamedTuple):
+@dataclasses.dataclass
+class _Choice:
     """The one who is asked for a chunk; None for the server.
 
     :ivar chunk: its index.
     :ivar began: time (monotonic).
     :ivar is_turn: the server is asked though there are peers.
+    :ivar has_place: it counts among what the candidate is asked for.
     """
 
     chunk: int
     candidate: Candidate | None
     began: float
     is_turn: bool = False
+    has_place: bool = False
 
 
 class _Supplier:

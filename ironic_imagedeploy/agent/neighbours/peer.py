@@ -17,6 +17,7 @@ time and bytes than a chunk takes. Nothing that it says is believed: the
 manifest tells whether a chunk is right.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import socket
@@ -33,6 +34,8 @@ PATIENCE = 2.0
 #: them already: two records.
 _WAKE = 128 << 10
 _RECORDS = 32 << 10
+#: Bytes that are still to come when the next chunk may be asked for.
+_LEAD = 128 << 10
 
 
 class PeerFailed(Exception):
@@ -51,17 +54,16 @@ class Peer:
     """A neighbour to take chunks from; threads may share it.
 
     :param named: in the order.
-    :param token: of the image.
-    :param root: of its manifest.
+    :param root: of the manifest of the image.
     :param most_news: bytes of an answer that tells which chunks are there.
     """
 
-    def __init__(self, named: contract.Peer, *, token: str, root: str,
+    def __init__(self, named: contract.Peer, *, root: str,
                  most_news: int) -> None:
         self.name = '{}:{}'.format(*named.address)
         self._address = named.address
         self._der = named.der
-        self._token = token
+        self._ticket = named.ticket
         self._root = root
         self._most_news = most_news
         self._idle: list[_Connection] = []
@@ -70,23 +72,25 @@ class Peer:
         self._closed = False
 
     def fetch(self, index: int, span: tuple[int, int], view: memoryview,
-              seconds: float) -> None:
+              seconds: float, *,
+              nearly_done: Callable[[], None] | None = None) -> None:
         """Fill the view with a part of a chunk.
 
         :param span: first byte of the chunk, and the one after the last.
         :param seconds: that it may take.
+        :param nearly_done: called once, when little of it is to come.
         :raises NotHere: when the peer does not give it.
         :raises PeerFailed: when it does not answer properly.
         """
         end = time.monotonic() + seconds
         connection, answer = self._ask(protocol.Request(
-            token=self._token, root=self._root, index=index, span=span),
+            token=self._ticket, root=self._root, index=index, span=span),
             PATIENCE)
         with self._lent(connection, answer):
             if answer.status in (404, 503) and not answer.length:
                 raise NotHere()
             _check(answer, 206, len(view))
-            connection.receive(view, end)
+            connection.receive(view, end, nearly_done)
 
     def news(self, version: int | None) -> tuple[int | None, bytes | None]:
         """Version and bits of the chunks that are there.
@@ -96,7 +100,7 @@ class Peer:
         :raises PeerFailed: when it does not answer properly.
         """
         connection, answer = self._ask(protocol.Request(
-            token=self._token, root=self._root, version=version),
+            token=self._ticket, root=self._root, version=version),
             protocol.NEWS_SECONDS + PATIENCE)
         with self._lent(connection, answer):
             if answer.status == 304 and not answer.length:
@@ -181,6 +185,7 @@ class _Connection:
                  ) -> None:
         self._name = name
         self._rest = b''
+        self._timeout = PATIENCE
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         # The order names one certificate, byte by byte. Names, issuers and
         # dates would add nothing, and clocks of ramdisks may be wrong.
@@ -230,10 +235,12 @@ class _Connection:
         except (OSError, ValueError) as error:
             raise _failed(error) from None
 
-    def receive(self, view: memoryview, end: float) -> None:
+    def receive(self, view: memoryview, end: float,
+                nearly_done: Callable[[], None] | None = None) -> None:
         """Fill the view.
 
         :param end: time (monotonic) when that must be done.
+        :param nearly_done: called once, when little is to come.
         :raises PeerFailed: when it is not.
         """
         if len(self._rest) > len(view):
@@ -242,15 +249,19 @@ class _Connection:
         view = view[len(self._rest):]
         self._rest = b''
         try:
-            self._wake_at(len(view) - _RECORDS)
+            spared = _RECORDS + (_LEAD if nearly_done else 0)
+            self._wake_at(len(view) - spared)
             while view:
-                self._wait(min(end, time.monotonic() + PATIENCE))
+                self._wait(end, PATIENCE)
                 count = self._socket.recv_into(view)
                 if not count:
                     raise PeerFailed('the end of the connection')
                 view = view[count:]
-                if len(view) < _WAKE + _RECORDS:
-                    self._wake_at(len(view) - _RECORDS)
+                if nearly_done and len(view) <= spared:
+                    nearly_done()
+                    nearly_done, spared = None, _RECORDS
+                if len(view) < _WAKE + spared:
+                    self._wake_at(len(view) - spared)
         except (OSError, ValueError) as error:
             raise _failed(error) from None
 
@@ -271,12 +282,19 @@ class _Connection:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT,
                                 max(min(count, _WAKE), 1))
 
-    def _wait(self, end: float) -> None:
-        """Bound what comes next by the end."""
+    def _wait(self, end: float, most: float = float('inf')) -> None:
+        """Bound what comes next by the end.
+
+        :param most: seconds that it may take whenever the end is.
+        """
         seconds = end - time.monotonic()
         if seconds <= 0:
             raise PeerFailed('too little in its time')
-        self._socket.settimeout(seconds)
+        seconds = min(seconds, most)
+        # To set it is a system call, and there are 64 records in a chunk.
+        if seconds != self._timeout:
+            self._socket.settimeout(seconds)
+            self._timeout = seconds
 
 
 def _check(answer: protocol.Answer, status: int, length: int) -> None:
@@ -285,7 +303,7 @@ def _check(answer: protocol.Answer, status: int, length: int) -> None:
     :param length: bytes; for a chunk exactly, for news at most.
     """
     if answer.status == 401:
-        raise PeerRefused('the token is refused')
+        raise PeerRefused('the ticket is refused')
     if answer.status != status or answer.length > length or (
             status == 206 and answer.length != length):
         raise PeerFailed(f'status {answer.status} with {answer.length} bytes')

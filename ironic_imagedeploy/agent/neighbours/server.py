@@ -12,12 +12,11 @@
 
 """Server of the chunks that this node has, for its neighbours.
 
-It reads, and nothing else. Whoever does not show the token learns nothing.
+It reads, and nothing else. Whoever does not show a ticket learns nothing.
 All that a peer may take, in connections, memory, bytes and time, is bounded
 by :mod:`gate`.
 """
 
-import hmac
 import socket
 import ssl
 import threading
@@ -28,6 +27,7 @@ from oslo_log import log
 from ironic_imagedeploy.agent.neighbours import gate as gates
 from ironic_imagedeploy.agent.neighbours import protocol
 from ironic_imagedeploy.agent.neighbours import store as stores
+from ironic_imagedeploy.contract import neighbours as contract
 from ironic_imagedeploy.engine import exceptions
 
 LOG = log.getLogger(__name__)
@@ -38,20 +38,20 @@ _BACKLOG = 16
 
 
 class ChunkServer:
-    """Gives chunks to whoever has the token, until it is stopped.
+    """Gives chunks to whoever has a ticket, until it is stopped.
 
     :param store: of the chunks.
     :param context: with the certificate and the key of this node.
-    :param token: of the image.
-    :param seconds: that the token is good for.
+    :param ticket_key: by which tickets are known.
+    :param seconds: that tickets are good for.
     :param gate: what peers may take.
     """
 
     def __init__(self, store: stores.ChunkStore, context: ssl.SSLContext, *,
-                 token: str, seconds: float, gate: gates.Gate) -> None:
+                 ticket_key: str, seconds: float, gate: gates.Gate) -> None:
         self._store = store
         self._context = context
-        self._token = token.encode()
+        self._ticket_key = ticket_key
         self._end = time.monotonic() + seconds
         self.gate = gate
         self._stopping = threading.Event()
@@ -101,10 +101,10 @@ class ChunkServer:
         for _, thread in connections:
             thread.join()
 
-    def is_token(self, token: str) -> bool:
-        """Whether it is the token of the image, and still good."""
-        same = hmac.compare_digest(token.encode(), self._token)
-        return same and time.monotonic() < self._end
+    def holder(self, ticket: str) -> str | None:
+        """Holder of a ticket; None when it is not one, or has expired."""
+        found = contract.holder(ticket, self._ticket_key)
+        return found if time.monotonic() < self._end else None
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._stopping.is_set():
@@ -126,7 +126,7 @@ class ChunkServer:
             try:
                 thread.start()
             except RuntimeError:
-                self._end_of(connection, address, proven=False)
+                self._end_of(connection, address, None)
 
     def _serve(self, connection: socket.socket, address: str) -> None:
         conversation = _Conversation(self, address)
@@ -139,12 +139,12 @@ class ChunkServer:
         except Exception:
             LOG.exception('A request of the neighbour %s failed', address)
         finally:
-            self._end_of(connection, address, proven=conversation.proven)
+            self._end_of(connection, address, conversation.holder)
 
-    def _end_of(self, connection: socket.socket, address: str, *,
-                proven: bool) -> None:
+    def _end_of(self, connection: socket.socket, address: str,
+                holder: str | None) -> None:
         connection.close()
-        self.gate.leave(address, proven=proven)
+        self.gate.leave(address, holder)
         with self._lock:
             self._open.pop(connection, None)
 
@@ -152,11 +152,11 @@ class ChunkServer:
 class _Conversation:
     """The requests of one connection, one after the other.
 
-    :ivar proven: the peer has shown the token.
+    :ivar holder: of the ticket that the peer has shown; None before.
     """
 
     def __init__(self, server: ChunkServer, address: str) -> None:
-        self.proven = False
+        self.holder: str | None = None
         self._server = server
         self._address = address
         self._gate = server.gate
@@ -187,14 +187,22 @@ class _Conversation:
             if head is None:
                 return False
             request = protocol.Request.parse(head)
-            if not self._server.is_token(request.token):
+            holder = self._server.holder(request.token)
+            if holder is None or self.holder not in (None, holder):
                 raise protocol.BadMessage(401)
         except protocol.BadMessage as problem:
             self._send(secured, protocol.Answer(problem.status, keeps=False))
             return False
-        if not self.proven:
-            self.proven = True
-            self._gate.prove()
+        if self.holder is None:
+            if not self._gate.prove(self._address, holder):
+                self._send(secured, protocol.Answer(503, keeps=False))
+                return False
+            self.holder = holder
+        return self._answer(secured, request, holder)
+
+    def _answer(self, secured: ssl.SSLSocket, request: protocol.Request,
+                holder: str) -> bool:
+        """Answer a request of a peer that has shown its ticket."""
         store = self._server.store
         if request.root != store.manifest.root:
             self._send(secured, protocol.Answer(404))
@@ -205,11 +213,11 @@ class _Conversation:
                 200 if bits is not None else 304, len(bits or b''), version),
                 bits or b'')
         else:
-            return self._chunk(secured, request.index, request.span)
+            return self._chunk(secured, request.index, request.span, holder)
         return True
 
     def _chunk(self, secured: ssl.SSLSocket, index: int,
-               span: tuple[int, int] | None) -> bool:
+               span: tuple[int, int] | None, holder: str) -> bool:
         store = self._server.store
         if not store.has(index):
             self._send(secured, protocol.Answer(404))
@@ -219,7 +227,7 @@ class _Conversation:
         if after > end - start:
             self._send(secured, protocol.Answer(416))
             return True
-        with self._gate.body(self._address, after - first) as admitted:
+        with self._gate.body(holder, after - first) as admitted:
             if not admitted:
                 self._send(secured, protocol.Answer(503, keeps=False))
                 return False
@@ -242,7 +250,7 @@ class _Conversation:
         :raises BadMessage: when it is too long.
         """
         # A peer that is not proven has no time to be idle.
-        seconds = (self._limits.idle_seconds if self.proven
+        seconds = (self._limits.idle_seconds if self.holder
                    else self._limits.head_seconds)
         end = time.monotonic() + seconds
         while protocol.END_OF_HEAD not in self._received:

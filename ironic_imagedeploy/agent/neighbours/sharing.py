@@ -88,8 +88,7 @@ class NeighbourSharing(Sharing):
             most_of_one=_TIMES * source.size)
         self._neighbours = neighbours
         self._neighbourhood = neighbourhood.Neighbourhood(
-            neighbours.peers, token=neighbours.token,
-            manifest=source.manifest)
+            neighbours.peers, manifest=source.manifest)
         self._server: servers.ChunkServer | None = None
         source.ask_first(self._neighbourhood.suppliers, self._verified)
 
@@ -103,7 +102,7 @@ class NeighbourSharing(Sharing):
         """
         self._neighbourhood.start()
         server = servers.ChunkServer(
-            self.store, context, token=self._neighbours.token,
+            self.store, context, ticket_key=self._neighbours.ticket_key,
             seconds=self._neighbours.seconds, gate=self._gate)
         port = server.start(host, self._neighbours.port)
         self._server = server

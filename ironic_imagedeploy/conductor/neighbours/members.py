@@ -33,7 +33,7 @@ class Member:
     :ivar peer: where the node has its chunks.
     :ivar switches: that the node is connected to.
     :ivar since: when it began, in seconds since 1970.
-    :ivar until: when its token expires, in seconds since 1970.
+    :ivar until: when tickets to it expire, in seconds since 1970.
     :ivar order: what it was told itself.
     """
 
@@ -75,7 +75,7 @@ class Member:
 
 def chosen(group: Iterable[Member], switches: frozenset[str], seeds: int
            ) -> tuple[neighbours.Peer, ...]:
-    """Peers to name to the next node; none to the first few.
+    """Peers to name to the next node, with tickets; none to the first few.
 
     Those at the same switch come first, then those that are named to the
     fewest nodes, then those that began first.
@@ -91,4 +91,6 @@ def chosen(group: Iterable[Member], switches: frozenset[str], seeds: int
         peer.url for each in known for peer in each.order.peers)
     known.sort(key=lambda each: (switches.isdisjoint(each.switches),
                                  named[each.peer.url], each.since))
-    return tuple(each.peer for each in known[:neighbours.MOST_PEERS])
+    return tuple(dataclasses.replace(
+        each.peer, ticket=neighbours.ticket(each.order.ticket_key))
+        for each in known[:neighbours.MOST_PEERS])

@@ -15,7 +15,6 @@ The database is all that it knows: the orders of the nodes that write. So
 conductors need not agree, and one that starts again has forgotten nothing.
 """
 
-from collections.abc import Iterable
 import json
 import secrets
 import threading
@@ -41,14 +40,14 @@ from ironic_imagedeploy.contract import progress
 
 LOG = log.getLogger(__name__)
 
-#: Seconds that a token is good for, and that it must still be good for to be
-#: given to one more node: most writes take minutes.
+#: Seconds that tickets to a node are good for, and that they must still be
+#: good for where one more node gets one: most writes take minutes.
 LIFETIME = 2 * 3600
 LEAST_LEFT = 3600
 #: Nodes that are looked at, the latest first: whoever has one of these as a
 #: peer began after it, and is among them.
 MOST_MEMBERS = 64
-_TOKEN_BYTES = 32
+_KEY_BYTES = 32
 _EVERYBODY = '*'
 _WRITING = (states.DEPLOYING, states.DEPLOYWAIT)
 _SESSION = threading.local()
@@ -83,21 +82,19 @@ def _member(task: task_manager.TaskManager, sent: dict[str, typing.Any]
     if root is None or peer is None:
         return None
     scope, now = _scope(node, sent), time.time()
-    running = [each for each in _running(root, node.uuid)
-               if each.scope == scope]
-    token, until = _token(running, now)
     switches = _switches(task)
     peers = members.chosen(
-        [each for each in running if each.order.token == token], switches,
+        [each for each in _running(root, node.uuid) if each.scope == scope
+         and LEAST_LEFT <= each.until - now <= LIFETIME], switches,
         CONF.imagedeploy.neighbour_seeds)
     LOG.info('Neighbours of node %(node)s for its image: %(peers)s',
              {'node': node.uuid,
               'peers': ', '.join(each.url for each in peers) or 'none'})
     return members.Member(
         root=root, scope=scope, peer=peer, switches=switches, since=now,
-        until=until, order=neighbours.Neighbours(
-            token=token, seconds=int(until - now), peers=peers,
-            port=CONF.imagedeploy.neighbour_port))
+        until=now + LIFETIME, order=neighbours.Neighbours(
+            ticket_key=secrets.token_urlsafe(_KEY_BYTES), seconds=LIFETIME,
+            peers=peers, port=CONF.imagedeploy.neighbour_port))
 
 
 def _peer(node: objects.Node) -> neighbours.Peer | None:
@@ -132,15 +129,6 @@ def _switches(task: task_manager.TaskManager) -> frozenset[str]:
     connections = [port.local_link_connection or {} for port in task.ports]
     return frozenset(str(each['switch_id']).lower() for each in connections
                      if each.get('switch_id'))
-
-
-def _token(running: Iterable[members.Member], now: float
-           ) -> tuple[str, float]:
-    """Token of the nodes of an image, and until when it is good."""
-    latest = max(running, key=lambda each: each.until, default=None)
-    if latest and LEAST_LEFT <= latest.until - now <= LIFETIME:
-        return latest.order.token, latest.until
-    return secrets.token_urlsafe(_TOKEN_BYTES), now + LIFETIME
 
 
 def _running(root: str, besides: str) -> list[members.Member]:

@@ -22,11 +22,13 @@ from ironic_imagedeploy.contract import policy
 from oslo_utils import strutils
 from tests.support.simulation import certificate
 
-TOKEN = 'Zm9vYmFyYmF6cXV4-_' * 2
+KEY = 'Zm9vYmFyYmF6cXV4-_' * 2
+TICKET = neighbours.ticket('of another node' * 3)
 PEM = certificate.make('192.0.2.7').pem
-PEER = neighbours.Peer(url='https://192.0.2.7:9998', certificate=PEM)
+PEER = neighbours.Peer(url='https://192.0.2.7:9998', certificate=PEM,
+                       ticket=TICKET)
 NEIGHBOURS = neighbours.Neighbours(
-    token=TOKEN, seconds=3600, port=9998, max_served=1 << 36,
+    ticket_key=KEY, seconds=3600, port=9998, max_served=1 << 36,
     peers=(PEER, dataclasses.replace(PEER, url='https://[2001:db8::7]:443')))
 POLICY = policy.Policy(permitted_formats=('raw',), read_back='none',
                        insecure_checksums_permitted=False, workers=1)
@@ -52,9 +54,10 @@ class NeighboursTest(unittest.TestCase):
         self.assertEqual(ssl.PEM_cert_to_DER_cert(PEM), PEER.der)
 
     def test_no_secret_is_shown(self):
-        self.assertNotIn(TOKEN, repr(NEIGHBOURS))
-        self.assertNotIn(TOKEN, repr(order.DeployOrder(
-            policy=POLICY, neighbours=NEIGHBOURS)))
+        for secret in (KEY, TICKET):
+            self.assertNotIn(secret, repr(NEIGHBOURS))
+            self.assertNotIn(secret, repr(order.DeployOrder(
+                policy=POLICY, neighbours=NEIGHBOURS)))
 
     def test_nothing_is_masked_on_the_way_to_the_agent(self):
         sent = strutils.mask_dict_password(
@@ -63,8 +66,9 @@ class NeighboursTest(unittest.TestCase):
 
     def test_a_wrong_field_is_none_at_all(self):
         for wrong in (
-                {'ticket': None}, {'ticket': 'short'}, {'ticket': 'x' * 129},
-                {'ticket': TOKEN + '\r\nHost: elsewhere'}, {'ticket': [TOKEN]},
+                {'ticket_key': None}, {'ticket_key': 'short'},
+                {'ticket_key': 'x' * 129}, {'ticket_key': KEY + '\r\n'},
+                {'ticket_key': [KEY]},
                 {'seconds': 0}, {'seconds': 1 << 40}, {'seconds': 1.5},
                 {'seconds': True}, {'seconds': '60'}, {'port': 0},
                 {'port': 65536}, {'port': -1}, {'port': '9998'},
@@ -91,7 +95,9 @@ class NeighboursTest(unittest.TestCase):
                 {'certificate': ''}, {'certificate': PEM * 2},
                 {'certificate': PEM + '\0'}, {'certificate': 'x' * 9000},
                 {'certificate': PEM.replace('CERTIFICATE', 'PRIVATE KEY')},
-                {'certificate': PEM.replace('M', '=')}):
+                {'certificate': PEM.replace('M', '=')}, {'ticket': ''},
+                {'ticket': None}, {'ticket': TICKET[:-1]}, {'ticket': 5},
+                {'ticket': f'{TICKET}\r\nHost: elsewhere'}):
             sent = {**NEIGHBOURS.to_dict(),
                     'peers': [{**PEER.to_dict(), **wrong}, PEER.to_dict(), 5]}
             self.assertEqual((PEER,), received(sent).peers, wrong)
@@ -100,6 +106,27 @@ class NeighboursTest(unittest.TestCase):
         sent = {**NEIGHBOURS.to_dict(), 'peers': [PEER.to_dict()] * 99}
         self.assertEqual((PEER,) * neighbours.MOST_PEERS,
                          received(sent).peers)
+
+
+class TicketTest(unittest.TestCase):
+
+    def test_each_has_a_holder_of_its_own(self):
+        shown = [neighbours.ticket(KEY) for _ in range(9)]
+        holders = {neighbours.holder(each, KEY) for each in shown}
+        self.assertEqual(9, len(holders))
+        self.assertNotIn(None, holders)
+        self.assertEqual(neighbours.holder(shown[0], KEY),
+                         neighbours.holder(shown[0], KEY))
+
+    def test_by_another_key(self):
+        self.assertIsNone(neighbours.holder(TICKET, KEY))
+
+    def test_that_was_changed(self):
+        good = neighbours.ticket(KEY)
+        for wrong in ('', KEY, good[:-1], good + '0', good.upper(),
+                      'a' * 16 + good[16:], good.replace('.', ''),
+                      '.' + good, good + '\n', '\u0660' * 16 + good[16:]):
+            self.assertIsNone(neighbours.holder(wrong, KEY), wrong)
 
 
 class OrderTest(unittest.TestCase):
@@ -122,6 +149,6 @@ class OrderTest(unittest.TestCase):
         self.assertEqual((None, None), order.membership(sent))
 
     def test_nonsense_does_not_stop_a_write(self):
-        for wrong in (5, 'all', [], {'ticket': 5}):
+        for wrong in (5, 'all', [], {'ticket_key': 5}):
             self.assertIsNone(order.DeployOrder.from_dict(
                 {'neighbours': wrong}, POLICY).neighbours)

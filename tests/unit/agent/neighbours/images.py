@@ -28,8 +28,10 @@ from tests.support.simulation import certificate
 
 MIB = 1 << 20
 ADDRESS = '127.0.0.1'
-TOKEN = 'the-token-of-this-image-0123456789'
-OTHER = 'the-token-of-other-image-012345678'
+KEY = 'the-key-of-a-node-0123456789012345'
+TICKET = contract.ticket(KEY)
+#: By the key of another node.
+OTHER = contract.ticket('the-key-of-another-node-01234567')
 CERTIFICATE = certificate.make(ADDRESS)
 #: The third chunk is zero, the last one is short.
 IMAGE = b''.join((
@@ -78,7 +80,7 @@ class ServerTestCase(unittest.TestCase):
     def start(self, *, seconds=60.0, most=None, most_of_one=1 << 30,
               **limits):
         self.server = servers.ChunkServer(
-            self.store, CERTIFICATE.context, token=TOKEN, seconds=seconds,
+            self.store, CERTIFICATE.context, ticket_key=KEY, seconds=seconds,
             gate=gates.Gate(gates.Limits(**limits), most=most,
                             most_of_one=most_of_one))
         self.addCleanup(self.server.stop)
@@ -90,9 +92,9 @@ class ServerTestCase(unittest.TestCase):
                             *self.here)
         self.start(**options)
 
-    def peer(self, token=TOKEN, pem=CERTIFICATE.pem, root=MANIFEST.root):
+    def peer(self, ticket=TICKET, pem=CERTIFICATE.pem, root=MANIFEST.root):
         named = contract.Peer(url=f'https://{ADDRESS}:{self.port}',
-                              certificate=pem)
-        found = peers.Peer(named, token=token, root=root, most_news=64)
+                              certificate=pem, ticket=ticket)
+        found = peers.Peer(named, root=root, most_news=64)
         self.addCleanup(found.close)
         return found

@@ -29,16 +29,32 @@ class ConnectionsTest(unittest.TestCase):
         self.assertEqual([True, True, False],
                          [found.enter('a') for _ in range(3)])
         self.assertTrue(found.enter('b'))
-        found.leave('a', proven=False)
+        found.leave('a', None)
         self.assertTrue(found.enter('a'))
+
+    def test_of_one_holder(self):
+        found = made(connections_of_one=2)
+        proven = []
+        for each in range(6):
+            address = f'192.0.2.{each}'
+            self.assertTrue(found.enter(address))
+            proven.append(found.prove(address, 'one'))
+            if not proven[-1]:
+                found.leave(address, None)
+        self.assertEqual([True, True] + 4 * [False], proven)
+        self.assertTrue(found.enter('a'))
+        self.assertTrue(found.prove('a', 'another'))
+        found.leave('192.0.2.0', 'one')
+        self.assertTrue(found.enter('192.0.2.9'))
+        self.assertTrue(found.prove('192.0.2.9', 'one'))
 
     def test_of_strangers(self):
         found = made(unproven=3)
         entered = [found.enter(f'192.0.2.{each}') for each in range(9)]
         self.assertEqual(3, sum(entered))
-        found.prove()
+        self.assertTrue(found.prove('192.0.2.0', 'one'))
         self.assertTrue(found.enter('192.0.2.99'))
-        found.leave('192.0.2.0', proven=True)
+        found.leave('192.0.2.0', 'one')
         self.assertFalse(found.enter('192.0.2.98'))
 
     def test_of_all(self):
@@ -52,16 +68,16 @@ class ConnectionsTest(unittest.TestCase):
         for _ in range(50):
             if found.enter('a'):
                 entered += 1
-                found.leave('a', proven=False)
+                found.leave('a', None)
         self.assertTrue(10 <= entered <= 12, entered)
 
     def test_nothing_is_kept_of_those_who_are_gone(self):
         found = made(connections=1, handshakes=1 << 30)
         for each in range(1000):
             if found.enter(str(each)):
-                found.leave(str(each), proven=False)
+                found.leave(str(each), None)
             found.enter('x' * each)
-        self.assertLess(len(found._connections), 3)
+        self.assertLess(len(found._unproven) + len(found._connections), 3)
 
 
 class BodiesTest(unittest.TestCase):
@@ -82,11 +98,11 @@ class BodiesTest(unittest.TestCase):
             self.assertEqual((True, False), (one, other))
         self.assertEqual(6, found.total)
 
-    def test_addresses(self):
-        found = made(addresses=2)
+    def test_holders(self):
+        found = made(holders=2)
         admitted = []
-        for address in 'abcab':
-            with found.body(address, 1) as each:
+        for holder in 'abcab':
+            with found.body(holder, 1) as each:
                 admitted.append(each)
         self.assertEqual([True, True, False, True, True], admitted)
 

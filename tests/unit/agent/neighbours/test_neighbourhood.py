@@ -12,6 +12,7 @@
 
 
 import random
+import secrets
 import threading
 import unittest
 
@@ -58,14 +59,14 @@ class Node:
 
     def __init__(self, origin, peers, lies=False):
         self.disk = bytearray(len(IMAGE))
+        self.key = secrets.token_urlsafe(32)
         self.source = engine.ChunkedSource(MANIFEST, origin)
         made = certificate.make(images.ADDRESS)
         self.shared = sharing.NeighbourSharing(contract.Neighbours(
-            token=images.TOKEN, seconds=60, port=images.free_port(),
+            ticket_key=self.key, seconds=60, port=images.free_port(),
             peers=peers), self.source, 64 * MIB)
-        port = self.shared.start(images.ADDRESS, made.context)
-        self.named = contract.Peer(
-            url=f'https://{images.ADDRESS}:{port}', certificate=made.pem)
+        self.port = self.shared.start(images.ADDRESS, made.context)
+        self.pem = made.pem
         if lies:
             get = self.shared.store.get
             self.shared.store.get = lambda index: bytes(len(get(index) or ''))
@@ -74,6 +75,13 @@ class Node:
         self.threads = [threading.Thread(target=self._fill, daemon=True)
                         for _ in range(4)]
         self.stopped = threading.Event()
+
+    @property
+    def named(self):
+        """The node as a peer, with a ticket of its own each time."""
+        return contract.Peer(
+            url=f'https://{images.ADDRESS}:{self.port}',
+            certificate=self.pem, ticket=contract.ticket(self.key))
 
     def start(self):
         for thread in self.threads:

@@ -60,8 +60,9 @@ class HostilePeerTest(unittest.TestCase):
         self.addCleanup(liar.close)
         peer = peers.Peer(
             contract.Peer(url=f'https://{images.ADDRESS}:{liar.port}',
-                          certificate=images.CERTIFICATE.pem),
-            token=images.TOKEN, root=images.MANIFEST.root, most_news=64)
+                          certificate=images.CERTIFICATE.pem,
+                          ticket=images.TICKET),
+            root=images.MANIFEST.root, most_news=64)
         self.addCleanup(peer.close)
         view = memoryview(bytearray(MIB))
         with self.assertRaises((peers.PeerFailed, peers.NotHere)):

@@ -46,7 +46,6 @@ class PreferenceTest(unittest.TestCase):
 
     def gives(self, number, speed):
         """Let a chunk of a peer come."""
-        self.named[number].in_flight += 1
         self.named[number].gave(speed * MIB)
 
     def chosen(self, index, later=0.0, growth=0.0):
@@ -110,7 +109,6 @@ class PreferenceTest(unittest.TestCase):
     def test_one_that_rests_is_not_asked(self):
         for number in (0, 1):
             self.has(number, *range(40))
-        self.named[0].in_flight += 1
         self.named[0].failed(self.began, promise=False)
         self.assertEqual(1, self.chosen(1))
 
@@ -130,6 +128,5 @@ class PreferenceTest(unittest.TestCase):
         self.has(0, *range(40))
         for _ in range(8):
             self.assertEqual(0, self.chosen(1))
-            self.named[0].in_flight += 1
             self.named[0].failed(self.began, promise=True)
         self.assertIsNone(self.chosen(1))

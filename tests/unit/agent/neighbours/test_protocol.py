@@ -17,7 +17,7 @@ from ironic_imagedeploy.agent.neighbours import protocol
 from tests.unit.agent.neighbours import images
 
 ROOT = images.MANIFEST.root
-REQUEST = protocol.Request(token=images.TOKEN, root=ROOT, index=7,
+REQUEST = protocol.Request(token=images.TICKET, root=ROOT, index=7,
                            span=(4096, 8192))
 
 
@@ -30,7 +30,7 @@ class RequestTest(unittest.TestCase):
     def test_both_sides(self):
         for request in (
                 REQUEST, protocol.Request(token='', root=ROOT),
-                protocol.Request(token=images.TOKEN, root=ROOT, version=5)):
+                protocol.Request(token=images.TICKET, root=ROOT, version=5)):
             self.assertEqual(request, protocol.Request.parse(
                 sent(request, '192.0.2.1:9998')))
 
@@ -72,7 +72,7 @@ class RequestTest(unittest.TestCase):
             self.assertEqual(status, caught.exception.status, head)
 
     def test_no_secret_is_shown(self):
-        self.assertNotIn(images.TOKEN, repr(REQUEST))
+        self.assertNotIn(images.TICKET, repr(REQUEST))
 
 
 class AnswerTest(unittest.TestCase):

@@ -18,27 +18,29 @@ import ssl
 import threading
 import time
 
+from ironic_imagedeploy.contract import neighbours as contract
 from tests.unit.agent.neighbours import images
 
 MIB = images.MIB
 HEAD = (f'GET /v1/chunks/{images.MANIFEST.root}/0 HTTP/1.1\r\n'
-        f'Host: a\r\nAuthorization: Bearer {images.TOKEN}\r\n\r\n').encode()
+        f'Host: a\r\nAuthorization: Bearer {images.TICKET}\r\n\r\n').encode()
 
 
 class RawTestCase(images.ServerTestCase):
     """What a stranger can send."""
 
-    def plain(self):
-        connection = socket.create_connection((images.ADDRESS, self.port))
+    def plain(self, address=''):
+        connection = socket.create_connection(
+            (images.ADDRESS, self.port), source_address=(address, 0))
         self.addCleanup(connection.close)
         connection.settimeout(10)
         return connection
 
-    def secured(self):
+    def secured(self, address=''):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        return context.wrap_socket(self.plain())
+        return context.wrap_socket(self.plain(address))
 
     def status(self, message):
         """The status of the answer; None when there is none."""
@@ -66,7 +68,8 @@ class RawTestCase(images.ServerTestCase):
         while self.server._open and time.monotonic() < end:
             time.sleep(0.01)
         self.assertEqual({}, self.server._open)
-        self.assertEqual(0, self.server.gate._unproven)
+        self.assertEqual(({}, {}), (self.server.gate._unproven,
+                                    self.server.gate._connections))
 
 
 class AnswerTest(RawTestCase):
@@ -88,7 +91,7 @@ class AnswerTest(RawTestCase):
                 (HEAD, 200), (HEAD.replace(b'/0 ', b'/2 '), 404),
                 (HEAD.replace(b'/0 ', b'/../0 '), 404),
                 (HEAD.replace(b'chunks', b'x'), 404),
-                (HEAD.replace(images.TOKEN.encode(), b'x'), 401),
+                (HEAD.replace(images.TICKET.encode(), b'x'), 401),
                 (HEAD.replace(b'Bearer', b'Basic'), 401),
                 (HEAD.replace(b'GET', b'PUT'), 405),
                 (b'\0\r\n\r\n', 400),
@@ -96,8 +99,8 @@ class AnswerTest(RawTestCase):
             self.assertEqual(status, self.status(message), message)
         self.settle()
 
-    def test_who_has_no_token_learns_nothing(self):
-        wrong = HEAD.replace(images.TOKEN.encode(), images.OTHER.encode())
+    def test_who_has_no_ticket_learns_nothing(self):
+        wrong = HEAD.replace(images.TICKET.encode(), images.OTHER.encode())
         for message in (wrong, wrong.replace(b'/0 ', b'/2 '),
                         wrong.replace(b'/0 ', b' '),
                         wrong.replace(b'chunks', b'anything')):
@@ -165,8 +168,8 @@ class StrangerTest(RawTestCase):
         self.assertLessEqual(threading.active_count(), before + 1)
 
 
-class PeerWithTokenTest(RawTestCase):
-    """A ramdisk that was taken over has the token, and no more than that."""
+class PeerWithTicketTest(RawTestCase):
+    """A ramdisk that was taken over has a ticket, and no more than that."""
 
     def test_does_not_read(self):
         self.restart(floor=64 << 20, head_seconds=0.3)
@@ -190,6 +193,36 @@ class PeerWithTokenTest(RawTestCase):
             HEAD.replace(b'/0 ', b' ')))
         for connection in slow:
             connection.close()
+
+    def test_many_addresses(self):
+        """One node with all addresses of its network has its places only."""
+        held = []
+        for number in range(2, 26):
+            with contextlib.suppress(OSError):
+                connection = self.secured(f'127.0.0.{number}')
+                held.append(connection)
+                connection.sendall(HEAD.replace(b'/0 ', b' '))
+                if not connection.recv(4096).startswith(b'HTTP/1.1 200'):
+                    self.assertTrue(self.is_closed(connection, 5))
+        self.assertEqual([8], [*self.server.gate._connections.values()])
+        other = HEAD.replace(images.TICKET.encode(),
+                             contract.ticket(images.KEY).encode())
+        self.assertEqual(200, self.status(other))
+        for connection in held:
+            connection.close()
+        self.settle()
+
+    def test_another_ticket_on_the_same_connection(self):
+        other = contract.ticket(images.KEY).encode()
+        news = HEAD.replace(b'/0 ', b' ')
+        with self.secured() as connection:
+            connection.sendall(news)
+            received = b''
+            while not received.endswith(b'\r\n\r\n\x0b'):
+                received += connection.recv(4096)
+            connection.sendall(news.replace(images.TICKET.encode(), other))
+            self.assertIn(b'401 Unauthorized', connection.recv(4096))
+        self.settle()
 
     def test_idles(self):
         self.restart(idle_seconds=0.3)

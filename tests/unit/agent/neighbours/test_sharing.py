@@ -52,7 +52,7 @@ class SharingTestCase(ramdisk.AgentTestCase):
         """Another node that has these bytes of the image: its port."""
         source = self.enterContext(engine.open_source(str(self.guest)))
         shared = sharing.NeighbourSharing(
-            contract.Neighbours(token=images.TOKEN, seconds=60,
+            contract.Neighbours(ticket_key=images.KEY, seconds=60,
                                 port=images.free_port()),
             engine.ChunkedSource(self.manifest, source), 64 * MIB)
         port = shared.start(images.ADDRESS, images.CERTIFICATE.context)
@@ -73,9 +73,10 @@ class SharingTestCase(ramdisk.AgentTestCase):
                 insecure_checksums_permitted=False, workers=2),
             checksum=self.manifest.checksum, manifest=self.remote,
             neighbours=contract.Neighbours(
-                token=images.TOKEN, seconds=60, port=self.port, peers=[
+                ticket_key=images.KEY, seconds=60, port=self.port, peers=[
                     contract.Peer(url=f'https://{images.ADDRESS}:{port}',
-                                  certificate=images.CERTIFICATE.pem)
+                                  certificate=images.CERTIFICATE.pem,
+                                  ticket=images.TICKET)
                     for port in ports])).to_dict()}
         found = self.written(
             urls=[self.server.url('guest')], disk_format='raw',
@@ -114,7 +115,7 @@ class GetTest(SharingTestCase):
         sources = self.sources(self.share(
             images.free_port(), images.free_port()))
         self.assertEqual({self.server.url('guest')}, set(sources))
-        self.assertNotIn(images.TOKEN, self.log.output.partition(
+        self.assertNotIn(images.TICKET, self.log.output.partition(
             'execute_deploy_step')[2].partition('\n')[2])
 
     def test_one_of_several_is_there(self):
@@ -141,7 +142,7 @@ class GiveTest(SharingTestCase):
         """Chunks that the node gives."""
         peer = peers.Peer(
             contract.Peer(url=f'https://{images.ADDRESS}:{self.port}',
-                          certificate=self.own), token=images.TOKEN,
+                          certificate=self.own, ticket=images.TICKET),
             root=self.manifest.root, most_news=64)
         self.addCleanup(peer.close)
         _, bits = peer.news(None)

@@ -31,13 +31,13 @@ def member(number, peers=(), switches=RACK, since=None):
         since=number if since is None else since, peer=neighbours.Peer(
             url=f'https://192.0.2.{number}:9998', certificate=PEM),
         order=neighbours.Neighbours(
-            token='t' * 43, seconds=7200, port=9998, peers=tuple(peers)))
+            ticket_key='t' * 43, seconds=7200, port=9998, peers=tuple(peers)))
 
 
 class MemberTest(unittest.TestCase):
 
     def test_as_a_database_keeps_it(self):
-        sent = member(7, [member(1).peer])
+        sent = member(7, members.chosen([member(1)], RACK, 1))
         self.assertEqual(sent, members.Member.from_dict(*json.loads(
             json.dumps([sent.to_dict(), sent.order.to_dict()]))))
 
@@ -51,7 +51,7 @@ class MemberTest(unittest.TestCase):
             self.assertIsNone(members.Member.from_dict(wrong, sent), wrong)
         self.assertIsNone(members.Member.from_dict(kept, {}))
 
-    def test_token_is_not_shown(self):
+    def test_key_is_not_shown(self):
         self.assertNotIn('t' * 43, repr(member(7)))
         self.assertNotIn('t' * 43, str(member(7).to_dict()))
 
@@ -65,6 +65,13 @@ class ChosenTest(unittest.TestCase):
             peers = members.chosen(group, switches(number), SEEDS)
             group.append(member(number, peers, switches(number)))
         return group
+
+    def test_each_gets_a_ticket_of_its_own(self):
+        group = self.deploy(9)
+        tickets = [peer.ticket for each in group[SEEDS:]
+                   for peer in each.order.peers]
+        self.assertEqual(15, len({neighbours.holder(each, 't' * 43)
+                                  for each in tickets} - {None}))
 
     def test_the_first_few_have_the_conductor_alone(self):
         group = self.deploy(5)

@@ -26,6 +26,7 @@ from ironic_imagedeploy.conductor.neighbours import tracker
 from ironic_imagedeploy.conductor import order as orders
 from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy.contract import names
+from ironic_imagedeploy.contract import neighbours
 from ironic_imagedeploy.contract import order
 from ironic_imagedeploy.contract import policy
 from tests.support.simulation import certificate
@@ -92,6 +93,15 @@ class TrackerTestCase(base.ConductorTestCase):
         return order.DeployOrder.from_dict(
             node.driver_internal_info[names.KEY], POLICY).neighbours
 
+    def assert_admitted(self, told, by):
+        """The only peer of a node gets in where it is led to.
+
+        :param told: to the one.
+        :param by: what the other was told.
+        """
+        peer, = told.peers
+        self.assertIsNotNone(neighbours.holder(peer.ticket, by.ticket_key))
+
     def hosts(self, told):
         """Numbers of the nodes that are named."""
         return [int(peer.address[0].rpartition('.')[2])
@@ -109,7 +119,13 @@ class IntroductionTest(TrackerTestCase):
         self.assertEqual([()] * SEEDS, [each.peers for each in told])
         following = self.begin()
         self.assertEqual([1, 2, 3], self.hosts(following))
-        self.assertEqual({following.token}, {each.token for each in told})
+        # Each of them has its own key, and tickets to no other node.
+        self.assertEqual(SEEDS, len({each.ticket_key for each in told}))
+        holders = [neighbours.holder(peer.ticket, each.ticket_key)
+                   for peer, each in zip(following.peers, told, strict=False)]
+        self.assertEqual(3, len(set(holders) - {None}))
+        self.assertIsNone(neighbours.holder(following.peers[0].ticket,
+                                            told[1].ticket_key))
         self.assertEqual(
             ['https://192.0.2.1:9998', self.pem],
             [following.peers[0].url, following.peers[0].certificate])
@@ -127,7 +143,9 @@ class IntroductionTest(TrackerTestCase):
                  for number in range(32)]
         told = [self.begin(node) for node in nodes]
         self.assertEqual(SEEDS, sum(not each.peers for each in told))
-        self.assertEqual(1, len({each.token for each in told}))
+        self.assertEqual(32, len({each.ticket_key for each in told}))
+        tickets = [peer.ticket for each in told for peer in each.peers]
+        self.assertEqual(len(tickets), len(set(tickets)))
         began = {f'https://192.0.2.{number}:9998': node.driver_internal_info[
             names.KEY]['member']['since']
             for number, node in enumerate(self.nodes, 1)}
@@ -190,11 +208,10 @@ class SharingTest(TrackerTestCase):
 
     def assert_strangers(self, one, other):
         """Nodes of one kind are not named to those of another one."""
-        told = self.seeds(**one)
+        self.seeds(**one)
         following = self.begin(**other)
         if following:
             self.assertEqual((), following.peers)
-            self.assertNotEqual(told[0].token, following.token)
 
     def test_another_image(self):
         self.assert_strangers({}, {'root': 'cd' * 32})
@@ -293,15 +310,17 @@ class EndTest(TrackerTestCase):
                     'waiting_for': culprit}}), culprit)
 
     def test_nothing_is_left_in_the_node(self):
-        token = self.seeds()[0].token
-        node = self.nodes[0]
+        self.seeds()
+        told = self.begin()
+        secret = told.ticket_key, told.peers[0].ticket
+        node = self.nodes[-1]
         with task_manager.acquire(self.context, node.uuid,
                                   shared=False) as task:
             serving.withdraw(task.node)
         node.refresh()
         left = json.dumps(node.driver_internal_info)
-        for secret in (token, 'CERTIFICATE', 'member', 'neighbours'):
-            self.assertNotIn(secret, left)
+        for word in (*secret, 'CERTIFICATE', 'member', 'neighbours'):
+            self.assertNotIn(word, left)
         self.assertIn('permitted_formats', left)
 
     def test_a_new_deployment_begins_alone(self):
@@ -315,7 +334,7 @@ class EndTest(TrackerTestCase):
         self.assertIsNone(self.told(node))
 
 
-class TokenTest(TrackerTestCase):
+class TicketTest(TrackerTestCase):
 
     def at(self, seconds):
         """Let it be so many seconds later."""
@@ -325,38 +344,34 @@ class TokenTest(TrackerTestCase):
         self.addCleanup(patcher.stop)
         patcher.start()
 
-    def test_of_a_later_node_expires_with_it(self):
-        first = self.seeds()[0]
-        self.at(1800)
+    def test_to_a_node_that_has_begun_a_while_ago(self):
+        self.config(neighbour_seeds=1, group='imagedeploy')
+        first = self.begin()
+        self.at(tracker.LIFETIME - tracker.LEAST_LEFT - 60)
         later = self.begin()
-        self.assertEqual(first.token, later.token)
-        self.assertAlmostEqual(tracker.LIFETIME - 1800, later.seconds,
-                               delta=60)
+        self.assert_admitted(later, first)
+        self.assertEqual(tracker.LIFETIME, later.seconds)
 
-    def test_that_is_about_to_expire(self):
-        first = self.seeds()[0]
+    def test_to_a_node_that_lets_nobody_in_soon(self):
+        self.seeds()
         for seconds in (tracker.LIFETIME - tracker.LEAST_LEFT + 60,
                         2 * tracker.LIFETIME):
             self.at(seconds)
             told = self.begin()
-            # Whoever has the old one does not know the new one.
-            self.assertNotEqual(first.token, told.token)
             self.assertEqual((), told.peers)
-            self.assertAlmostEqual(tracker.LIFETIME, told.seconds, delta=60)
-            first = told
+            self.assertEqual(tracker.LIFETIME, told.seconds)
 
     def test_a_clock_that_went_back(self):
         self.seeds()
         self.at(-10 * tracker.LIFETIME)
-        told = self.begin()
-        self.assertLessEqual(told.seconds, tracker.LIFETIME)
+        self.assertEqual((), self.begin().peers)
 
     def test_a_conductor_that_starts_again(self):
-        first = self.seeds()[0]
+        self.config(neighbour_seeds=1, group='imagedeploy')
+        first = self.begin()
         with mock.patch.object(tracker, '_LOCK', tracker.threading.Lock()):
             following = self.begin()
-        self.assertEqual(first.token, following.token)
-        self.assertEqual(3, len(following.peers))
+        self.assert_admitted(following, first)
 
 
 class PublicTest(base.ConductorTestCase):

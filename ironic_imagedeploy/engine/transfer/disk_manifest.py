@@ -93,7 +93,7 @@ def make(image: base.MappedImage, source: sources.Source,
 
 
 class _Chunk(typing.NamedTuple):
-    """What a manifest says of a chunk."""
+    """Digest and zero map of a chunk."""
 
     digest: bytes
     zero_map: bytes

@@ -79,7 +79,7 @@ def _needless(image: _formats.MappedImage, size: int, disk_size: int,
 
 
 class _Stored(typing.NamedTuple):
-    """What begins in a chunk of the file.
+    """Range of the disk that begins in a chunk of the file.
 
     :ivar chunk: its index.
     :ivar start: first byte on the disk.

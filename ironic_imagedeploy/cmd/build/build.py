@@ -37,7 +37,9 @@ _HOOK = re.compile(rb'Running \S*?/([a-z-]+)\.d/')
 _CONVERTS = b'Converting image'
 #: Seconds for diskimage-builder to unmount what it has mounted.
 _PATIENCE = 120
-_WORDS = 4000
+_WORDS = 32 << 10
+_TIME = re.compile(rb'^[-0-9]+ [.:0-9]+ \| ')
+_ERROR = re.compile(rb'^(E|ERROR|fatal|.*\berror): ', re.IGNORECASE)
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9.+_-]*')
 
 
@@ -107,8 +109,7 @@ def _run(recipe: recipes.Recipe, output: str, *, shown: bool) -> None:
     if status:
         raise programs.ProgramError(
             recipes.PROGRAM, expected='an image',
-            found=f'status {status}: '
-            f'{programs.last_words(_tail(log))}',
+            found=f'status {status}: {_reason(log)}',
             fix=f'See {log}, and what it says last.')
     log.unlink()
 
@@ -121,10 +122,13 @@ def _step(line: bytes) -> str:
     return _STEPS.get(match[1].decode(), '') if match else ''
 
 
-def _tail(log: pathlib.Path) -> bytes:
+def _reason(log: pathlib.Path) -> str:
+    """The last error in a log, or else its last line, without the time."""
     with log.open('rb') as file:
         file.seek(max(log.stat().st_size - _WORDS, 0))
-        return file.read()
+        lines = [_TIME.sub(b'', line) for line in file]
+    errors = [line for line in lines if _ERROR.search(line)]
+    return programs.last_words(b'\n'.join(errors or lines))
 
 
 def _check(args: argparse.Namespace, recipe: recipes.Recipe,

@@ -32,11 +32,13 @@ class System:
         processor.
     :ivar cloud_init: packages that let cloud-init configure the network, and
         grow the root.
+    :ivar variables: that its element reads.
     """
 
     element: str
     kernels: Mapping[str, str]
     cloud_init: Sequence[str]
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 SYSTEMS: Mapping[str, System] = {
@@ -44,7 +46,10 @@ SYSTEMS: Mapping[str, System] = {
         element='debian-minimal',
         kernels={'amd64': 'linux-image-amd64', 'arm64': 'linux-image-arm64'},
         # cloud-init writes /etc/network/interfaces, which ifupdown reads.
-        cloud_init=('cloud-guest-utils', 'ifupdown', 'dhcpcd-base')),
+        cloud_init=('cloud-guest-utils', 'ifupdown', 'dhcpcd-base'),
+        # The element has the address of a single host without its folder.
+        variables={'DIB_DEBIAN_SECURITY_MIRROR':
+                   'http://deb.debian.org/debian-security/'}),
 }
 
 
@@ -132,6 +137,7 @@ class Recipe:
     def _variables(self) -> Iterator[tuple[str, str]]:
         if self.release:
             yield 'DIB_RELEASE', self.release
+        yield from SYSTEMS[self.system].variables.items()
         if self.mirror:
             yield 'DIB_DISTRIBUTION_MIRROR', self.mirror
         if self.network == 'cloud-init':

@@ -68,9 +68,10 @@ class BuildTest(program.CommandTestCase):
         self.assertFalse((self.directory / 'made.log').exists())
 
     def test_a_failure_says_where_to_look(self) -> None:
-        self.builder('echo some words; echo the reason >&2; exit 7')
+        self.builder('echo some words; echo "2026-11-26 21:27:36.086 | E: no '
+                     'such package"; echo "Unmount it" >&2; exit 7')
         self.assertEqual(5, self.build())
-        self.assertIn('status 7: the reason', self.err)
+        self.assertIn('status 7: E: no such package', self.err)
         self.assertIn('made.log', self.err)
         self.assertIn('some words',
                       (self.directory / 'made.log').read_text())

@@ -98,15 +98,17 @@ class UefiTest(partition_images.PartitionImageTestCase):
     def test_an_esp_of_another_disk(self):
         """A system that waits for it in vain does not start."""
         kept = (b'# /boot/efi was on /dev/sda1\nLABEL=root / ext4 ro\n'
-                b'#UUID=AAAA-BBBB /boot/efi vfat\nx /boot/efi/a vfat ro\n')
+                b'#UUID=AAAA-BBBB /boot/efi vfat\n')
         self.use(partition_images.debian, lambda tree: put(
-            tree, 'etc/fstab', kept + b'UUID=7B77-95E7\t/boot/efi\tvfat\t'
+            tree, 'etc/fstab', kept + b'x /boot/efi/a vfat ro\n'
+            b'UUID=7B77-95E7\t/boot/efi\tvfat\t'
             b'umask=0077\t0 1\n LABEL=BOOT /boot ext4 defaults 0 2'),
             boot_mode='uefi')
         self.written()
         uuid = self.standby.partition_uuids['efi system partition uuid']
         with self.root() as root:
             table = root.read('etc/fstab')
-        self.assertEqual(kept + f'UUID={uuid}\t/boot/efi\tvfat\t'
+        self.assertEqual(kept + b'x /boot/efi/a vfat ro,nofail\n'
+                         + f'UUID={uuid}\t/boot/efi\tvfat\t'
                          'umask=0077,nofail\t0 1\n LABEL=BOOT /boot ext4 '
                          'defaults,nofail 0 2'.encode(), table)

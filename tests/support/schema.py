@@ -39,9 +39,9 @@ def check(arguments: Sequence[typing.Any], printed: str) -> None:
     """
     if '--json' in arguments and printed:
         value = json.loads(printed)
-        form = 'check' if '--dry-run' in arguments else _FORMS[arguments[0]]
-        if 'error' in value:
-            form = 'error'
+        form = ('error' if 'error' in value
+                else 'check' if '--dry-run' in arguments
+                else _FORMS[arguments[0]])
         validator(form).validate(value)
 
 

@@ -54,7 +54,7 @@ _TOGETHER = 32
 _CHEAP = 16
 _COMPRESSED_CHEAP = 8
 _EXTENDED_CHEAP = 3
-_PARTS_CHEAP = 8
+_PARTS_CHEAP = 5
 
 
 def is_plain(entry: int) -> bool:
@@ -242,7 +242,7 @@ class ClusterReader:
             start = 0
             for _, group in itertools.groupby(compressed):
                 end = start + 16 * len(list(group))
-                self._draw(_TOGETHER)
+                self._draw(2 * _TOGETHER)
                 self._map_extended(stored[start:end], (end - start) // 16)
                 start = end
         else:

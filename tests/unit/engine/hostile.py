@@ -65,6 +65,12 @@ def subclusters(_: pathlib.Path) -> bytearray:
     return padded(qcow2_tables(16, table, 160, extended_l2=True), 13 * MIB)
 
 
+def half_clusters(_: pathlib.Path) -> bytearray:
+    """Clusters of which half is there: few pieces, and none is plain."""
+    table = words(60 * MIB, 0xffff) * (65536 // 16)
+    return padded(qcow2_tables(16, table, 900, extended_l2=True), 61 * MIB)
+
+
 def alternating(_: pathlib.Path) -> bytearray:
     """Clusters that alternate between data and nothing."""
     table = words(60 * MIB, 0) * (65536 // 16)
@@ -340,7 +346,8 @@ def bomb(pack: Callable[[bytes], bytes]) -> Maker:
 
 
 MAKERS: dict[str, Maker] = {
-    'subclusters': subclusters, 'alternating': alternating,
+    'subclusters': subclusters, 'half clusters': half_clusters,
+    'alternating': alternating,
     'scattered': scattered, 'compressed': compressed, 'directory': directory,
     'grains': grains, 'compressed grains': compressed_grains,
     'links': links, 'xfs': xfs, 'btrfs': btrfs, 'names': names,

@@ -42,7 +42,7 @@ BLOCKS = _EIGHTHS + '▕'
 _LABEL = max(map(len, _PHASES.values()))
 #: What is left out after a bar that would have fewer columns: size,
 #: bottleneck, time, rate.
-_DISPENSABLE = ((1, 20), (4, 10), (3, 10), (2, 10))
+_DISPENSABLE = ((1, 19), (4, 10), (3, 10), (2, 10))
 #: Terminals whose font has little more than ASCII, whatever the locale says.
 _FEW_CHARACTERS = ('linux', 'dumb')
 
@@ -151,9 +151,10 @@ def bar(progress: engine.Progress, *, columns: int, ascii_only: bool) -> str:
     """Progress as a line of at most that many columns less one."""
     share = _share(progress)
     head = f'{_label(progress):{_LABEL}} '
-    # Of one width whatever their values, so that the bar does not jump.
+    # Of one width whatever their values, so that the bar does not jump, also
+    # from one phase to the next.
     tail = [f' {share:>4}',
-            f'  {text.size(progress.done):>8}{_whole(progress)}',
+            f'  {text.size(progress.done):>8}{_whole(progress):12}',
             f'  {text.size(progress.bytes_per_second):>8}/s',
             f'  {"".join(_time_left(progress)):17}',
             f'  {progress.bottleneck:7}']

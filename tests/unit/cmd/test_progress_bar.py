@@ -56,7 +56,7 @@ class BarTest(unittest.TestCase):
         drawn = progress_bar.bar(at(50), columns=100, ascii_only=False)
         self.assertTrue(drawn.startswith('writing      ▕█'), drawn)
         self.assertTrue(
-            drawn.endswith('  50%    50 MiB of 100 MiB    10 MiB/s  '
+            drawn.endswith('  50%    50 MiB of 100 MiB     10 MiB/s  '
                            '5.0 s left         network'), drawn)
 
     def test_does_not_jump(self) -> None:
@@ -65,6 +65,17 @@ class BarTest(unittest.TestCase):
             .index(']') for done in (0, 1, 50, 100)
             for rate in (0.0, 1023.0, 3.0 * MIB, 999.0 * MIB)}
         self.assertEqual(1, len(widths), widths)
+
+    def test_does_not_jump_from_phase_to_phase(self) -> None:
+        for columns in range(60, 140):
+            places = {progress_bar.bar(
+                at(done, phase)._replace(total=total), columns=columns,
+                ascii_only=True).index(']')
+                for phase, total in (('write', 42 * MIB + 12345),
+                                     ('zero', 999 * MIB),
+                                     ('finish', 512 * MIB), ('write', 0))
+                for done in (0, 40)}
+            self.assertEqual(1, len(places), columns)
 
     def test_never_reaches_the_last_column(self) -> None:
         for columns in range(1, 200):

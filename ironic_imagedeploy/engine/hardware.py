@@ -19,6 +19,7 @@ names of devices that udev loads modules by ("MODALIAS").
 from collections.abc import Iterator
 import dataclasses
 import enum
+import os
 import pathlib
 import re
 
@@ -27,6 +28,11 @@ SYSFS = pathlib.Path('/sys')
 #: and ports between them have drivers that no list of a kernel names.
 _ALIAS = re.compile(r'pci:v\w+bc0[12]sc\w+|virtio:d\w+')
 _MOST = 512
+#: Arrays and the like upon each other.
+_DEEPEST = 8
+#: An NVMe disk that may have several controllers hangs on none of them.
+_SUBSYSTEM = 'nvme-subsys'
+_CONTROLLER = re.compile(r'nvme\d+')
 
 
 class Kind(enum.StrEnum):
@@ -40,41 +46,75 @@ class Kind(enum.StrEnum):
 class Device:
     """A controller or a network card.
 
-    :ivar alias: as modules name what they drive, ``pci:v00008086d...``.
+    :ivar alias: as modules name what they drive, ``pci:v00008086d...``; with
+        an asterisk for each number that is not known.
     :ivar name: of the first disk or interface that it has here, as ``sda``.
     :ivar driver: the module that drives it here; empty when nothing tells.
+    :ivar is_root: the disk for the image hangs on it.
     """
 
     kind: Kind
     alias: str
     name: str
     driver: str = ''
+    is_root: bool = False
 
 
-def devices(sysfs: pathlib.Path = SYSFS) -> tuple[Device, ...]:
+def devices(sysfs: pathlib.Path | None = None, *, root: str = ''
+            ) -> tuple[Device, ...]:
     """Controllers of the disks, and network cards, that work here.
 
-    :param sysfs: where sysfs is mounted.
+    :param sysfs: where sysfs is mounted; :data:`SYSFS` by default.
+    :param root: the block device for an image; empty when that is not known.
     """
+    sysfs = sysfs or SYSFS
     found: dict[str, Device] = {}
+    roots = {*_disks(os.path.basename(os.path.realpath(root)), sysfs)
+             } if root else set()
     for kind, folder in ((Kind.DISK, 'block'), (Kind.NETWORK, 'net')):
-        for path in sorted((sysfs / 'class' / folder).glob('*'))[:_MOST]:
-            # Without one it is a part of another, or only software.
-            if (path / 'device').exists():
-                for device in _chain(kind, path, sysfs):
-                    found.setdefault(device.alias, device)
+        names = sorted(path.name for path in (
+            sysfs / 'class' / folder).glob('*'))[:_MOST]
+        # That with the disk for the image is the one that is kept.
+        for name in sorted(names, key=lambda name: name not in roots):
+            for device in _chain(kind, sysfs / 'class' / folder / name,
+                                 sysfs):
+                found.setdefault(device.alias, dataclasses.replace(
+                    device, is_root=(kind is Kind.DISK and name in roots)))
     return tuple(found.values())
+
+
+def _disks(name: str, sysfs: pathlib.Path, deep: int = 0) -> Iterator[str]:
+    """Disks that a block device, maybe an array or a partition, is made of."""
+    folder = sysfs / 'class/block' / name
+    if (folder / 'partition').exists():
+        name = folder.resolve().parent.name
+    yield name
+    for below in sorted((sysfs / 'class/block' / name).glob('slaves/*')):
+        if deep < _DEEPEST:
+            yield from _disks(below.name, sysfs, deep + 1)
 
 
 def _chain(kind: Kind, path: pathlib.Path, sysfs: pathlib.Path
            ) -> Iterator[Device]:
     """The devices that one hangs on, from it to the top."""
+    # Without one it is a part of another, or only software.
+    if not (path / 'device').exists():
+        return
     top = (sysfs / 'devices').resolve()
     device = (path / 'device').resolve()
+    if device.name.startswith(_SUBSYSTEM):
+        for each in sorted(device.iterdir()):
+            if _CONTROLLER.fullmatch(each.name):
+                yield from _parents(kind, path.name, each.resolve(), top)
+    yield from _parents(kind, path.name, device, top)
+
+
+def _parents(kind: Kind, name: str, device: pathlib.Path, top: pathlib.Path
+             ) -> Iterator[Device]:
     for parent in (device, *device.parents):
         if top not in parent.parents:
             return
-        yield from _device(kind, path.name, parent)
+        yield from _device(kind, name, parent)
 
 
 def _device(kind: Kind, name: str, folder: pathlib.Path) -> Iterator[Device]:

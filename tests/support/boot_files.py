@@ -12,6 +12,7 @@
 
 """Files with the headers of kernels and EFI programs, and initramfs."""
 
+from collections.abc import Mapping
 import gzip
 import struct
 
@@ -60,3 +61,18 @@ def efi_program(text: str, machine: int = 0x8664) -> bytes:
     """Something that begins like a program for UEFI."""
     front = b'MZ' + bytes(58) + struct.pack('<I', 64) + b'PE\0\0'
     return front + struct.pack('<H', machine) + bytes(200) + text.encode()
+
+
+def archive(files: Mapping[str, bytes], padding: int = 512) -> bytes:
+    """A cpio archive, as initramfs-tools and dracut make it.
+
+    :param padding: bytes whose multiple it is.
+    """
+    made = bytearray()
+    for name, content in (*files.items(), ('TRAILER!!!', b'')):
+        fields = [1, 0o100644, 0, 0, 1, 0, len(content), 0, 0, 0, 0,
+                  len(name) + 1, 0]
+        header = b'070701' + b''.join(b'%08X' % field for field in fields)
+        for part in (header + name.encode() + b'\0', content):
+            made += part + bytes(-len(part) % 4)
+    return bytes(made) + bytes(-len(made) % padding)

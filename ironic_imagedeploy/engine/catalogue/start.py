@@ -12,7 +12,8 @@
 
 """Codes about how the system in an image starts on a machine.
 
-None of them refuses: the image may be meant for one machine only.
+By themselves they are warnings, as the image may be meant for one machine
+only; but for a disk that is known, and that the kernel does not find.
 """
 
 from collections.abc import Mapping
@@ -40,7 +41,10 @@ ENTRIES: Mapping[str, entry.Entry] = {
         fix='Install the usual kernel of the distribution (Debian: '
             'linux-image-amd64 or linux-image-arm64) and build its '
             'initramfs.'),
-    'driver-missing': _warning(
+    'driver-missing': entry.Entry(
+        topic=Topic.START,
+        unless='it is a network card, a disk that is not the one for the '
+               'image, or one that an older kernel in the image finds',
         meaning='The newest kernel in the image has no driver for the '
                 'controller of a disk, or for a network card, of the machine '
                 'that it was compared with.',
@@ -51,6 +55,61 @@ ENTRIES: Mapping[str, entry.Entry] = {
             message='The kernel in the image does not find a network card.',
             fix='Install the usual kernel of the distribution, with all of '
                 'its modules.')}),
+    'firmware-missing': _warning(
+        meaning='A network card of the machine does nothing without firmware '
+                'that its driver loads, and the image has none of it.',
+        message='The image has no firmware for a network card.',
+        fix='Install the firmware package of the distribution (Debian: '
+            'firmware-bnx2, firmware-bnx2x or firmware-qlogic; others: '
+            'linux-firmware).'),
+    'modules-missing': _warning(
+        meaning='The image has no modules for the kernel that comes beside '
+                'it: the system may find its disk by the initramfs, but no '
+                'network card.',
+        message='The image has no modules for the kernel beside it.',
+        fix='Use the kernel and the initramfs that were built with the image, '
+            'or install the modules of that kernel in the image.'),
+    'initramfs-without-driver': entry.Entry(
+        topic=Topic.START,
+        unless='the image has several kernels',
+        meaning='The initramfs of the newest kernel has not got the module '
+                'for the controller of the disk: it was made in a virtual '
+                'machine, for that alone, and the kernel finds no root.',
+        message='The initramfs in the image does not find the disk.',
+        fix='Make it for all machines: dracut --no-hostonly --regenerate-all '
+            '--force; Debian: MODULES=most in '
+            '/etc/initramfs-tools/initramfs.conf, then update-initramfs -u '
+            '-k all.'),
+    'no-raid-support': entry.Entry(
+        topic=Topic.START,
+        unless='the image has several kernels',
+        meaning='The disk is a software RAID, which the initramfs of the '
+                'newest kernel has no mdadm for.',
+        message='The initramfs in the image does not assemble a software '
+                'RAID.',
+        fix='Install mdadm in the image, and build its initramfs: dracut '
+            '--no-hostonly --regenerate-all --force, with the module mdraid; '
+            'Debian: update-initramfs -u -k all.',
+        cases={'grub': Case(
+            message='grub2 in the image does not read a software RAID.',
+            fix='Put mdraid1x among the modules of grub2 for UEFI, or use a '
+                'partition image, for which grub2 is made on the node.')}),
+    'esp-too-large': entry.Entry(
+        topic=Topic.START,
+        meaning='The disk is a software RAID: the agent puts a copy of the '
+                'EFI system partition on each of its disks, where it made '
+                'room for a smaller one.',
+        message='The EFI system partition is too large for the disks of a '
+                'software RAID.',
+        fix='Build the image with a smaller one, or use a partition image.'),
+    'unsigned-loader': entry.Entry(
+        topic=Topic.START,
+        meaning='The machine boots with secure boot, and the programs for '
+                'its firmware in the image have no signature.',
+        message='With secure boot, the firmware starts nothing of this image.',
+        fix='Install the signed shim and grub2 of the distribution (Debian: '
+            'shim-signed and grub-efi-amd64-signed), or turn secure boot '
+            'off.'),
     'unstable-device-name': _warning(
         meaning='A boot menu or the fstab names a disk by a name that '
                 'depends on its controller and on the order of the disks.',
@@ -75,7 +134,19 @@ ENTRIES: Mapping[str, entry.Entry] = {
         meaning='The kernel writes to a serial port only: on the screen of a '
                 'server, nothing is to be seen after the boot loader.',
         message='The kernel writes to a serial port only.',
-        fix='Add the console of the screen before the other: console=tty0'),
+        fix='Add the console of the screen before the other: console=tty0',
+        cases={'speed': Case(
+            message='The kernel writes to a serial port only, with 9600 baud, '
+                    'which few servers expect.',
+            fix='Name the speed, and the console of the screen before it: '
+                'console=tty0 console=ttyS0,115200')}),
+    'network-old-name': _warning(
+        meaning='The network is configured for a card by a name such as '
+                'eth0, but systemd gives cards names by their places, such '
+                'as eno1 or enp1s0f0: the card is not configured.',
+        message='The network is configured for a card by an old name.',
+        fix='Let {path} match all cards, or let cloud-init write it; or boot '
+            'with net.ifnames=0.'),
     'network-pinned': _warning(
         meaning='The configuration of the network is for a card with a '
                 'certain MAC address, which another machine has not.',

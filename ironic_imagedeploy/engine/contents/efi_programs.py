@@ -20,6 +20,7 @@ boot entries are made of; "PE Format", section "Machine Types".
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import typing
 
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import fat
@@ -51,6 +52,16 @@ _MOST_OTHERS = 4
 #: Steps of the budget that a partition costs.
 _ESP_STEPS = 64
 _PROGRAM = '.EFI'
+#: After the signature: the optional header; in it, by its magic number, the
+#: data directories, of which the one of certificates is the fifth.
+_OPTIONAL_HEADER = 24
+_DIRECTORIES = {b'\x0b\x01': 96, b'\x0b\x02': 112}
+_CERTIFICATES = 4 * 8
+
+
+class _Program(typing.NamedTuple):
+    arch: str
+    is_signed: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +72,13 @@ class Programs:
         as of ``uname -m``, or ``unknown``.
     :ivar others: what is there instead: paths that nothing starts, or why
         there are none; hostile text.
+    :ivar unsigned: those of the architectures whose programs, all of them,
+        have no signature that secure boot could verify.
     """
 
     architectures: frozenset[str] = frozenset()
     others: tuple[str, ...] = ()
+    unsigned: frozenset[str] = frozenset()
 
 
 def find(read: _read.Read, esps: Iterable[partitions.Partition],
@@ -79,7 +93,7 @@ def find(read: _read.Read, esps: Iterable[partitions.Partition],
     :param budget: that the look draws from.
     :raises TooComplex: when the partitions take too much work.
     """
-    found, others = set[str](), list[str]()
+    found, others = set[_Program](), list[str]()
     for esp in esps:
         budget.draw(_ESP_STEPS)
         try:
@@ -90,7 +104,9 @@ def find(read: _read.Read, esps: Iterable[partitions.Partition],
         except exceptions.BadContent as bad:
             others.append(f'no {bad.expected.removeprefix("a ")} '
                           f'({bad.found})')
-    return Programs(frozenset(found), tuple(others[:_MOST_OTHERS]))
+    signed = {program.arch for program in found if program.is_signed}
+    archs = frozenset(program.arch for program in found)
+    return Programs(archs, tuple(others[:_MOST_OTHERS]), archs - signed)
 
 
 def default(arch: str | None) -> str:
@@ -115,8 +131,8 @@ def canonical(arch: str) -> str:
 
 
 def _startable(volume: fat.FatVolume, budget: _budget.Budget,
-               others: list[str]) -> Iterator[str]:
-    """Processors of the programs in a volume that firmware starts.
+               others: list[str]) -> Iterator[_Program]:
+    """Programs in a volume that firmware starts.
 
     :param others: gets the paths of programs that it does not start.
     """
@@ -143,14 +159,16 @@ def _startable(volume: fat.FatVolume, budget: _budget.Budget,
                    if not (folder.is_called('BOOT')
                            and entry.name in _DEFAULTS))
         for entry in _listed(volume, files, programs, budget):
-            machine = _machine(volume.front(entry, _FRONT))
+            front = volume.front(entry, _FRONT)
+            machine = _machine(front)
             if machine is not None:
-                yield _MACHINES.get(machine, 'unknown')
+                yield _Program(_MACHINES.get(machine, 'unknown'),
+                               _is_signed(front))
 
 
 def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry],
-              flaws: list[str]) -> Iterator[str]:
-    """Processors whose firmware starts a program of the directory BOOT.
+              flaws: list[str]) -> Iterator[_Program]:
+    """Programs of the directory BOOT that firmware starts.
 
     :param flaws: gets those that it would start, if they were for it.
     """
@@ -158,9 +176,10 @@ def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry],
         arch = _DEFAULTS.get(entry.name)
         if arch is None:
             continue
-        found = architecture(volume.front(entry, _FRONT))
+        front = volume.front(entry, _FRONT)
+        found = architecture(front)
         if found == arch:
-            yield arch
+            yield _Program(arch, _is_signed(front))
             continue
         flaw = ('not an EFI program' if found is None
                 else f'an EFI program for {found}' if found != 'unknown'
@@ -196,3 +215,19 @@ def _machine(front: bytes) -> int | None:
             front[start:start + 4] != b'PE\0\0'):
         return None
     return int.from_bytes(machine, 'little')
+
+
+def _is_signed(front: bytes) -> bool:
+    """Whether a PE program has a table of certificates.
+
+    "PE Format", sections "Optional Header" and "The Attribute Certificate
+    Table".
+    """
+    start = int.from_bytes(front[0x3c:0x40], 'little') + _OPTIONAL_HEADER
+    at = _DIRECTORIES.get(front[start:start + 2])
+    if at is None:
+        return False
+    at += start
+    count = int.from_bytes(front[at - 4:at], 'little')
+    size = front[at + _CERTIFICATES + 4:at + _CERTIFICATES + 8]
+    return count > _CERTIFICATES // 8 and any(size)

@@ -12,6 +12,7 @@
 
 """Files of a FAT volume by their paths, as other file systems give them."""
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 import typing
 
@@ -22,6 +23,8 @@ Unreadable = exceptions.UnreadableContent
 
 #: Names of all directories that are kept.
 _MOST_NAMES = 20_000
+#: Bytes of a file that are read at once.
+_LARGEST = 128 << 20
 
 
 class FatFiles:
@@ -71,6 +74,14 @@ class FatFiles:
             raise Unreadable(f'a FAT file of {entry.size} bytes that ends '
                              f'after {len(front)}')
         return front
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """A large file; none without it.
+
+        :raises UnreadableContent: when it cannot be told.
+        """
+        if whole := self.front(path, _LARGEST):
+            yield whole
 
     def _entry(self, parts: tuple[str, ...]) -> fat.Entry | None:
         if not parts:

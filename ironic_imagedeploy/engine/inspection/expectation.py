@@ -19,6 +19,7 @@ from ironic_imagedeploy.engine import choices
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine.formats import compressed_raw
 from ironic_imagedeploy.engine import hardware
+from ironic_imagedeploy.engine import start_policy as _start_policy
 
 WHOLE_DISK = 'whole-disk'
 PARTITION = 'partition'
@@ -39,11 +40,18 @@ class Expectation:
     :ivar boot_mode: ``bios`` or ``uefi``.
     :ivar arch: processor of the machine, as ``x86_64``.
     :ivar has_kernel: a kernel or initramfs is given with the image.
+    :ivar kernel_version: of that kernel, as of ``uname -r``, when it is known.
     :ivar require_checksum: refuse what comes without a checksum.
     :ivar permit_weak: accept md5 and sha1.
     :ivar contents: also look at the system in the image, and how it starts.
     :ivar devices: of the machine, which the kernel in it needs drivers for;
-        they are looked at with the contents.
+        without ``contents``, nothing else is looked at in the system.
+    :ivar secure_boot: the firmware starts signed programs only.
+    :ivar initramfs: read the initramfs as well, whether it has what finds the
+        disk.
+    :ivar raid_esp: bytes for an EFI system partition on each disk of the
+        software RAID that the disk is; None when it is not one.
+    :ivar start_policy: how severe the findings about that are.
     :ivar decompression_memory: bytes for the window of a file that is
         compressed as a whole.
     """
@@ -57,10 +65,15 @@ class Expectation:
     boot_mode: str | None = None
     arch: str | None = None
     has_kernel: bool = False
+    kernel_version: str | None = None
     require_checksum: bool = False
     permit_weak: bool = True
     contents: bool = False
     devices: tuple[hardware.Device, ...] = ()
+    secure_boot: bool = False
+    initramfs: bool = False
+    raid_esp: int | None = None
+    start_policy: _start_policy.StartPolicy = _start_policy.StartPolicy()
     decompression_memory: int = compressed_raw.MEMORY
 
     @property

@@ -20,11 +20,13 @@ bytes that are deployed (:mod:`.sources.recorded`).
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import time
 
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine.contents import signatures
 from ironic_imagedeploy.engine.contents.system import contents as _contents
 from ironic_imagedeploy.engine import exceptions
@@ -33,6 +35,7 @@ from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.formats import compressed_raw
 from ironic_imagedeploy.engine.inspection.checks import boot_file
 from ironic_imagedeploy.engine.inspection.checks import checksum
+from ironic_imagedeploy.engine.inspection.checks import drivers
 from ironic_imagedeploy.engine.inspection.checks import node
 from ironic_imagedeploy.engine.inspection.checks import root
 from ironic_imagedeploy.engine.inspection.checks import start
@@ -52,6 +55,9 @@ _UNUSUAL = Finding(
     code='too-complex', case='service', severity=findings.Severity.WARNING,
     expected='as much work as a look takes that no write follows',
     found='more')
+#: Seconds that a server may take for a look at the system in an image, which
+#: is advice: what was not reached by then is not judged.
+_SECONDS = 30.0
 
 
 def inspect(source: sources.Source,
@@ -146,8 +152,9 @@ class _Look:
             self._findings.append(finding)
         if layout:
             self._findings += self._check_table(image, layout)
-        if self._expectation.contents:
-            if self._source.budget.is_unusual:
+        if self._expectation.contents or self._expectation.devices:
+            if (self._expectation.contents
+                    and self._source.budget.is_unusual):
                 self._findings.append(_UNUSUAL)
             self._look_at_system(image)
 
@@ -192,12 +199,30 @@ class _Look:
         if layout.image_type is None or image.known_size is None or (
                 not image.source.random_access):
             return
+        expected = self._expectation
         self._contents = _contents.read(
-            image.read, image.known_size, layout.table,
+            image.read if image.source.local else _in_time(image.read),
+            image.known_size, layout.table,
             _budget.Budget(entries=_budget.ENTRIES // 2),
-            [device.alias for device in self._expectation.devices])
-        self._findings += start.check(self._contents, layout.table,
-                                      self._expectation.devices)
+            _contents.Wanted(
+                devices=expected.devices, initramfs=expected.initramfs,
+                raid=expected.raid_esp is not None,
+                only_kernels=not expected.contents))
+        self._findings += expected.start_policy.applied(
+            self._check_start(self._contents, layout.table))
+
+    def _check_start(self, contents: _contents.Contents,
+                     found: partitions.PartitionTable | None
+                     ) -> Iterator[Finding]:
+        """Hold the system against the machine, and against any machine."""
+        expected = self._expectation
+        if expected.contents:
+            yield from start.check(contents, found)
+        yield from drivers.check(contents, expected.devices)
+        yield from drivers.check_modules(contents, expected.kernel_version)
+        if found and found.esp and expected.boot_mode != 'bios':
+            yield from drivers.check_raid(contents, found.esp.length,
+                                          expected.raid_esp)
 
     def _check_table(self, image: formats.AnyImage,
                      found: partitions.PartitionTable) -> Iterator[Finding]:
@@ -205,6 +230,8 @@ class _Look:
         yield from node.check_table(self._expectation, found, self._programs)
         yield from node.check_arch(self._expectation, found, self._programs)
         yield from units.check(image, found, self._expectation)
+        yield from self._expectation.start_policy.applied(
+            node.check_secure_boot(self._expectation, self._programs))
 
     def _front(self, image: formats.AnyImage) -> bytes:
         """The front of the file, or of the disk that it packs."""
@@ -212,6 +239,19 @@ class _Look:
             return image.read(0, signatures.HEAD)
         return self._source.read_at(0, min(signatures.HEAD,
                                            self._source.size))
+
+
+def _in_time(read: _read.Read) -> _read.Read:
+    """Access to a disk behind a server, for some seconds."""
+    end = time.monotonic() + _SECONDS
+
+    def read_in_time(offset: int, length: int) -> bytes:
+        if time.monotonic() > end:
+            raise exceptions.TooComplex(
+                expected=f'{_SECONDS:g} seconds at most', found='more')
+        return read(offset, length)
+
+    return read_in_time
 
 
 def _open(source: recorded.RecordedSource,

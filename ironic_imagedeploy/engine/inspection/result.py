@@ -66,6 +66,12 @@ class Inspection:
     findings: tuple[Finding, ...] = ()
 
     @property
+    def start_judged(self) -> bool:
+        """Whether all was looked at that tells how the system starts."""
+        return (self.expectation.contents and self.contents is not None
+                and not self.contents.is_cut)
+
+    @property
     def verdict(self) -> str:
         """``accept`` or ``refuse``."""
         return 'refuse' if self._errors() else 'accept'

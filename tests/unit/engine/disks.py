@@ -107,11 +107,22 @@ def _header(table: bytes | bytearray, sectors: int, entry_size: int,
     return header
 
 
-def program(machine: int, size: int = 4096) -> bytes:
-    """A PE program for that machine, as far as its header goes."""
+def program(machine: int, size: int = 4096, *, signed: bool = False
+            ) -> bytes:
+    """A PE program for that machine, as far as its header goes.
+
+    :param signed: with a table of certificates, of which only its place is
+        there.
+    """
     front = b'MZ' + bytes(0x3a) + (0x80).to_bytes(4, 'little')
-    return (front.ljust(0x80, b'\0') + b'PE\0\0'
-            + machine.to_bytes(2, 'little')).ljust(size, b'\0')
+    front = (front.ljust(0x80, b'\0') + b'PE\0\0'
+             + machine.to_bytes(2, 'little')).ljust(0x98, b'\0')
+    if signed:
+        # PE32+, 16 directories, the fifth of which is that of certificates.
+        front += (b'\x0b\x02'.ljust(108, b'\0') + (16).to_bytes(4, 'little')
+                  + bytes(4 * 8) + (3000).to_bytes(4, 'little')
+                  + (1000).to_bytes(4, 'little'))
+    return front.ljust(size, b'\0')
 
 
 def fat(path: pathlib.Path, size: int, files: Mapping[str, bytes], *,

@@ -19,6 +19,7 @@ Device = hardware.Device
 DISK, NETWORK = hardware.Kind.DISK, hardware.Kind.NETWORK
 AHCI = 'pci:v00008086d0000A102sv000015D9sd00000884bc01sc06i01'
 IGB = 'pci:v00008086d00001521sv000015D9sd00001521bc02sc00i00'
+NVME = 'pci:v0000144Dd0000A808sv0000144Dsd0000A801bc01sc08i02'
 #: Devices with what they are named by, and their drivers.
 DEVICES = {
     'pci0000:00/0000:00:1f.2': (AHCI, 'ahci'),
@@ -76,6 +77,52 @@ class DevicesTest(base.EngineTestCase):
                    alias=DEVICES['pci0000:00/0000:00:04.0'][0]),
             Device(kind=NETWORK, alias=IGB, name='eno1', driver='igb')},
             {*hardware.devices(self.make())})
+
+    def roots(self, sysfs: pathlib.Path, device: str) -> set[str]:
+        """Names of what the disk for an image hangs on."""
+        return {f'{found.name} {found.driver}'
+                for found in hardware.devices(sysfs, root=device)
+                if found.is_root}
+
+    def test_the_disk_for_an_image(self) -> None:
+        sysfs = self.make()
+        self.assertEqual(set(), self.roots(sysfs, ''))
+        self.assertEqual(set(), self.roots(sysfs, '/dev/sdb'))
+        self.assertEqual({'sda ahci'}, self.roots(sysfs, '/dev/sda'))
+        self.assertEqual({'vda virtio_blk', 'vda virtio_pci'},
+                         self.roots(sysfs, '/dev/vda'))
+
+    def test_a_partition_for_an_image(self) -> None:
+        sysfs = self.make()
+        (sysfs / 'class/block/sda1/partition').write_text('1\n')
+        self.assertEqual({'sda ahci'}, self.roots(sysfs, '/dev/sda1'))
+
+    def test_an_array_for_an_image(self) -> None:
+        sysfs = self.make()
+        folder = sysfs / 'devices/virtual/block/md127/slaves'
+        folder.mkdir(parents=True)
+        (sysfs / 'class/block/md127').symlink_to(folder.parent)
+        for name in ('sda', 'vda', 'md127'):
+            (folder / name).symlink_to(sysfs / 'class/block' / name)
+        self.assertEqual(
+            {'sda ahci', 'vda virtio_blk', 'vda virtio_pci'},
+            self.roots(sysfs, '/dev/md127'))
+
+    def test_an_nvme_disk_of_several_controllers(self) -> None:
+        sysfs = self.make()
+        controller = sysfs / 'devices/pci0000:00/0000:00:05.0'
+        (controller / 'nvme/nvme0').mkdir(parents=True)
+        (controller / 'modalias').write_text(NVME)
+        (sysfs / 'bus/any/drivers/nvme').mkdir()
+        (controller / 'driver').symlink_to(sysfs / 'bus/any/drivers/nvme')
+        subsystem = (sysfs / 'devices/virtual/nvme-subsystem/nvme-subsys0')
+        disk = subsystem / 'nvme0n1'
+        disk.mkdir(parents=True)
+        (disk / 'device').symlink_to(subsystem)
+        (subsystem / 'nvme0').symlink_to(controller / 'nvme/nvme0')
+        (sysfs / 'class/block/nvme0n1').symlink_to(disk)
+        self.assertEqual({'nvme0n1 nvme'},
+                         self.roots(sysfs, '/dev/nvme0n1'))
 
     def test_no_sysfs(self) -> None:
         self.assertEqual((), hardware.devices(self.directory / 'none'))

@@ -30,6 +30,8 @@ Unreadable = exceptions.UnreadableContent
 #: Bytes that are read at once. Blocks of metadata lie close together, and
 #: each read may be a request to a web server.
 _BLOCK = 32 << 10
+#: Bytes of a large file that are read at once.
+_PIECE = 256 << 10
 #: Blocks that are read at most (16 MiB); all are kept.
 _MOST_BLOCKS = 512
 #: Bytes of metadata that are taken at most, and in how many steps: what is
@@ -116,6 +118,20 @@ class Blocks:
                              'the disk')
         return found
 
+    def passing(self, offset: int, length: int) -> Iterator[bytes]:
+        """Bytes of a large file, in pieces that nobody keeps.
+
+        :raises UnreadableContent: when the disk ends before.
+        """
+        for start in range(offset, offset + length, _PIECE):
+            count = min(_PIECE, offset + length - start)
+            self.draw(_READ_STEPS + count // _CHEAP)
+            piece = self._read(start, count)
+            if len(piece) < count:
+                raise Unreadable(f'a file at byte {start}, after the end of '
+                                 'the disk')
+            yield piece
+
     def _block(self, index: int) -> bytes:
         if index not in self._blocks:
             if len(self._blocks) == _MOST_BLOCKS:
@@ -167,6 +183,13 @@ class FileSystem(abc.ABC):
         """
 
     @abc.abstractmethod
+    def read_pieces(self, file: Node) -> Iterator[bytes]:
+        """A regular file without holes, in pieces that nobody keeps.
+
+        :raises UnreadableContent: when it has some, is damaged or encrypted.
+        """
+
+    @abc.abstractmethod
     def entries(self, directory: Node) -> Iterator[tuple[bytes, int]]:
         """Names and inode numbers in a directory."""
 
@@ -210,6 +233,17 @@ class FileSystem(abc.ABC):
                 return self.read_front(file, length)
         return None
 
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """A large file of any root, in pieces; none without such a file.
+
+        :raises UnreadableContent: when it cannot be told, or has holes.
+        """
+        for root in self._roots:
+            file = self._resolve(root, path)
+            if file and stat.S_ISREG(file.mode):
+                yield from self.read_pieces(file)
+                return
+
     def _numbers(self, directory: Node) -> Mapping[bytes, int]:
         """Numbers of the entries of a directory, by name; read once."""
         if directory not in self._directories:
@@ -232,6 +266,21 @@ class FileSystem(abc.ABC):
             count = min(count, length - start)
             front[start:start + count] = self._blocks.at(place, count)
         return bytes(front)
+
+    def _pieces(self, runs: Iterable[Run], length: int) -> Iterator[bytes]:
+        """Bytes of a file that has no holes.
+
+        :param length: of the file.
+        """
+        done = 0
+        for start, place, count in runs:
+            count = min(count, length - done)
+            if start != done or count <= 0:
+                break
+            yield from self._blocks.passing(place, count)
+            done += count
+        if done < length:
+            raise Unreadable('a large file with holes')
 
     def _resolve(self, root: Node, path: str) -> Node | None:
         """Walk a path; the root is its own parent, also for links."""

@@ -27,6 +27,7 @@ from ironic_imagedeploy.engine.codecs import btrfs_extents
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
+from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine import exceptions
 
 _SUPERBLOCK = 0x10000
@@ -184,6 +185,22 @@ class Btrfs(base.FileSystem):
                 front[start:start + len(part)] = part
         return bytes(front)
 
+    def read_pieces(self, file: base.Node) -> Iterator[bytes]:
+        size, done = self._file_size(file), 0
+        for key, stored in self._search(
+                self._tree(file.volume), (file.number, _EXTENT_DATA, 0),
+                (file.number, _EXTENT_DATA, max(size - 1, 0))):
+            if key[2] != done:
+                break
+            part = self._extent(stored, size - done, self._passing)
+            yield part
+            done += len(part)
+        if done < size:
+            raise base.Unreadable('a large file with holes')
+
+    def _passing(self, place: int, length: int) -> bytes:
+        return b''.join(self._blocks.passing(place, length))
+
     def _file_size(self, file: base.Node) -> int:
         key = (file.number, _INODE_ITEM, 0)
         for _, stored in self._search(self._tree(file.volume), key, key):
@@ -191,11 +208,14 @@ class Btrfs(base.FileSystem):
                 return int.from_bytes(stored[_SIZE_AT:_SIZE_AT + 8], 'little')
         raise base.Unreadable('a damaged btrfs inode')
 
-    def _extent(self, stored: bytes, length: int) -> bytes:
+    def _extent(self, stored: bytes, length: int,
+                read: _read.Read | None = None) -> bytes:
         """Bytes at the beginning of a file's extent; none of a hole.
 
         :param stored: the item of the extent.
+        :param read: gives bytes of the disk; by default they are kept.
         """
+        read = read or self._blocks.at
         if len(stored) <= _INLINE_HEADER or any(stored[17:20]):
             raise base.Unreadable('an encrypted btrfs file')
         size = int.from_bytes(stored[8:16], 'little')
@@ -213,10 +233,10 @@ class Btrfs(base.FileSystem):
         if not start:
             return b''
         if not compression:
-            return self._blocks.at(self._place(start + offset), count)
+            return read(self._place(start + offset), count)
         if stored_size > btrfs_extents.LARGEST:
             raise base.Unreadable('a damaged btrfs extent')
-        part = self._blocks.at(self._place(start), stored_size)
+        part = read(self._place(start), stored_size)
         return self._decoded(compression, part, size)[offset:offset + count]
 
     def _decoded(self, compression: int, stored: bytes, size: int) -> bytes:

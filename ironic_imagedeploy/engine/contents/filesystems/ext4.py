@@ -146,6 +146,13 @@ class Ext4(base.FileSystem):
             return b''.join(self._inline(inode))[:length]
         return self._front(self._runs(inode), length)
 
+    def read_pieces(self, file: base.Node) -> Iterator[bytes]:
+        inode = self._inode(file.number)
+        if inode.flags & (_ENCRYPTED | _INLINE):
+            yield self.read_front(file, inode.size)
+        else:
+            yield from self._pieces(self._runs(inode), inode.size)
+
     def entries(self, directory: base.Node) -> Iterator[tuple[bytes, int]]:
         inode = self._inode(directory.number)
         if inode.flags & _ENCRYPTED:

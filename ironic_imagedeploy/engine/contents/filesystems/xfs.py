@@ -173,6 +173,12 @@ class Xfs(base.FileSystem):
             raise base.Unreadable('an XFS file on a realtime device')
         return self._front(self._runs(inode), min(length, inode.size))
 
+    def read_pieces(self, file: base.Node) -> Iterator[bytes]:
+        inode = self._inode(file.number)
+        if inode.is_realtime:
+            raise base.Unreadable('an XFS file on a realtime device')
+        yield from self._pieces(self._runs(inode), inode.size)
+
     def _runs(self, inode: _Inode) -> Iterator[base.Run]:
         """Where the blocks of a file are, in order, without holes."""
         for extent in self._extents(inode):

@@ -12,6 +12,7 @@
 
 """Files by their paths, whatever they lie in."""
 
+from collections.abc import Iterator
 import typing
 
 
@@ -34,3 +35,6 @@ class Files(typing.Protocol):
 
     def front(self, path: str, length: int) -> bytes | None:
         """Bytes at the beginning of a file; None without such a file."""
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """A large file in its sequence; none without such a file."""

@@ -13,14 +13,18 @@
 """Kernels that are installed, and the drivers that they have."""
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import re
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import boot_files
+from ironic_imagedeploy.engine.contents import initramfs_names
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents.system import files as _files
-from ironic_imagedeploy.engine.contents.system import modules
+from ironic_imagedeploy.engine.contents.system import modules as _modules
+from ironic_imagedeploy.engine import exceptions
 
 #: Kernels that are looked at, the newest by their names.
 _MOST = 4
@@ -29,6 +33,9 @@ _FRONT = 32 << 10
 _MODULES = ('usr/lib/modules', 'lib/modules')
 _MODULES_LIMIT = 4 << 20
 _RESCUE = '-rescue-'
+#: Bytes that an initramfs is unpacked to, and steps: some seconds.
+_INITRAMFS_BYTES = 1 << 30
+_INITRAMFS_STEPS = 8 << 20
 _INITRAMFS = ('initrd.img-{}', 'initramfs-{}.img', 'initrd-{}',
               'initrd-{}.img', 'initramfs-{}')
 _MODULE = re.compile(rb'(?:^|/)([^/\n:]+)\.ko(?:\.[a-z0-9]+)?(?=:|$)',
@@ -46,8 +53,9 @@ class InstalledKernel:
     :ivar modules: the folder of its modules; empty without one.
     :ivar drivers: all modules and what is built in, by name; None when that
         is not told.
-    :ivar undriven: those of the devices asked for that it has no driver for;
-        None when that is not told.
+    :ivar built_in: of these, what is built in.
+    :ivar devices: which of them drive the devices asked for; None when that
+        is not told.
     """
 
     path: str
@@ -57,7 +65,10 @@ class InstalledKernel:
     modules: str = ''
     drivers: frozenset[str] | None = dataclasses.field(default=None,
                                                        repr=False)
-    undriven: frozenset[str] | None = None
+    built_in: frozenset[str] = dataclasses.field(
+        default=frozenset(), repr=False)
+    devices: _modules.Drivers | None = dataclasses.field(
+        default=None, repr=False)
 
 
 def read(files: _files.Files, devices: Collection[str] = ()
@@ -71,9 +82,38 @@ def read(files: _files.Files, devices: Collection[str] = ()
                 for path, version in found[:_MOST]]
     if devices and installed and installed[0].modules:
         installed[0] = dataclasses.replace(
-            installed[0], undriven=modules.undriven(
+            installed[0], devices=_modules.find(
                 files, installed[0].modules, devices))
     return tuple(installed)
+
+
+def versions(files: _files.Files) -> tuple[str, ...]:
+    """Versions of the kernels that a root has modules for."""
+    return tuple(dict.fromkeys(
+        name for folder in _MODULES for name in files.list(folder)))
+
+
+def lacking(files: _files.Files, kernel: InstalledKernel,
+            groups: Iterable[frozenset[str]]
+            ) -> tuple[frozenset[str], ...] | None:
+    """Groups of names, of which the initramfs of a kernel has none.
+
+    What is built into the kernel need not be in it.
+
+    :param groups: modules and programs, any of each will do.
+    :returns: None without an initramfs.
+    :raises UnreadableContent: when it cannot be told.
+    """
+    wanted = [group for group in groups
+              if group and group.isdisjoint(kernel.built_in)]
+    if not kernel.initramfs:
+        return None
+    budget = _budget.Budget(bytes=_INITRAMFS_BYTES, entries=_INITRAMFS_STEPS)
+    try:
+        return tuple(initramfs_names.lacking(
+            files.pieces(kernel.initramfs), wanted, budget))
+    except exceptions.TooComplex as reason:
+        raise exceptions.UnreadableContent(str(reason)) from reason
 
 
 def _paths(files: _files.Files) -> Iterator[tuple[str, str]]:
@@ -102,11 +142,14 @@ def _kernel(files: _files.Files, path: str, version: str
                 if name]
     folders = [f'{folder}/{name}' for folder in _MODULES for name in versions]
     folder = next((folder for folder in folders if files.list(folder)), '')
+    loadable, built_in = _drivers(files, folder) if folder else (None, None)
     return InstalledKernel(
         path=path, version=versions[0] if versions else '',
         arch=header.arch if header else None, modules=folder,
         initramfs=_initramfs(files, path, version),
-        drivers=_drivers(files, folder) if folder else None)
+        drivers=(None if loadable is None or built_in is None
+                 else loadable | built_in),
+        built_in=built_in or frozenset())
 
 
 def _initramfs(files: _files.Files, path: str, version: str) -> str:
@@ -118,18 +161,22 @@ def _initramfs(files: _files.Files, path: str, version: str) -> str:
                  if files.exists(f'{folder}/{name}')), '')
 
 
-def _drivers(files: _files.Files, folder: str) -> frozenset[str] | None:
-    """The drivers of a kernel, as depmod lists them."""
+def _drivers(files: _files.Files, folder: str
+             ) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """The modules of a kernel, and what is built in, as depmod lists them."""
     loadable = files.front(f'{folder}/modules.dep', _MODULES_LIMIT)
-    built_in = files.front(f'{folder}/modules.builtin', _MODULES_LIMIT)
-    if loadable is None or built_in is None:
-        return None
-    # Before the colon is the module, after it what it needs.
-    own = b'\n'.join(line.partition(b':')[0]
-                     for line in loadable.splitlines())
-    return frozenset(
+    if loadable is not None:
+        # Before the colon is the module, after it what it needs.
+        loadable = b'\n'.join(line.partition(b':')[0]
+                              for line in loadable.splitlines())
+    return _names(loadable), _names(
+        files.front(f'{folder}/modules.builtin', _MODULES_LIMIT))
+
+
+def _names(listed: bytes | None) -> frozenset[str] | None:
+    return None if listed is None else frozenset(
         name.decode('ascii', 'replace').replace('-', '_')
-        for text in (own, built_in) for name in _MODULE.findall(text))
+        for name in _MODULE.findall(listed))
 
 
 def _newest(kernel: tuple[str, str]) -> list[tuple[int, str]]:

@@ -30,7 +30,11 @@ _BIOS = {'grub2': ('boot/grub/i386-pc/core.img', 'boot/grub2/i386-pc/core.img',
                    'boot/grub2/i386-pc/normal.mod'),
          'extlinux': ('boot/ldlinux.sys', 'boot/extlinux/ldlinux.sys',
                       'boot/syslinux/ldlinux.sys')}
-_UNIFIED = 'efi/linux'
+_GRUB = re.compile(r'EFI/.*/grub[a-z0-9]*.efi')
+#: The module of grub2 that reads metadata 1.x of mdadm, and bytes of a program
+#: that has its modules in it.
+_RAID = b'mdraid1x'
+_PROGRAM_BYTES = 8 << 20
 
 
 def read(files: _files.Files, esps: Iterable[str]) -> tuple[str, ...]:
@@ -47,11 +51,6 @@ def has_fallback(files: _files.Files, esps: Iterable[str]) -> bool:
                for name in files.list(f'{point}/efi/boot'))
 
 
-def has_unified_kernels(files: _files.Files, esps: Iterable[str]) -> bool:
-    """Whether a kernel lies in one EFI program with its options."""
-    return any(files.list(f'{point}/{_UNIFIED}') for point in esps)
-
-
 def _for_bios(files: _files.Files) -> Iterator[str]:
     for name, paths in _BIOS.items():
         if any(map(files.exists, paths)):
@@ -64,3 +63,17 @@ def _for_efi(files: _files.Files, esps: Iterable[str]) -> Iterator[str]:
             for name in files.list(f'{point}/efi/{vendor}'):
                 if _PROGRAM.fullmatch(name):
                     yield f'EFI/{vendor}/{name}'
+
+
+def reads_raid(files: _files.Files, esps: Iterable[str],
+               loaders: Iterable[str]) -> bool | None:
+    """Whether a grub2 for UEFI has what reads a software RAID.
+
+    :param loaders: that were found.
+    :returns: None without one.
+    """
+    programs = [
+        files.front(f'{point}/{path}', _PROGRAM_BYTES) or b''
+        for path in loaders if _GRUB.fullmatch(path) for point in esps]
+    known = [program for program in programs if program]
+    return any(_RAID in program for program in known) if known else None

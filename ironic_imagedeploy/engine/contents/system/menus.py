@@ -54,6 +54,14 @@ class CommandLine:
     path: str
     options: tuple[str, ...]
 
+    @classmethod
+    def parse(cls, path: str, written: str) -> 'CommandLine':
+        """The options as a file has them, in one line."""
+        most = kernel_options.MOST_BYTES
+        return cls(path=path, options=tuple(
+            word for word in kernel_options.words(written[:most])
+            if '$' not in word))
+
     def values(self, name: str) -> tuple[str, ...]:
         """Values of an option, in their order."""
         start = f'{name}='
@@ -117,9 +125,7 @@ def _entry(path: str, text: str, known: Mapping[str, str]) -> CommandLine:
     most = kernel_options.MOST_BYTES
     expanded = _VARIABLE.sub(
         lambda match: known.get(match[1], match[0])[:most], text[:most])
-    return CommandLine(path=path, options=tuple(
-        word for word in kernel_options.words(expanded[:most])
-        if '$' not in word))
+    return CommandLine.parse(path, expanded)
 
 
 def _environment(files: _files.Files) -> dict[str, str]:

@@ -17,6 +17,8 @@ Source: depmod(8), modules.alias and modules.builtin.modinfo.
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
 import fnmatch
 import re
 
@@ -31,16 +33,32 @@ _LONGEST = 200
 #: Patterns with sets of characters, of which kernels have none for these
 #: devices: each is compiled once, in a millisecond. fnmatch keeps 256.
 _MOST_SETS = 200
+_PCI = re.compile(
+    r'pci:v([^d]*)d([^s]*)sv([^s]*)sd([^b]*)bc([^s]*)sc([^i]*)i(.*)')
 
 
-def undriven(files: _files.Files, folder: str, aliases: Iterable[str]
-             ) -> frozenset[str] | None:
-    """Devices, of some, that no module of a kernel says it drives.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Drivers:
+    """Modules that say they drive devices.
 
-    What is built in says so in few kernels, and may drive them all the same.
+    :ivar by_device: their names by the alias of each device asked for; none
+        of a device that no module says it drives.
+    :ivar is_certain: what is built in says what it drives, too.
+    """
+
+    by_device: Mapping[str, frozenset[str]]
+    is_certain: bool
+
+
+def find(files: _files.Files, folder: str, aliases: Iterable[str]
+         ) -> Drivers | None:
+    """Modules of a kernel, and what is built in, that drive some devices.
+
+    What is built in says so in newer kernels only.
 
     :param folder: of the kernel's modules.
-    :param aliases: of the devices, as ``pci:v00008086d...``.
+    :param aliases: of the devices, as ``pci:v00008086d...``; with an asterisk
+        for each number of a PCI device that is not known.
     :returns: None when it cannot be told.
     """
     listed = files.front(f'{folder}/modules.alias', _LIMIT)
@@ -48,35 +66,39 @@ def undriven(files: _files.Files, folder: str, aliases: Iterable[str]
     if listed is None or max(len(listed), len(built_in)) == _LIMIT:
         return None
     wanted = {alias: _starts(alias) for alias in aliases}
-    known: dict[str, list[str]] = {}
+    known: dict[str, list[tuple[str, str]]] = {}
     sets = 0
-    for start, pattern in _patterns(
+    for start, pattern, module in _patterns(
             listed.decode('ascii', 'replace'),
             built_in.decode('ascii', 'replace'),
             {start for starts in wanted.values() for start in starts}):
-        known.setdefault(start, []).append(pattern)
+        known.setdefault(start, []).append((pattern, module))
         sets += _has_sets(pattern)
     if sets > _MOST_SETS:
         return None
-    return frozenset(
-        alias for alias, starts in wanted.items()
-        if not any(_matches(alias, pattern) for start in starts
-                   for pattern in known.get(start, ())))
+    return Drivers(is_certain=bool(built_in), by_device={
+        alias: frozenset(
+            module.replace('-', '_') for start in starts
+            for pattern, module in known.get(start, ())
+            if _matches(alias, pattern))
+        for alias, starts in wanted.items()})
 
 
 def _patterns(listed: str, built_in: str, starts: set[str]
-              ) -> Iterator[tuple[str, str]]:
-    """Beginnings and patterns of all that modules drive."""
+              ) -> Iterator[tuple[str, str, str]]:
+    """Beginnings and patterns of all that modules drive, and the modules."""
     either = '|'.join(map(re.escape, starts))
-    rest = rf'({either})([^\s\0]{{0,{_LONGEST}}})'
+    rest = rf'(?P<start>{either})(?P<rest>[^\s\0]{{0,{_LONGEST}}})'
     left = _MOST
-    for form, text in ((rf'^alias {rest} ', listed),
-                       (rf'\.alias={rest}\0', built_in)):
+    module = r'(?P<module>[\w-]{1,64})'
+    for form, text in ((rf'^alias {rest} {module}$', listed),
+                       (rf'(?<![^\0]){module}\.alias={rest}\0', built_in)):
         for match in re.finditer(form, text, re.MULTILINE):
             left -= 1
             if left < 0:
                 return
-            yield match[1], match[1] + match[2]
+            start = match['start']
+            yield start, start + match['rest'], match['module']
 
 
 def _starts(alias: str) -> tuple[str, ...]:
@@ -92,6 +114,8 @@ def _has_sets(pattern: str) -> bool:
 
 
 def _matches(alias: str, pattern: str) -> bool:
+    if '*' in alias:
+        return _may_match(alias, pattern)
     if _has_sets(pattern):
         return fnmatch.fnmatchcase(alias, pattern)
     # Some thousand patterns are compared: fnmatch compiles each.
@@ -107,3 +131,12 @@ def _matches(alias: str, pattern: str) -> bool:
             return False
         at += len(part)
     return len(alias) - len(parts[-1]) >= at and alias.endswith(parts[-1])
+
+
+def _may_match(alias: str, pattern: str) -> bool:
+    """Whether a PCI device, of which not all is known, can be meant."""
+    known, wanted = _PCI.fullmatch(alias), _PCI.fullmatch(pattern)
+    if known is None or wanted is None or _has_sets(pattern):
+        return True
+    return all(one == other or '*' in one + other for one, other in zip(
+        known.groups(), wanted.groups(), strict=True))

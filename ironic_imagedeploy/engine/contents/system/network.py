@@ -43,6 +43,23 @@ _GENERATED = re.compile(
     r'generated (?:by cloud-init|from information provided by the '
     r'datasource)|Created by cloud-init')
 _LOOPBACK = 'lo'
+#: Where each kind names the card that it is for, as the kernel would.
+_OLD = r'(eth\d+)'
+_NAMED = {
+    'ifupdown': re.compile(rf'^(?:auto|allow-hotplug|iface)\s+{_OLD}\b',
+                           re.MULTILINE),
+    'ifcfg': re.compile(rf'^DEVICE\s*=\s*"?{_OLD}\b', re.MULTILINE),
+    'networkd': re.compile(rf'\[Match\][^\[]*\nName\s*=\s*{_OLD}\s*$',
+                           re.MULTILINE),
+    'NetworkManager': re.compile(rf'^interface-name\s*=\s*{_OLD}\s*;?$',
+                                 re.MULTILINE),
+    'netplan': re.compile(rf'^{_OLD}\s*:\s*\n(?!match\b)', re.MULTILINE),
+}
+_SYSTEMD = ('usr/lib/systemd/systemd', 'lib/systemd/systemd')
+_RULES = (('etc/udev/rules.d', '80-net-setup-link.rules'),
+          ('etc/udev/rules.d', '80-net-name-slot.rules'))
+_LINKS = 'etc/systemd/network'
+_LINK_BYTES = 4096
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,24 +68,47 @@ class Network:
 
     :ivar kinds: what it is written for, as ``netplan``.
     :ivar pinned: files that are for the network card of one machine.
+    :ivar named: files, with the name of a card that only the kernel gives.
+    :ivar are_renamed: systemd gives the cards other names.
     """
 
     kinds: tuple[str, ...] = ()
     pinned: tuple[str, ...] = ()
+    named: tuple[tuple[str, str], ...] = ()
+    are_renamed: bool = False
 
 
 def read(files: _files.Files) -> Network:
     """The configuration of a root."""
-    kinds, pinned = [], []
+    kinds, pinned, named = [], [], []
     for kind, path in _paths(files):
         if kind not in kinds:
             kinds.append(kind)
         text = config_files.read(files, path)
-        if not _GENERATED.search(text) and _PINNED.search(
-                '\n'.join(config_files.lines(text))):
+        if _GENERATED.search(text):
+            continue
+        text = '\n'.join(config_files.lines(text))
+        if _PINNED.search(text):
             pinned.append(path)
+        elif kind in _NAMED and (match := _NAMED[kind].search(text)):
+            named.append((path, match[1]))
     return Network(kinds=tuple(kind for kind in kinds if kind != 'udev'),
-                   pinned=tuple(pinned))
+                   pinned=tuple(pinned), named=tuple(named),
+                   are_renamed=_are_renamed(files))
+
+
+def _are_renamed(files: _files.Files) -> bool:
+    """Whether systemd renames cards, and nothing in the image forbids it.
+
+    A rule that is masked is a link to nothing, or empty.
+    """
+    if not any(map(files.exists, _SYSTEMD)):
+        return False
+    for folder, name in _RULES:
+        if name in files.list(folder) and not (
+                files.front(f'{folder}/{name}', _LINK_BYTES) or b'').strip():
+            return False
+    return not any(name.endswith('.link') for name in files.list(_LINKS))
 
 
 def _paths(files: _files.Files) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,7 @@ import typing
 from ironic_imagedeploy.engine.contents.system import contents as _contents
 from ironic_imagedeploy.engine.contents.system import fstab
 from ironic_imagedeploy.engine.contents.system import installed_kernels
+from ironic_imagedeploy.engine.contents.system import unified_kernels
 from ironic_imagedeploy.engine.contents.system import volumes as _volumes
 from ironic_imagedeploy.engine import text
 
@@ -42,6 +43,7 @@ def to_dict(contents: _contents.Contents) -> Values:
             'file_system': contents.root.kind,
             'named': _all_shown(contents.root_names)},
         'kernels': _listed(contents.kernels, _kernel),
+        'unified_kernels': _listed(contents.unified_kernels, _unified),
         'loaders': _listed(contents.loaders, _shown),
         'consoles': (None if contents.command_lines is None
                      else _all_shown(contents.consoles)),
@@ -70,6 +72,11 @@ def _kernel(kernel: installed_kernels.InstalledKernel) -> Values:
             'modules': _shown(kernel.modules) or None,
             'drivers': (None if kernel.drivers is None
                         else len(kernel.drivers))}
+
+
+def _unified(kernel: unified_kernels.UnifiedKernel) -> Values:
+    return {'path': _shown(kernel.path), 'version': _shown(kernel.version),
+            'arch': kernel.arch}
 
 
 def _mount(mount: fstab.Mount) -> Values:

@@ -120,6 +120,13 @@ class MountedFiles:
         self._budget.draw(_READ_STEPS + len(front or b'') // _BYTES_A_STEP)
         return front
 
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """A large file in its sequence; none without such a file."""
+        files, rest = self._at(path)
+        for piece in files.pieces(rest) if files else ():
+            self._budget.draw(_READ_STEPS)
+            yield piece
+
     def _at(self, path: str) -> tuple[_files.Files | None, str]:
         path = path.strip('/')
         for point, files in self._mounts:

@@ -119,6 +119,26 @@ def check_arch(expectation: Expectation, table: partitions.PartitionTable,
         yield unknown_arch(arch, 'boot programs that do not tell')
 
 
+def check_secure_boot(expectation: Expectation,
+                      programs: efi_programs.Programs | None
+                      ) -> Iterator[Finding]:
+    """Findings about what firmware with secure boot does not start.
+
+    :param programs: in the ESPs of the image; None when it cannot be told.
+    """
+    if not expectation.secure_boot or expectation.boot_mode == 'bios' or (
+            programs is None):
+        return
+    arch = expectation.arch and efi_programs.canonical(expectation.arch)
+    startable = ({arch} & programs.architectures if arch
+                 else programs.architectures)
+    if startable and startable <= programs.unsigned:
+        yield Finding(
+            code='unsigned-loader', expected='a signed program, as '
+            f'{efi_programs.default(expectation.arch)}',
+            found='programs without a signature')
+
+
 def unknown_arch(arch: str, found: str) -> Finding:
     """The warning that the processor of the image cannot be judged.
 

@@ -15,7 +15,6 @@
 Of what cannot be told, nothing is said.
 """
 
-from collections.abc import Iterable
 from collections.abc import Iterator
 import re
 
@@ -25,7 +24,6 @@ from ironic_imagedeploy.engine.contents.system import first_boot
 from ironic_imagedeploy.engine.contents.system import fstab
 from ironic_imagedeploy.engine.contents.system import volumes as _volumes
 from ironic_imagedeploy.engine import findings
-from ironic_imagedeploy.engine import hardware
 
 Contents = _contents.Contents
 Finding = findings.Finding
@@ -39,6 +37,7 @@ _NETWORK = frozenset({'e1000e', 'igb', 'ixgbe', 'i40e', 'ice', 'tg3', 'bnx2x',
 _ARCHS = frozenset({'x86_64', 'aarch64'})
 _SERIAL = re.compile(r'tty(?:S|AMA|USB|LP|SC)\d+|hvc\d+')
 _SCREEN = re.compile(r'tty\d*')
+_WITH_SPEED = re.compile(r'tty[A-Z]\w*,\d+\w*|hvc\d+')
 _CONFIG_DRIVES = frozenset({'ConfigDrive', 'OpenStack'})
 #: Kinds of volumes whose UUID is known, and types that have none.
 _NAMED = frozenset({'ext4', 'xfs', 'btrfs', 'swap', 'vfat'})
@@ -48,18 +47,16 @@ _UUID = re.compile(r'[0-9a-fA-F-]{9,36}')
 _EXTENDED = frozenset({'0x05', '0x0f', '0x85'})
 
 
-def check(contents: Contents, table: partitions.PartitionTable | None,
-          devices: Iterable[hardware.Device] = ()) -> Iterator[Finding]:
+def check(contents: Contents, table: partitions.PartitionTable | None
+          ) -> Iterator[Finding]:
     """Findings about the system in an image.
 
     :param table: the partitions; None for a partition image, whose boot menu
         and fstab are written anew for the disk.
-    :param devices: of the machine, which the kernel needs drivers for.
     """
     if contents.root is None:
         return
     yield from _check_kernels(contents)
-    yield from _check_drivers(contents, devices)
     if table:
         yield from _check_names(contents)
         yield from _check_devices(contents, table)
@@ -87,29 +84,6 @@ def _check_kernels(contents: Contents) -> Iterator[Finding]:
         expected='drivers such as ahci, megaraid_sas, ixgbe or tg3',
         found=f'none of them in {kernels[0].version}',
         data={'version': kernels[0].version})
-
-
-def _check_drivers(contents: Contents, devices: Iterable[hardware.Device]
-                   ) -> Iterator[Finding]:
-    """Findings about the newest kernel, one for each kind of device."""
-    kernel = next(iter(contents.kernels or ()), None)
-    if kernel is None or not kernel.undriven or kernel.drivers is None:
-        return
-    # What is built in does not say what it drives: its name tells.
-    missing = [device for device in devices
-               if device.alias in kernel.undriven and device.driver
-               and device.driver not in kernel.drivers]
-    for kind, case in ((hardware.Kind.DISK, ''),
-                       (hardware.Kind.NETWORK, 'network')):
-        device = next((each for each in missing if each.kind is kind), None)
-        if device:
-            yield Finding(
-                code='driver-missing', case=case,
-                expected=f'a driver for {device.alias}, which {device.name} '
-                         'needs', found=f'none in {kernel.version}',
-                data={'device': device.name, 'alias': device.alias,
-                      'driver': device.driver or None,
-                      'version': kernel.version})
 
 
 def _check_names(contents: Contents) -> Iterator[Finding]:
@@ -191,7 +165,9 @@ def _check_console(contents: Contents) -> Iterator[Finding]:
     if any(map(_SERIAL.fullmatch, names)) and not any(
             map(_SCREEN.fullmatch, names)):
         yield Finding(
-            code='serial-console-only', expected='console=tty0, too',
+            code='serial-console-only',
+            case='' if any(map(_WITH_SPEED.fullmatch, contents.consoles))
+            else 'speed', expected='console=tty0, too',
             found=' '.join(f'console={name}' for name in contents.consoles))
 
 
@@ -219,6 +195,7 @@ def _check_leftovers(contents: Contents) -> Iterator[Finding]:
         path = f'/{contents.network.pinned[0]}'
         yield Finding(code='network-pinned', expected='none for one card only',
                       found=path, data={'path': path})
+    yield from _check_network_names(contents)
     left = contents.leftovers
     if left is None:
         return
@@ -232,6 +209,23 @@ def _check_leftovers(contents: Contents) -> Iterator[Finding]:
     if traces := left.leases + left.histories:
         yield Finding(code='traces-left', expected='none',
                       found=', '.join(f'/{path}' for path in traces[:3]))
+
+
+def _check_network_names(contents: Contents) -> Iterator[Finding]:
+    """Findings about cards that the kernel would call so, but systemd not."""
+    network, lines = contents.network, contents.command_lines
+    if contents.first_boot is None or contents.first_boot.agents:
+        # They write it anew.
+        return
+    if not network or not network.named or not network.are_renamed or (
+            not contents.all_options_known or any(
+                '0' in line.values('net.ifnames') for line in lines or ())):
+        return
+    path, name = network.named[0]
+    yield Finding(
+        code='network-old-name', data={'path': f'/{path}', 'name': name},
+        expected='a name such as eno1, or none',
+        found=f'{name} in /{path}')
 
 
 def _check_state(contents: Contents) -> Iterator[Finding]:

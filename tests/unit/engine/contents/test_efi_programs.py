@@ -47,7 +47,7 @@ class BootProgramsTest(base.EngineTestCase):
             return bytes(volume[offset:offset + length])
 
         programs = efi_programs.find(read, [self.esp], budget.Budget())
-        self.others = programs.others
+        self.others, self.unsigned = programs.others, programs.unsigned
         return set(programs.architectures)
 
     def test_the_removable_media_path(self) -> None:
@@ -84,6 +84,22 @@ class BootProgramsTest(base.EngineTestCase):
         self.assertEqual({'x86_64'}, self.found(
             {'/EFI/debian/shimx64.efi': disks.program(X86_64),
              '/EFI/debian/BOOTX64.CSV': disks.program(X86_64)}))
+
+    def test_signatures(self) -> None:
+        signed, unsigned = (disks.program(X86_64, signed=signed)
+                            for signed in (True, False))
+        listed = 'shimx64.efi,debian,,\n'.encode('utf-16')
+        for files, found in (
+                ({'/EFI/BOOT/BOOTX64.EFI': signed}, set()),
+                ({'/EFI/BOOT/BOOTX64.EFI': unsigned}, {'x86_64'}),
+                ({'/EFI/BOOT/BOOTX64.EFI': unsigned,
+                  '/EFI/debian/shimx64.efi': signed,
+                  '/EFI/debian/BOOTX64.CSV': listed}, set()),
+                ({'/EFI/BOOT/BOOTX64.EFI': signed,
+                  '/EFI/BOOT/BOOTAA64.EFI': disks.program(AARCH64)},
+                 {'aarch64'})):
+            self.found(files)
+            self.assertEqual(found, self.unsigned)
 
     def test_a_program_that_nothing_starts_does_not_count(self) -> None:
         whole = disks.program(X86_64)

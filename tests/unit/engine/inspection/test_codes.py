@@ -22,6 +22,7 @@ from ironic_imagedeploy.engine import catalogue
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.formats import extent_map
 from ironic_imagedeploy.engine import hardware
+from tests.support import boot_files
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine.inspection import verdicts
@@ -135,13 +136,30 @@ class CodesTest(verdicts.VerdictTestCase):
             return engine.inspect(source, engine.Expectation(
                 contents=True)).findings
 
-    def missing_driver(self) -> Findings:
-        """Findings about a kernel that knows no device at all."""
+    def for_machine(self, aliases: bytes, **expectation: typing.Any
+                    ) -> Findings:
+        """Findings about a kernel with these drivers, for a machine."""
         parts = systems.changed(systems.debian(), {
-            'usr/lib/modules/6.1.0-13-amd64/modules.alias': b''})
+            'usr/lib/modules/6.1.0-13-amd64/modules.alias': aliases,
+            'boot/initrd.img-6.1.0-13-amd64': boot_files.archive({})})
         path = system_disks.disk(self.directory, parts)
-        device = hardware.Device(kind=hardware.Kind.DISK, alias='virtio:d2',
-                                 name='vda', driver='other')
+        device = hardware.Device(
+            kind=hardware.Kind.DISK, alias='virtio:d2', name='vda',
+            driver='other', is_root=True)
+        with engine.open_source(str(path)) as source:
+            return engine.inspect(source, engine.Expectation(
+                contents=True, devices=(device,), **expectation)).findings
+
+    def without_firmware(self) -> Findings:
+        """Findings about a driver whose firmware is not there."""
+        folder = 'usr/lib/modules/6.1.0-13-amd64'
+        parts = systems.changed(systems.debian(), {
+            f'{folder}/modules.dep': b'kernel/bnx2.ko:\n',
+            f'{folder}/kernel/bnx2.ko': b'\0firmware=bnx2/x.fw\0',
+            f'{folder}/modules.alias': b'alias virtio:d1 bnx2\n'})
+        path = system_disks.disk(self.directory, parts)
+        device = hardware.Device(kind=hardware.Kind.NETWORK, name='eno1',
+                                 alias='virtio:d1', driver='bnx2')
         with engine.open_source(str(path)) as source:
             return engine.inspect(source, engine.Expectation(
                 contents=True, devices=(device,))).findings
@@ -220,7 +238,20 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
     'kernel-for-virtual-machines': lambda test: test.system({
         **dict.fromkeys(systems.kernel('6.1.0-13-amd64')),
         **systems.kernel('6.1.0-13-cloud-amd64', systems.VIRTUAL)}),
-    'driver-missing': CodesTest.missing_driver,
+    'driver-missing': lambda test: test.for_machine(b''),
+    'firmware-missing': CodesTest.without_firmware,
+    'modules-missing': lambda test: test.for_machine(
+        b'', kernel_version='6.9'),
+    'initramfs-without-driver': lambda test: test.for_machine(
+        b'alias virtio:d2 other\n', initramfs=True),
+    'no-raid-support': lambda test: test.for_machine(
+        b'', initramfs=True, raid_esp=1 << 30),
+    'esp-too-large': lambda test: test.for_machine(b'', raid_esp=MIB),
+    'unsigned-loader': lambda test: test.for_machine(b'', secure_boot=True),
+    'network-old-name': lambda test: test.system({
+        **dict.fromkeys(systems.cloud_init()),
+        'etc/network/interfaces': b'auto eth0\niface eth0 inet dhcp\n',
+        'usr/lib/systemd/systemd': b'x'}),
     'unstable-device-name': lambda test: test.system(
         systems.grub('root=/dev/vda1')),
     'device-missing': lambda test: test.system(

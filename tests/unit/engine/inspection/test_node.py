@@ -11,6 +11,7 @@
 # under the License.
 
 
+from ironic_imagedeploy.engine import start_policy
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine.inspection import verdicts
@@ -188,3 +189,22 @@ class NodeTest(verdicts.VerdictTestCase):
             ['checksum-missing', 'image-type-mismatch', 'too-large',
              'sector-size', 'no-esp'],
             [finding.code for finding in inspection.findings])
+
+    def test_secure_boot(self) -> None:
+        for signed, found in ((True, []), (False, ['unsigned-loader'])):
+            disk = self.disk(esp={'/EFI/BOOT/BOOTX64.EFI': disks.program(
+                0x8664, signed=signed)})
+            for expectation, codes in (
+                    ({'secure_boot': True, 'arch': 'x86_64'}, found),
+                    ({'secure_boot': True}, found), ({}, [])):
+                inspection = self.inspect(disk, boot_mode='uefi',
+                                          **expectation)
+                self.assertEqual(codes, [
+                    each.code for each in inspection.findings])
+                self.assertEqual('refuse' if codes else 'accept',
+                                 inspection.verdict)
+            muted = self.inspect(
+                disk, boot_mode='uefi', secure_boot=True,
+                start_policy=start_policy.StartPolicy(
+                    muted=('unsigned-loader',)))
+            self.assertEqual((), muted.findings)

@@ -136,6 +136,9 @@ class ExpectationTest(base.EngineTestCase):
              'sector_size': None, 'boot_mode': None, 'arch': None,
              'has_kernel': False, 'require_checksum': False,
              'permit_weak': True, 'contents': False, 'devices': (),
+             'kernel_version': None, 'initramfs': False, 'raid_esp': None,
+             'secure_boot': False, 'start_policy': {
+                 'mode': 'warn', 'raised': (), 'muted': ()},
              'decompression_memory': 128 * MIB},
             dataclasses.asdict(engine.Expectation()))
 

@@ -17,6 +17,7 @@ import typing
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import catalogue
 from ironic_imagedeploy.engine import hardware
+from ironic_imagedeploy.engine import start_policy
 from tests.unit.engine import base
 from tests.unit.engine import disks
 from tests.unit.engine import system_disks
@@ -36,7 +37,7 @@ class StartTestCase(base.EngineTestCase):
              ) -> engine.Inspection:
         with engine.open_source(str(path)) as source:
             return engine.inspect(source, engine.Expectation(
-                contents=True, **expectation))
+                **{'contents': True, **expectation}))
 
     def codes(self, parts: list[Part]) -> list[str]:
         """Codes of the findings, none of which refuses."""
@@ -115,36 +116,31 @@ class GoodTest(StartTestCase):
             {**tree, **systems.cloud_init('ssh_deletekeys: false\n')}))
 
 
-class DriversTest(StartTestCase):
-    """The image against a machine."""
+class PolicyTest(StartTestCase):
 
-    def missing(self, driver: str, kind: hardware.Kind = hardware.Kind.DISK,
-                **tree: bytes) -> list[tuple[str, str]]:
-        """Codes and cases for a device that no module says it drives."""
-        folder = 'usr/lib/modules/6.1.0-13-amd64'
+    def found(self, **expectation: typing.Any) -> list[tuple[str, str]]:
+        """Codes and severities for a system with two warnings."""
         path = system_disks.disk(self.directory, systems.changed(
-            systems.debian(), {f'{folder}/modules.alias': b'', **{
-                f'{folder}/{name}': content
-                for name, content in tree.items()}}))
-        found = self.look(path, devices=(hardware.Device(
-            kind=kind, alias='pci:v00001234d*', name='sda', driver=driver),))
-        self.assertEqual('accept', found.verdict)
-        return [(finding.code, finding.case) for finding in found.findings]
+            systems.debian(), {'root/.bash_history': b'ls\n',
+                               'etc/machine-id': b'0' * 32}))
+        return [(finding.code, str(finding.severity))
+                for finding in self.look(path, **expectation).findings]
 
-    def test_a_driver_that_is_missing(self) -> None:
-        self.assertEqual([('driver-missing', '')], self.missing('arcmsr'))
-        self.assertEqual([('driver-missing', 'network')], self.missing(
-            'sfc', hardware.Kind.NETWORK))
+    def test_severities(self) -> None:
+        for policy, found in (
+                ({}, [('machine-id-left', 'warning'),
+                      ('traces-left', 'warning')]),
+                ({'mode': 'refuse', 'muted': ('traces-left',)},
+                 [('machine-id-left', 'error')]),
+                ({'raised': ('traces-left',)},
+                 [('machine-id-left', 'warning'), ('traces-left', 'error')])):
+            self.assertEqual(found, self.found(
+                start_policy=start_policy.StartPolicy(**policy)))
 
-    def test_a_driver_that_is_built_in(self) -> None:
-        self.assertEqual([], self.missing('ext4'))
-
-    def test_nothing_tells(self) -> None:
-        self.assertEqual([], self.missing(''))
-        path = system_disks.disk(self.directory, systems.debian())
-        self.assertEqual((), self.look(path, devices=(hardware.Device(
-            kind=hardware.Kind.DISK, alias='pci:v0', name='sda',
-            driver='x'),)).findings)
+    def test_only_devices(self) -> None:
+        device = hardware.Device(kind=hardware.Kind.DISK, name='sda',
+                                 alias='pci:v00001234d*', driver='x')
+        self.assertEqual([], self.found(contents=False, devices=(device,)))
 
 
 class BadTest(StartTestCase):

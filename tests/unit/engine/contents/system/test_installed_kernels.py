@@ -33,7 +33,8 @@ class InstalledKernelsTest(base.EngineTestCase):
             path=f'boot/vmlinuz-{VERSION}', version=VERSION, arch='x86_64',
             initramfs=f'boot/initrd.img-{VERSION}',
             modules=f'usr/lib/modules/{VERSION}',
-            drivers=frozenset({'ahci', 'snd_hda', 'ext4'})), found)
+            drivers=frozenset({'ahci', 'snd_hda', 'ext4'}),
+            built_in=frozenset({'ext4'})), found)
 
     def test_the_newest_first(self) -> None:
         versions = ('6.9.1-1', '6.10.0-2', '6.10.0-10', '5.99.0-1')

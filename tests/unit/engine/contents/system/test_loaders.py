@@ -29,11 +29,21 @@ class LoadersTest(base.EngineTestCase):
             ('grub2 (BIOS)', 'EFI/boot/bootx64.efi', 'EFI/debian/grubx64.efi',
              'EFI/debian/shimx64.efi'), loaders.read(files, ['esp']))
         self.assertTrue(loaders.has_fallback(files, ['esp']))
-        self.assertTrue(loaders.has_unified_kernels(files, ['esp']))
 
     def test_none(self) -> None:
         files = system_disks.files(self.directory, {
             'boot/grub/grub.cfg': b'x', 'esp/efi/debian/shimx64.efi': b'x'})
         self.assertEqual((), loaders.read(files, []))
         self.assertFalse(loaders.has_fallback(files, ['esp']))
-        self.assertFalse(loaders.has_unified_kernels(files, ['esp']))
+
+    def test_software_raid(self) -> None:
+        program = b'MZ' + bytes(5000) + b'mdraid1x\0'
+        for content, reads in ((program, True), (program[:5000], False)):
+            files = system_disks.files(self.directory, {
+                'esp/EFI/debian/grubx64.efi': content,
+                'esp/EFI/debian/shimx64.efi': program})
+            for paths, found in (
+                    (['EFI/debian/shimx64.efi', 'EFI/debian/grubx64.efi'],
+                     reads), (['grub2 (BIOS)'], None)):
+                self.assertEqual(found, loaders.reads_raid(
+                    files, ['esp'], paths))

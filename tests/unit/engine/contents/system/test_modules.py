@@ -33,15 +33,33 @@ ALIASES = (
     'alias usb:v144Dp*d* other\n')
 
 
-class UndrivenTest(base.EngineTestCase):
+class ModulesTest(base.EngineTestCase):
 
     def undriven(self, aliases: str | None, *devices: str,
                  built_in: bytes = b'') -> frozenset[str] | None:
-        return modules.undriven(system_disks.files(self.directory, {
+        found = modules.find(system_disks.files(self.directory, {
             f'{FOLDER}/modules.dep': b'', **({
                 f'{FOLDER}/modules.alias': systems.text(aliases)}
                 if aliases is not None else {}),
             f'{FOLDER}/modules.builtin.modinfo': built_in}), FOLDER, devices)
+        if found is None:
+            return None
+        self.assertEqual(bool(built_in), found.is_certain)
+        self.assertEqual({*devices}, {*found.by_device})
+        return frozenset(alias for alias, drivers in found.by_device.items()
+                         if not drivers)
+
+    def test_drivers(self) -> None:
+        found = modules.find(system_disks.files(self.directory, {
+            f'{FOLDER}/modules.alias': systems.text(
+                ALIASES + f'alias {NVME} my-nvme\n'),
+            f'{FOLDER}/modules.builtin.modinfo':
+                b'ata_generic.alias=pci:v*d*sv*sd*bc01sc06i*\0nvme.alias='
+                b'pci:v*d*sv*sd*bc01sc08i02*\0'}), FOLDER, (AHCI, NVME, MLX))
+        assert found is not None
+        self.assertEqual({
+            AHCI: {'ahci', 'ata_generic'}, NVME: {'nvme', 'my_nvme'},
+            MLX: set()}, found.by_device)
 
     def test_devices(self) -> None:
         self.assertEqual({MLX, NVME}, self.undriven(
@@ -66,6 +84,20 @@ class UndrivenTest(base.EngineTestCase):
                 ('pci:v*' + 'x*' * 5000, False)):
             found = self.undriven(f'alias {pattern} x\n', AHCI)
             self.assertEqual(set() if drives else {AHCI}, found, pattern)
+
+    def test_what_is_not_known_of_a_device(self) -> None:
+        """It may be what a module drives."""
+        aliases = ALIASES + (
+            'alias pci:v000015B3d00001017sv00001590sd*bc*sc*i* mlx5_core\n')
+        for alias, drives in (
+                ('pci:v00008086d00001521sv*sd*bc02sc00i00', True),
+                ('pci:v00008086d00001522sv*sd*bc02sc00i00', False),
+                ('pci:v000015B3d00001017sv*sd*bc02sc00i00', True),
+                ('pci:v00001234d00000001sv*sd*bc*sc*i*', True),
+                ('pci:v00001234d00000001sv*sd*bc01sc08i02', False),
+                ('pci:v00001234d00000001sv*sd*bc01sc06i01', True)):
+            self.assertEqual(set() if drives else {alias},
+                             self.undriven(aliases, alias), alias)
 
     def test_any_bytes(self) -> None:
         dice = random.Random(1)

@@ -65,3 +65,42 @@ class NetworkTest(base.EngineTestCase):
 
     def test_none(self) -> None:
         self.assertEqual(network.Network(), self.read({'etc/x': b''}))
+
+    def test_old_names(self) -> None:
+        for path, text in (
+                ('etc/network/interfaces', 'auto lo\niface eth0 inet dhcp'),
+                ('etc/network/interfaces.d/a', 'allow-hotplug eth1'),
+                ('etc/sysconfig/network-scripts/ifcfg-eth0', 'DEVICE="eth0"'),
+                ('etc/systemd/network/10.network', '[Match]\nName=eth0'),
+                ('etc/netplan/01.yaml',
+                 'network:\n  ethernets:\n    eth0:\n      dhcp4: true'),
+                ('etc/NetworkManager/system-connections/a.nmconnection',
+                 '[connection]\ninterface-name=eth0')):
+            found = self.read({path: systems.text(text)}).named
+            self.assertEqual([path], [path for path, _ in found], path)
+            self.assertRegex(found[0][1], 'eth[01]')
+
+    def test_other_names(self) -> None:
+        for path, text in (
+                ('etc/network/interfaces', 'auto eno1\niface en* inet dhcp\n'
+                 '# auto eth0\niface ethernet inet dhcp'),
+                ('etc/sysconfig/network-scripts/ifcfg-eth0', 'NAME=eth0'),
+                ('etc/systemd/network/10.network',
+                 '[Match]\nName=eth*\n[Link]\nName=eth0'),
+                ('etc/netplan/01.yaml', 'network:\n  ethernets:\n    eth0:\n'
+                 '      match: {name: "en*"}'),
+                ('etc/NetworkManager/system-connections/a.nmconnection',
+                 '[connection]\nid=eth0')):
+            self.assertEqual((), self.read(
+                {path: systems.text(text)}).named, path)
+
+    def test_who_renames_cards(self) -> None:
+        systemd: volumes.Tree = {'usr/lib/systemd/systemd': b'x'}
+        self.assertTrue(self.read(systemd).are_renamed)
+        for tree in ({}, {**systemd, 'etc/systemd/network/99-default.link':
+                          '/dev/null'},
+                     {**systemd, 'etc/udev/rules.d/80-net-setup-link.rules':
+                      '/dev/null'},
+                     {**systemd, 'etc/udev/rules.d/80-net-name-slot.rules':
+                      b''}):
+            self.assertFalse(self.read(tree).are_renamed, tree)

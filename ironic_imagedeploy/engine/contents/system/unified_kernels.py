@@ -1,0 +1,101 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Unified kernels: kernel, initramfs and options in one EFI program.
+
+Sources: "Unified Kernel Image (UKI)" of UAPI for the sections, "PE Format"
+for where they are.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+import struct
+
+from ironic_imagedeploy.engine.contents import efi_programs
+from ironic_imagedeploy.engine.contents.system import files as _files
+
+#: Programs that are looked at; bytes at the front of each, where ukify puts
+#: the sections with text; and bytes of one of these.
+_MOST = 4
+_FRONT = 1 << 20
+_TEXT = 8192
+_FOLDER = 'efi/linux'
+#: Offsets in the header of a PE program, and its entries for sections.
+_COUNT_AT, _OPTIONAL_SIZE_AT, _HEADER = 6, 20, 24
+_SECTION = struct.Struct('<8sIIII16x')
+_MOST_SECTIONS = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UnifiedKernel:
+    """A unified kernel.
+
+    :ivar path: in the root, without the first slash: hostile text, as all.
+    :ivar arch: the processor; None when it does not tell.
+    :ivar version: as of ``uname -r``; empty when it does not tell.
+    :ivar options: kernel options; None when they cannot be read.
+    """
+
+    path: str
+    arch: str | None = None
+    version: str = ''
+    options: str | None = None
+
+
+def read(files: _files.Files, esps: Iterable[str]
+         ) -> tuple[UnifiedKernel, ...]:
+    """Unified kernels of a root, by their names.
+
+    :param esps: mount points of EFI system partitions.
+    """
+    return tuple(_kernel(files, path) for path in _paths(files, esps))
+
+
+def _paths(files: _files.Files, esps: Iterable[str]) -> list[str]:
+    return [f'{point}/{_FOLDER}/{name}' for point in esps
+            for name in reversed(files.list(f'{point}/{_FOLDER}'))
+            if name.endswith('.efi')][:_MOST]
+
+
+def _kernel(files: _files.Files, path: str) -> UnifiedKernel:
+    front = files.front(path, _FRONT) or b''
+    found = dict(_sections(front))
+    options = found.get('.cmdline')
+    if not found:
+        return UnifiedKernel(path=path)
+    return UnifiedKernel(
+        path=path, arch=efi_programs.architecture(front),
+        version=(found.get('.uname') or '').split(' ')[0],
+        # Without the section it boots with none.
+        options=options if '.cmdline' in found else '')
+
+
+def _sections(front: bytes) -> Iterator[tuple[str, str | None]]:
+    """Names and text of a program's sections; None for what is far away."""
+    start = int.from_bytes(front[0x3c:0x40], 'little')
+    if not front.startswith(b'MZ') or front[start:start + 4] != b'PE\0\0':
+        return
+    count, optional = (
+        int.from_bytes(front[start + at:start + at + 2], 'little')
+        for at in (_COUNT_AT, _OPTIONAL_SIZE_AT))
+    at = start + _HEADER + optional
+    for _ in range(min(count, _MOST_SECTIONS)):
+        if at + _SECTION.size > len(front):
+            return
+        name, length, _, stored, place = _SECTION.unpack_from(front, at)
+        length = min(length or stored, stored, _TEXT)
+        text = front[place:place + length]
+        yield (name.rstrip(b'\0').decode('ascii', 'replace'),
+               text.partition(b'\0')[0].decode('utf-8', 'replace').strip()
+               if len(text) == length else None)
+        at += _SECTION.size

@@ -1,0 +1,60 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import random
+import struct
+
+from ironic_imagedeploy.engine.contents.system import unified_kernels
+from tests.unit.engine import base
+from tests.unit.engine import system_disks
+from tests.unit.engine import systems
+
+UnifiedKernel = unified_kernels.UnifiedKernel
+
+
+class UnifiedKernelsTest(base.EngineTestCase):
+
+    def read(self, **programs: bytes) -> tuple[UnifiedKernel, ...]:
+        files = system_disks.files(self.directory, {
+            f'esp/efi/linux/{name}.efi': content
+            for name, content in programs.items()})
+        return unified_kernels.read(files, ['esp', 'boot/efi'])
+
+    def test_a_kernel(self) -> None:
+        self.assertEqual((UnifiedKernel(
+            path='esp/efi/linux/a.efi', arch='x86_64', version='6.7.4-arch1-1',
+            options='root=UUID=1 quiet'),), self.read(a=systems.unified(
+                'root=UUID=1 quiet', '6.7.4-arch1-1')))
+
+    def test_without_options(self) -> None:
+        found, = self.read(a=systems.unified(None, ''))
+        self.assertEqual(('', ''), (found.version, found.options))
+
+    def test_options_that_are_far_away(self) -> None:
+        program = bytearray(systems.unified('root=x', '6'))
+        at = program.index(b'.cmdline')
+        struct.pack_into('<I', program, at + 20, 1 << 30)
+        found, = self.read(a=bytes(program))
+        self.assertIsNone(found.options)
+
+    def test_other_programs(self) -> None:
+        self.assertEqual([None, None], [found.options for found in self.read(
+            a=b'MZ', b=b'\x7fELF' + bytes(500))])
+        self.assertEqual((), self.read())
+
+    def test_any_bytes(self) -> None:
+        dice = random.Random(1)
+        for _ in range(20):
+            program = bytearray(systems.unified('root=x', '6'))
+            for _ in range(30):
+                program[dice.randrange(512)] = dice.randrange(256)
+            self.read(a=bytes(program))

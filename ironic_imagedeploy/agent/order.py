@@ -27,12 +27,15 @@ from ironic_python_agent import errors
 from ironic_python_agent import hardware
 from ironic_python_agent import utils
 
+from ironic_imagedeploy.agent.boot import software_raid
+from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import neighbours as contract_neighbours
 from ironic_imagedeploy.contract import order as contract
 from ironic_imagedeploy.contract import policy as contract_policy
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import hardware as devices
 
 CONF = cfg.CONF
 _PARTITION = 'partition'
@@ -127,6 +130,7 @@ class WriteOrder:
 
     :ivar policy: what the operator allows and asks for.
     :ivar disk_format: the format that the image must have.
+    :ivar start_judged: the conductor has judged how the system starts.
     :ivar checksum: what its stored bytes must hash to.
     :ivar separate_kernel: for a partition image that may have no kernel.
     :ivar manifest: of the image; None when its chunks are not verified.
@@ -146,6 +150,7 @@ class WriteOrder:
 
     policy: contract_policy.Policy
     disk_format: str | None
+    start_judged: bool
     checksum: engine.Checksum | None
     separate_kernel: contract.SeparateKernel | None
     manifest: contract.RemoteManifest | None
@@ -186,6 +191,7 @@ class WriteOrder:
         return cls(
             policy=sent.policy,
             disk_format=image_info.get('disk_format') or sent.disk_format,
+            start_judged=sent.start_judged,
             checksum=checksum,
             separate_kernel=sent.separate_kernel,
             manifest=(sent.manifest if sent.policy.verify != 'file'
@@ -222,8 +228,10 @@ class WriteOrder:
                     ) -> engine.Expectation:
         """Properties that the image must have to be deployed to a disk.
 
+        :param target: the disk.
         :param size: bytes that there are for it; the whole disk by default.
         """
+        start = self.policy.start
         return engine.Expectation(
             disk_format=self.disk_format,
             image_type=_PARTITION if self.partitions else 'whole-disk',
@@ -234,7 +242,13 @@ class WriteOrder:
             disk_size=target.size if size is None else size,
             sector_size=target.sector_size,
             boot_mode=self.boot_mode, arch=self.arch,
-            has_kernel=self.separate_kernel is not None)
+            has_kernel=self.separate_kernel is not None,
+            start_policy=start, contents=start.looks and not self.start_judged,
+            devices=(devices.devices(root=target.path) if start.looks
+                     else ()),
+            initramfs=start.looks, raid_esp=(
+                software_raid.ESP_SIZE if sysfs.is_array(target.path)
+                else None))
 
 
 def _checksum(image_info: Mapping[str, typing.Any]

@@ -29,6 +29,7 @@ from ironic_imagedeploy.agent.boot import menu
 from ironic_imagedeploy.agent.boot import mounts
 from ironic_imagedeploy.agent.boot import separate_kernel
 from ironic_imagedeploy.agent.boot import software_raid
+from ironic_imagedeploy.agent import findings
 from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent.neighbours import sharing
 from ironic_imagedeploy.agent import order as orders
@@ -101,7 +102,8 @@ def _write(order: orders.WriteOrder, source: engine.Source, device: str,
                 **partitions.of_agent, names.BOOTLOADER: platform.name})
     return {**result, names.KEY: {
         **report.to_dict(), **shared.report(), 'bootloader': installed,
-        'warnings': [twin.warning(device) for twin in found]}}
+        'warnings': [*(twin.warning(device) for twin in found),
+                     *findings.warnings(inspection)]}}
 
 
 def _inspect(order: orders.WriteOrder, source: engine.Source, device: str,

@@ -17,6 +17,7 @@ import typing
 from oslo_log import log
 
 from ironic_imagedeploy.agent.boot import software_raid
+from ironic_imagedeploy.agent import findings
 from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent.neighbours import sharing
 from ironic_imagedeploy.agent import order as orders
@@ -65,4 +66,5 @@ def _write(order: orders.WriteOrder, source: engine.Source, device: str,
     return {**result, names.KEY: {
         **report.to_dict(), **shared.report(), 'backup_gpt_misplaced': (
             report.backup_gpt_misplaced and not is_repaired),
-        'warnings': [twin.warning(device) for twin in found]}}
+        'warnings': [*(twin.warning(device) for twin in found),
+                     *findings.warnings(inspection)]}}

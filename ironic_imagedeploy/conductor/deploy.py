@@ -32,6 +32,7 @@ from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import order
 from ironic_imagedeploy.conductor.progress import answers
 from ironic_imagedeploy.conductor.progress import client
+from ironic_imagedeploy.conductor.progress import notifications
 from ironic_imagedeploy.conductor.progress import poll
 from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy.conductor import withdrawal
@@ -94,7 +95,9 @@ class ImageDeploy(agent.AgentDeploy):
         """
         if (task.node.provision_state == states.DEPLOYING
                 and task.driver.storage.should_write_image(task)):
-            order.give(task, serving.provide(task))
+            served = serving.provide(task)
+            order.give(task, served)
+            notifications.accepted(task.node, served.image.verdict.findings)
         try:
             super().prepare(task)
         except Exception:

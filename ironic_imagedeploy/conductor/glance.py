@@ -29,6 +29,10 @@ from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy import engine
 
 _ARCHITECTURES = ('hw_architecture', 'architecture')
+#: Properties about how the system in an image starts.
+START_FINDINGS = ('imagedeploy_start_findings',
+                  'imagedeploy_start_findings_raised',
+                  'imagedeploy_start_findings_muted')
 
 
 class ImageService(image_service.GlanceImageService):
@@ -74,6 +78,8 @@ def declared(service: image_service.GlanceImageService, node: objects.Node,
         boot_files={role: properties[f'{role}_id']
                     for role in images.BOOT_FILES
                     if properties.get(f'{role}_id')},
+        start_findings={name: properties[name] for name in START_FINDINGS
+                        if properties.get(name) is not None},
         instance_info={
             'image_checksum': record['checksum'],
             'image_os_hash_algo': algorithm,

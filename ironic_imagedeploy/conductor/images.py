@@ -28,6 +28,7 @@ from ironic.drivers.modules import deploy_utils
 from ironic import objects
 
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import hardware
 
 #: Roles of files: one is written, the others boot what was written.
 DISK = 'disk'
@@ -50,6 +51,7 @@ class DeclaredImage:
     :ivar architectures: property to the processor that it names.
     :ivar firmware_type: property hw_firmware_type.
     :ivar boot_files: role to what the properties name as that file.
+    :ivar start_findings: properties about how the system in it starts.
     :ivar instance_info: keys that the interface direct keeps in
         instance_info for an image of Glance.
     """
@@ -63,6 +65,8 @@ class DeclaredImage:
     architectures: Mapping[str, str] = dataclasses.field(default_factory=dict)
     firmware_type: str | None = None
     boot_files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    start_findings: Mapping[str, str] = dataclasses.field(
+        default_factory=dict)
     instance_info: Mapping[str, typing.Any] = dataclasses.field(
         default_factory=dict)
 
@@ -103,6 +107,7 @@ class InstanceImage:
     :ivar registry: where the file is, when it is in an OCI registry.
     :ivar partition: it is declared to be a partition image.
     :ivar has_kernel: a kernel or initramfs comes separately.
+    :ivar devices: of the node, which the system needs drivers for.
     :ivar role: ``disk``, or the ``kernel`` or ``ramdisk`` for one.
     :ivar of: the image whose properties in Glance name this boot file.
     """
@@ -114,6 +119,7 @@ class InstanceImage:
     registry: RegistryBlob | None = None
     partition: bool = False
     has_kernel: bool = False
+    devices: tuple[hardware.Device, ...] = ()
     role: str = DISK
     of: 'InstanceImage | None' = None
 

@@ -35,11 +35,12 @@ def give(task: task_manager.TaskManager, served: serving.Served) -> None:
     """
     node, image = task.node, served.image
     order = contract.DeployOrder(
-        policy=policy.from_conf(CONF),
+        policy=policy.from_conf(CONF).starting(served.start_policy),
         disk_format=image.verdict.format, checksum=image.checksum,
         checksum_is_ours=image.checksum_is_ours,
         separate_kernel=served.separate_kernel, manifest=served.manifest,
-        disk_manifest=served.disk_manifest, public=served.public)
+        disk_manifest=served.disk_manifest, public=served.public,
+        start_judged=image.verdict.start_judged)
     node.set_driver_internal_info(names.KEY, order.to_dict())
     # An earlier ramdisk's answer says nothing about the one to come.
     node.del_driver_internal_info(names.VERSIONS)

@@ -29,12 +29,14 @@ from ironic_imagedeploy.conductor.cache import delivery
 from ironic_imagedeploy.conductor.cache import manifests
 from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor.checks import separate_kernel
+from ironic_imagedeploy.conductor.checks import start
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import order
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine import start_policy as _start_policy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class Served:
     :ivar manifest: of the image.
     :ivar disk_manifest: of the disk in it.
     :ivar public: everybody may read the image.
+    :ivar start_policy: for how the system in it starts.
     """
 
     image: delivery.Provided
@@ -53,6 +56,7 @@ class Served:
     manifest: order.RemoteManifest | None = None
     disk_manifest: order.RemoteManifest | None = None
     public: bool = False
+    start_policy: _start_policy.StartPolicy = _start_policy.StartPolicy()
 
 
 def provide(task: task_manager.TaskManager) -> Served:
@@ -66,7 +70,8 @@ def provide(task: task_manager.TaskManager) -> Served:
         refused.
     :raises IronicException: when it cannot be kept or served.
     """
-    node, image = task.node, declared.image(task)
+    node = task.node
+    image = acceptance.with_devices(task, declared.image(task))
     provided = acceptance.accept(image)
     files = _provide_separate_kernel(task, image, provided)
     info = dict(node.instance_info)
@@ -91,7 +96,8 @@ def provide(task: task_manager.TaskManager) -> Served:
     node.instance_info = info
     node.save()
     return Served(image=provided, separate_kernel=files, manifest=manifest,
-                  disk_manifest=disk_manifest, public=image.declared.public)
+                  disk_manifest=disk_manifest, public=image.declared.public,
+                  start_policy=start.of_image(image))
 
 
 def withdraw(node: objects.Node) -> None:

@@ -61,6 +61,41 @@ OPTS = [
              'GB/s of SHA-512. With file there is no manifest. An image that '
              'a node fetches from elsewhere has none, and is verified by its '
              'checksum in any case.'),
+    cfg.StrOpt(
+        'start_findings', default=policy.START_MODES[0],
+        choices=list(zip(policy.START_MODES, (
+            'Tell of what is found, and deploy the image all the same, unless '
+            'no kernel in it has a driver for the controller of the disk.',
+            'Refuse an image for anything that is found.',
+            'Do not look.'), strict=True)),
+        help='What becomes of findings about how the system in an image '
+             'starts: a missing driver, a root that nothing has, a console '
+             'that nobody sees. The conductor looks at the image when it '
+             'checks it, with the devices in the inventory of the node; the '
+             'agent looks at its own machine, before it touches the disk. '
+             'The default refuses only what cannot start: most findings are '
+             'of no importance on some machines. To look takes some tenths '
+             'of a second of each deployment; off is for who builds all '
+             'images with care, or deploys systems that are not Linux only. '
+             'The owner of an image may be stricter, or mute what is not '
+             'raised here, by properties with the names of these options '
+             'after imagedeploy_.'),
+    cfg.ListOpt(
+        'start_findings_raised', default=[],
+        item_type=types.String(choices=policy.START_CODES),
+        help='Codes of findings about how the system in an image starts that '
+             'refuse it even with start_findings = warn, such as '
+             'no-first-boot-agent where all users rely on a config drive. '
+             'The owner of an image cannot mute them. The default is none, '
+             'because what suits a machine depends on what it is for.'),
+    cfg.ListOpt(
+        'start_findings_muted', default=[],
+        item_type=types.String(choices=policy.START_CODES),
+        help='Codes of findings about how the system in an image starts of '
+             'which nothing is said, nor refused, such as '
+             'serial-console-only where all machines have one. The default '
+             'is none, so that nobody misses what was not known to be '
+             'there.'),
     cfg.BoolOpt(
         'insecure_checksums_permitted', default=False,
         help='Whether images may be deployed that have no better checksum '

@@ -28,4 +28,6 @@ def from_conf(conf: cfg.ConfigOpts) -> policy.Policy:
         insecure_checksums_permitted=group.insecure_checksums_permitted,
         workers=group.workers, minimum_speed=group.minimum_speed,
         decompression_memory=group.decompression_memory,
-        verify=group.verify)
+        verify=group.verify, start_findings=group.start_findings,
+        start_findings_raised=tuple(group.start_findings_raised),
+        start_findings_muted=tuple(group.start_findings_muted))

@@ -33,6 +33,7 @@ _ROOT = re.compile('[0-9a-f]{64}', re.ASCII)
 _NEIGHBOURS = 'neighbours'
 _MEMBER = 'member'
 _PUBLIC = 'public'
+_START_JUDGED = 'start_judged'
 #: Keys of what is secret, or of use, only for as long as it is valid.
 SECRET_KEYS = (_BOOT_FILES, _MANIFEST, _DISK_MANIFEST, _NEIGHBOURS, _MEMBER)
 
@@ -161,6 +162,8 @@ class DeployOrder:
     :ivar manifest: of the image, when the conductor serves one.
     :ivar disk_manifest: of the disk in it, beside that.
     :ivar public: everybody may read the image.
+    :ivar start_judged: the conductor has looked at how the system starts, but
+        for the devices of the node, which the agent knows better.
     :ivar neighbours: other nodes that write this image; None to leave them
         alone.
     """
@@ -173,6 +176,7 @@ class DeployOrder:
     manifest: RemoteManifest | None = None
     disk_manifest: RemoteManifest | None = None
     public: bool = False
+    start_judged: bool = False
     neighbours: _neighbours.Neighbours | None = None
 
     @classmethod
@@ -194,6 +198,7 @@ class DeployOrder:
                              if boot_files else None),
             manifest=_manifest(sent.get(_MANIFEST)),
             disk_manifest=_manifest(sent.get(_DISK_MANIFEST)),
+            start_judged=sent.get(_START_JUDGED) is True,
             neighbours=_neighbours.Neighbours.from_dict(
                 sent.get(_NEIGHBOURS)))
 
@@ -212,6 +217,8 @@ class DeployOrder:
             order[_DISK_MANIFEST] = self.disk_manifest.to_dict()
         if self.public:
             order[_PUBLIC] = True
+        if self.start_judged:
+            order[_START_JUDGED] = True
         if self.neighbours:
             order[_NEIGHBOURS] = self.neighbours.to_dict()
         return order

@@ -39,6 +39,8 @@ _UUID = re.compile(r'[0-9a-f]{8}(?::[0-9a-f]{8}){3}')
 #: The agent's ESP and BIOS boot partition on each disk, with its alignment.
 _ESP_MIB = raid_utils.ESP_SIZE_MIB
 _BIOS_BOOT_MIB = 2
+#: Bytes of that ESP.
+ESP_SIZE = _ESP_MIB * _MIB
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ class Verdict:
     :ivar findings: errors and warnings.
     :ivar has_kernel: a partition image has a kernel of its own; None when
         that is not known.
+    :ivar start_judged: it was looked at how the system in it starts.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Verdict:
     virtual_size: int | None = None
     findings: tuple[engine.Finding, ...] = ()
     has_kernel: bool | None = None
+    start_judged: bool = False
 
     @classmethod
     def of(cls, inspection: engine.Inspection) -> 'Verdict':
@@ -52,7 +54,8 @@ class Verdict:
         return cls(name=inspection.source.name, format=inspection.format,
                    virtual_size=inspection.virtual_size,
                    findings=tuple(inspection.findings),
-                   has_kernel=inspection.has_kernel)
+                   has_kernel=inspection.has_kernel,
+                   start_judged=inspection.start_judged)
 
     @classmethod
     def from_dict(cls, kept: dict[str, typing.Any]) -> 'Verdict':
@@ -68,6 +71,7 @@ class Verdict:
         return {'name': self.name, 'format': self.format,
                 'virtual_size': self.virtual_size,
                 'has_kernel': self.has_kernel,
+                'start_judged': self.start_judged,
                 'findings': [each.to_dict() for each in self.findings]}
 
     @property

@@ -14,6 +14,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 
 from oslo_log import log
 
@@ -30,8 +31,10 @@ from ironic_imagedeploy.conductor.checks import metadata
 from ironic_imagedeploy.conductor.checks import remedies
 from ironic_imagedeploy.conductor.checks import separate_kernel
 from ironic_imagedeploy.conductor.checks import size_limits
+from ironic_imagedeploy.conductor.checks import start
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import inventory
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy import engine
 
@@ -48,13 +51,21 @@ def check_image(task: task_manager.TaskManager) -> record.Verdict:
     :raises InvalidParameterValue: with the reason, when it cannot be read
         or must not be deployed to this node.
     """
-    image = declared.image(task)
+    image = with_devices(task, declared.image(task))
     verdict = _check(image)
     if boot_files := separate_kernel.needed(task, image, verdict):
         separate_kernel.options(task)
     for each in boot_files:
         _check(each)
     return verdict
+
+
+def with_devices(task: task_manager.TaskManager, image: images.InstanceImage
+                 ) -> images.InstanceImage:
+    """The image, with the devices of its node where they are looked at."""
+    if not start.of_image(image).looks:
+        return image
+    return dataclasses.replace(image, devices=inventory.devices(task))
 
 
 def _check(image: images.InstanceImage) -> record.Verdict:
@@ -96,6 +107,7 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
     """
     options = policy.from_conf(CONF)
     limit = size_limits.of_image(image)
+    start_policy = start.of_image(image)
     return engine.Expectation(
         disk_format=image.disk_format,
         image_type=_image_type(image),
@@ -108,7 +120,8 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
         disk_size=limit.size if limit else None,
         boot_mode=boot_mode_utils.get_boot_mode(image.node),
         arch=image.node.properties.get('cpu_arch'),
-        has_kernel=image.has_kernel)
+        has_kernel=image.has_kernel, contents=start_policy.looks,
+        devices=image.devices, start_policy=start_policy)
 
 
 def _image_type(image: images.InstanceImage) -> str:

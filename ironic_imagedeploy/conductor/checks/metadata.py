@@ -20,6 +20,7 @@ from ironic.drivers.modules import boot_mode_utils
 
 from ironic_imagedeploy.conductor.checks import remedies
 from ironic_imagedeploy.conductor.checks import size_limits
+from ironic_imagedeploy.conductor.checks import start
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.contents import efi_programs
@@ -40,6 +41,7 @@ def objections(image: images.InstanceImage) -> Iterator[engine.Finding]:
         yield from _min_disk(image)
         yield from _architecture(image)
         yield from _firmware(image)
+        yield from start.objections(image)
 
 
 def _container(image: images.InstanceImage) -> Iterator[engine.Finding]:

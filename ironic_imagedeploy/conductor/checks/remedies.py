@@ -180,6 +180,12 @@ def _processor(finding: engine.Finding, image: images.InstanceImage) -> str:
                 image.node, f'--property cpu_arch={finding.data["arch"]}'))
 
 
+def _driver(finding: engine.Finding, image: images.InstanceImage) -> str:
+    return (f'{finding.fix} The inventory of the node says what is in it; '
+            'when that is old: openstack baremetal node inspect '
+            f'{image.node.uuid}. A new image: {another(image)}')
+
+
 def _source(finding: engine.Finding, image: images.InstanceImage) -> str:
     return finding.fix
 
@@ -206,7 +212,8 @@ _OF_DISKS: Mapping[str, _Remedy] = {
     'checksum-missing': _checksum, 'checksum-weak': _checksum,
     'checksum-mismatch': _checksum, 'image-type-mismatch': _image_type,
     'no-bootloader': _bootloader, 'no-esp': _bios, 'no-bios-boot': _uefi,
-    'arch-mismatch': _processor, 'image-unreadable': _source}
+    'arch-mismatch': _processor, 'image-unreadable': _source,
+    'driver-missing': _driver}
 #: Remedies for a kernel or an initramfs beside it.
 _OF_BOOT_FILES: Mapping[str, _Remedy] = {
     'checksum-missing': _checksum_of_boot_file,

@@ -12,6 +12,7 @@
 
 """Progress and end of a write in Ironic's notifications, metrics, history."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import typing
@@ -31,6 +32,7 @@ from ironic.objects import notification
 
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import progress
+from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
 METRICS = metrics_utils.get_metrics_logger(__name__)
@@ -75,12 +77,22 @@ def ended(context: ironic_context.RequestContext, node: objects.Node,
         sentence = _sentence(warning)
         LOG.warning('Node %(node)s: %(warning)s',
                     {'node': node.uuid, 'warning': sentence})
-        conductor_utils.node_history_record(
-            node, event=f'imagedeploy warns: {sentence}',
-            event_type=states.DEPLOYING)
+        _record_warning(node, sentence)
     if _wanted(fields.NotificationLevel.INFO):
         _emit(context, node, fields.NotificationLevel.INFO,
               fields.NotificationStatus.END, {names.REPORT: dict(report)})
+
+
+def accepted(node: objects.Node, warnings: Iterable[engine.Finding]) -> None:
+    """Tell of what is odd about the image that a node is to get."""
+    for finding in warnings:
+        _record_warning(node, str(finding))
+
+
+def _record_warning(node: objects.Node, sentence: str) -> None:
+    conductor_utils.node_history_record(
+        node, event=f'imagedeploy warns: {sentence}',
+        event_type=states.DEPLOYING)
 
 
 def measure(records: Sequence[progress.ProgressRecord | None]) -> None:

@@ -45,7 +45,7 @@ def problems(conf: cfg.ConfigOpts) -> Iterator[Problem]:
     yield from _misspelt(conf)
     yield from _invalid(conf)
     for check in (_formats, _checksums, _ramdisks, _download, _neighbours,
-                  _without_effect):
+                  _start_findings, _without_effect):
         # What is not valid was told already, and says nothing more.
         with contextlib.suppress(*_NOT_VALID):
             yield from check(conf)
@@ -211,6 +211,21 @@ def _neighbours(conf: cfg.ConfigOpts) -> Iterator[Problem]:
                '[imagedeploy]neighbours has no effect on images of Glance, '
                'since [agent]image_download_source = swift has nodes fetch '
                'them from there: set that to http, or neighbours to False.')
+
+
+def _start_findings(conf: cfg.ConfigOpts) -> Iterator[Problem]:
+    raised = conf.imagedeploy.start_findings_raised
+    muted = conf.imagedeploy.start_findings_muted
+    if both := sorted({*raised} & {*muted}):
+        yield (Code.WARNING,
+               f'[imagedeploy]start_findings_muted has {", ".join(both)}, '
+               'which [imagedeploy]start_findings_raised has, too: images '
+               'are refused for it. Remove it from one of them.')
+    if conf.imagedeploy.start_findings == 'off' and raised:
+        yield (Code.WARNING,
+               '[imagedeploy]start_findings_raised has no effect, since '
+               '[imagedeploy]start_findings = off has nobody look at how the '
+               'system in an image starts: set that to warn.')
 
 
 def _without_effect(conf: cfg.ConfigOpts) -> Iterator[Problem]:

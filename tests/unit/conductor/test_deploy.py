@@ -24,6 +24,8 @@ from ironic import objects
 
 from ironic_imagedeploy.conductor import deploy
 from tests.unit.conductor import base
+from tests.unit.engine import system_disks
+from tests.unit.engine import systems
 
 OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '4'}
 STOCK = {'generic_hardware_manager': '1.2'}
@@ -171,7 +173,9 @@ class DeploymentTest(base.ConductorTestCase):
              'read_back': 'full',
              'insecure_checksums_permitted': False, 'workers': 0,
              'decompression_memory': 128, 'minimum_speed': 0,
-             'verify': 'chunks',
+             'verify': 'chunks', 'start_findings': 'warn',
+             'start_findings_raised': [], 'start_findings_muted': [],
+             'start_judged': True,
              'checksum_is_ours': False, 'disk_format': 'qcow2',
              'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest(),
              'public': True, 'manifest': {
@@ -182,6 +186,25 @@ class DeploymentTest(base.ConductorTestCase):
                          node.driver_internal_info)
         self.assertEqual(f'{self.http_url}/agent_images/{node.uuid}',
                          node.instance_info['image_url'])
+
+    def test_what_is_odd_about_the_image_is_in_the_history(self):
+        folder = self.directory / 'made'
+        folder.mkdir()
+        self.glance.register(system_disks.disk(folder, systems.changed(
+            systems.debian(), {'root/.bash_history': b'ls\n'})),
+            disk_format='raw', imagedeploy_start_findings_raised='no-login')
+        self.use(base.IMAGE_ID)
+        node = self.deploy()
+        self.assertIsNone(node.last_error)
+        events = [each.event for each in objects.NodeHistory.list_by_node_id(
+            self.context, node.id)]
+        self.assertIn('imagedeploy warns: traces-left: Traces of another '
+                      'machine are in the image. Expected none, found '
+                      '/root/.bash_history. Remove them; virt-sysprep does.',
+                      events)
+        order = node.driver_internal_info['imagedeploy']
+        self.assertEqual((True, ['no-login']), (
+            order['start_judged'], order['start_findings_raised']))
 
     def test_larger_than_memory(self):
         self.glance.register(self.qcow2)

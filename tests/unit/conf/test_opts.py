@@ -17,6 +17,7 @@ from oslo_config import cfg
 
 from ironic_imagedeploy.conf import opts
 from ironic_imagedeploy.conf import policy
+from ironic_imagedeploy.engine import start_policy
 
 
 def configured(**values):
@@ -53,7 +54,10 @@ class OptionsTest(unittest.TestCase):
 
     def test_unknown_values(self):
         for name, value in (('permitted_formats', ['raw', 'iso']),
-                            ('read_back', 'some'), ('workers', -1)):
+                            ('read_back', 'some'), ('workers', -1),
+                            ('start_findings', 'ignore'),
+                            ('start_findings_raised', ['no-esp']),
+                            ('start_findings_muted', ['misspelt'])):
             with self.assertRaises(ValueError, msg=name):
                 configured(**{name: value})
 
@@ -69,3 +73,13 @@ class PolicyTest(unittest.TestCase):
         conf([])
         self.assertEqual(('raw', 'qcow2'),
                          policy.from_conf(conf).permitted_formats)
+        self.assertEqual(start_policy.StartPolicy(),
+                         policy.from_conf(conf).start)
+
+    def test_findings_about_the_start(self):
+        self.assertEqual(
+            start_policy.StartPolicy(mode='off', raised=('no-login',),
+                                     muted=('hibernated',)),
+            policy.from_conf(configured(
+                start_findings='off', start_findings_raised=['no-login'],
+                start_findings_muted=['hibernated'])).start)

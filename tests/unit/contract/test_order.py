@@ -54,6 +54,7 @@ class PairsTest(unittest.TestCase):
                 dataclasses.replace(ORDER, manifest=MANIFEST),
                 dataclasses.replace(ORDER, manifest=MANIFEST,
                                     disk_manifest=MANIFEST),
+                dataclasses.replace(ORDER, start_judged=True),
                 order.DeployOrder(policy=ORDER.policy)):
             self.assertEqual(sent, received(sent.to_dict()))
 
@@ -63,7 +64,10 @@ class PairsTest(unittest.TestCase):
     def test_agent_before(self):
         # It reads these keys, and leaves all others alone.
         self.assertEqual({**before.ORDER, 'version': 1, 'minimum_speed': 0,
-                          'decompression_memory': 128, 'verify': 'chunks'},
+                          'decompression_memory': 128, 'verify': 'chunks',
+                          'start_findings': 'warn',
+                          'start_findings_raised': [],
+                          'start_findings_muted': []},
                          ORDER.to_dict())
 
     def test_boot_files_elsewhere(self):

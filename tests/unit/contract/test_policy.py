@@ -11,9 +11,11 @@
 # under the License.
 
 
+import json
 import unittest
 
 from ironic_imagedeploy.contract import policy
+from ironic_imagedeploy.engine import start_policy
 
 CONDUCTOR = policy.Policy(permitted_formats=('vmdk',), read_back='sample',
                           insecure_checksums_permitted=True, workers=3)
@@ -30,3 +32,11 @@ class PolicyTest(unittest.TestCase):
         updated = AGENT.updated({'read_back': 'full', 'workers': None,
                                  'invented': 1})
         self.assertEqual(('full', 2), (updated.read_back, updated.workers))
+
+    def test_findings_about_the_start(self):
+        start = start_policy.StartPolicy(
+            mode='refuse', raised=('no-login',), muted=('hibernated',))
+        sent = CONDUCTOR.starting(start)
+        self.assertEqual(start, AGENT.updated(
+            json.loads(json.dumps(sent.to_dict()))).start)
+        self.assertEqual(start_policy.StartPolicy(), AGENT.start)

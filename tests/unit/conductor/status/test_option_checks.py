@@ -202,6 +202,17 @@ class OptionChecksTest(base.TestCase):
         self.assert_problem(Code.WARNING, 'neighbours has no effect',
                             'image_download_source = swift')
 
+    def test_findings_that_nobody_raises(self):
+        self.config(start_findings='off', group='imagedeploy')
+        self.assertEqual([], [*option_checks.problems(CONF)])
+        self.config(start_findings_raised=['no-login'], group='imagedeploy')
+        self.assert_problem(Code.WARNING, 'start_findings_raised has no '
+                            'effect', 'start_findings = off')
+        self.config(start_findings='warn',
+                    start_findings_muted=['hibernated', 'no-login'],
+                    group='imagedeploy')
+        self.assert_problem(Code.WARNING, 'start_findings_muted has no-login,')
+
     def test_conversion_that_was_asked_for(self):
         self.read('[DEFAULT]', 'force_raw_images = True')
         self.assert_problem(Code.SUCCESS, 'force_raw_images has no effect')

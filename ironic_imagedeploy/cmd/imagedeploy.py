@@ -23,6 +23,7 @@ import sys
 import typing
 
 from ironic_imagedeploy.cmd import bmaps
+from ironic_imagedeploy.cmd import boot_files
 from ironic_imagedeploy.cmd.build import build
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
@@ -30,6 +31,7 @@ from ironic_imagedeploy.cmd.images import convert
 from ironic_imagedeploy.cmd.images import mend
 from ironic_imagedeploy.cmd.images import options as image_options
 from ironic_imagedeploy.cmd.images import upload
+from ironic_imagedeploy.cmd import machines
 from ironic_imagedeploy.cmd import manifest
 from ironic_imagedeploy.cmd import options
 from ironic_imagedeploy.cmd import output_files
@@ -48,7 +50,6 @@ from ironic_imagedeploy.cmd import trusted_manifest
 from ironic_imagedeploy.cmd import watch
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import choices
-from ironic_imagedeploy.engine import hardware
 
 #: Codes of findings that are about the target, as those of a write.
 _OF_TARGET = frozenset({'too-large', 'sector-size'})
@@ -57,14 +58,20 @@ _OF_TARGET = frozenset({'too-large', 'sector-size'})
 def check(args: argparse.Namespace) -> int:
     """Inspect the image and tell what was found."""
     is_partition = _measure(args)
+    beside = boot_files.BootFiles.inspect(args)
     with sources.open_source(args) as source:
-        inspection = _inspect(source, args, contents=True)
+        inspection = beside.judged_with(_inspect(
+            source, args, beside.expected(machines.expected(
+                args, dataclasses.replace(_expectation(args), contents=True)))
+        ))
         if misplaced := inspection.misplaced(is_partition):
             inspection = dataclasses.replace(inspection, findings=(
                 *inspection.findings,
                 remedies.with_remedy(misplaced, args.source)))
-        _show(args, inspection.to_dict(),
-              summary.check(inspection, source.name))
+        verdicts = machines.verdicts(inspection, args)
+        _show(args, {**inspection.to_dict(), 'verdicts': verdicts,
+                     'boot_files': beside.to_dict()},
+              summary.check(inspection, source.name, machines.rows(verdicts)))
     if inspection.verdict == 'accept':
         return 0
     if args.disk and _OF_TARGET.issuperset(
@@ -228,21 +235,20 @@ def _try(args: argparse.Namespace, inspection: engine.Inspection) -> int:
         with engine.open_target(args.target) as target:
             _check_kind(args, inspection, target)
             engine.require_fit(inspection, target)
-    _show(args, inspection.to_dict(), [
+    _show(args, {**inspection.to_dict(), 'verdicts': [],
+                 'boot_files': None}, [
         *summary.check(inspection, inspection.source.name), '',
         f'dry run: nothing was written to {text.printable(args.target)}'])
     return 0
 
 
-def _inspect(source: engine.Source, args: argparse.Namespace, *,
-             contents: bool = False) -> engine.Inspection:
+def _inspect(source: engine.Source, args: argparse.Namespace,
+             expectation: engine.Expectation | None = None
+             ) -> engine.Inspection:
     """The inspection, with remedies for who uses the command line."""
-    expectation = dataclasses.replace(
-        _expectation(args), contents=contents,
-        devices=hardware.devices() if getattr(args, 'here', False) else ())
     return remedies.with_remedies(
-        engine.inspect(source, expectation, engine.Budget.before_write()),
-        args.source)
+        engine.inspect(source, expectation or _expectation(args),
+                       engine.Budget.before_write()), args.source)
 
 
 def _expectation(args: argparse.Namespace) -> engine.Expectation:

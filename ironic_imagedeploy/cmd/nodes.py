@@ -15,14 +15,18 @@
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import datetime
 import typing
 
 from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy.contract import fields
+from ironic_imagedeploy.contract import inventory
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.contents import efi_programs
+from ironic_imagedeploy.engine import hardware
 
 #: Provision states of a node that is being deployed.
 DEPLOYING = ('deploying', 'wait call-back', 'deploy hold')
@@ -30,6 +34,9 @@ DEPLOYING = ('deploying', 'wait call-back', 'deploy hold')
 _TIMEOUT = 60.0
 _FIELDS = ('id', 'name', 'provision_state', 'deploy_step', 'last_error',
            'driver_internal_info')
+_MACHINE_FIELDS = ('id', 'name', 'properties', 'instance_info', 'boot_mode')
+#: Digits of a size in GiB.
+_DIGITS = 8
 
 
 class CloudError(engine.exceptions.SourceError):
@@ -91,22 +98,69 @@ class Deployment:
         return values
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The machine of a node, as far as Ironic knows it; None: it does not.
+
+    :ivar name: of the node, printable.
+    :ivar arch: the processor, as ``x86_64``.
+    :ivar boot_mode: ``bios`` or ``uefi``.
+    :ivar secure_boot: the firmware starts signed programs only.
+    :ivar disk_size: bytes of its disk.
+    :ivar devices: that need drivers; none without an inventory.
+    """
+
+    name: str
+    arch: str | None = None
+    boot_mode: str | None = None
+    secure_boot: bool = False
+    disk_size: int | None = None
+    devices: tuple[hardware.Device, ...] = ()
+
+    @classmethod
+    def of(cls, node: typing.Any, told: Mapping[str, typing.Any]
+           ) -> 'Machine':
+        """The machine of a node of openstacksdk.
+
+        :param told: its inventory; empty without one.
+        """
+        properties = _mapping(node.properties)
+        stated = {**_capabilities(properties.get('capabilities')),
+                  **_capabilities(_mapping(node.instance_info).get(
+                      'capabilities'))}
+        arch = efi_programs.canonical(_word(properties.get('cpu_arch')))
+        mode = stated.get('boot_mode') or _word(node.boot_mode)
+        size = str(properties.get('local_gb') or '')
+        secure = stated.get('secure_boot', '').lower() == 'true'
+        return cls(
+            name=_word(node.name or node.id),
+            arch=arch if arch in efi_programs.ARCHITECTURES else None,
+            boot_mode=mode if mode in ('bios', 'uefi') else None,
+            secure_boot=secure,
+            disk_size=(int(size) << 30 if size.isdecimal()
+                       and len(size) < _DIGITS else None),
+            devices=inventory.devices(told.get('inventory'),
+                                      told.get('plugin_data')))
+
+
 class Ironic:
     """The bare metal service of a cloud.
 
     :param cloud: name in clouds.yaml; by default OS_CLOUD or OS_* decide.
+    :param command: that asks.
     :raises CloudError: when there is none.
     """
 
-    def __init__(self, cloud: str | None) -> None:
+    def __init__(self, cloud: str | None, command: str = 'watch') -> None:
         try:
             import openstack
         except ImportError:
             raise CloudError(
-                'watch', expected='openstacksdk', found='no such package',
+                command, expected='openstacksdk', found='no such package',
                 fix="Install ironic-imagedeploy with its extra 'glance'."
             ) from None
         self._cloud = cloud
+        self._command = command
         self._missing = openstack.exceptions.NotFoundException
         try:
             connection = openstack.connect(cloud=cloud)
@@ -142,10 +196,41 @@ class Ironic:
                 raise self._unusable(error) from error
             yield Deployment.of(node)
 
+    def machine(self, name: str) -> Machine:
+        """The machine of a node, by its name or UUID.
+
+        :raises CloudError: when there is none, or Ironic does not tell.
+        """
+        told: Mapping[str, typing.Any] = {}
+        try:
+            node = self._api.get_node(name, fields=list(_MACHINE_FIELDS))
+            with contextlib.suppress(self._missing):
+                told = _mapping(self._api.get_node_inventory(node.id))
+        except self._missing:
+            raise no_such_node(name) from None
+        except Exception as error:
+            raise self._unusable(error) from error
+        return Machine.of(node, told)
+
     def _unusable(self, error: Exception
                   ) -> engine.exceptions.ImageDeployError:
-        return engine.cloud_failure(error, 'watch', service='Ironic',
+        return engine.cloud_failure(error, self._command, service='Ironic',
                                     cloud=self._cloud, kind=CloudError)
+
+
+def no_such_node(name: str) -> CloudError:
+    """The error about a name that no node has."""
+    return CloudError(
+        text.printable(name), expected='a node of that name', found='none',
+        fix="See 'openstack baremetal node list'.")
+
+
+def _capabilities(stated: typing.Any) -> dict[str, str]:
+    """Capabilities of a node: text as a:b,c:d, or an object."""
+    if isinstance(stated, Mapping):
+        return {str(name): str(value) for name, value in stated.items()}
+    pairs = [pair.partition(':') for pair in str(stated or '').split(',')]
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _progress(told: Mapping[str, typing.Any]) -> engine.Progress:

@@ -95,10 +95,7 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         '--target', dest='disk', metavar='DISK', type=named,
         help='take size and sectors from this disk, which must not be in use; '
         'nothing is written to it')
-    sub.add_argument(
-        '--here', action='store_true',
-        help='the image is for this machine: does its kernel have drivers for '
-        'the disks and the network cards?')
+    _machine(sub)
 
     sub = image_command(commands, 'map', map,
                         'Show partitions, and where the image has data.')
@@ -149,6 +146,28 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
     _watch(commands, watch)
     more(commands)
     return whole
+
+
+def _machine(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        '--secure-boot', action='store_true',
+        help='the firmware starts signed programs only')
+    for name, words in (('--kernel', 'the kernel'),
+                        ('--ramdisk', 'the initramfs')):
+        sub.add_argument(
+            name, metavar='FILE', type=named,
+            help=f'path or URL of {words} that comes beside a partition '
+            'image; both are judged with it')
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument(
+        '--here', action='store_true',
+        help='the image is for this machine: do its kernel and its initramfs '
+        'have drivers for the disks and the network cards? With --target, one '
+        'for that disk is needed')
+    which.add_argument(
+        '--node', metavar='NODE',
+        help='the image is for this node of Ironic, a name or UUID: its '
+        'processor, boot mode and disk, and the devices in its inventory')
 
 
 def _manifest(commands: Commands, manifest: Command) -> None:

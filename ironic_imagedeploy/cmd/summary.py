@@ -12,6 +12,7 @@
 
 """Summaries of what the commands did, for people."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import shlex
@@ -22,14 +23,19 @@ from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
 
 
-def check(inspection: engine.Inspection, name: str) -> list[str]:
-    """The result of an inspection, in lines."""
+def check(inspection: engine.Inspection, name: str,
+          verdicts: Iterable[tuple[str, str]] = ()) -> list[str]:
+    """The result of an inspection, in lines.
+
+    :param verdicts: on machines, with what they are about.
+    """
     verdict = {'accept': 'accepted', 'refuse': 'refused'}
     shown = [f'{text.printable(name)}: '
              f'{verdict.get(inspection.verdict, inspection.verdict)}']
     shown += _aligned(_facts(inspection))
     if inspection.contents:
         shown += _aligned(contents_summary.rows(inspection.contents))
+    shown += _aligned(verdicts)
     for finding in inspection.findings:
         shown += ['', *_finding(finding)]
     return shown
@@ -215,6 +221,6 @@ def _exact(amount: int) -> str:
     return words if amount < 1024 else f'{words} ({amount} bytes)'
 
 
-def _aligned(rows: Iterator[tuple[str, str]]) -> list[str]:
+def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
     """Lines of a label and a value; those without a value are left out."""
     return [f'  {label:<12} {value}' for label, value in rows if value]

@@ -79,10 +79,7 @@ class _Round:
             found = list(ironic.nodes(names))
             for name, node in zip(names, found, strict=True):
                 if node is None:
-                    raise nodes.CloudError(
-                        text.printable(name), expected='a node of that name',
-                        found='none', fix="See 'openstack baremetal node "
-                        "list'.")
+                    raise nodes.no_such_node(name)
             seen = [node for node in found if node]
         elif names:
             seen = self._again(ironic, known)

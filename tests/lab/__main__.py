@@ -30,6 +30,7 @@ from tests.lab import neighbours
 from tests.lab import partition
 from tests.lab import reach
 from tests.lab import scenario
+from tests.lab import starting
 from tests.lab import watching
 from tests.support import progress
 
@@ -74,7 +75,8 @@ def _run(arguments: argparse.Namespace,
 def _job(arguments: argparse.Namespace,
          state: pathlib.Path) -> comparison.Comparison | scenario.MainJob | (
              partition.PartitionJob | watching.WatchJob
-             | neighbours.NeighboursJob | reach.ReachJob):
+             | neighbours.NeighboursJob | reach.ReachJob
+             | starting.StartJob):
     checkout = pathlib.Path(__file__).resolve().parents[2]
     if arguments.compare is not None:
         return comparison.Comparison(
@@ -90,6 +92,8 @@ def _job(arguments: argparse.Namespace,
             arguments.force_raw_images)
     if arguments.reach:
         return reach.ReachJob(checkout, state, arguments.force_raw_images)
+    if arguments.start:
+        return starting.StartJob(checkout, state, arguments.force_raw_images)
     if arguments.watch is not None:
         return watching.WatchJob(checkout, state, arguments.force_raw_images,
                                  arguments.watch)
@@ -132,6 +136,11 @@ def _parse() -> argparse.Namespace:
         help='add the agent side to a ready ramdisk; deploy a node of the '
              'interface custom-agent by the deploy step alone, and another '
              'one from a registry')
+    job.add_argument(
+        '--start', action='store_true',
+        help='deploy the image onto a machine with a SATA disk, for which its '
+             'kernel has no driver: it is refused, unless its owner mutes '
+             'that, and does not start then')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
         help='of the partition image: debian, from packages; '

@@ -27,7 +27,7 @@ _FIRMWARE_VARIABLES = pathlib.Path('/usr/share/OVMF/OVMF_VARS_4M.fd')
 _EMULATED = ('-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max')
 _VIRTUALIZED = ('-accel', 'kvm', '-cpu', 'host')
 
-_DISK_DEVICES = {'virtio': 'virtio-blk-pci', 'nvme': 'nvme'}
+_DISK_DEVICES = {'virtio': 'virtio-blk-pci', 'nvme': 'nvme', 'sata': 'ide-hd'}
 #: On the PCI bus, of the first disk
 _DISK_SLOT = 16
 
@@ -38,7 +38,7 @@ class Machine:
 
     :ivar boot_mode: uefi or bios
     :ivar disk_size: of each disk, bytes
-    :ivar disk_bus: virtio or nvme
+    :ivar disk_bus: virtio, nvme or sata
     :ivar sector_size: of the disks, bytes
     :ivar sampled: it has a second serial port, for the ramdisk's sampler
     """
@@ -104,6 +104,12 @@ class Machine:
         for port in (self.console, self.samples):
             port.write_bytes(b'')
 
+    def _place(self, index: int) -> str:
+        """Place of a disk on its bus."""
+        if self.disk_bus == 'sata':
+            return f'bus=ide.{index}'
+        return f'addr={_DISK_SLOT + index:#x}'
+
     @contextlib.contextmanager
     def without(self, disk: pathlib.Path) -> Iterator[None]:
         """Take one of several disks away, while the machine is off.
@@ -147,7 +153,7 @@ class Machine:
                           f'discard=unmap,file={path}',
                 # Firmware knows disks by their place.
                 '-device', f'{_DISK_DEVICES[self.disk_bus]},drive={path.stem},'
-                           f'addr={_DISK_SLOT + index:#x},'
+                           f'{self._place(index)},'
                            f'bootindex={order["Hdd"] + index},'
                            f'serial={self.name}-{path.stem},'
                            f'logical_block_size={self.sector_size},'

@@ -17,18 +17,12 @@ import datetime
 import io
 import json
 import os
-import pathlib
 import pty
-import tempfile
-import threading
 from unittest import mock
-from wsgiref import simple_server
 
 from tests.support import schema
-from tests.unit import conductor  # noqa: F401 (before Ironic)
+from tests.unit.cmd import ironic_api
 
-from ironic.api import app
-from ironic.tests.unit.db import base
 from ironic.tests.unit.objects import utils
 
 from ironic_imagedeploy.cmd import imagedeploy
@@ -40,37 +34,7 @@ PROGRESS = {'phase': 'write', 'done': 25 * MIB, 'total': 100 * MIB,
             'stalled': None}
 
 
-class _Quiet(simple_server.WSGIRequestHandler):
-
-    def log_message(self, format, *args):
-        """Say nothing."""
-
-
-class WatchTestCase(base.DbTestCase):
-    """An API with a database, and a cloud that names it."""
-
-    def setUp(self):
-        super().setUp()
-        self.config(auth_strategy='noauth')
-        server = simple_server.make_server(
-            '127.0.0.1', 0, app.VersionSelectorApplication(),
-            handler_class=_Quiet)
-        threading.Thread(target=server.serve_forever, args=(0.05,),
-                         daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        clouds = pathlib.Path(directory.name) / 'clouds.yaml'
-        clouds.write_text(json.dumps({'clouds': {'lab': {
-            'auth_type': 'none', 'baremetal_endpoint_override':
-            f'http://user:verysecret@127.0.0.1:{server.server_port}'},
-            'gone': {'auth_type': 'none', 'baremetal_endpoint_override':
-                     'http://user:verysecret@127.0.0.1:1'}}}))
-        patched = mock.patch.dict(
-            os.environ, OS_CLIENT_CONFIG_FILE=str(clouds), TERM='xterm')
-        patched.start()
-        self.addCleanup(patched.stop)
+class WatchTestCase(ironic_api.ApiTestCase):
 
     def add(self, name, number=1, **values):
         """A node that is being written to."""

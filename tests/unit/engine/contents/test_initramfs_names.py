@@ -59,7 +59,8 @@ def compressed() -> dict[str, bytes]:
 class InitramfsNamesTest(base.EngineTestCase):
 
     def names(self, stored: bytes, length: int = 4096) -> list[str]:
-        return [*initramfs_names.names(pieces(stored, length), budget.Budget())]
+        return [*initramfs_names.names(pieces(stored, length),
+                                       budget.Budget())]
 
     def lacking(self, stored: bytes, *groups: frozenset[str]
                 ) -> list[frozenset[str]]:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import typing
+import urllib.parse
 
 import requests
 
@@ -55,6 +56,7 @@ def declared(node: objects.Node, href: str
     :raises InvalidParameterValue: when the registry does not tell, or the
         name stands for something that is not the image of a disk.
     """
+    _check_login(node, href)
     found, session, authorization = _identify(node, href)
     if found['image_disk_format'] == _CONTAINER:
         raise refusals.refused(
@@ -84,6 +86,19 @@ def declared(node: objects.Node, href: str
             **dict.fromkeys(['image_request_authorization_secret'])}
     ), images.RegistryBlob(url=found['image_url'], session=session,
                            authorization=authorization)
+
+
+def _check_login(node: objects.Node, href: str) -> None:
+    """Check that no login is in the name: it would get to the node."""
+    if urllib.parse.urlsplit(href).username is not None:
+        raise refusals.refused(
+            'field-invalid', f'node {node.uuid}',
+            message='The field image_source in instance_info cannot be used.',
+            expected='the name of an image, without a login',
+            found='a login in it',
+            fix='openstack baremetal node set --instance-info '
+                'image_source=oci://REGISTRY/NAME:TAG --instance-info '
+                f'image_pull_secret=USER:PASSWORD {node.uuid}')
 
 
 def _identify(node: objects.Node, href: str

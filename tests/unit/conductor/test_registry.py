@@ -245,6 +245,11 @@ class ServedTest(RegistryTestCase):
         self.use_registry(image_pull_secret='another')
         self.refused('image-unreadable')
 
+    def test_a_login_in_the_name(self):
+        self.use_registry(self.href.replace('//', f'//user:{SECRET}@'))
+        self.refused('field-invalid', 'image_pull_secret=USER:PASSWORD')
+        self.assertEqual([], self.registry.asked)
+
     def test_a_login_that_cannot_be_one(self):
         self.use_registry(image_pull_secret=[SECRET])
         self.refused('field-invalid', 'image_pull_secret')

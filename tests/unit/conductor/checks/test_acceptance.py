@@ -92,10 +92,11 @@ class SourcesTest(ChecksTestCase):
         self.refusal('is not allowed for image source')
 
     def test_other_sources(self):
-        self.use('oci://user:secret@registry.example.com/image')
-        self.assertNotIn('secret', self.refusal(
-            'oci://registry.example.com/image', "found 'oci'",
-            'deploy interface direct'))
+        for scheme in ('nfs', 'cifs', 'ftp'):
+            self.use(f'{scheme}://user:secret@files.example.com/image')
+            self.assertNotIn('secret', self.refusal(
+                f'{scheme}://files.example.com/image', f'found {scheme!r}',
+                'deploy interface direct'))
 
     def logins(self, **options):
         """The Authorization headers that the web server sees."""

@@ -155,10 +155,9 @@ class Manifest:
     def is_zero(self, index: int) -> bool:
         """Whether all bytes of a chunk are zero."""
         start, end = self.bounds(index)
-        blocks = -(-(end - start) // self.zero_block)
+        expected = all_zero(end - start, self.zero_block)
         first = start // self.zero_block // 8
-        zeroes = self.zero_map[first:first + -(-blocks // 8)]
-        return zeroes == _all_set(blocks)
+        return self.zero_map[first:first + len(expected)] == expected
 
     def data_ranges(self, start: int, end: int, *,
                     gap: int = 0) -> Iterator[tuple[int, int]]:
@@ -293,8 +292,9 @@ def zero_digest(length: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=16)
-def _all_set(blocks: int) -> bytes:
-    """Zero map of so many blocks, all of which are zero."""
+def all_zero(length: int, zero_block: int) -> bytes:
+    """Zero map of so many bytes, all of which are zero."""
+    blocks = -(-length // zero_block)
     return ((1 << blocks) - 1).to_bytes(-(-blocks // 8), 'little')
 
 

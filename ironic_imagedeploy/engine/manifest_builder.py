@@ -148,6 +148,7 @@ class _Chunk(typing.NamedTuple):
 def _hashed(buffer: bytearray, length: int, zero_block: int) -> _Chunk:
     view = memoryview(buffer)[:length]
     zero_map = memory.zero_map(view, zero_block)
-    digest = (manifest.zero_digest(length) if memory.is_zero(view)
+    digest = (manifest.zero_digest(length)
+              if zero_map == manifest.all_zero(length, zero_block)
               else hashlib.sha256(view).digest())
     return _Chunk(buffer, digest, zero_map)

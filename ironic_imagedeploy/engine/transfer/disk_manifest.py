@@ -19,7 +19,6 @@ bound to the checksum of the file, since it is made of nothing else.
 import collections
 from collections.abc import Iterator
 from concurrent import futures
-import functools
 import hashlib
 import typing
 
@@ -139,7 +138,6 @@ def _hashed(image: base.MappedImage, source: sources.Source, start: int,
                   memory.zero_map(view, zero_block))
 
 
-@functools.lru_cache(maxsize=16)
 def _zero_chunk(length: int, zero_block: int) -> _Chunk:
-    return _Chunk(manifests.zero_digest(length), memory.zero_map(
-        memoryview(bytes(length)), zero_block))
+    return _Chunk(manifests.zero_digest(length),
+                  manifests.all_zero(length, zero_block))

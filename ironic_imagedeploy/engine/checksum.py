@@ -41,6 +41,8 @@ class Checksum:
     value: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.value, str):
+            raise ValueError(f'{type(self.value).__name__} instead of text')
         algorithm = named(self.algorithm)
         value = self.value.strip().lower()
         digits = digest_size(algorithm) * 2
@@ -57,6 +59,8 @@ class Checksum:
 
         :raises ValueError: when it is neither.
         """
+        if not isinstance(text, str):
+            raise ValueError(f'{type(text).__name__} instead of text')
         algorithm, colon, value = text.strip().rpartition(':')
         if not colon:
             try:

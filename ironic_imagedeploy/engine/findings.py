@@ -113,6 +113,8 @@ class Finding:
 
         :raises KeyError, TypeError, ValueError: when it gave another.
         """
+        if not isinstance(kept['data'], Mapping):
+            raise TypeError(type(kept['data']))
         return cls(
             code=kept['code'], severity=Severity(kept['severity']),
             expected=kept['expected'], found=kept['found'],

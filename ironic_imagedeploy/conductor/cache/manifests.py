@@ -64,10 +64,12 @@ class KeptManifest:
         """
         if kept['version'] != manifest.VERSION:
             raise ValueError(f'version {kept["version"]}')
+        if type(kept['size']) is not int:
+            raise TypeError(type(kept['size']))
         return cls(
             # It becomes part of a path.
             root=engine.Checksum('sha256', kept['root']).value,
-            size=int(kept['size']),
+            size=kept['size'],
             checksum=engine.Checksum.parse(kept['checksum']))
 
     def to_dict(self) -> dict[str, typing.Any]:

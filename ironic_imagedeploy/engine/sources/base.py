@@ -13,6 +13,7 @@
 """Interface of the sources of image files."""
 
 import abc
+import re
 import types
 import typing
 import urllib.parse
@@ -21,6 +22,7 @@ from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
 
 
+_LOGIN = re.compile(r'://[^/]*@')
 _DEFAULT_PORTS = {'http': 80, 'https': 443}
 
 
@@ -116,7 +118,10 @@ def redact(url: str) -> str:
     """
     parts = _split(url)
     host = parts.netloc.rpartition('@')[2]
-    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, '', ''))
+    shown = urllib.parse.urlunsplit(
+        (parts.scheme, host, parts.path, '', ''))
+    # Where the scheme is not one, as in my_http://, all of it is a path.
+    return _LOGIN.sub('://', shown)
 
 
 def is_web(url: str) -> bool:

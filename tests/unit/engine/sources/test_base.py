@@ -30,6 +30,8 @@ class RedactTest(base.EngineTestCase):
                  'http://example.com/a'),
                 ('http://example.com/a#secret', 'http://example.com/a'),
                 ('https://u%40x:p@ss@[::1]:80/a?x', 'https://[::1]:80/a'),
+                ('my_http://user:word@example.com/a?b',
+                 'my_http://example.com/a'),
                 ('glance:1234', 'glance:1234'), ('/a/path', '/a/path')):
             self.assertEqual(shown, _base.redact(url))
 

@@ -17,6 +17,7 @@
 #   for_root NAME WHY PROFILE... both of these for a script of that name, and
 #                                what Python needs to run from the checkout;
 #                                exits when root is missing, which it needs
+#   extra_packages NAME FILE  packages for one command alone
 #   scratch_folder               a folder, in TMPDIR, that goes with the script
 #   previous_environment         the same for the tests with the previous
 #                                series of Ironic; sets PREVIOUS only
@@ -125,6 +126,26 @@ previous_environment() {
     environment previous requirements.txt tests/previous/requirements.txt \
         || return
     PREVIOUS=$ENVIRONMENT
+}
+
+# Packages that one command needs beside those of the tests, in a folder of
+# their own: nothing of the tests is another version for them.
+#   extra_packages NAME FILE  of that file of requirements; sets PYTHONPATH,
+#                             and PATH for their programs
+extra_packages() {
+    local key
+    key=$(cat "$2" "$VENV/pyvenv.cfg" | sha256sum | cut -c 1-16)
+    local folder=$CACHE/$1-$key
+    (
+        flock 9
+        if ! [ -e "$folder/.complete" ]; then
+            rm -rf "$folder"
+            echo "Python packages in $folder" >&2
+            "$VENV/bin/pip" install -q --target "$folder" -r "$2" &&
+                touch "$folder/.complete"
+        fi
+    ) 9>"$folder.lock" || return
+    export PYTHONPATH=$CHECKOUT:$folder PATH=$folder/bin:$PATH
 }
 
 for_root() {

@@ -14,7 +14,7 @@
 
 # Set up what the tests need, run them, and end with the counts.
 #
-#   tools/test.sh [unit|previous|functional|style|types|docs|releasenotes ...]
+#   tools/test.sh [unit|previous|functional|fuzz|style|types|docs|releasenotes ...]
 #
 # Without a stage all of them run, each one also after another has failed.
 # Tests count one by one, every other stage counts as one.
@@ -25,7 +25,7 @@ cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 
 source tools/counts.sh
 
-ALL_STAGES="style types unit previous functional docs releasenotes"
+ALL_STAGES="style types unit previous functional fuzz docs releasenotes"
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
@@ -72,6 +72,11 @@ stage_previous() {
 stage_functional() {
     run_tests functional --test-path ./tests/functional \
         --group-regex '([^.]+[.])+' run
+}
+
+# The inputs are the same in each run; tools/fuzz.sh looks for others.
+stage_fuzz() {
+    run_tests fuzz --test-path ./tests/fuzz run
 }
 
 stage_docs() {

@@ -21,8 +21,8 @@ import unittest
 ROOT = pathlib.Path(__file__).parents[2]
 #: What a folder of tests may import beside itself.
 SHARED = 'tests.support'
-KINDS = ('benchmarks', 'tests.functional', 'tests.lab', 'tests.lifecycle',
-         'tests.support', 'tests.unit')
+KINDS = ('benchmarks', 'tests.functional', 'tests.fuzz', 'tests.lab',
+         'tests.lifecycle', 'tests.support', 'tests.unit')
 LINES = 400
 
 

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+# Change the code at one place after the other, and see whether a test fails.
+#
+#   tools/mutants.sh [--tests "MODULE..."] [--most N] MODULE...
+#
+# MODULE is a path below ironic_imagedeploy, as engine/transfer/chunk_plan. Its
+# tests are those whose names begin like it (tests/unit/.../test_chunk_plan*),
+# and those of --tests. With --most, N mutants at random instead of all.
+#
+# It works on a copy of the last commit, by cosmic-ray. A table of what was
+# caught comes last, and each survivor before it, as a patch.
+
+set -eu -o pipefail
+
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+source tools/environment.sh
+
+python_environment
+extra_packages mutants tools/requirements/mutants.txt
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+git archive HEAD | tar -x -C "$copy"
+driver=$PWD/tools/mutants.py
+cd "$copy"
+export PYTHONPATH=$copy:$PYTHONPATH PYTHONDONTWRITEBYTECODE=1
+nice -n 19 python "$driver" "$@"

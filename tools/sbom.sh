@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+#
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+# Write the software bill of materials of a release, in CycloneDX's JSON.
+#
+#   tools/sbom.sh [FILE]
+#
+# It lists the package and what it needs in production, with its extras, in the
+# versions that are installed here. FILE is dist/ironic-imagedeploy.cdx.json
+# without another name; it lies beside the distributions of a release. No
+# network is asked.
+
+set -eu -o pipefail
+
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+source tools/environment.sh
+
+file=${1:-dist/ironic-imagedeploy.cdx.json}
+python_environment
+extra_packages sbom tools/requirements/sbom.txt
+listed=$(mktemp)
+trap 'rm -f "$listed"' EXIT
+python tools/pinned.py >"$listed"
+mkdir -p "$(dirname "$file")"
+python -m cyclonedx_py requirements --of JSON --output-reproducible \
+    --output-file "$file" "$listed"
+echo "$(wc -l <"$listed") packages in $file"

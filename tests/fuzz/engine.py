@@ -32,6 +32,8 @@ import typing
 _MOST_BYTES = 4096
 #: Instrumented readers are some times slower, and say nothing about time.
 _SLOWNESS = 8.0
+#: Inputs at random that it begins with, beside what is valid.
+_CHANGED = 40
 
 
 def main(name: str, corpus: str, seconds: str) -> int:
@@ -94,9 +96,14 @@ def at_random(name: str, folder: pathlib.Path, seconds: int) -> int:
 def save_seeds(target: typing.Any, folder: pathlib.Path) -> None:
     """Begin with what is valid."""
     from tests.fuzz import mutation
+    from tests.fuzz import target as targets
     for seed in range(target.seeds):
         (folder / f'seed-{seed}').write_bytes(
             mutation.Input(seed, 0, b'').encode())
+    dice = random.Random(target.name)
+    for number in range(_CHANGED):
+        (folder / f'changed-{number}').write_bytes(
+            targets.some_input(target, dice))
     for number, text in enumerate(getattr(target, 'texts', ())):
         if len(text) < _MOST_BYTES:
             (folder / f'text-{number}').write_bytes(mutation.Input(

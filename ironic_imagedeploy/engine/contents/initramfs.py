@@ -153,7 +153,7 @@ class _Packed:
         self._next = start
         self._part = known.start(compressions.MEMORY)
         self._errors: tuple[type[Exception], ...] = (
-            errors.WindowTooLarge, *known.errors)
+            errors.DecodeError, *known.errors)
         self._budget = budget
         self._pending = memoryview(b'')
 

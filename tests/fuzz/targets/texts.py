@@ -14,13 +14,17 @@
 """Readers of the texts that an image has, and that come beside one."""
 
 import dataclasses
+import gzip
 import hashlib
+import io
 
 from ironic_imagedeploy.engine import bmap
 from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import checksum_list
 from ironic_imagedeploy.engine.contents import fstab_repair
+from ironic_imagedeploy.engine.contents import initramfs
+from ironic_imagedeploy.engine.contents import initramfs_names
 from ironic_imagedeploy.engine.contents import kernel_options
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents.system import first_boot
@@ -107,8 +111,34 @@ def read_kernels(text: bytes) -> object:
 
 
 def read_modules(text: bytes) -> object:
-    return modules.undriven(OneText(text), 'lib/modules/6', [
+    return modules.find(OneText(text), 'lib/modules/6', [
         _PCI, 'virtio:d00000002v00001AF4'])
+
+
+def read_initramfs(text: bytes) -> object:
+    found: list[object] = []
+    segments = initramfs.read(io.BytesIO(text),
+                              lambda at, name: found.append((at, name)))
+    return segments, found
+
+
+def read_names(text: bytes) -> object:
+    pieces = (text[at:at + 1000] for at in range(0, len(text), 1000))
+    return list(initramfs_names.names(pieces, budget.Budget()))
+
+
+def cpio(*names: str) -> bytes:
+    """An archive, as the kernel's documentation describes it."""
+    stored = b''
+    for number, name in enumerate([*names, 'TRAILER!!!'], 1):
+        content = b'' if name == 'TRAILER!!!' else b'x' * number
+        fields = [number, 0o100644, 0, 0, 1, 0, len(content), 0, 0, 0, 0,
+                  len(name) + 1, 0]
+        head = b'070701' + b''.join(b'%08x' % field for field in fields)
+        head += name.encode() + b'\0'
+        stored += head + bytes(-len(head) % 4) + content + bytes(
+            -len(content) % 4)
+    return stored
 
 
 def read_fstab(text: bytes) -> object:
@@ -204,7 +234,10 @@ def _old_bmap() -> bytes:
 
 
 _GROUP = lvm.metadata({'swap': [(1, 0)], 'root': [(2, 3), (1, 1)]}).encode()
-_ROOT = 'boot/vmlinuz-6.1.0-1-amd64'
+_CPIO = cpio('init', 'lib/modules/6.1/a.ko', 'etc/x')
+_INITRAMFS = [_CPIO, _CPIO + bytes(512) + gzip.compress(_CPIO, mtime=0)]
+_CPIO_WORDS = (b'070701', b'070702', b'TRAILER!!!', b'00000000', b'ffffffff',
+               b'\0\0\0\0', gzip.compress(_CPIO, mtime=0))
 TARGETS: list[target.Target] = [
     target.TextTarget('os-release', [of('etc/os-release')], read_release,
                       words=(b'ID=', b'NAME=', *SHELL)),
@@ -237,6 +270,11 @@ TARGETS: list[target.Target] = [
                     b'alias pci:v*d*sv*sd*bc0?sc*i* any\n'],
         read_modules, words=(b'alias pci:v00008086*', b'[', b']', b'?', b'*',
                              b'alias virtio:d', b' x\n', *SHELL)),
+    target.TextTarget('initramfs', _INITRAMFS, read_initramfs,
+                      words=_CPIO_WORDS, errors=(exceptions.BadContent,)),
+    target.TextTarget(
+        'initramfs-names', _INITRAMFS, read_names, words=_CPIO_WORDS,
+        errors=(exceptions.UnreadableContent, exceptions.TooComplex)),
     target.TextTarget('fstab', [of('etc/fstab')], read_fstab,
                       words=(b'UUID=', b'/boot/efi', b'vfat', b'\\040',
                              b'\\777', b'nofail', b'swap', *SHELL)),

@@ -70,6 +70,7 @@ class ReadTest(base.EngineTestCase):
                         self.one[:-1024].rstrip(b'\0')[:200],
                         archives.PACKERS['gz'](self.one)[:-20],
                         archives.PACKERS['gz'](b'no archive'),
+                        b'\x1f\x8b\x08\xff' + bytes(99),
                         self.one + b'garbage', b'LZIP' * 99,
                         self.one.replace(b'00000002', b'0000000g', 1)):
             with self.subTest(content[:20]):

@@ -24,13 +24,9 @@ import typing
 
 from ironic_imagedeploy.cmd import bmaps
 from ironic_imagedeploy.cmd import boot_files
-from ironic_imagedeploy.cmd.build import build
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
-from ironic_imagedeploy.cmd.images import convert
-from ironic_imagedeploy.cmd.images import mend
 from ironic_imagedeploy.cmd.images import options as image_options
-from ironic_imagedeploy.cmd.images import upload
 from ironic_imagedeploy.cmd import machines
 from ironic_imagedeploy.cmd import manifest
 from ironic_imagedeploy.cmd import options
@@ -185,11 +181,6 @@ def repair_gpt(args: argparse.Namespace) -> int:
     return 0
 
 
-def mend_(args: argparse.Namespace) -> int:
-    """Repair a partition table, or the metadata of an image in Glance."""
-    return mend.mend_image(args) if args.image else repair_gpt(args)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script.
 
@@ -206,8 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _more(commands: options.Commands) -> None:
     """Further commands."""
-    image_options.add(commands, build=build.build, convert=convert.convert,
-                      upload=upload.upload, mend=mend_)
+    image_options.add(commands, repair_gpt=repair_gpt)
     ramdisk.add_command(commands)
 
 

@@ -13,6 +13,7 @@
 """Options of the commands that make images, and mend them."""
 
 import argparse
+import importlib
 import os
 
 from ironic_imagedeploy.cmd.build import recipes
@@ -20,14 +21,33 @@ from ironic_imagedeploy.cmd import options
 from ironic_imagedeploy.engine import choices
 
 
-def add(commands: options.Commands, *, build: options.Command,
-        convert: options.Command, upload: options.Command,
-        mend: options.Command) -> None:
-    """Add the commands that make images to the command line."""
-    _build(commands, build)
-    _convert(commands, convert)
-    _upload(commands, upload)
+def add(commands: options.Commands, *, repair_gpt: options.Command) -> None:
+    """Add the commands that make images to the command line.
+
+    :param repair_gpt: what ``mend`` does to a disk.
+    """
+    mend_image = _later('images.mend', 'mend_image')
+
+    def mend(args: argparse.Namespace) -> int:
+        return mend_image(args) if args.image else repair_gpt(args)
+
+    _build(commands, _later('build.build', 'build'))
+    _convert(commands, _later('images.convert', 'convert'))
+    _upload(commands, _later('images.upload', 'upload'))
     _mend(commands, mend)
+
+
+def _later(module: str, name: str) -> options.Command:
+    """A command whose module is loaded when it is called.
+
+    The start of a write does not wait for what it does not need.
+    """
+    def command(args: argparse.Namespace) -> int:
+        loaded = importlib.import_module(f'ironic_imagedeploy.cmd.{module}')
+        status: int = getattr(loaded, name)(args)
+        return status
+
+    return command
 
 
 def _build(commands: options.Commands, build: options.Command) -> None:

@@ -311,7 +311,7 @@ def _expectations(sub: argparse.ArgumentParser, *more_types: str
         '--boot-mode', choices=('bios', 'uefi'),
         help='the firmware boots this way')
     group.add_argument(
-        '--arch', type=_arch, metavar='ARCH',
+        '--arch', type=arch, metavar='ARCH',
         help='the processor, as x86_64 or aarch64')
     return group
 
@@ -358,7 +358,7 @@ def named(words: str) -> str:
     return words
 
 
-def _arch(words: str) -> str:
+def arch(words: str) -> str:
     name = efi_programs.canonical(words)
     if name not in efi_programs.ARCHITECTURES:
         raise argparse.ArgumentTypeError(

@@ -40,6 +40,9 @@ _PATIENCE = 120
 _WORDS = 32 << 10
 _TIME = re.compile(rb'^[-0-9]+ [.:0-9]+ \| ')
 _ERROR = re.compile(rb'^(E|ERROR|fatal|.*\berror): ', re.IGNORECASE)
+#: What JSON tells of the image that was built.
+_SHOWN = ('verdict', 'format', 'image_type', 'virtual_size', 'stored_size',
+          'boot_modes', 'findings')
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9.+_-]*')
 
 
@@ -149,9 +152,10 @@ def _check(args: argparse.Namespace, recipe: recipes.Recipe,
             found='none that ' + ' and '.join(sorted(missing)) + ' starts',
             fix='Report it with the command that build --print shows.')
     if args.json:
+        found = inspection.to_dict()
         console.show([console.to_json({
             'image': str(image), 'seconds': round(seconds, 3),
-            'check': inspection.to_dict()})])
+            **{name: found[name] for name in _SHOWN}})])
     else:
         console.show(f'{line}\n' for line in [
             *summary.check(inspection, str(image)),

@@ -16,45 +16,29 @@
 import argparse
 import typing
 
+from ironic_imagedeploy.cmd import boot_files
 from ironic_imagedeploy.cmd import remedies
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import choices
 
 #: Options of a command that say what the image must be.
 _STATED = ('disk_format', 'image_type', 'checksum', 'boot_mode', 'arch')
+_NONE = boot_files.BootFiles({})
 
 
 def look(source: engine.Source, args: argparse.Namespace, *,
-         has_kernel: bool = False, contents: bool = True
+         beside: boot_files.BootFiles = _NONE, contents: bool = True
          ) -> engine.Inspection:
     """The inspection of an image, with remedies for the command line.
 
-    :param has_kernel: a kernel and an initramfs come with it.
+    :param beside: a kernel and an initramfs that come with it.
     :param contents: look at the system in it, too.
     :raises SourceError: when it cannot be read.
     """
     stated: dict[str, typing.Any] = {
         name: getattr(args, name, None) for name in _STATED}
-    return remedies.with_remedies(engine.inspect(
-        source, engine.Expectation(
+    return beside.judged_with(remedies.with_remedies(engine.inspect(
+        source, beside.expected(engine.Expectation(
             permitted=(*choices.PERMITTED_FORMATS, *args.permit),
-            has_kernel=has_kernel, contents=contents, **stated),
-        engine.Budget.before_write()), source.name)
-
-
-def boot_file(location: str, role: str, arch: str | None
-              ) -> engine.Inspection:
-    """The inspection of a kernel or an initramfs beside an image.
-
-    :param location: its path.
-    :param role: ``kernel`` or ``ramdisk``.
-    :param arch: the processor that it is for; None: any.
-    :raises SourceError: when it cannot be read.
-    :raises ImageRefused: when it is something else.
-    """
-    with engine.open_source(location) as source:
-        inspection = remedies.with_remedies(engine.inspect(
-            source, engine.Expectation(image_type=role, arch=arch)),
-            location)
-    inspection.raise_if_refused()
-    return inspection
+            contents=contents, **stated)),
+        engine.Budget.before_write()), source.name))

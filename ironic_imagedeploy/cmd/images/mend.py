@@ -101,9 +101,6 @@ def _wanted(args: argparse.Namespace, identifier: str,
         # It is what is to be mended.
         source.declared_format = None
         inspection = inspected.look(source, args)
-        if inspection.image_type == 'partition' and any(
-                record.get(name) for name in _BESIDE):
-            inspection = inspected.look(source, args, has_kernel=True)
         inspection.raise_if_refused()
         return metadata.of_disk(inspection, str(record.get('name') or ''))
 

@@ -117,6 +117,8 @@ def _upload(commands: options.Commands, upload: options.Command) -> None:
                      help='name in Glance (default: that of the file)')
     sub.add_argument('--image-type', choices=('whole-disk', 'partition'),
                      help='what the image is an image of')
+    sub.add_argument('--arch', type=options.arch, metavar='ARCH',
+                     help='refuse the image when it is for another processor')
     sub.add_argument('--kernel', metavar='FILE',
                      help='the kernel of a partition image that has none')
     sub.add_argument('--ramdisk', metavar='FILE',

@@ -18,7 +18,6 @@ import dataclasses
 import os
 import re
 
-from ironic_imagedeploy.cmd.images import inspected
 from ironic_imagedeploy.cmd.images import metadata
 from ironic_imagedeploy.cmd import output_files
 from ironic_imagedeploy.cmd import small_files
@@ -59,8 +58,6 @@ def make(args: argparse.Namespace, inspection: engine.Inspection) -> Plan:
     """The plan of an upload.
 
     :param inspection: of the image, which was accepted.
-    :raises SourceError: when a kernel or an initramfs cannot be read.
-    :raises ImageRefused: when it is something else.
     """
     name = args.name or _named_after_the_image(args)
     disk = metadata.of_disk(inspection, name, visibility=args.visibility,
@@ -70,16 +67,13 @@ def make(args: argparse.Namespace, inspection: engine.Inspection) -> Plan:
                           'disk or of a file system: --image-type')
     return Plan(
         disk=disk,
-        boot_files=tuple(_boot_files(args, name, disk)),
+        boot_files=tuple(_boot_files(args, name)),
         manifest=(metadata.of_manifest(name, visibility=args.visibility)
                   if args.with_manifest else None))
 
 
 def check_usage(args: argparse.Namespace) -> None:
-    """A kernel takes its initramfs, and the other way round."""
-    if bool(args.kernel) != bool(args.ramdisk):
-        args.parser.error('--kernel and --ramdisk go together: an initramfs '
-                          'has the modules of one kernel')
+    """Find out what cannot be done before anything is read."""
     if args.print and not output_files.is_local(args.source):
         args.parser.error('--print is for a file on this machine')
     stated(args)
@@ -98,14 +92,11 @@ def stated(args: argparse.Namespace) -> dict[str, str]:
     return properties
 
 
-def _boot_files(args: argparse.Namespace, name: str,
-                disk: metadata.Metadata) -> list[BootFile]:
+def _boot_files(args: argparse.Namespace, name: str) -> list[BootFile]:
     files = []
     for role in metadata.BOOT_FILES:
         path = getattr(args, role)
         if path:
-            inspected.boot_file(path, role,
-                                disk.properties.get('hw_architecture'))
             files.append(BootFile(
                 role=role, path=path, metadata=metadata.of_boot_file(
                     role, f'{name}.{role}', visibility=args.visibility)))

@@ -23,6 +23,7 @@ import time
 import typing
 import uuid
 
+from ironic_imagedeploy.cmd import boot_files
 from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd.images import inspected
 from ironic_imagedeploy.cmd.images import metadata
@@ -42,13 +43,12 @@ def upload(args: argparse.Namespace) -> int:
     """Check an image, then put it into Glance, with all that belongs to it."""
     plans.check_usage(args)
     began = time.monotonic()
+    beside = boot_files.BootFiles.inspect(args)
     with sources.open_source(args) as source:
         # What could not start is refused when it is told what it shall be.
-        args.image_type = (args.image_type or inspected.look(
-            source, args, has_kernel=bool(args.kernel), contents=False
-        ).image_type)
-        inspection = inspected.look(source, args,
-                                    has_kernel=bool(args.kernel))
+        args.image_type = args.image_type or inspected.look(
+            source, args, beside=beside, contents=False).image_type
+        inspection = inspected.look(source, args, beside=beside)
         inspection.raise_if_refused()
         plan = plans.make(args, inspection)
         if args.print:

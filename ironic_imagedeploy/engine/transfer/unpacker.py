@@ -86,9 +86,8 @@ class Unpacker(jobs.Splitter):
     def finish(self) -> Iterator[jobs.Job]:
         with self._image.explained():
             self._decoder.finish()
-        if self._decoder.left_out and (
-                self._image.source.size > compressed_raw.SMALL):
-            # The inspection could not know.
+        if self._decoder.left_out and self._image.known_size is None:
+            # The inspection did not come that far.
             LOG.warning('%s: %s', self._image.source.name,
                         self._image.left_out(self._decoder.left_out))
         self._image.check_size(self._size)

@@ -19,6 +19,7 @@ from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.targets import file
 from tests.unit.engine import base
+from tests.unit.engine import disks
 from tests.unit.engine.formats import compressed
 from tests.unit.engine import recording
 from tests.unit.engine import transfers
@@ -95,6 +96,16 @@ class FailureTest(compressed.PackedTestCase):
                         engine.transfer(inspection, target)
                     self.assertIn(f'{len(tail)} bytes', logs.output[0])
                 self.assert_same(disk, target.disk)
+
+    def test_bytes_after_a_small_file_of_a_large_disk(self) -> None:
+        """The look ends before the disk does."""
+        disk = bytes(disks.gpt(20 * MIB, [disks.Entry(64, 4000)]))
+        inspection = self.inspect(PACK['gz'](disk) + b'signature')
+        target = Target(20 * MIB)
+        with self.assertLogs('ironic_imagedeploy', 'WARNING') as logs:
+            engine.transfer(inspection, target)
+        self.assertIn('9 bytes', logs.output[0])
+        self.assert_same(disk, target.disk)
 
     def test_small_files_are_looked_at_to_their_end(self) -> None:
         """So that a check and a write agree."""

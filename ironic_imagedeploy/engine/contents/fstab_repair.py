@@ -40,6 +40,8 @@ _ESP_OPTIONS = b'umask=0077,nofail'
 _REQUIREMENT = re.compile(rb'x-systemd\.requires(?:-mounts-for)?=(.*)',
                           re.DOTALL)
 _DEVICE_UNIT = b'.device'
+#: Directories that an overlay is made of; several lower ones after colons.
+_LAYER = re.compile(rb'(?:lower|upper|work)dir=(.*)', re.DOTALL)
 #: Mount points that others are held against; a table has a dozen.
 _MOST_MOUNTS = 64
 
@@ -197,12 +199,15 @@ def _paths(line: re.Match[bytes]) -> Iterator[bytes]:
     """Paths of what must be mounted for a line.
 
     The directory that it is mounted at is in some file system, too, and so is
-    what it binds, or swaps to.
+    what it binds, swaps to, or lies over.
     """
     yield line[4].rstrip(b'/').rpartition(b'/')[0]
     if line[2].startswith(b'/'):
         yield line[2]
     yield from _required(line)
+    for option in _options(line):
+        if match := _LAYER.fullmatch(option):
+            yield from match[1].split(b':')
 
 
 def _is_below(path: bytes, mount: bytes) -> bool:

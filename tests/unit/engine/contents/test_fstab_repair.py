@@ -166,6 +166,8 @@ class NeedsTest(FstabTestCase):
                 (b'nas:/x /x nfs x-systemd.requires=/data', b',nofail'),
                 (b'overlay /y overlay x-systemd.requires-mounts-for=/data/y',
                  b',nofail'),
+                (b'overlay /y overlay ro,lowerdir=/x:/data/y', b',nofail'),
+                (b'overlay /y overlay lowerdir=/x:/database', b''),
                 (b'tmpfs /data/cache tmpfs rw,nofail', b''),
                 (b'tmpfs /database tmpfs rw', b''),
                 (b'/srv/home /home none bind', b'')):

@@ -164,10 +164,10 @@ ENTRIES: Mapping[str, Entry] = {
     'grub-dependent': Entry(
         topic=Topic.MACHINE, severity=Severity.WARNING,
         meaning='The file system of a partition image has a feature that '
-                'some releases of grub2 do not read (ext4: bigalloc, '
-                'large_dir; XFS: nrext64, exchange, parent). The one that a '
-                'deployment installs is asked on the machine, before its '
-                'disk is erased where the kernel there has FUSE.',
+                'some releases of grub2 do not read (ext4: bigalloc with '
+                'blocks of 1 KiB; XFS: exchange, parent, metadir). The one '
+                'that a deployment installs is asked on the machine, before '
+                'its disk is erased where the kernel there has FUSE.',
         message='Whether grub2 reads the file system depends on its release.',
         fix='Build the partition image without {feature}, or deploy it to '
             'see.'),

@@ -38,8 +38,7 @@ _KNOWN = (_RECOVER | _META_BG | _64BIT | 0x2 | 0x40 | 0x100 | 0x200 | 0x400
           | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000)
 #: Those that grub2 gives up at, up to 2.12 (fs/ext2.c).
 _BEYOND_GRUB = {0x400: 'ea_inode', 0x8000: 'inline_data', 0x20000: 'casefold'}
-#: Those that only some releases of it read, or only with some block sizes.
-_NOT_ALL_GRUB = {0x4000: 'large_dir'}
+#: Where its 2.06 looks for group descriptors in vain, with blocks of 1 KiB.
 _BIGALLOC = 0x200
 _SPARSE_SUPER = 0x1
 _METADATA_CSUM = 0x400
@@ -95,10 +94,8 @@ class Ext4(base.FileSystem):
         self.beyond_grub = next(
             (name for feature, name in _BEYOND_GRUB.items()
              if self._incompatible & feature), None)
-        self.not_all_grub = next(
-            (name for feature, name in _NOT_ALL_GRUB.items()
-             if self._incompatible & feature),
-            'bigalloc' if self._word(0x64) & _BIGALLOC else None)
+        if self._word(0x64) & _BIGALLOC and self._block_size == 1024:
+            self.not_all_grub = 'bigalloc'
 
     def _check(self, stored: bytes) -> None:
         if self._word(0x64) & _METADATA_CSUM and (

@@ -38,8 +38,8 @@ _FTYPE = 0x1
 #: ftype, spinodes, meta_uuid, bigtime, needsrepair, nrext64, exchrange,
 #: parent, metadir, zoned and zone_gaps change nothing else of what is read.
 _KNOWN = 0x7ff
-#: Those that only some releases of grub2 read.
-_NOT_ALL_GRUB = {0x20: 'nrext64', 0x40: 'exchange', 0x80: 'parent'}
+#: Those that only some releases of grub2 read; its 2.06 in Debian none.
+_NOT_ALL_GRUB = {0x40: 'exchange', 0x80: 'parent', 0x100: 'metadir'}
 _INODE = struct.Struct('>2sHBB')
 _SIZE = 56
 _EXTENTS = 76

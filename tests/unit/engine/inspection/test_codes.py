@@ -226,7 +226,7 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
     'file-system-unsupported': lambda test: test.root(
         volumes.BOOTABLE, '-O', 'inline_data'),
     'grub-dependent': lambda test: test.root(
-        volumes.BOOTABLE, '-t', 'ext4', '-O', 'bigalloc'),
+        volumes.BOOTABLE, '-t', 'ext4', '-O', 'bigalloc', '-b', '1024'),
     'no-partition-table': lambda test: test.raw(
         bytes(MIB), disk_format='raw', image_type='whole-disk'),
     'no-esp': lambda test: test.raw(boot_mode='uefi'),

@@ -86,12 +86,14 @@ class RootTest(verdicts.VerdictTestCase):
             self.assert_accepted(content, 'file-system-unsupported')
 
     def test_features_that_some_grub_reads(self) -> None:
-        for name in ('bigalloc', 'large_dir'):
-            finding, = self.assert_accepted(
+        for size, warnings in (('1024', ['grub-dependent']), ('4096', [])):
+            findings = self.assert_accepted(
                 volumes.ext4(self.directory / 'root', volumes.BOOTABLE,
-                             '-t', 'ext4', '-O', name).read_bytes(),
-                'grub-dependent', image_type='partition').findings
-            self.assertIn(name, str(finding))
+                             '-t', 'ext4', '-O', 'bigalloc', '-b', size
+                             ).read_bytes(),
+                *warnings, image_type='partition').findings
+            self.assertEqual(len(warnings), str(findings).count(
+                'ext4 without bigalloc'))
 
     def test_bootloader_unknown(self) -> None:
         content = bytearray(volumes.ext4(

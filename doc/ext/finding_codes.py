@@ -22,6 +22,8 @@ import typing
 from docutils import nodes
 from docutils import statemachine
 from sphinx import application
+from sphinx import environment
+from sphinx import roles
 from sphinx.util import docutils
 
 from ironic_imagedeploy.engine import catalogue
@@ -50,6 +52,17 @@ class _Names(dict[str, str]):
     def __missing__(self, name: str) -> str:
         return {'kind': 'file', 'place': 'disk', 'file': 'FILE'}.get(
             name, name.upper())
+
+
+class FindingRole(roles.XRefRole):
+    """A link to the row of a code, with the code as its text."""
+
+    def process_link(self, env: environment.BuildEnvironment,
+                     refnode: nodes.Element, has_explicit_title: bool,
+                     title: str, target: str) -> tuple[str, str]:
+        refnode.attributes.update(
+            refdomain='std', reftype='ref', refexplicit=True)
+        return title, target
 
 
 class FindingCodes(docutils.SphinxDirective):
@@ -125,7 +138,8 @@ def _escaped(text: str) -> str:
 
 
 def setup(app: application.Sphinx) -> dict[str, typing.Any]:
-    """Register the directive with Sphinx."""
+    """Register directives and role with Sphinx."""
     app.add_directive('finding-codes', FindingCodes)
     app.add_directive('finding-checklist', FindingChecklist)
+    app.add_role('finding', FindingRole(warn_dangling=True))
     return {'parallel_read_safe': True}

@@ -99,7 +99,9 @@ def _carry_out(order: orders.WriteOrder) -> dict[str, typing.Any]:
     write = partition_image.write if order.partitions else whole_disk.write
     with image_source.open_ordered(order) as source:
         order.state_checksum(source)
-        return write(order, source, device, publisher)
+        result = write(order, source, device, publisher)
+    result[names.KEY]['phases'] = publisher.phases()
+    return result
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@
 
 """Progress of a transfer, for whoever asks the agent's API."""
 
+import dataclasses
 import os
 import time
 import typing
@@ -22,6 +23,7 @@ from ironic_python_agent.extensions import base
 
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.transfer import timeline
 
 LOG = log.getLogger(__name__)
 
@@ -43,6 +45,9 @@ class Publisher:
         self._seen: tuple[str, int] | None = None
         self._moved = 0.0
         self._failed = False
+        self._phase = ''
+        self._began = time.monotonic()
+        self._timeline = timeline.Timeline()
 
     def __call__(self, progress: engine.Progress) -> None:
         """Show it, with the bottleneck of this moment."""
@@ -58,7 +63,17 @@ class Publisher:
         """Show a phase that is not the engine's and counts no bytes."""
         self._publish(engine.Progress(phase, 0, 0, 0.0, bottleneck))
 
+    def phases(self) -> list[dict[str, typing.Any]]:
+        """The phases until now, as JSON values."""
+        now = time.monotonic() - self._began
+        return [dataclasses.asdict(phase)
+                for phase in self._timeline.phases(now)]
+
     def _publish(self, progress: engine.Progress) -> None:
+        if progress.phase != self._phase:
+            self._phase = progress.phase
+            self._timeline.enter(self._phase,
+                                 time.monotonic() - self._began)
         try:
             publish(progress._asdict())
         except Exception:

@@ -10,175 +10,107 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The command ``ironic-imagedeploy``."""
+"""The program ``ironic-imagedeploy``: its commands, and the way to them.
+
+Help and usage come at once: what a command needs is imported when it is
+chosen.
+"""
 
 import argparse
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Collection
 from collections.abc import Sequence
-import contextlib
-import dataclasses
-import os
 import sys
 import typing
 
-from ironic_imagedeploy.cmd import bmaps
-from ironic_imagedeploy.cmd import boot_files
-from ironic_imagedeploy.cmd import console
-from ironic_imagedeploy.cmd import disk_map
-from ironic_imagedeploy.cmd.images import options as image_options
-from ironic_imagedeploy.cmd import machines
-from ironic_imagedeploy.cmd import manifest
-from ironic_imagedeploy.cmd import options
-from ironic_imagedeploy.cmd import output_files
-from ironic_imagedeploy.cmd import overwrite
-from ironic_imagedeploy.cmd import progress_bar
-from ironic_imagedeploy.cmd import ramdisk
-from ironic_imagedeploy.cmd import remedies
-from ironic_imagedeploy.cmd import retries
-from ironic_imagedeploy.cmd import small_files
-from ironic_imagedeploy.cmd import sources
-from ironic_imagedeploy.cmd import standard_input
-from ironic_imagedeploy.cmd import summary
-from ironic_imagedeploy.cmd import svg
-from ironic_imagedeploy.cmd import text
-from ironic_imagedeploy.cmd import trusted_manifest
-from ironic_imagedeploy.cmd import watch
-from ironic_imagedeploy import engine
-from ironic_imagedeploy.engine import choices
+#: The commands, each with what it does.
+COMMANDS = {
+    'check': 'Say whether an image can be deployed, and why not.',
+    'map': 'Show partitions, and where the image has data.',
+    'write': 'Check an image, then write it to a disk.',
+    'verify': 'Compare a disk with an image, byte by byte.',
+    'manifest': 'Make the manifest of an image: the digests of its chunks, '
+                'and where it is zero.',
+    'repair-gpt': 'Make both halves of a GUID partition table whole, with '
+                  'the backup at the end of the disk.',
+    'watch': 'Show the deployments of Ironic while they run.',
+    'report': 'Make a page about a deployment that has ended, or about many.',
+    'build': 'Build an image for bare metal, by diskimage-builder.',
+    'convert': 'Convert an image to a qcow2 with zstd clusters, by qemu-img, '
+               'and compare both.',
+    'upload': 'Check an image, then put it into Glance with what Ironic asks '
+              'for.',
+    'mend': 'Repair what is wrong beside the content of an image.',
+    'ramdisk': 'Change the deploy ramdisk of ironic-python-agent.',
+    'completion': 'Print what lets a shell complete the command line.',
+}
 
-#: Codes of findings that are about the target, as those of a write.
-_OF_TARGET = frozenset({'too-large', 'sector-size'})
-
-
-def check(args: argparse.Namespace) -> int:
-    """Inspect the image and tell what was found."""
-    is_partition = _measure(args)
-    beside = boot_files.BootFiles.inspect(args)
-    with sources.open_source(args) as source:
-        inspection = beside.judged_with(_inspect(
-            source, args, beside.expected(machines.expected(
-                args, dataclasses.replace(_expectation(args), contents=True)))
-        ))
-        if misplaced := inspection.misplaced(is_partition):
-            inspection = dataclasses.replace(inspection, findings=(
-                *inspection.findings,
-                remedies.with_remedy(misplaced, args.source)))
-        verdicts = machines.verdicts(inspection, args)
-        _show(args, {**inspection.to_dict(), 'verdicts': verdicts,
-                     'boot_files': beside.to_dict()},
-              summary.check(inspection, source.name, machines.rows(verdicts)))
-    if inspection.verdict == 'accept':
-        return 0
-    if args.disk and _OF_TARGET.issuperset(
-            finding.code for finding in inspection.findings
-            if finding.severity is engine.Severity.ERROR):
-        return engine.exceptions.TargetError.exit_status
-    return engine.exceptions.ImageRefused.exit_status
+#: Exit status of a wrong usage.
+_USAGE = 2
+_EPILOG = """\
+exit status:
+  0  done, or accepted
+  1  a bug of this program
+  2  wrong usage
+  3  the source: not found, truncated, changed, timed out
+  4  the image is refused
+  5  the target: too small, busy, wrong sector size, I/O error
+  6  the verification: checksum or read-back
+"""
 
 
-def map_(args: argparse.Namespace) -> int:
-    """Show where the image has data."""
-    with sources.open_source(args) as source:
-        inspection = _inspect(source, args)
-        inspection.raise_if_refused()
-        if args.json:
-            console.show(disk_map.json_pieces(inspection))
-        elif args.svg:
-            console.save(args.svg, svg.draw(inspection, source.name))
-        else:
-            console.show(f'{line}\n' for line in disk_map.lines(
-                inspection, source.name,
-                columns=progress_bar.width(sys.stdout, disk_map.COLUMNS),
-                ascii_only=not progress_bar.can_encode(
-                    sys.stdout, disk_map.CHARACTERS)))
-    return 0
+class _Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong, and in JSON if asked."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(  # type: ignore[override]
+            self, args: Sequence[str] | None = None,
+            namespace: argparse.Namespace | None = None
+            ) -> tuple[argparse.Namespace, list[str]]:
+        self._words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> typing.NoReturn:
+        from ironic_imagedeploy.cmd import console
+        from ironic_imagedeploy.cmd import text
+        if '--json' in self._words:
+            console.show_error(message, _USAGE)
+        self.exit(_USAGE, f'{self.prog}: {text.printable(message)}; '
+                  f'usage: {self.prog} --help\n')
 
 
-def write(args: argparse.Namespace) -> int:
-    """Write the image to the target, unless it is refused."""
-    _check_distinct(args)
-    trusted_manifest.check_usage(args)
-    args.bmap_location, args.bmap = args.bmap, bmaps.stated(args.bmap)
-    with sources.open_source(args) as source:
-        inspection = _inspect(source, args)
-        inspection.raise_if_refused()
-        if args.dry_run:
-            return _try(args, inspection)
-        _warn(inspection)
-        with (_open_target(args, inspection.largest) as target,
-              retries.display(args) as display):
-            _check_kind(args, inspection, target)
-            if not overwrite.is_confirmed(
-                    target, yes=args.yes,
-                    piped=args.source == standard_input.DASH):
-                args.parser.error(
-                    f'nothing was written: without a yes {args.target} stays '
-                    'as it is')
-            report = _transfer(args, inspection, target, display).to_dict()
-    _tell(args, report, inspection)
-    checksum = inspection.expectation.checksum
-    if checksum and checksum.weak:
-        console.say(f'warning: {checksum.algorithm} tells damage and not '
-                    'forgery: use the sha256 or sha512 of the image')
-    return 0
+class _Version(argparse.Action):
+    """Prints the version of the installed package."""
+
+    def __call__(self, parser: argparse.ArgumentParser,
+                 *_: typing.Any) -> typing.NoReturn:
+        from importlib import metadata
+        version = metadata.version('ironic-imagedeploy')
+        print(f'{parser.prog} {version}')
+        parser.exit()
 
 
-def _tell(args: argparse.Namespace, report: Mapping[str, typing.Any],
-          inspection: engine.Inspection) -> None:
-    """Tell of a write that is done, whatever becomes of the words."""
-    try:
-        try:
-            if args.report:
-                console.save(args.report, console.to_json(report))
-        finally:
-            _show(args, report, summary.write(
-                report, args.target, inspection,
-                voucher=trusted_manifest.voucher(args)))
-    except engine.exceptions.TargetError as error:
-        console.say(f'warning: {args.target} is written, whatever '
-                    f'follows: {error}')
+def parser(complete: Collection[str] = tuple(COMMANDS)
+           ) -> argparse.ArgumentParser:
+    """The parser of the command line.
 
-
-def _transfer(args: argparse.Namespace, inspection: engine.Inspection,
-              target: engine.Target, display: progress_bar.Display
-              ) -> engine.Report:
-    args.is_begun = True
-    if args.bmap:
-        with small_files.blamed(args.bmap_location):
-            return trusted_manifest.without_claims(
-                args, engine.transfer_listed(
-                    inspection, target, args.bmap, read_back=args.read_back,
-                    progress=display, verify_file=args.verify_file))
-    return trusted_manifest.without_claims(args, engine.transfer(
-        inspection, target, read_back=args.read_back, progress=display,
-        verify_file=args.verify_file))
-
-
-def verify(args: argparse.Namespace) -> int:
-    """Compare the target with the image."""
-    with sources.open_source(args) as source:
-        inspection = _inspect(source, args)
-        inspection.raise_if_refused()
-        with (engine.open_target(args.target, read_only=True) as target,
-              retries.display(args) as display):
-            report = engine.compare(
-                inspection, target, progress=display).to_dict()
-    _show(args, report, summary.verify(report, args.target, inspection))
-    return 0
-
-
-def repair_gpt(args: argparse.Namespace) -> int:
-    """Repair the GPT of a disk, or of a raw image."""
-    _check_device(args.target)
-    with engine.open_target(args.target) as target:
-        done = engine.repair_gpt(target)
-        if done:
-            target.reread_partitions()
-        found = overwrite.content(target)
-    console.show([f'{text.printable(args.target)}: '
-                  f'{summary.repair(done, found)}\n'])
-    return 0
+    :param complete: commands that get their arguments. What the others need
+        is not imported.
+    """
+    whole = _Parser(
+        prog='ironic-imagedeploy', epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Check disk images, and write them to disks in one pass.')
+    whole.add_argument('--version', action=_Version, nargs=0,
+                       help="show program's version number and exit")
+    commands = whole.add_subparsers(required=True, metavar='COMMAND')
+    for name, description in COMMANDS.items():
+        sub = commands.add_parser(name, description=description,
+                                  help=description, allow_abbrev=False)
+        if name in complete:
+            from ironic_imagedeploy.cmd import options
+            options.add(name, sub)
+    return whole
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -186,140 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :returns: the exit status.
     """
-    parser = options.parser(check=check, map=map_, write=write,
-                            verify=verify, manifest=manifest.make,
-                            repair_gpt=repair_gpt, watch=watch.watch,
-                            more=_more)
-    args = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = parser(COMMANDS.keys() & set(words)).parse_args(words)
+    from ironic_imagedeploy.cmd import console
+    from ironic_imagedeploy.cmd import output_files
     output_files.check(args)
     return console.run(args.command, args)
-
-
-def _more(commands: options.Commands) -> None:
-    """Further commands."""
-    image_options.add(commands, repair_gpt=repair_gpt)
-    ramdisk.add_command(commands)
-
-
-def _measure(args: argparse.Namespace) -> bool | None:
-    """Expect the disk that --target names.
-
-    :returns: whether it is a partition; None when it may be either.
-    """
-    if not args.disk:
-        return None
-    if args.disk_size or args.sector_size:
-        args.parser.error('--target says the size of the disk and of its '
-                          'sectors')
-    with engine.open_target(args.disk, read_only=True) as target:
-        args.disk_size = target.size
-        if target.fixed_sectors:
-            args.sector_size = target.sector_size
-        return target.is_partition
-
-
-def _try(args: argparse.Namespace, inspection: engine.Inspection) -> int:
-    """Hold an accepted image against the target, and leave that alone."""
-    _check_device(args.target)
-    if os.path.exists(args.target):
-        with engine.open_target(args.target) as target:
-            _check_kind(args, inspection, target)
-            engine.require_fit(inspection, target)
-    _show(args, {**inspection.to_dict(), 'verdicts': [],
-                 'boot_files': None}, [
-        *summary.check(inspection, inspection.source.name), '',
-        f'dry run: nothing was written to {text.printable(args.target)}'])
-    return 0
-
-
-def _inspect(source: engine.Source, args: argparse.Namespace,
-             expectation: engine.Expectation | None = None
-             ) -> engine.Inspection:
-    """The inspection, with remedies for who uses the command line."""
-    return remedies.with_remedies(
-        engine.inspect(source, expectation or _expectation(args),
-                       engine.Budget.before_write()), args.source)
-
-
-def _expectation(args: argparse.Namespace) -> engine.Expectation:
-    """Expectation of the options that the command has."""
-    names = ('disk_format', 'image_type', 'checksum', 'disk_size',
-             'sector_size', 'boot_mode', 'arch')
-    stated: dict[str, typing.Any] = {
-        name: getattr(args, name, None) for name in names}
-    return engine.Expectation(
-        permitted=(*choices.PERMITTED_FORMATS, *args.permit),
-        has_kernel=getattr(args, 'kernel_beside', False), **stated)
-
-
-@contextlib.contextmanager
-def _open_target(args: argparse.Namespace, create_size: int
-                 ) -> Iterator[engine.Target]:
-    """The target; who is stopped while it is open learns its state."""
-    _check_device(args.target)
-    args.is_begun = False
-    try:
-        with engine.open_target(args.target, create_size=create_size
-                                ) as target:
-            yield target
-    except console.Interrupted as stop:
-        if not args.is_begun:
-            stop.add_note('nothing was written')
-        elif os.path.exists(args.target):
-            stop.add_note(f'{args.target} is incomplete and boots nothing')
-        else:
-            stop.add_note(f'{args.target} was removed')
-        raise
-
-
-def _check_kind(args: argparse.Namespace, inspection: engine.Inspection,
-                target: engine.Target) -> None:
-    """A partition image belongs into a partition, a disk onto a disk.
-
-    :raises ImageRefused: when it is the other way round, without --force.
-    """
-    finding = inspection.misplaced(target.is_partition)
-    if finding and not args.force:
-        raise engine.exceptions.ImageRefused(
-            inspection.source.name,
-            [remedies.with_remedy(finding, args.source)])
-
-
-def _check_distinct(args: argparse.Namespace) -> None:
-    """A file written onto itself would be lost: that is a usage error."""
-    path = output_files.local_path(args.source)
-    # A loop device is the file behind it.
-    backing = os.path.join(
-        '/sys/block', os.path.basename(os.path.realpath(args.target)),
-        'loop/backing_file')
-    targets = [args.target]
-    with contextlib.suppress(OSError), open(backing) as file:
-        targets.append(file.read().rstrip('\n'))
-    for target in targets:
-        with contextlib.suppress(OSError, ValueError):
-            if os.path.samefile(path, target):
-                args.parser.error('SOURCE and TARGET are the same file')
-
-
-def _check_device(path: str) -> None:
-    """A mistyped device must not become a file in the memory of /dev."""
-    folder = os.path.dirname(os.path.realpath(path))
-    with contextlib.suppress(OSError):
-        if not os.path.exists(path) and os.path.samestat(
-                os.stat(folder), os.stat('/dev')):
-            raise engine.exceptions.TargetError(
-                path, expected='a disk', found='no such device',
-                fix='Check the name: lsblk lists the disks.')
-
-
-def _warn(inspection: engine.Inspection) -> None:
-    for finding in inspection.findings:
-        console.say(f'{finding.severity}: {finding}')
-
-
-def _show(args: argparse.Namespace, result: Mapping[str, typing.Any],
-          lines: Sequence[str]) -> None:
-    if args.json:
-        console.show([console.to_json(result)])
-    else:
-        console.show(f'{line}\n' for line in lines)

@@ -157,7 +157,8 @@ class Ironic:
         except ImportError:
             raise CloudError(
                 command, expected='openstacksdk', found='no such package',
-                fix="Install ironic-imagedeploy with its extra 'glance'."
+                fix="Run pip install 'ironic-imagedeploy[glance]', which "
+                'brings it.'
             ) from None
         self._cloud = cloud
         self._command = command
@@ -211,6 +212,25 @@ class Ironic:
         except Exception as error:
             raise self._unusable(error) from error
         return Machine.of(node, told)
+
+    def details(self, names: Sequence[str]) -> Iterator[typing.Any]:
+        """Nodes of openstacksdk, by name or UUID; all when none is named.
+
+        :raises CloudError: when Ironic does not tell, or has no such node.
+        """
+        fields = [*_FIELDS, 'resource_class']
+        try:
+            if not names:
+                yield from self._api.nodes(fields=fields)
+            for name in names:
+                try:
+                    yield self._api.get_node(name, fields=fields)
+                except self._missing:
+                    raise no_such_node(name) from None
+        except CloudError:
+            raise
+        except Exception as error:
+            raise self._unusable(error) from error
 
     def _unusable(self, error: Exception
                   ) -> engine.exceptions.ImageDeployError:

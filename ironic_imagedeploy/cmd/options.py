@@ -10,82 +10,48 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The command line's options."""
+"""The arguments of the commands, and what each command calls."""
 
 import argparse
 from collections.abc import Callable
-from collections.abc import Sequence
-from importlib import metadata
+from collections.abc import Mapping
 import os
 import pathlib
-import sys
-import typing
 
+from ironic_imagedeploy.cmd import commands
+from ironic_imagedeploy.cmd import completion
 from ironic_imagedeploy.cmd import console
+from ironic_imagedeploy.cmd import manifest
 from ironic_imagedeploy.cmd import progress_bar
+from ironic_imagedeploy.cmd import report
 from ironic_imagedeploy.cmd import sizes
-from ironic_imagedeploy.cmd import text
+from ironic_imagedeploy.cmd import watch
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import choices
 from ironic_imagedeploy.engine.contents import efi_programs
 
+Table = Mapping[str, tuple[Callable[[argparse.Namespace], int],
+                           Callable[[argparse.ArgumentParser], None]]]
+
 #: Types of files that are only checked by themselves.
 _BESIDE = ('kernel', 'ramdisk')
-#: Exit status of a wrong usage.
-_USAGE = 2
-
-Command = Callable[[argparse.Namespace], int]
-Commands: typing.TypeAlias = 'argparse._SubParsersAction[_Parser]'
-
-_EPILOG = """\
-exit status:
-  0  done, or accepted
-  1  a bug of this program
-  2  wrong usage
-  3  the source: not found, truncated, changed, timed out
-  4  the image is refused
-  5  the target: too small, busy, wrong sector size, I/O error
-  6  the verification: checksum or read-back
-"""
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong, and in JSON if asked."""
-
-    _words: Sequence[str] = ()
-
-    def parse_known_args(  # type: ignore[override]
-            self, args: Sequence[str] | None = None,
-            namespace: argparse.Namespace | None = None
-            ) -> tuple[argparse.Namespace, list[str]]:
-        self._words = sys.argv[1:] if args is None else list(args)
-        return super().parse_known_args(args, namespace)
-
-    def error(self, message: str) -> typing.NoReturn:
-        if '--json' in self._words:
-            console.show_error(message, _USAGE)
-        self.exit(_USAGE, f'{self.prog}: {text.printable(message)}; '
-                  f'usage: {self.prog} --help\n')
+def add(name: str, sub: argparse.ArgumentParser) -> None:
+    """Add its arguments to the parser of a command."""
+    table = _COMMANDS
+    if name not in table:
+        # They import this module.
+        from ironic_imagedeploy.cmd.images import options
+        from ironic_imagedeploy.cmd import ramdisk
+        table = {**options.COMMANDS, **ramdisk.COMMANDS}
+    call, arguments = table[name]
+    sub.set_defaults(command=call, parser=sub)
+    arguments(sub)
 
 
-def parser(*, check: Command, map: Command, write: Command, verify: Command,
-           manifest: Command, repair_gpt: Command, watch: Command,
-           more: Callable[[Commands], None]) -> argparse.ArgumentParser:
-    """The parser of the whole command line.
-
-    :param more: adds further commands.
-    """
-    whole = _Parser(
-        prog='ironic-imagedeploy', epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='Check disk images, and write them to disks in one pass.')
-    whole.add_argument(
-        '--version', action='version',
-        version=f'%(prog)s {metadata.version("ironic-imagedeploy")}')
-    commands = whole.add_subparsers(required=True, metavar='COMMAND')
-
-    sub = image_command(commands, 'check', check,
-                        'Say whether an image can be deployed, and why not.')
+def _check(sub: argparse.ArgumentParser) -> None:
+    image(sub)
     json_option(sub)
     _expectations(sub, *_BESIDE).add_argument(
         '--kernel-beside', action='store_true',
@@ -97,16 +63,18 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         'nothing is written to it')
     _machine(sub)
 
-    sub = image_command(commands, 'map', map,
-                        'Show partitions, and where the image has data.')
+
+def _map(sub: argparse.ArgumentParser) -> None:
+    image(sub)
     form = sub.add_mutually_exclusive_group()
     json_option(form)
     form.add_argument(
         '--svg', type=new_file, metavar='FILE',
         help='draw the map into this file')
 
-    sub = image_command(commands, 'write', write,
-                        'Check an image, then write it to a disk.')
+
+def _write(sub: argparse.ArgumentParser) -> None:
+    image(sub)
     _target(sub)
     json_option(sub)
     _expectations(sub)
@@ -135,17 +103,12 @@ def parser(*, check: Command, map: Command, write: Command, verify: Command,
         '--report', type=new_file, metavar='FILE',
         help='write the report, as JSON, into this file')
 
-    sub = image_command(commands, 'verify', verify,
-                        'Compare a disk with an image, byte by byte.')
+
+def _verify(sub: argparse.ArgumentParser) -> None:
+    image(sub)
     _target(sub)
     json_option(sub)
     progress(sub)
-
-    _manifest(commands, manifest)
-    _repair_gpt(commands, repair_gpt)
-    _watch(commands, watch)
-    more(commands)
-    return whole
 
 
 def _machine(sub: argparse.ArgumentParser) -> None:
@@ -170,10 +133,8 @@ def _machine(sub: argparse.ArgumentParser) -> None:
         'processor, boot mode and disk, and the devices in its inventory')
 
 
-def _manifest(commands: Commands, manifest: Command) -> None:
-    sub = _file_command(commands, 'manifest', manifest,
-                        'Make the manifest of an image: the digests of its '
-                        'chunks, and where it is zero.')
+def _manifest(sub: argparse.ArgumentParser) -> None:
+    _file(sub)
     json_option(sub)
     sub.add_argument(
         '--output', '-o', type=new_file, metavar='FILE',
@@ -208,29 +169,16 @@ def _trusted_manifest(sub: argparse.ArgumentParser) -> None:
         help='path or URL of the public key that it must be by')
 
 
-def _repair_gpt(commands: Commands, repair_gpt: Command) -> None:
-    description = ('Make both halves of a GUID partition table whole, with '
-                   'the backup at the end of the disk.')
-    sub = commands.add_parser('repair-gpt', description=description,
-                              help=description, allow_abbrev=False)
-    sub.set_defaults(command=repair_gpt, parser=sub, json=False)
+def _repair_gpt(sub: argparse.ArgumentParser) -> None:
+    sub.set_defaults(json=False)
     _target(sub)
-    sub.add_argument(
-        '--debug', action='store_true',
-        help='log what is done, and show the traceback of an error')
+    debug(sub)
 
 
-def _watch(commands: Commands, watch: Command) -> None:
-    description = 'Show the deployments of Ironic while they run.'
-    sub = commands.add_parser('watch', description=description,
-                              help=description, allow_abbrev=False)
-    sub.set_defaults(command=watch, parser=sub)
+def _watch(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('node', metavar='NODE', nargs='*',
                      help='name or UUID (default: all that are deployed)')
-    sub.add_argument(
-        '--os-cloud', metavar='NAME', default=os.environ.get('OS_CLOUD'),
-        help='the cloud of clouds.yaml (default: $OS_CLOUD, else the OS_* '
-        'variables)')
+    cloud(sub)
     sub.add_argument(
         '--interval', type=_seconds, default=5.0, metavar='SECONDS',
         help='time between two looks (default: 5); Ironic itself looks '
@@ -241,16 +189,50 @@ def _watch(commands: Commands, watch: Command) -> None:
     how.add_argument('--follow', action='store_true',
                      help='wait for more when the last one has ended')
     json_option(how)
+    debug(sub)
+
+
+def _report(sub: argparse.ArgumentParser) -> None:
+    sub.set_defaults(json=False)
     sub.add_argument(
-        '--debug', action='store_true',
-        help='log what is done, and show the traceback of an error')
+        'subject', metavar='NODE|FILE', nargs='*',
+        help="a node by name or UUID, or a file that 'write --report' made; "
+        'with --fleet any number, by default all nodes')
+    sub.add_argument(
+        '--html', type=new_file, metavar='FILE', required=True,
+        help='write the page into this file; it needs nothing from elsewhere')
+    sub.add_argument(
+        '--fleet', action='store_true',
+        help='one page about all of them: which were slow beside others with '
+        'the same image and resource class, and at what')
+    cloud(sub)
+    debug(sub)
 
 
-def image_command(commands: Commands,
-             name: str, command: Command, description: str
-             ) -> argparse.ArgumentParser:
-    """A command that looks into an image."""
-    sub = _file_command(commands, name, command, description)
+def _completion(sub: argparse.ArgumentParser) -> None:
+    sub.set_defaults(json=False)
+    sub.add_argument('shell', choices=completion.SHELLS,
+                     help='the shell that reads it')
+    debug(sub)
+
+
+#: For each command what it calls, and what adds its arguments.
+_COMMANDS: Table = {
+    'check': (commands.check, _check),
+    'map': (commands.map_, _map),
+    'write': (commands.write, _write),
+    'verify': (commands.verify, _verify),
+    'manifest': (manifest.make, _manifest),
+    'repair-gpt': (commands.repair_gpt, _repair_gpt),
+    'watch': (watch.watch, _watch),
+    'report': (report.report, _report),
+    'completion': (completion.show, _completion),
+}
+
+
+def image(sub: argparse.ArgumentParser) -> None:
+    """Arguments of a command that looks into an image."""
+    _file(sub)
     sub.add_argument(
         '--disk-format', metavar='FORMAT',
         help='refuse the image when it has another format than this one, '
@@ -258,16 +240,10 @@ def image_command(commands: Commands,
     sub.add_argument(
         '--permit', action='append', default=[], choices=choices.OTHER_FORMATS,
         help='accept this format too, besides raw and qcow2; may be repeated')
-    return sub
 
 
-def _file_command(commands: Commands,
-                  name: str, command: Command, description: str
-                  ) -> argparse.ArgumentParser:
-    """A command with the options that all of an image have."""
-    sub = commands.add_parser(name, description=description,
-                              help=description, allow_abbrev=False)
-    sub.set_defaults(command=command, parser=sub)
+def _file(sub: argparse.ArgumentParser) -> None:
+    """Arguments of all commands that read an image."""
     sub.add_argument(
         'source', metavar='SOURCE', type=named,
         help='a path, a file://, http:// or https:// URL, glance:UUID, '
@@ -276,14 +252,21 @@ def _file_command(commands: Commands,
         '--mirror', action='append', default=[], metavar='URL',
         help='another URL of the same file, used when SOURCE fails; may be '
         'repeated')
+    cloud(sub)
+    debug(sub)
+
+
+def cloud(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         '--os-cloud', metavar='NAME', default=os.environ.get('OS_CLOUD'),
-        help="the cloud of clouds.yaml that glance:UUID is in (default: "
-        "$OS_CLOUD, else the OS_* variables)")
+        help='the cloud of clouds.yaml (default: $OS_CLOUD, else the OS_* '
+        'variables)')
+
+
+def debug(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         '--debug', action='store_true',
         help='log what is done, and show the traceback of an error')
-    return sub
 
 
 def json_option(sub: 'argparse._ActionsContainer') -> None:

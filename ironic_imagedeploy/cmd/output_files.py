@@ -22,7 +22,7 @@ from ironic_imagedeploy.cmd import standard_input
 
 #: Arguments that name files which must stay.
 _KEPT = ('source', 'target', 'disk', 'checksum_file', 'manifest', 'bmap',
-         'signature', 'key')
+         'signature', 'key', 'subject')
 
 
 def check(args: argparse.Namespace) -> None:
@@ -33,8 +33,8 @@ def check(args: argparse.Namespace) -> None:
     values = vars(args)
     made = {name: value for name, value in values.items()
             if isinstance(value, pathlib.Path)}
-    kept = [pathlib.Path(local_path(values[name])) for name in _KEPT
-            if isinstance(values.get(name), str)]
+    kept = [pathlib.Path(local_path(value)) for name in _KEPT
+            for value in _texts(values.get(name))]
     for name, output in made.items():
         for other in [*kept, *(
                 path for each, path in made.items() if each < name)]:
@@ -42,6 +42,11 @@ def check(args: argparse.Namespace) -> None:
                 args.parser.error(
                     f'--{name} {output} would replace a file that another '
                     'argument names')
+
+
+def _texts(value: object) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [each for each in values if isinstance(each, str)]
 
 
 def local_path(location: str) -> str:

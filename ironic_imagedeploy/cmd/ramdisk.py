@@ -99,11 +99,8 @@ class _Ramdisk:
             self.platforms.add(match['platform'])
 
 
-def add_command(commands: options.Commands) -> None:
-    """The command ``ramdisk``, with its one action."""
-    description = 'Change the deploy ramdisk of ironic-python-agent.'
-    ramdisk = commands.add_parser('ramdisk', description=description,
-                                  help=description, allow_abbrev=False)
+def _arguments(ramdisk: argparse.ArgumentParser) -> None:
+    """The one action of the command."""
     actions = ramdisk.add_subparsers(required=True, metavar='ACTION')
     description = ('Add the agent side to a ramdisk, or bring it up to date '
                    'there.')
@@ -119,9 +116,7 @@ def add_command(commands: options.Commands) -> None:
         '--site-packages', metavar='FOLDER',
         help='folder of packages in the ramdisk that has the agent, without '
         'the first slash (default: found in there)')
-    sub.add_argument(
-        '--debug', action='store_true',
-        help='log what is done, and show the traceback of an error')
+    options.debug(sub)
 
 
 def add(args: argparse.Namespace) -> int:
@@ -301,3 +296,7 @@ def _summary(ramdisk: _Ramdisk, site: str, added: int, is_there: bool,
     yield ('  partition images  ' + (
         f'grub2 for {", ".join(sorted(ramdisk.platforms))}'
         if ramdisk.platforms else 'no grub2 in it: whole-disk images only'))
+
+
+#: The command, what it calls, and what adds its arguments.
+COMMANDS: options.Table = {'ramdisk': (add, _arguments)}

@@ -132,7 +132,9 @@ def _facts(inspection: engine.Inspection) -> Iterator[tuple[str, str]]:
 
 #: What a check cannot tell, which reads the front of a file.
 _UNCHECKED = {'checksum': 'the checksum', 'disk-size': 'the size of the disk',
-              'compression': 'the rest of what is compressed'}
+              'compression': 'the rest of what is compressed',
+              'oslo-inspector': "OpenStack's own inspector, which is not "
+              'installed'}
 
 
 def _partitions(inspection: engine.Inspection) -> str:

@@ -32,12 +32,14 @@ from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import order
 from ironic_imagedeploy.conductor.progress import answers
 from ironic_imagedeploy.conductor.progress import client
+from ironic_imagedeploy.conductor.progress import moments
 from ironic_imagedeploy.conductor.progress import notifications
 from ironic_imagedeploy.conductor.progress import poll
 from ironic_imagedeploy.conductor import serving
 from ironic_imagedeploy.conductor import withdrawal
 from ironic_imagedeploy.conf import opts
 from ironic_imagedeploy.contract import names
+from ironic_imagedeploy.contract import timeline
 
 METRICS = metrics_utils.get_metrics_logger(__name__)
 
@@ -95,9 +97,11 @@ class ImageDeploy(agent.AgentDeploy):
         """
         if (task.node.provision_state == states.DEPLOYING
                 and task.driver.storage.should_write_image(task)):
+            begun = timeline.now()
             served = serving.provide(task)
             order.give(task, served)
             notifications.accepted(task.node, served.image.verdict.findings)
+            moments.accepted(task.node, begun)
         try:
             super().prepare(task)
         except Exception:
@@ -185,7 +189,10 @@ class ImageDeploy(agent.AgentDeploy):
         client.bounded(task)
         if step['step'] == names.STEP:
             tracker.introduce(task)
-        return super().execute_deploy_step(task, step)
+        moments.before_step(task.node, step)
+        outcome = super().execute_deploy_step(task, step)
+        moments.after_step(task.node, step)
+        return outcome
 
     def execute_clean_step(self, task: task_manager.TaskManager,
                            step: dict[str, typing.Any]) -> typing.Any:

@@ -33,6 +33,14 @@ _REPORT = fields.mapping(
     sources=fields.sequence(fields.mapping(
         name=_PATH, bytes=fields.count, bad_chunks=fields.count), 16),
     reused=fields.count, verified_by=_WORD, served=fields.count,
+    phases=fields.sequence(fields.mapping(
+        name=_WORD, start=fields.number, seconds=fields.number), 16),
+    throughput=fields.sequence(fields.mapping(
+        seconds=fields.number, read=fields.count, written=fields.count,
+        bottleneck=_WORD), 64),
+    partitions=fields.sequence(fields.mapping(
+        number=fields.count, start=fields.count, length=fields.count,
+        type=fields.text(64), name=fields.text(64)), 32),
     bootloader=fields.mapping(
         platform=_WORD, menu=_PATH, origin=_WORD, kernel_origin=_WORD,
         kernels=fields.sequence(_PATH, 32)),
@@ -44,7 +52,7 @@ _REPORT = fields.mapping(
 def checked(told: typing.Any) -> dict[str, typing.Any] | None:
     """The report with its known fields only; None when it is not one.
 
-    Some 40 KB at most. Fields of a wrong type are left out.
+    Some 60 KB at most. Fields of a wrong type are left out.
     """
     report: dict[str, typing.Any] | None = _REPORT(told)
     return report

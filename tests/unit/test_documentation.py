@@ -18,6 +18,7 @@ import types
 import unittest
 
 from ironic_imagedeploy.engine import catalogue
+from ironic_imagedeploy.engine import findings
 
 DOCUMENTATION = pathlib.Path(__file__).parents[2] / 'doc'
 
@@ -70,3 +71,43 @@ class FindingCodesTest(unittest.TestCase):
              '       Make it self-contained: ``VBoxManage clonemedium FILE '
              'NEW``.',
              '     - never'], rows[at:at + 4])
+
+
+class TroubleshootingTest(unittest.TestCase):
+
+    def test_every_code_is_there(self) -> None:
+        page = (DOCUMENTATION / 'source' / 'admin' / 'troubleshooting.rst'
+                ).read_text()
+        self.assertEqual(set(catalogue.ENTRIES), set(re.findall(
+            r':finding:`([a-z-]+)`', page)))
+
+
+class LinksTest(unittest.TestCase):
+    """Sphinx looks at its own references; these are beside them."""
+
+    def test_files_that_the_way_in_names_exist(self) -> None:
+        root = DOCUMENTATION.parent
+        for page in ('README.rst', 'CONTRIBUTING.rst'):
+            for name in re.findall(r'<((?!https?:)[\w./-]+)>`_',
+                                   (root / page).read_text()):
+                with self.subTest(page=page, name=name):
+                    self.assertTrue((root / name).exists())
+
+    def test_files_that_pages_include_exist(self) -> None:
+        root = DOCUMENTATION.parent
+        for page in (DOCUMENTATION / 'source').rglob('*.rst'):
+            for name in re.findall(
+                    r'^\.\. (?:literalinclude|figure|image):: ([^/\s]\S*)$',
+                    page.read_text(), re.MULTILINE):
+                with self.subTest(page=page.name, name=name):
+                    self.assertTrue((page.parent / name).exists())
+                    self.assertTrue((page.parent / name).resolve(
+                        ).is_relative_to(root))
+
+    def test_links_of_findings_lead_to_their_page(self) -> None:
+        page, _, anchor = findings.Finding(
+            code='no-esp', expected='', found='').to_dict()[
+                'link'].partition('#')
+        self.assertEqual('no-esp', anchor)
+        self.assertTrue((DOCUMENTATION / 'source' / page).with_suffix(
+            '.rst').exists())

@@ -54,7 +54,7 @@ RULES = {
          'ironic_imagedeploy.agent.boot.install'],
         ['ironic', 'ironic_imagedeploy.conductor', 'ironic_imagedeploy.cmd',
          'ironic_imagedeploy.engine.targets']),
-    'cmd/imagedeploy.py': (
+    'cmd/commands.py': (
         ['ironic_imagedeploy.engine', 'ironic_imagedeploy.cmd.progress_bar'],
         ['ironic', 'ironic_python_agent', 'ironic_imagedeploy.conductor',
          'ironic_imagedeploy.agent', 'ironic_imagedeploy.engine.formats']),

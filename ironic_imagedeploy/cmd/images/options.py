@@ -13,46 +13,19 @@
 """Options of the commands that make images, and mend them."""
 
 import argparse
-import importlib
-import os
 
+from ironic_imagedeploy.cmd.build import build
 from ironic_imagedeploy.cmd.build import recipes
+from ironic_imagedeploy.cmd import commands
+from ironic_imagedeploy.cmd.images import convert
+from ironic_imagedeploy.cmd.images import upload
 from ironic_imagedeploy.cmd import options
 from ironic_imagedeploy.engine import choices
 
 
-def add(commands: options.Commands, *, repair_gpt: options.Command) -> None:
-    """Add the commands that make images to the command line.
-
-    :param repair_gpt: what ``mend`` does to a disk.
-    """
-    mend_image = _later('images.mend', 'mend_image')
-
-    def mend(args: argparse.Namespace) -> int:
-        return mend_image(args) if args.image else repair_gpt(args)
-
-    _build(commands, _later('build.build', 'build'))
-    _convert(commands, _later('images.convert', 'convert'))
-    _upload(commands, _later('images.upload', 'upload'))
-    _mend(commands, mend)
-
-
-def _later(module: str, name: str) -> options.Command:
-    """A command whose module is loaded when it is called.
-
-    The start of a write does not wait for what it does not need.
-    """
-    def command(args: argparse.Namespace) -> int:
-        loaded = importlib.import_module(f'ironic_imagedeploy.cmd.{module}')
-        status: int = getattr(loaded, name)(args)
-        return status
-
-    return command
-
-
-def _build(commands: options.Commands, build: options.Command) -> None:
-    sub = _plain(commands, 'build', build,
-                 'Build an image for bare metal, by diskimage-builder.')
+def _build(sub: argparse.ArgumentParser) -> None:
+    options.json_option(sub)
+    options.debug(sub)
     sub.add_argument('system', metavar='SYSTEM',
                      choices=sorted(recipes.SYSTEMS),
                      help='the operating system: '
@@ -95,11 +68,8 @@ def _build(commands: options.Commands, build: options.Command) -> None:
     options.progress(sub)
 
 
-def _convert(commands: options.Commands, convert: options.Command) -> None:
-    sub = options.image_command(
-        commands, 'convert', convert,
-        'Convert an image to a qcow2 with zstd clusters, by qemu-img, and '
-        'compare both.')
+def _convert(sub: argparse.ArgumentParser) -> None:
+    options.image(sub)
     sub.add_argument('destination', metavar='DEST', type=options.new_file,
                      help='the new image')
     sub.add_argument('--force', action='store_true',
@@ -109,10 +79,8 @@ def _convert(commands: options.Commands, convert: options.Command) -> None:
     options.progress(sub)
 
 
-def _upload(commands: options.Commands, upload: options.Command) -> None:
-    sub = options.image_command(
-        commands, 'upload', upload,
-        'Check an image, then put it into Glance with what Ironic asks for.')
+def _upload(sub: argparse.ArgumentParser) -> None:
+    options.image(sub)
     sub.add_argument('--name', metavar='NAME',
                      help='name in Glance (default: that of the file)')
     sub.add_argument('--image-type', choices=('whole-disk', 'partition'),
@@ -142,9 +110,9 @@ def _upload(commands: options.Commands, upload: options.Command) -> None:
     options.progress(sub)
 
 
-def _mend(commands: options.Commands, mend: options.Command) -> None:
-    sub = _plain(commands, 'mend', mend,
-                 'Repair what is wrong beside the content of an image.')
+def _mend(sub: argparse.ArgumentParser) -> None:
+    options.json_option(sub)
+    options.debug(sub)
     what = sub.add_mutually_exclusive_group(required=True)
     what.add_argument(
         'target', metavar='TARGET', nargs='?', type=options.named,
@@ -156,22 +124,15 @@ def _mend(commands: options.Commands, mend: options.Command) -> None:
     sub.add_argument('--permit', action='append', default=[],
                      choices=choices.OTHER_FORMATS,
                      help='accept this format too, besides raw and qcow2')
-    sub.add_argument(
-        '--os-cloud', metavar='NAME', default=os.environ.get('OS_CLOUD'),
-        help='the cloud of clouds.yaml (default: $OS_CLOUD, else the OS_* '
-        'variables)')
+    options.cloud(sub)
     sub.add_argument('--yes', '-y', action='store_true',
                      help='change it without a question')
 
 
-def _plain(commands: options.Commands, name: str, command: options.Command,
-           description: str) -> argparse.ArgumentParser:
-    """A command that takes no image file."""
-    sub: argparse.ArgumentParser = commands.add_parser(
-        name, description=description, help=description, allow_abbrev=False)
-    sub.set_defaults(command=command, parser=sub)
-    options.json_option(sub)
-    sub.add_argument(
-        '--debug', action='store_true',
-        help='log what is done, and show the traceback of an error')
-    return sub
+#: For each command what it calls, and what adds its arguments.
+COMMANDS: options.Table = {
+    'build': (build.build, _build),
+    'convert': (convert.convert, _convert),
+    'upload': (upload.upload, _upload),
+    'mend': (commands.mend_, _mend),
+}

@@ -26,6 +26,7 @@ from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import order
 from ironic_imagedeploy.contract import progress
 from ironic_imagedeploy.contract import report as reports
+from ironic_imagedeploy.contract import timeline
 
 
 def keep(task: task_manager.TaskManager) -> None:
@@ -56,6 +57,8 @@ def keep(task: task_manager.TaskManager) -> None:
         known = order.fulfilled(known)
         known.pop(names.PROGRESS, None)
         known[names.REPORT] = report
+        known = timeline.marked(known, **{
+            timeline.Event.WRITTEN: timeline.now()})
         notifications.ended(task.context, node, report)
     else:
         record = records.advanced(

@@ -36,6 +36,7 @@ from ironic_imagedeploy.contract import names
 NAME = names.DEPLOY_INTERFACE
 #: The oldest Ironic that the package is tested with.
 OLDEST_IRONIC = '38.0.0'
+_INSPECTOR = 'oslo_utils.imageutils.format_inspector'
 
 Code = upgradecheck.Code
 Problem = option_checks.Problem
@@ -213,16 +214,17 @@ def _codecs() -> Iterator[Problem]:
     lost = []
     for module, consequence in (
             ('isal.isal_zlib', 'images are decompressed more slowly'),
-            (zstd, 'images compressed with Zstandard are refused')):
+            (zstd, 'images compressed with Zstandard are refused'),
+            (_INSPECTOR, "OpenStack's own inspector has no say")):
         try:
             importlib.import_module(module)
         except ImportError as error:
             lost.append(f'{consequence} ({error})')
     if lost:
         yield (Code.WARNING,
-               f'Codecs are missing: {", and ".join(lost)}. Install '
-               "'ironic-imagedeploy[fast]' here; the deploy ramdisk needs it "
-               'as much.')
+               f'Libraries are missing: {", and ".join(lost)}. Install '
+               "'ironic-imagedeploy[conductor,fast]' here; the deploy ramdisk "
+               'needs the like: [agent,fast].')
 
 
 def main(arguments: list[str]) -> int:

@@ -15,14 +15,22 @@
 Glance and Ironic judge images with it. Its opinion is the first, that of our
 readers the second, and an image must pass both, but for a few good disks
 that the inspector is known to refuse.
+
+Ironic and its agent have oslo.utils. Who has the command line alone may do
+without: an inspection then says that the inspector was not asked.
 """
 
 from collections.abc import Iterator
 
-from oslo_utils.imageutils import format_inspector
+try:
+    from oslo_utils.imageutils import format_inspector
+except ImportError:
+    format_inspector = None  # type: ignore[assignment]
 
 from ironic_imagedeploy.engine import findings
 
+#: Whether it is installed.
+PRESENT = format_inspector is not None
 #: The inspector calls any disk with a boot sector by this name.
 _BOOT_SECTOR = 'gpt'
 _NAMES = ('qcow2', 'vhd', 'vhdx', 'vmdk', 'vdi', 'qed', 'iso', 'luks',
@@ -51,6 +59,8 @@ def formats(head: bytes) -> set[str]:
 
     :param head: the front of the file.
     """
+    if not PRESENT:
+        return set()
     return {name for name in _NAMES
             if name != _BOOT_SECTOR and _matches(_look(name, head))}
 
@@ -68,7 +78,7 @@ def violations(head: bytes, image_format: str, *, has_table: bool,
     :param has_subclusters: a qcow2 with extended level 2 entries, a feature
         that the inspector does not know.
     """
-    if image_format == 'raw' and not has_table:
+    if not PRESENT or image_format == 'raw' and not has_table:
         return
     if image_format not in _CHECKS:
         return
@@ -96,7 +106,7 @@ def violations(head: bytes, image_format: str, *, has_table: bool,
                     found=str(reason))
 
 
-def _look(name: str, head: bytes) -> format_inspector.FileInspector:
+def _look(name: str, head: bytes) -> 'format_inspector.FileInspector':
     kind = format_inspector.get_inspector(name)
     assert kind is not None
     inspector = kind()
@@ -108,7 +118,7 @@ def _look(name: str, head: bytes) -> format_inspector.FileInspector:
     return inspector
 
 
-def _matches(inspector: format_inspector.FileInspector) -> bool:
+def _matches(inspector: 'format_inspector.FileInspector') -> bool:
     try:
         return bool(inspector.format_match)
     except format_inspector.ImageFormatError:

@@ -26,6 +26,7 @@ from ironic_imagedeploy.engine import findings as _findings
 from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.inspection.checks import node
 from ironic_imagedeploy.engine.inspection import expectation as _expectation
+from ironic_imagedeploy.engine.inspection import oslo_inspector
 from ironic_imagedeploy.engine.sources import recorded
 
 Finding = _findings.Finding
@@ -144,11 +145,16 @@ class Inspection:
 
     @property
     def unchecked(self) -> tuple[str, ...]:
-        """Facts that only the whole file can tell, and a transfer checks.
+        """Facts that this look could not tell.
+
+        Only the whole file can tell these, and a transfer checks them:
 
         ``checksum``: whether it is the stated one. ``compression``: whether
         all that is compressed can be unpacked, and is complete.
         ``disk-size``: how large the disk in it is.
+
+        ``oslo-inspector``: the opinion of OpenStack's format inspector, which
+        is not installed.
         """
         facts = []
         if self.expectation.checksum:
@@ -158,6 +164,8 @@ class Inspection:
         if self.image and self.image.known_size is None and (
                 self.virtual_size is None):
             facts.append('disk-size')
+        if not oslo_inspector.PRESENT:
+            facts.append('oslo-inspector')
         return tuple(facts)
 
     def raise_if_refused(self) -> None:

@@ -112,7 +112,8 @@ def _find(identifier: str, cloud: str | None, timeout: float
         raise exceptions.SourceError(
             f'{SCHEME}{identifier}', expected='openstacksdk',
             found='no such package',
-            fix="Install ironic-imagedeploy with its extra 'glance'."
+            fix="Run pip install 'ironic-imagedeploy[glance]', which "
+            'brings it.'
         ) from None
     try:
         connection = openstack.connect(cloud=cloud)

@@ -16,11 +16,14 @@
 import collections
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import enum
 import threading
 import time
 import typing
+
+from ironic_imagedeploy.engine.transfer import timeline
 
 #: Seconds between two calls.
 TICK = 0.5
@@ -148,6 +151,8 @@ class Meter:
         self.zeroed = 0
         self._lock = threading.Lock()
         self._seconds = dict.fromkeys(Stage, 0.0)
+        self._timeline = timeline.Timeline()
+        self._mark()
 
     @property
     def elapsed(self) -> float:
@@ -188,20 +193,35 @@ class Meter:
 
     @property
     def _waits_for_source(self) -> bool:
-        seconds = self._seconds
-        return (seconds[Stage.SOURCE]
-                >= seconds[Stage.WAIT] + seconds[Stage.VERIFY])
+        return _waits_for_source(self._seconds)
 
     @property
     def bottleneck(self) -> str:
         """The stage that the others waited for."""
-        seconds = self._seconds
-        if self._waits_for_source:
+        return self._bottleneck(self._seconds)
+
+    def _bottleneck(self, seconds: Mapping[Stage, float]) -> str:
+        if _waits_for_source(seconds):
             return str(Stage.DISK) if self._local else 'network'
         if (seconds[Stage.DECODE] + seconds[Stage.VERIFY]
                 >= seconds[Stage.DISK]):
             return str(Stage.DECODE)
         return str(Stage.DISK)
+
+    def phases(self) -> tuple[timeline.Phase, ...]:
+        """The phases until now."""
+        return self._timeline.phases(self.elapsed)
+
+    def samples(self) -> tuple[timeline.Sample, ...]:
+        """How much was done when, until now."""
+        self._mark()
+        return self._timeline.samples(self._bottleneck)
+
+    def _mark(self) -> None:
+        with self._lock:
+            self._timeline.add(timeline.Mark(
+                self.elapsed, self.read, self.written + self.zeroed,
+                dict(self._seconds)))
 
     def enter(self, phase: str, total: int, done: int = 0) -> None:
         """Begin the next phase.
@@ -233,6 +253,7 @@ class Meter:
     def tick(self) -> None:
         """Tell how far it is now."""
         self._told = time.monotonic()
+        self._mark()
         for track in {self._main, self._file, self._zeroes}:
             track.mark()
         if not self._call:
@@ -248,6 +269,7 @@ class Meter:
     def _begin(self, phase: str, main: _Track, file: _Track, zeroes: _Track
                ) -> None:
         with self._lock:
+            self._timeline.enter(phase, self.elapsed)
             self._phase = phase
             self._main, self._file, self._zeroes = main, file, zeroes
         self.tick()
@@ -265,3 +287,8 @@ class Meter:
                    if each.total]
         known = [left for left in seconds if left is not None]
         return max(known) if known and len(known) == len(seconds) else None
+
+
+def _waits_for_source(seconds: Mapping[Stage, float]) -> bool:
+    return (seconds[Stage.SOURCE]
+            >= seconds[Stage.WAIT] + seconds[Stage.VERIFY])

@@ -16,6 +16,10 @@ import dataclasses
 import typing
 
 from ironic_imagedeploy.engine.sources import chunked
+from ironic_imagedeploy.engine.transfer import timeline
+
+#: Partitions that a report names; a GPT rarely has more than a dozen.
+MOST_PARTITIONS = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,20 @@ class ChecksumReport:
     algorithm: str
     value: str
     verified: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PartitionReport:
+    """A partition of the disk. Start and length in bytes.
+
+    :ivar type: GUID, or number of an MBR.
+    """
+
+    number: int
+    start: int
+    length: int
+    type: str
+    name: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +68,10 @@ class Report:
         a manifest of the file) or ``both``; None when nothing was known.
     :ivar read_back: ``none``, ``sample`` or ``full``.
     :ivar bottleneck: ``network``, ``decode`` or ``disk``.
+    :ivar phases: ``scan``, ``write``, ``read-back``, ``finish``; or
+        ``compare``.
+    :ivar throughput: some dozens of samples at most.
+    :ivar partitions: of the disk in the image, the first ones of many.
     :ivar peak_rss: most memory of this program so far.
     """
 
@@ -70,12 +92,16 @@ class Report:
     verified_by: str | None = None
     read_back: str
     bottleneck: str
+    phases: tuple[timeline.Phase, ...] = ()
+    throughput: tuple[timeline.Sample, ...] = ()
+    partitions: tuple[PartitionReport, ...] = ()
     peak_rss: int = dataclasses.field(default_factory=lambda: peak_rss())
 
     def to_dict(self) -> dict[str, typing.Any]:
         """The report as JSON values."""
-        return {**dataclasses.asdict(self), 'sources': [
-            dataclasses.asdict(source) for source in self.sources]}
+        values = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value
+                for name, value in values.items()}
 
 
 def peak_rss() -> int:

@@ -20,6 +20,7 @@ import contextlib
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.inspection import result as _inspection
 from ironic_imagedeploy.engine.targets import base as targets
+from ironic_imagedeploy.engine import text
 from ironic_imagedeploy.engine.transfer import fit
 from ironic_imagedeploy.engine.transfer import gather
 from ironic_imagedeploy.engine.transfer import held_ends
@@ -142,4 +143,14 @@ def _summary(inspection: _inspection.Inspection, target: targets.Target,
         resumes=inspection.source.resumes, seconds=round(meter.elapsed, 3),
         checksum=proof.checksum, sources=proof.sources, reused=proof.reused,
         verified_by=proof.verified_by, read_back=read_back,
-        bottleneck=meter.bottleneck)
+        bottleneck=meter.bottleneck, phases=meter.phases(),
+        throughput=meter.samples(), partitions=_partitions(inspection))
+
+
+def _partitions(inspection: _inspection.Inspection
+                ) -> tuple[_report.PartitionReport, ...]:
+    first = sorted(inspection.partitions, key=lambda each: each.start)[
+        :_report.MOST_PARTITIONS]
+    return tuple(_report.PartitionReport(
+        number=each.number, start=each.start, length=each.length,
+        type=each.type, name=text.printable(each.name)) for each in first)

@@ -22,6 +22,7 @@ import time
 from unittest import mock
 
 from ironic_imagedeploy.cmd import imagedeploy
+from ironic_imagedeploy import engine
 from tests.support import web
 from tests.unit.cmd import program
 
@@ -65,7 +66,7 @@ class JsonTest(program.CommandTestCase):
         self.assertEqual('elsewhere', error['retry'])
 
     def test_a_bug_has_no_parts(self):
-        with mock.patch.object(imagedeploy.engine, 'inspect', autospec=True,
+        with mock.patch.object(engine, 'inspect', autospec=True,
                                side_effect=KeyError('bug')):
             self.assertEqual(1, self.run_main('check', self.image, '--json'))
         self.assertEqual({'message', 'exit_status'},

@@ -154,7 +154,7 @@ class DryRunTest(program.CommandTestCase):
 
     def test_check_for_a_target(self) -> None:
         self.target.write_bytes(bytes(MIB))
-        self.assertEqual(4, self.run_main(
+        self.assertEqual(5, self.run_main(
             'check', self.image, '--target', self.target))
         self.assertIn('too-large', self.out)
         self.target.write_bytes(bytes(4 * MIB))

@@ -178,6 +178,8 @@ class DeploymentTest(base.ConductorTestCase):
              'start_judged': True,
              'checksum_is_ours': False, 'disk_format': 'qcow2',
              'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest(),
+             'timeline': {'begun': mock.ANY, 'accepted': mock.ANY,
+                          'power-on': mock.ANY, 'ramdisk': mock.ANY},
              'public': True, 'manifest': {
                  'url': f'{self.http_url}/agent_images/{node.uuid}-manifest',
                  'root': mock.ANY, 'size': mock.ANY}},

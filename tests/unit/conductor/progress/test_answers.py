@@ -69,8 +69,8 @@ class KeepTest(base.ConductorTestCase):
         done = command('SUCCEEDED', {
             'deploy_result': {'result': 'written', 'imagedeploy': REPORT},
             'deploy_step': STEP})
-        self.assertEqual({'workers': 0, 'report': REPORT},
-                         self.heartbeat(done))
+        self.assertEqual({'workers': 0, 'report': REPORT, 'timeline': {
+            'written': mock.ANY}}, self.heartbeat(done))
         self.assertTrue(self.went_on)
         entry, = objects.NodeHistory.list_by_node_id(self.context,
                                                      self.node.id)
@@ -98,8 +98,8 @@ class KeepTest(base.ConductorTestCase):
         told = self.heartbeat(side_effect=[[running], [done]])
         self.assertEqual({'workers', 'progress'}, set(told))
         self.assertFalse(self.went_on)
-        self.assertEqual({'workers': 0, 'report': REPORT},
-                         self.heartbeat(done))
+        self.assertEqual({'workers': 0, 'report': REPORT, 'timeline': {
+            'written': mock.ANY}}, self.heartbeat(done))
         self.assertTrue(self.went_on)
 
     def test_where_boot_files_were_is_forgotten(self):

@@ -203,12 +203,14 @@ class CodecsTest(ChecksTestCase):
 
     def test_missing(self):
         missing = {'isal': None, 'isal.isal_zlib': None,
-                   'backports.zstd': None, 'compression.zstd': None}
+                   'backports.zstd': None, 'compression.zstd': None,
+                   'oslo_utils.imageutils.format_inspector': None}
         with mock.patch.dict(sys.modules, missing):
             self.assert_result(
                 Code.WARNING, 'decompressed more slowly',
                 'compressed with Zstandard are refused',
-                "Install 'ironic-imagedeploy[fast]'")
+                "OpenStack's own inspector has no say",
+                "Install 'ironic-imagedeploy[conductor,fast]'")
 
 
 class CommandTest(unittest.TestCase):

@@ -16,6 +16,7 @@ import unittest
 
 from ironic_imagedeploy.engine.sources import chunked
 from ironic_imagedeploy.engine.transfer import report
+from ironic_imagedeploy.engine.transfer import timeline
 
 
 class ReportTest(unittest.TestCase):
@@ -31,7 +32,12 @@ class ReportTest(unittest.TestCase):
             sources=(chunked.SourceReport(name='conductor', bytes=100,
                                           bad_chunks=1),),
             reused=7, verified_by='chunks',
-            read_back='sample', bottleneck='decode', peak_rss=1 << 20)
+            read_back='sample', bottleneck='decode', peak_rss=1 << 20,
+            phases=(timeline.Phase(name='write', start=0.5, seconds=11.0),),
+            throughput=(timeline.Sample(seconds=11.0, read=100, written=300,
+                                        bottleneck='disk'),),
+            partitions=(report.PartitionReport(
+                number=1, start=1, length=2, type='0x83', name='root'),))
 
     def test_the_json_has_the_promised_keys(self) -> None:
         self.assertEqual(
@@ -45,6 +51,11 @@ class ReportTest(unittest.TestCase):
                           'bad_chunks': 1}],
              'reused': 7, 'verified_by': 'chunks',
              'read_back': 'sample', 'bottleneck': 'decode',
+             'phases': [{'name': 'write', 'start': 0.5, 'seconds': 11.0}],
+             'throughput': [{'seconds': 11.0, 'read': 100, 'written': 300,
+                             'bottleneck': 'disk'}],
+             'partitions': [{'number': 1, 'start': 1, 'length': 2,
+                             'type': '0x83', 'name': 'root'}],
              'peak_rss': 1 << 20},
             json.loads(json.dumps(self.report.to_dict())))
 

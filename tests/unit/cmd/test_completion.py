@@ -1,0 +1,116 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import importlib.util
+import pathlib
+import shutil
+import subprocess
+import types
+import unittest
+
+from ironic_imagedeploy.cmd import completion
+from ironic_imagedeploy.cmd import imagedeploy
+from tests.unit.cmd import program
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+#: What bash does when the tabulator is pressed after these words.
+TAB = """
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+compopt() { :; }
+_ironic_imagedeploy
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def manual() -> types.ModuleType:
+    """The tool that makes the man page."""
+    path = ROOT / 'tools' / 'manual.py'
+    specification = importlib.util.spec_from_file_location('manual', path)
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+class CompletionTest(program.CommandTestCase):
+
+    def bash(self, *words: str) -> set[str]:
+        """Words that bash offers."""
+        outcome = subprocess.run(
+            ['bash', '-uc', completion.script('bash') + TAB, 'bash',
+             'ironic-imagedeploy', *words], cwd=self.directory, check=True,
+            capture_output=True, text=True)
+        self.assertEqual('', outcome.stderr)
+        return set(outcome.stdout.split())
+
+    def test_commands(self) -> None:
+        self.assertLess(set(imagedeploy.COMMANDS), self.bash(''))
+        self.assertEqual({'repair-gpt', 'report'}, self.bash('rep'))
+
+    def test_options_of_a_command(self) -> None:
+        self.assertEqual({'--image-type'}, self.bash('check', '--im'))
+        self.assertEqual(set(), self.bash('map', '--im'))
+        self.assertEqual({'--checksum', '--checksum-file'},
+                         self.bash('write', 'disk', '--check'))
+
+    def test_values(self) -> None:
+        self.assertEqual({'uefi'}, self.bash('check', '--boot-mode', 'u'))
+        self.assertLess({'bash', 'zsh', 'fish'}, self.bash(
+            'completion', ''))
+
+    def test_files(self) -> None:
+        self.assertEqual({'image'}, self.bash('check', 'im'))
+        self.assertEqual({'image'}, self.bash('check', '--checksum-file', ''))
+        self.assertEqual(set(), self.bash('check', '--disk-size', ''))
+
+    def test_every_option_is_in_each_script(self) -> None:
+        for shell in completion.SHELLS:
+            script = completion.script(shell)
+            for name, found in completion.arguments().items():
+                for argument in found:
+                    for flag in argument.flags:
+                        word = (flag if shell != 'fish'
+                                else f'{"-l" if flag[1] == "-" else "-s"} '
+                                f'{flag.lstrip("-")}')
+                        self.assertIn(word, script, (shell, name))
+
+    def test_shells_that_are_here_read_it(self) -> None:
+        for shell in completion.SHELLS:
+            if shutil.which(shell):
+                with self.subTest(shell):
+                    subprocess.run([shell, '-n'], check=True,
+                                   input=completion.script(shell).encode())
+
+    def test_it_is_printed(self) -> None:
+        for shell in completion.SHELLS:
+            self.assertEqual(0, self.run_main('completion', shell), self.err)
+            self.assertEqual(completion.script(shell), self.out)
+
+
+class ManualTest(unittest.TestCase):
+
+    def test_the_page_is_that_of_the_parser(self) -> None:
+        self.assertEqual(
+            ''.join(manual().pages()),
+            (ROOT / 'doc/man/ironic-imagedeploy.1').read_text(),
+            'run tools/manual.py >doc/man/ironic-imagedeploy.1')
+
+    def test_it_has_every_command_and_option(self) -> None:
+        page = ''.join(manual().pages()).replace('\\-', '-')
+        for name, found in completion.arguments().items():
+            self.assertIn(f'.SS {name}\n' if name else '.SH OPTIONS', page)
+            for argument in found:
+                for flag in argument.flags:
+                    self.assertIn(f'\\fB{flag}\\fR', page)

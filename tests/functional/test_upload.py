@@ -100,7 +100,8 @@ class WholeDiskTest(glance.GlanceTestCase):
     def test_usage(self) -> None:
         for arguments in (['--kernel', 'vmlinuz'], ['--property', 'x'],
                           ['--property', 'kernel_id=1'],
-                          ['--property', 'os_hash_value=1']):
+                          ['--property', 'os_hash_value=1'],
+                          ['--print', '--json']):
             with self.subTest(arguments):
                 outcome = self.invoke('upload', self.image, *arguments)
                 self.assert_status(2, outcome)

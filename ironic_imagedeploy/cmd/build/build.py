@@ -51,6 +51,8 @@ def build(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
     output = args.output.removesuffix('.qcow2')
     if args.print:
+        if args.json:
+            args.parser.error('--print is for a shell, --json for a program')
         console.show(f'{line}\n' for line in [
             *recipe.shell(output), f'ironic-imagedeploy check {output}.qcow2'])
         return 0

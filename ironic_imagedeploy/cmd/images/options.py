@@ -101,11 +101,12 @@ def _upload(sub: argparse.ArgumentParser) -> None:
         '--manifest', dest='with_manifest', action='store_true',
         help='put the manifest of the image beside it, which its property '
         'imagedeploy_manifest names')
-    sub.add_argument(
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument(
         '--print', action='store_true',
         help='print the commands of the client of OpenStack that do the '
         'same, and upload nothing')
-    options.json_option(sub)
+    options.json_option(form)
     options.checksums(sub)
     options.progress(sub)
 

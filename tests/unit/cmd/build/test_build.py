@@ -85,6 +85,7 @@ class BuildTest(program.CommandTestCase):
         (self.directory / 'there.qcow2').touch()
         for arguments in (('--element', 'a;b'), ('--package=-x',),
                           ('--firmware', 'bios', '--arch', 'arm64'),
+                          ('--print', '--json'),
                           ('-o', 'there')):
             with self.subTest(arguments):
                 self.assertEqual(2, self.build(*arguments))

@@ -49,6 +49,7 @@ class FatFilesTest(base.EngineTestCase):
                 for length in (0, 5, 4096, 1 << 30):
                     self.assertEqual(content[:length],
                                      files.front(path, length))
+                self.assertEqual(content, b''.join(files.pieces(path)))
 
     def test_paths(self) -> None:
         files = self.opened(self.made())

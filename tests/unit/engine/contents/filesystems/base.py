@@ -120,6 +120,8 @@ class FileSystemTestCase(base.EngineTestCase):
             for length in (0, 1, 99, 4096, 70_000, 1 << 30):
                 self.assertEqual(content[:length], files.front(path, length),
                                  (path, length))
+            self.assertEqual(content, b''.join(files.pieces(path)), path)
+        self.assertEqual([], [*files.pieces('nowhere')])
 
     def assert_bad(self, code: str, *words: str, size: int | None = None
                    ) -> None:

@@ -105,6 +105,9 @@ class Toy(base.FileSystem):
         content = self._objects[file.number]
         return content[:length] if isinstance(content, bytes) else b''
 
+    def read_pieces(self, file: base.Node) -> Iterator[bytes]:
+        yield self.read_front(file, 1 << 20)
+
     def _node(self, number: int) -> base.Node:
         kinds = {dict: stat.S_IFDIR, str: stat.S_IFLNK}
         return base.Node(number, kinds.get(type(self._objects[number]),

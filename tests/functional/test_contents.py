@@ -14,6 +14,7 @@
 
 import time
 
+from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import hardware
 from tests.functional import base
 from tests.support import debian_system
@@ -82,6 +83,29 @@ class ContentsTest(base.FunctionalTestCase):
         if not all(driver.startswith('virtio') for driver in drivers):
             self.skipTest(f'this machine needs {drivers}')
         self.assertNotIn('driver-missing', codes)
+
+    def look(self, alias: str, driver: str) -> engine.Inspection:
+        """The inspection for a machine whose disk hangs on that."""
+        with engine.open_source(str(self.root)) as source:
+            return engine.inspect(source, engine.Expectation(
+                initramfs=True, devices=(hardware.Device(
+                    kind=hardware.Kind.DISK, alias=alias, name='the disk',
+                    driver=driver, is_root=True),)))
+
+    def test_controllers(self) -> None:
+        """Debian's own lists of its kernel's modules, and its initramfs."""
+        found = self.look('virtio:d00000002v00001AF4', 'virtio_blk')
+        self.assertEqual((), found.findings)
+        self.assertEqual((), found.contents.initramfs_lacks)
+        for alias, driver in (
+                ('pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01',
+                 'ahci'),
+                ('pci:v00001000d00000097sv00001000sd00003090bc01sc07i00',
+                 'mpt3sas')):
+            found = self.look(alias, driver)
+            self.assertEqual('refuse', found.verdict)
+            self.assertEqual(['driver-missing'], [
+                finding.code for finding in found.findings])
 
     def assert_debian(self, contents: dict) -> None:
         self.assertEqual('debian', contents['system']['id'])

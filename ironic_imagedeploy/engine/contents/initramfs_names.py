@@ -69,7 +69,7 @@ def lacking(stored: Iterable[bytes], groups: Iterable[frozenset[str]],
     left = list(groups)
     paths = names(stored, budget) if left else ()
     for path in paths:
-        name = _called(path.rpartition('/')[2])
+        name = _called(path)
         left = [group for group in left if name not in group]
         if not left:
             break
@@ -96,11 +96,12 @@ def names(stored: Iterable[bytes], budget: _budget.Budget) -> Iterator[str]:
             yield from _archive(inner, budget)
 
 
-def _called(name: str) -> str:
-    """The name of a module, or that of another file."""
+def _called(path: str) -> str:
+    """The name of a module, or of a program; empty for another file."""
+    folder, _, name = path.rpartition('/')
     if match := _MODULE.fullmatch(name):
         return match[1].replace('-', '_')
-    return name
+    return name if folder.endswith('bin') else ''
 
 
 class _Bytes:

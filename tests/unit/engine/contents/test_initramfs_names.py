@@ -92,6 +92,11 @@ class InitramfsNamesTest(base.EngineTestCase):
         self.assertEqual([NVME], self.lacking(ARCHIVE, NVME, MDADM))
         self.assertEqual([], self.lacking(b'nonsense'))
 
+    def test_other_files_of_that_name(self) -> None:
+        self.assertEqual([MDADM, AHCI], self.lacking(boot_files.archive({
+            'etc/mdadm/mdadm.conf': b'', 'scripts/local-block/mdadm': b'',
+            'etc/ahci': b'', 'mdadm': b''}), MDADM, AHCI))
+
     def test_it_is_read_up_to_the_last_of_them(self) -> None:
         self.assertEqual([], self.lacking(MICROCODE + ARCHIVE + b'nonsense',
                                           MEGARAID))

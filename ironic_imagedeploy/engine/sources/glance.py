@@ -12,6 +12,7 @@
 
 """Images of a Glance, with credentials as openstacksdk finds them."""
 
+import re
 import typing
 
 import requests
@@ -24,12 +25,16 @@ from ironic_imagedeploy.engine.sources import http
 from ironic_imagedeploy.engine.sources import ranges
 
 SCHEME = 'glance:'
+#: Stores of Glance that are to be read from, where they have the image.
+_PREFERENCE = re.compile(r'prefer=[A-Za-z0-9_.-]+(?:,[A-Za-z0-9_.-]+)*',
+                         re.ASCII)
 
 
 class GlanceSource(http.HttpSource):
     """The stored file of an image, read by ranges from Glance's API.
 
-    :param location: ``glance:UUID``.
+    :param location: ``glance:UUID``, or ``glance:UUID?prefer=STORE,STORE``
+        for the stores that are read first.
     :param cloud: name in clouds.yaml; by default OS_CLOUD or OS_* decide.
     :param timeout: seconds for the head of an answer, and of silence; for
         the whole record of the image, too.
@@ -38,7 +43,8 @@ class GlanceSource(http.HttpSource):
 
     def __init__(self, location: str, *, cloud: str | None = None,
                  timeout: float = 60.0, **options: typing.Any) -> None:
-        identifier = location.removeprefix(SCHEME)
+        identifier, _, query = location.removeprefix(SCHEME).partition('?')
+        _check_query(location, query)
         service, image = _find(identifier, cloud, timeout)
         self.declared_format = image.disk_format
         if image.hash_algo and image.hash_value:
@@ -46,19 +52,21 @@ class GlanceSource(http.HttpSource):
             options['checksum_stated'] = not self.declared_checksum.weak
 
         super().__init__(
-            location, request=glance_request(service, identifier, location),
+            location, request=glance_request(service, identifier, location,
+                                             query),
             timeout=timeout, **options)
         self.name = location
 
 
-def glance_request(service: typing.Any, identifier: str, location: str
-                   ) -> ranges.Request:
+def glance_request(service: typing.Any, identifier: str, location: str,
+                   query: str = '') -> ranges.Request:
     """A way to ask Glance for ranges of an image's file.
 
     :param service: the image service of openstacksdk.
     :param identifier: UUID of the image.
     :param location: how the source calls the file; other addresses are
         those that Glance redirects to, which do not get its token.
+    :param query: of the requests for the file.
     """
     from keystoneauth1 import exceptions as keystone_exceptions
 
@@ -67,7 +75,8 @@ def glance_request(service: typing.Any, identifier: str, location: str
         known = address == location or base.may_know_secrets(
             address, of=service.get_endpoint())
         if address == location:
-            address = f'/images/{identifier}/file'
+            address = f'/images/{identifier}/file' + (
+                f'?{query}' if query else '')
         try:
             answer: requests.Response = service.get(
                 address, headers=headers, stream=True,
@@ -92,6 +101,14 @@ def glance_request(service: typing.Any, identifier: str, location: str
             if name not in ('Range', 'If-Range')}, timeout)
 
     return request
+
+
+def _check_query(location: str, query: str) -> None:
+    if query and not _PREFERENCE.fullmatch(query):
+        raise exceptions.SourceError(
+            base.redact(location), expected='glance:UUID, or '
+            'glance:UUID?prefer=STORE', found='another query',
+            fix='Name stores of Glance: openstack image stores info.')
 
 
 def _checksum(location: str, image: typing.Any) -> checksum.Checksum:

@@ -53,7 +53,8 @@ class GlanceExchange(web.Exchange):
                 self.server.slow_answer(self)
             except OSError:
                 self.close_connection = True
-        elif self.path == f'/v2/images/{IDENTIFIER}/file':
+        elif self.path.partition('?')[0] == f'/v2/images/{IDENTIFIER}/file':
+            self.query = self.path.partition('?')[2]
             self.path = '/image'
             super().do_GET()
         elif self.path == f'/v2/images/{IDENTIFIER}':
@@ -145,6 +146,21 @@ class GlanceTest(GlanceTestCase):
             ('sha512', self.sha512, True),
             (report.checksum.algorithm, report.checksum.value,
              report.checksum.verified))
+
+    def test_a_store_that_is_preferred(self) -> None:
+        asked = []
+
+        def note(exchange: web.Exchange) -> None:
+            asked.append(exchange.query)
+            exchange.serve()
+
+        self.server.answer = note
+        source = self.opened(f'glance:{IDENTIFIER}?prefer=fast,near-1')
+        self.assert_same(self.content, self.streamed(source))
+        self.assertEqual({'prefer=fast,near-1'}, set(asked))
+        for query in ('prefer=', 'prefer=a/../b', 'x=y', 'prefer=a&b=c'):
+            with self.assertRaises(exceptions.SourceError):
+                self.opened(f'glance:{IDENTIFIER}?{query}')
 
     def test_a_store_without_ranges(self) -> None:
         """Glance says 400 then."""

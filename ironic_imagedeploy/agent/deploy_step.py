@@ -26,6 +26,7 @@ import urllib.parse
 
 from oslo_config import cfg
 
+from ironic_imagedeploy.agent import config_drive
 from ironic_imagedeploy.agent import image_source
 from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.conf import opts
@@ -66,7 +67,8 @@ ARGSINFO = {name: {'description': description, 'required': False}
     ('image_type', 'whole-disk (the default) or partition; image_type of '
      'instance_info by default.'),
     ('configdrive', 'Config drive, compressed by gzip and encoded as base64, '
-     'or its URL; that of the node by default.'),
+     'its URL, or an object with meta_data, network_data, user_data and '
+     'vendor_data; that of the node by default.'),
     ('policy', 'Object with options of [imagedeploy] for this image, as '
      'read_back; those of the ramdisk by default.'))}
 STEP = {'step': names.STREAM_STEP, 'priority': 0, 'interface': 'deploy',
@@ -138,8 +140,7 @@ class Arguments:
                                 contract_policy.FORMATS),
             image_type=_choice('image_type', values.get('image_type'),
                                _TYPES) or _TYPES[0],
-            configdrive=_text('configdrive', values.get('configdrive'),
-                              _LONGEST_CONFIG_DRIVE),
+            configdrive=_config_drive(values.get('configdrive'), node),
             policy=_policy(values.get('policy')))
 
     def order(self, node: dict[str, typing.Any]) -> orders.WriteOrder:
@@ -276,13 +277,27 @@ def _url(name: str, value: typing.Any) -> str:
     return url
 
 
-def _text(name: str, value: typing.Any, longest: int = _LONGEST
-          ) -> str | None:
+def _config_drive(value: typing.Any, node: Mapping[str, typing.Any]
+                  ) -> str | None:
+    """The config drive: as it is, or made of the parts that Ironic has."""
+    if not value:
+        return None
+    if isinstance(value, Mapping) and set(value) <= set(config_drive.FILES):
+        return config_drive.build(value, node)
+    if (not isinstance(value, str) or not value.isascii()
+            or len(value) > _LONGEST_CONFIG_DRIVE):
+        raise _invalid('configdrive', 'base64, a URL, or an object with some '
+                       'of ' + ', '.join(config_drive.FILES),
+                       'something else')
+    return value
+
+
+def _text(name: str, value: typing.Any) -> str | None:
     if value is None:
         return None
-    if (not isinstance(value, str) or len(value) > longest
+    if (not isinstance(value, str) or len(value) > _LONGEST
             or not value.isprintable()):
-        raise _invalid(name, f'{longest} printable characters at most',
+        raise _invalid(name, f'{_LONGEST} printable characters at most',
                        'something else')
     return value
 

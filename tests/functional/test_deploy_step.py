@@ -13,12 +13,14 @@
 import base64
 import gzip
 import hashlib
+import json
 import pathlib
 import typing
 
 from tests.functional import partition_images
 from tests.support import disks
 from tests.support import images
+from tests.support import ramdisk
 
 MIB = partition_images.MIB
 
@@ -50,6 +52,10 @@ class DeployStepTestCase(partition_images.PartitionImageTestCase):
                          ended['command_error'])
         return ended['command_result']['deploy_result']['imagedeploy']
 
+    def _last_partition(self) -> str:
+        return max(map(str, pathlib.Path('/dev').glob(
+            f'{pathlib.Path(self.device).name}p*')))
+
     def assert_config_drive(self, device: str) -> None:
         content = pathlib.Path(device).read_bytes()
         self.assertEqual(self.drive, content[:len(self.drive)])
@@ -76,9 +82,34 @@ class WholeDiskTest(DeployStepTestCase):
                          start[34 * 512:31 * MIB])
         self.assert_config_drive(self._last_partition())
 
-    def _last_partition(self) -> str:
-        return max(map(str, pathlib.Path('/dev').glob(
-            f'{pathlib.Path(self.device).name}p*')))
+
+class PartsTest(DeployStepTestCase):
+    """A config drive that Ironic has in parts, as from Metal3."""
+
+    SIZE = 96 * MIB
+
+    def test_it_is_made_of_them(self) -> None:
+        guest, image = images.bootable(32 * MIB, seed=4)
+        self.guest = self.directory / 'guest'
+        self.guest.write_bytes(guest)
+        images.partition(self.guest, 'gpt')
+        self.image = images.convert(self.guest,
+                                    self.directory / 'disk.qcow2')
+        self.node['name'] = 'node-1'
+        self.stream('whole-disk', configdrive={
+            'meta_data': {'hostname': 'named'}, 'user_data': '#!/bin/sh\n',
+            'network_data': {'links': []}})
+        drive = self._last_partition()
+        self.assertEqual('config-2', disks.run(
+            'blkid', '-p', '-s', 'LABEL', '-o', 'value', drive).lower())
+        for version in ('latest', '2012-08-10'):
+            self.assertEqual(
+                {'uuid': ramdisk.NODE_ID, 'name': 'node-1',
+                 'hostname': 'named'}, json.loads(disks.run(
+                     'mtype', '-i', drive,
+                     f'::/openstack/{version}/meta_data.json')))
+        self.assertEqual('#!/bin/sh', disks.run(
+            'mtype', '-i', drive, '::/openstack/latest/user_data'))
 
 
 class PartitionImageTest(DeployStepTestCase):

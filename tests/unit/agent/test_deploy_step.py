@@ -196,7 +196,7 @@ class ArgumentsTest(StreamImageTestCase):
                 ('checksum', 'none'), ('checksum', 'ftp://host/x'),
                 ('checksum_algorithm', 7), ('disk_format', 'iso'),
                 ('disk_format', {}), ('image_type', 'kernel'),
-                ('configdrive', {'meta_data': {}}), ('policy', 'full'),
+                ('configdrive', {'other': {}}), ('policy', 'full'),
                 ('policy', {'read_back': 'some'}), ('policy', {'verify': 7}),
                 ('policy', {'workers': -1}), ('policy', {'invented': 1}),
                 ('policy', {'neighbours': True}),

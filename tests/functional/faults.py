@@ -23,6 +23,7 @@ from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.sources import mirrors
 from tests.functional import base
 from tests.support import disks
+from tests.support.faults import table
 from tests.support import images
 from tests.support import web
 
@@ -126,6 +127,7 @@ class FaultTestCase(base.FunctionalTestCase):
         self.assert_status(0, outcome)
         self.assert_written(self.raw, self.target)
         self.assertEqual(resumes, outcome.json['resumes'])
+        self._count(survived=1)
 
     def assert_fails(self, answer: web.Answer, *words: str,
                      status: int = 3, options: typing.Any = ()) -> None:
@@ -135,6 +137,7 @@ class FaultTestCase(base.FunctionalTestCase):
         self.assert_status(status, outcome)
         self.assert_one_sentence(outcome, *words)
         self.assert_boots_nothing(self.target)
+        self._count(refused=1)
 
     def assert_never_begins(self, answer: web.Answer, *words: str,
                             status: int = 3, url: str = '') -> None:
@@ -144,3 +147,8 @@ class FaultTestCase(base.FunctionalTestCase):
         self.assert_status(status, outcome)
         self.assert_one_sentence(outcome, *words)
         self.assert_untouched(self.target)
+        self._count(refused=1)
+
+    def _count(self, **ended: int) -> None:
+        table.add(table.Row('network', self._testMethodName.removeprefix(
+            'test_').replace('_', ' '), tries=1, **ended))

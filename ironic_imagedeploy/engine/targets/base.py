@@ -27,6 +27,9 @@ MIB = 1 << 20
 #: Bytes wiped at both ends of a disk before it is written.
 END = MIB
 _ZEROES = memoryview(mmap.mmap(-1, MIB))
+#: Where an optical disk has its first descriptor, which firmware follows on
+#: other disks, too (ECMA-119, section 6.2; El Torito, section 2.0).
+_DESCRIPTOR = 32 << 10
 #: Writes that may fail before a wipe does not look for the bad sector any
 #: more: twelve find one in a MiB, and a dying disk takes its time for each.
 _FAILURES = 16
@@ -144,22 +147,21 @@ class Target(abc.ABC):
     def wipe_ends(self) -> None:
         """Zero the first and the last MiB: nothing boots from here on.
 
-        The first sector comes first. Whatever fails, the rest is wiped, by
-        plain writes where zeroing fails and around sectors that fail.
+        Each sector that firmware begins with is zero on the medium before the
+        next step: what starts from the disk until then has all of its parts.
+        Whatever fails, the rest is wiped, by plain writes where zeroing fails
+        and around sectors that fail.
 
         :raises TargetMayBoot: with all that went wrong.
         """
-        sector = min(self.sector_size, self.size)
-        front = min(END, self.size)
-        back = max(self.size - END, front)
         errors: list[exceptions.TargetError] = []
-        for start, end in ((0, sector), (sector, front), (back, self.size)):
-            if start < end:
+        for ranges in self._wipe_steps():
+            for start, end in ranges:
                 errors += self._wipe(start, end - start)
-        try:
-            self.flush()
-        except exceptions.TargetError as error:
-            errors.append(error)
+            try:
+                self.flush()
+            except exceptions.TargetError as error:
+                errors.append(error)
         if errors:
             raise exceptions.TargetMayBoot.after(
                 errors, subject=self.path) from errors[0]
@@ -196,6 +198,17 @@ class Target(abc.ABC):
     @abc.abstractmethod
     def _zero_fast(self, offset: int, length: int) -> bool:
         """Zero without writing; False when this target cannot."""
+
+    def _wipe_steps(self) -> list[list[tuple[int, int]]]:
+        """Ranges that are wiped, by what is flushed together."""
+        sector = self.sector_size
+        front = min(END, self.size)
+        steps = [[(start, min(start + sector, front))]
+                 for start in (0, _DESCRIPTOR)]
+        rest = [(min(sector, front), front),
+                (max(self.size - END, front), self.size)]
+        return [ranges for step in [*steps, rest]
+                if (ranges := [part for part in step if part[0] < part[1]])]
 
     def _wipe(self, start: int, length: int) -> list[exceptions.TargetError]:
         """Errors of the sectors in that range that could not be zeroed."""

@@ -74,11 +74,15 @@ class HeldEnds:
             view = view[:len(view) - len(back)]
         return start, view
 
-    def write(self, target: targets.Target) -> None:
+    def write(self, target: targets.Target, *, verify: bool = False
+              ) -> None:
         """Complete the disk: the back, the front, and its first sector last.
 
         Each is on the medium before the next: no first sector, which firmware
         starts from, without what belongs to it.
+
+        :param verify: read each back, before the next one.
+        :raises ReadBackMismatch: when the target gives other bytes.
         """
         front = memoryview(self._front)
         sector = min(target.sector_size, len(front))
@@ -87,13 +91,11 @@ class HeldEnds:
             if part:
                 target.write(start, part)
                 target.flush()
+                if verify:
+                    _verify(target, start, part)
 
-    def verify(self, target: targets.Target) -> None:
-        """Read the ends back.
 
-        :raises ReadBackMismatch: when the target gives other bytes.
-        """
-        target.drop_cache()
-        for start, kept in ((0, self._front), (self.high, self._back)):
-            if not memory.equal(target.read(start, len(kept)), kept):
-                raise target.mismatch(start, len(kept))
+def _verify(target: targets.Target, start: int, part: memoryview) -> None:
+    target.drop_cache()
+    if not memory.equal(target.read(start, len(part)), part):
+        raise target.mismatch(start, len(part))

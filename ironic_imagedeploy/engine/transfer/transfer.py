@@ -87,9 +87,7 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
             log.verify(target, meter)
         meter.enter('finish', guard.size, done=guard.size)
         with _all_or_nothing(target):
-            held.write(target)
-            if read_back != 'none':
-                held.verify(target)
+            held.write(target, verify=read_back != 'none')
             target.reread_partitions()
     return _summary(inspection, target, guard.size, meter, proof, read_back)
 

@@ -27,15 +27,22 @@ Action = recording.Action
 
 def wiped(size: int) -> list[Action]:
     """The actions that wipe the ends of a disk of two MiB or more."""
-    return [Action('zero', 0, 512), Action('zero', 512, MIB - 512),
+    return [Action('zero', 0, 512), Action('flush'),
+            Action('zero', 32 << 10, 512), Action('flush'),
+            Action('zero', 512, MIB - 512),
             Action('zero', size - MIB, MIB), Action('flush')]
 
 
-def finished(size: int) -> list[Action]:
-    """The actions that put the ends there in the end."""
-    return [Action('write', size - MIB, MIB), Action('flush'),
-            Action('write', 512, MIB - 512), Action('flush'),
-            Action('write', 0, 512), Action('flush')]
+def finished(size: int, *, verified: bool = False) -> list[Action]:
+    """The actions that put the ends there in the end.
+
+    :param verified: each is read back.
+    """
+    return [action for start, length in (
+        (size - MIB, MIB), (512, MIB - 512), (0, 512)) for action in (
+            Action('write', start, length), Action('flush'),
+            *((Action('drop_cache'), Action('read', start, length))
+              if verified else ()))]
 
 
 class TransferTestCase(base.EngineTestCase):

@@ -16,6 +16,7 @@ from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.transfer import held_ends
 from tests.unit.engine import base
 from tests.unit.engine import recording
+from tests.unit.engine import transfers
 
 MIB = base.MIB
 Action = recording.Action
@@ -100,30 +101,34 @@ class HeldEndsTest(base.EngineTestCase):
                                   held_ends.HeldEnds(5 * MIB).write, target)
                 self.assertEqual(step + 1, len(target.log))
 
-    def test_read_back_is_past_the_cache(self) -> None:
-        held = held_ends.HeldEnds(5 * MIB)
+    def test_each_part_is_read_back_before_the_next(self) -> None:
         target = recording.RecordingTarget(5 * MIB)
-        target.disk[:] = bytes(5 * MIB)
-        held.verify(target)
-        self.assertEqual(
-            [Action('drop_cache'), Action('read', 0, MIB),
-             Action('read', 4 * MIB, MIB)], target.log)
+        held_ends.HeldEnds(5 * MIB).write(target, verify=True)
+        self.assertEqual(transfers.finished(5 * MIB, verified=True),
+                         target.log)
 
     def test_read_back_finds_a_difference(self) -> None:
         for size in SIZES:
-            held = held_ends.HeldEnds(size)
-            target = recording.RecordingTarget(size)
             disk = self.dice.randbytes(size)
-            self.scatter(held, disk)
-            target.disk[:] = disk
-            held.verify(target)
-            for at in (0, held.low - 1, size - 1):
+            for at in sorted({0, min(size, MIB) - 1, size - 1}):
+                held = held_ends.HeldEnds(size)
+                self.scatter(held, disk)
+                target = recording.RecordingTarget(size)
+
+                def fault(action: Action, at: int = at, target:
+                          recording.RecordingTarget = target) -> None:
+                    if action.kind == 'read' and (
+                            action.start <= at < action.end):
+                        target.disk[at] ^= 1
+
+                target.fault = fault
                 with self.subTest(size=size, at=at):
-                    target.disk[at] ^= 1
                     with self.assertRaises(
                             exceptions.ReadBackMismatch) as caught:
-                        held.verify(target)
+                        held.write(target, verify=True)
                     self.assert_complete(caught.exception)
-                    first = 0 if at < held.low else held.high
-                    self.assertIn(f'from {first} to ', str(caught.exception))
-                    target.disk[at] ^= 1
+                    self.assertIn(f'from {target.log[-1].start} to ',
+                                  str(caught.exception))
+                    self.assertEqual(
+                        at < 512, Action('write', 0, min(512, size))
+                        in target.log)

@@ -158,7 +158,9 @@ class FailureTest(transfers.TransferTestCase):
                 self.assert_boots_nothing(target)
 
     def test_zeroing_that_fails_once_is_done_by_writing(self) -> None:
-        for number in range(len(WIPED) - 1):
+        for number, action in enumerate(WIPED):
+            if action.kind != 'zero':
+                continue
             with self.subTest(number=number):
                 target = Target(4 * MIB)
                 target.fail_nth(number)
@@ -182,7 +184,7 @@ class FailureTest(transfers.TransferTestCase):
                 self.assert_no_threads()
                 if number:
                     self.assert_holds(target.disk[:512], 0)
-                if number > 1 and number < front - 1:
+                if len(WIPED) - 3 < number < front - 1:
                     self.assert_holds(target.disk[512:MIB], 0)
 
     def test_a_sector_that_dies_while_the_ends_are_written(self) -> None:

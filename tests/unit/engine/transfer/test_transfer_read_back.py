@@ -77,13 +77,13 @@ class ReadBackTest(transfers.TransferTestCase):
 
     def test_ends_that_cannot_be_read_back(self) -> None:
         for error in (None, KeyboardInterrupt()):
-            for start in (0, 3 * MIB):
+            for start in (0, 512, 3 * MIB):
                 target = Target(4 * MIB)
 
                 def fault(action: Action, target: Target = target,
                           start: int = start,
                           error: BaseException | None = error) -> None:
-                    if action == Action('read', start, MIB):
+                    if action[:2] == ('read', start):
                         if error:
                             raise error
                         target.fail(action)

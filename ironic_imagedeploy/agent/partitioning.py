@@ -12,6 +12,8 @@
 
 """Partitions around a partition image, made as the agent itself makes them."""
 
+import os
+
 from oslo_concurrency import processutils
 
 from ironic_python_agent import config  # noqa: F401 (first)
@@ -20,9 +22,11 @@ from ironic_python_agent import errors
 from ironic_python_agent import partition_utils
 from ironic_python_agent import utils
 
+from ironic_imagedeploy.agent.boot import previous_system
 from ironic_imagedeploy.agent import commands
 from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import partition_devices
+from ironic_imagedeploy import engine
 
 #: Bytes of the largest sectors that ISO 9660 is mounted from.
 _ISO_BLOCK = 2048
@@ -35,8 +39,11 @@ def make(order: orders.WriteOrder, device: str
     :raises DeploymentError: when the disk cannot be partitioned like this.
     """
     sizes = order.partition_sizes
-    if not sizes.preserve_ephemeral:
-        _wipe_partitions(device)
+    with engine.open_target(device) as disk:
+        previous_system.disable(
+            disk, keep_partitions=sizes.preserve_ephemeral)
+        if not sizes.preserve_ephemeral:
+            _wipe_partitions(device)
     try:
         partitions = partition_devices.Partitions.of(
             partition_utils.work_on_disk(
@@ -57,6 +64,7 @@ def make(order: orders.WriteOrder, device: str
         # Sent as it is, the conductor would see no answer of the agent.
         raise errors.DeploymentError(
             f'{device} cannot be partitioned: {error.message}') from error
+    _flush(device)
     return partitions
 
 
@@ -68,6 +76,14 @@ def _wipe_partitions(device: str) -> None:
     """
     for name in commands.run('lsblk', '-nlpo', 'NAME', device).split()[1:]:
         utils.try_execute('wipefs', '--force', '--all', name)
+
+
+def _flush(device: str) -> None:
+    """Let new file systems be on the medium before the image is written."""
+    with open(device, 'rb') as disk:
+        # The partitions have caches of their own.
+        os.sync()
+        os.fsync(disk)
 
 
 def _make_mountable(partition: str, configdrive: str, node_uuid: str) -> None:

@@ -95,11 +95,15 @@ class PartitionImageTestCase(ramdisk.AgentTestCase):
     def _replace_disk_tools(self) -> None:
         self.backing = self.directory / 'backing'
         disks.fill(self.backing, self.SIZE, 0)
-        self.device = disks.attach(self.backing, sector_size=self.SECTOR_SIZE)
-        self.addCleanup(self._detach)
+        self.device = self._attach()
         self.machine.set_disk(self.device)
         # It asks fuser, which fails where it may not look at process 1.
         self.patched(disk_utils, 'wait_for_disk_to_become_available')
+
+    def _attach(self) -> str:
+        """The device that is the disk."""
+        self.addCleanup(self._detach)
+        return disks.attach(self.backing, sector_size=self.SECTOR_SIZE)
 
     def _detach(self) -> None:
         with contextlib.suppress(commands.CommandFailed):

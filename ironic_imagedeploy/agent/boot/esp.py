@@ -39,20 +39,47 @@ def fill(esp: str, programs: Programs, configuration: str,
          vendors: list[str]) -> None:
     """Put programs, and the way to the menu, into an empty ESP.
 
+    What the firmware starts gets its name when all of it is on the medium.
+
     :param esp: the partition, formatted.
     :param configuration: of grub2, wherever it looks for it.
     :param vendors: names of directories that a vendor's grub2 looks into.
     :raises DeploymentError: when they do not fit.
     """
+    folders = sorted({REMOVABLE, *vendors})
+    commands.run('mmd', '-i', esp, '::EFI',
+                 *(f'::EFI/{folder}' for folder in folders))
+    # No directory of a former system is in their place from here on.
+    _flush(esp)
+    for folder in folders:
+        _copy(esp, folder, {
+            'grub.cfg': configuration.encode('ascii'),
+            **({_withheld(file): content
+                for file, content in programs.files.items()}
+               if folder == REMOVABLE else {})})
+    _flush(esp)
+    for file in programs.files:
+        if _withheld(file) != file:
+            commands.run('mren', '-i', esp,
+                         f'::EFI/{REMOVABLE}/{_withheld(file)}', file)
+    _flush(esp)
+
+
+def _copy(esp: str, folder: str, files: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory(prefix='imagedeploy-') as name:
-        top = pathlib.Path(name, 'EFI')
-        for folder in {REMOVABLE, *vendors}:
-            (top / folder).mkdir(parents=True)
-            (top / folder / 'grub.cfg').write_text(configuration,
-                                                   encoding='ascii')
-        for file, content in programs.files.items():
-            (top / REMOVABLE / file).write_bytes(content)
-        commands.run('mcopy', '-i', esp, '-s', '-o', str(top), '::')
+        for file, content in files.items():
+            pathlib.Path(name, file).write_bytes(content)
+        commands.run('mcopy', '-i', esp, *(
+            os.path.join(name, file) for file in files), f'::EFI/{folder}')
+
+
+def _withheld(file: str) -> str:
+    """Name of a program that no firmware starts yet."""
+    stem, _, _ = file.partition('.')
+    return f'{stem}.NEW' if stem.startswith(REMOVABLE) else file
+
+
+def _flush(esp: str) -> None:
+    """Wait for the disk, as mtools do not."""
     with open(esp, 'rb+') as partition:
-        # mcopy does not wait for the disk.
         os.fsync(partition)

@@ -1,0 +1,185 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The power fails while a partition image is written, with its boot loader."""
+
+import mmap
+import pathlib
+import shutil
+import subprocess
+from unittest import mock
+
+from tests.functional import partition_images
+from tests.support.faults import cuts
+from tests.support.faults import disk as faulty
+from tests.support.faults import firmware
+from tests.support.faults import power
+from tests.support.faults import systems
+from tests.support.faults import table
+
+MIB = partition_images.MIB
+
+
+class DeployedSystem:
+    """A disk as the agent left it.
+
+    :ivar name: by which it is counted.
+    :param path: a copy of the disk.
+    :param esp: first byte of its EFI system partition, if any.
+    :param needed: ranges that it consists of, beside the ESP.
+    """
+
+    def __init__(self, name: str, path: pathlib.Path, esp: int | None,
+                 needed: list[tuple[int, int]]) -> None:
+        self.name = name
+        self._esp = esp
+        self._needed = needed
+        self._files = files(path, esp) if esp is not None else {}
+        with path.open('rb') as file:
+            self._content = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+
+    def is_whole(self, disk: cuts.Medium, firmware: str) -> bool:
+        """Whether a disk has all of it that such firmware makes use of."""
+        if any(disk.view[start:end].tobytes() != self._content[start:end]
+               for start, end in self._needed):
+            return False
+        return self._esp is None or files(
+            disk.path, self._esp) == self._files
+
+
+def files(path: pathlib.Path, esp: int) -> dict[str, bytes]:
+    """Files in an EFI system partition."""
+    volume = f'{path}@@{esp}'
+    listed = subprocess.run(['mdir', '-/', '-b', '-i', volume, '::EFI'],
+                            text=True, capture_output=True)
+    return {name: subprocess.run(
+        ['mtype', '-i', volume, name], capture_output=True).stdout
+        for name in listed.stdout.split() if not name.endswith('/')}
+
+
+class PartitionPowerTestCase(partition_images.PartitionImageTestCase):
+    """The agent, with a disk that records what reaches it."""
+
+    SIZE = 128 * MIB
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(mock.patch.dict(
+            partition_images.SIZES, ext4=16 * MIB))
+        if lacking := systems.lacking():
+            self.skipTest(f'needs the package {lacking}')
+
+    def _attach(self) -> str:
+        self.faulty = faulty.FaultyDisk(self.backing, self.directory)
+        self.addCleanup(self.faulty.close)
+        self.faulty.on_close(subprocess.run, [
+            'partx', '-d', self.faulty.device])
+        return self.faulty.device
+
+    def deployed(self, name: str, **info: object) -> DeployedSystem:
+        """Deploy the image; the system that is on the disk then."""
+        self.written(root_mb=20, **info)
+        path = self.directory / name
+        shutil.copy(self.backing, path)
+        first, end = (
+            int(pathlib.Path('/sys/class/block', pathlib.Path(
+                self.partition()).name, number).read_text()) * 512
+            for number in ('start', 'size'))
+        esp = None
+        root = (first, first + end)
+        needed = []
+        if self.standby.partition_uuids['partitions'].get(
+                'efi system partition'):
+            esp = int(pathlib.Path('/sys/class/block', pathlib.Path(
+                self.partition('efi system partition')).name, 'start'
+            ).read_text()) * 512
+        else:
+            needed = [(0, 440), (512, MIB)]
+            if core := self.standby.partition_uuids['partitions'].get(
+                    'BIOS Boot partition'):
+                at = int(pathlib.Path('/sys/class/block', pathlib.Path(
+                    core).name, 'start').read_text()) * 512
+                needed = [(0, 440), (at, at + MIB)]
+        # What is small is compared first.
+        return DeployedSystem(name, path, esp, [*needed, root])
+
+    def check(self, name: str, *old: DeployedSystem, **info: object) -> None:
+        """Deploy, and judge each state that a power cut may leave.
+
+        :param old: what may be on the disk before.
+        """
+        began = len(self.faulty.recording().epochs)
+        before = self.directory / 'before'
+        shutil.copy(self.backing, before)
+        new = self.deployed('NEW', **info)
+        made = self.faulty.recording().since(began)
+        medium = cuts.Medium(before)
+        verdicts = power.Verdicts(medium, [new, *old])
+        sectors = firmware.sectors(self.SIZE)
+        cuts.replay(made, medium, verdicts.judge, sectors=sectors,
+                    effort=table.effort() / 3)
+        table.add(table.Row(
+            'power', name, tries=(tries := sum(verdicts.counts.values())
+                                  + len(verdicts.halves)),
+            refused=(nothing := verdicts.counts[power.NOTHING]),
+            survived=sum(verdicts.counts.values()) - nothing,
+            half=len(verdicts.halves)))
+        self.assertEqual([], [str(half) for half in verdicts.halves[:20]],
+                         f'{len(verdicts.halves)} of {tries}')
+        self.assertGreater(verdicts.counts['NEW'], 0, verdicts.counts)
+        self.assertGreater(nothing, 100)
+
+
+class NewTest(PartitionPowerTestCase):
+    """A disk that was never used."""
+
+    def test_bios(self):
+        self.use(partition_images.debian)
+        self.check('partition image, BIOS, MBR')
+
+    def test_bios_with_gpt(self):
+        self.use(partition_images.debian, disk_label='gpt')
+        self.check('partition image, BIOS, GPT')
+
+    def test_uefi(self):
+        self.use(partition_images.debian, boot_mode='uefi')
+        self.check('partition image, UEFI')
+
+
+class AgainTest(PartitionPowerTestCase):
+    """A disk with another system in the same places."""
+
+    def again(self, name: str, boot_mode: str = 'bios', **info: object
+              ) -> None:
+        self.use(partition_images.debian, boot_mode=boot_mode)
+        old = self.deployed('OLD', **{
+            **info, 'preserve_ephemeral': False})
+        self.use(partition_images.debian, lambda tree: partition_images.put(
+            tree, 'boot/vmlinuz-6.2', b'a newer kernel'),
+            boot_mode=boot_mode)
+        self.check(name, old, **info)
+
+    def test_bios(self):
+        self.again('partition image over another, BIOS')
+
+    def test_uefi(self):
+        self.again('partition image over another, UEFI', 'uefi')
+
+    def test_bios_with_an_ephemeral_partition_that_stays(self):
+        self.again('rebuild with preserve_ephemeral, BIOS',
+                   ephemeral_mb=16, ephemeral_format='ext4',
+                   preserve_ephemeral=True)
+
+    def test_uefi_with_an_ephemeral_partition_that_stays(self):
+        self.again('rebuild with preserve_ephemeral, UEFI', 'uefi',
+                   ephemeral_mb=16, ephemeral_format='ext4',
+                   preserve_ephemeral=True)

@@ -184,11 +184,21 @@ def _publish_manifest(node: objects.Node, role: str,
 
 
 def _linked(node: objects.Node, role: str, path: str) -> str:
-    """URL of a file, now that the web server has a link to it."""
+    """URL of a file, now that the web server has a link to it.
+
+    :raises InstanceDeployFailure: when it cannot have one.
+    """
     link = _link(node, role)
-    fileutils.ensure_tree(os.path.dirname(link))
-    fileutils.delete_if_exists(link)
-    os.symlink(path, link)
+    try:
+        fileutils.ensure_tree(os.path.dirname(link))
+        fileutils.delete_if_exists(link)
+        os.symlink(path, link)
+    except OSError as error:
+        raise exception.InstanceDeployFailure(
+            f'The image of node {node.uuid} cannot be served by conductor '
+            f'{CONF.host}: expected to make the link {link}, found '
+            f'{error.strerror}. Free space in [deploy]http_root, or let '
+            'ironic-conductor write there.') from error
     return '/'.join([CONF.deploy.http_url.rstrip('/'),
                      CONF.deploy.http_image_subdir, os.path.basename(link)])
 

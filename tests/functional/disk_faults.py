@@ -83,5 +83,3 @@ class DiskFaultTestCase(base.FunctionalTestCase):
         self.assert_status(status, outcome)
         self.assertIn(words, outcome.stderr)
         self.assertEqual([], started)
-
-

@@ -44,7 +44,8 @@ METRICS = metrics_utils.get_metrics_logger(__name__)
 
 #: For files that come without a checksum.
 ALGORITHM = 'sha256'
-#: How often a master may be cleaned away before it is linked.
+#: How often files may be cleaned away before they are linked: conductors of
+#: one directory do not wait for each other's clean-up.
 _ATTEMPTS = 3
 
 
@@ -107,15 +108,16 @@ def provide(image: images.InstanceImage, expectation: engine.Expectation
             size = source.size
     delivery = _Delivery(entry=entry.Entry.of(image), image=image,
                          expectation=expectation, size=size)
-    fileutils.ensure_tree(os.path.dirname(image.instance_file))
-    for _ in range(_ATTEMPTS):
-        provided = _DELIVERIES.do((delivery.entry.path, size, expectation),
-                                  delivery.run)
-        if provided.verdict.errors:
-            return provided
-        with contextlib.suppress(FileNotFoundError):
-            delivery.link()
-            return delivery.link_manifests(provided)
+    with delivery.entry.room(size or 0):
+        fileutils.ensure_tree(os.path.dirname(image.instance_file))
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(FileNotFoundError):
+                provided = _DELIVERIES.do(
+                    (delivery.entry.path, size, expectation), delivery.run)
+                if provided.verdict.errors:
+                    return provided
+                delivery.link()
+                return delivery.link_manifests(provided)
     raise exception.ImageDownloadFailed(
         image_href=image.name,
         reason=f'the cache {delivery.entry.directory} is cleaned faster than '

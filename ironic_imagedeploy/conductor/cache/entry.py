@@ -183,16 +183,28 @@ class Entry:
         self._make_room(size)
         path = os.path.join(self._staging, f'{uuid.uuid4()}.part')
         try:
-            with open(path, 'xb') as held:
+            with self.room(size), open(path, 'xb') as held:
                 # Whatever the clock says: somebody is writing it.
                 fcntl.flock(held, fcntl.LOCK_EX)
                 yield path
+        finally:
+            fileutils.delete_if_exists(path)
+
+    @contextlib.contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Tell of a disk that is full, whatever is done inside.
+
+        :param size: bytes of the image.
+        :raises InsufficientDiskSpace: when it is.
+        """
+        try:
+            yield
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise self._no_space(size, _free(self.directory)) from error
-        finally:
-            fileutils.delete_if_exists(path)
+            raise self._no_space(
+                size, f'none for {error.filename or self.directory}'
+            ) from error
 
     def fresh(self, wanted: engine.Checksum | None
               ) -> record.Record | None:
@@ -260,12 +272,12 @@ class Entry:
             tidy(size - free)
             free = _free(self.directory)
         if free < size:
-            raise self._no_space(size, free)
+            raise self._no_space(size, f'{free} bytes')
 
-    def _no_space(self, size: int, free: int) -> exception.IronicException:
+    def _no_space(self, size: int, found: str) -> exception.IronicException:
         return exception.InsufficientDiskSpace(
             f'The image cache {self.directory} of conductor {CONF.host} is '
-            f'full: expected room for {size} bytes, found {free} bytes. '
+            f'full: expected room for {size} bytes, found {found}. '
             'Free space there, lower [pxe]image_cache_size, or set '
             'image_download_source to swift, or for images given by URL to '
             'http, so that the node fetches the image itself.')

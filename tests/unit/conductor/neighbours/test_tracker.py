@@ -46,7 +46,8 @@ class TrackerTestCase(base.ConductorTestCase):
 
     def setUp(self):
         super().setUp()
-        self.config(neighbours=True, group='imagedeploy')
+        self.config(neighbours=True, neighbour_seeds=SEEDS,
+                    group='imagedeploy')
         self.pem = certificate.make('192.0.2.1').pem
         self.nodes = []
 

@@ -120,6 +120,7 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
         disk_size=limit.size if limit else None,
         boot_mode=boot_mode_utils.get_boot_mode(image.node),
         arch=image.node.properties.get('cpu_arch'),
+        secure_boot=boot_mode_utils.is_secure_boot_requested(image.node),
         has_kernel=image.has_kernel, contents=start_policy.looks,
         devices=image.devices, start_policy=start_policy)
 

@@ -290,6 +290,19 @@ def arch() -> list[Part]:
             **cloud_init()})]
 
 
+def unified_arch() -> list[Part]:
+    """Arch Linux with a unified kernel, which firmware starts by itself."""
+    esp_, root = arch()
+    program = unified(f'root=PARTUUID={PARTUUID.format(2)} rw',
+                      '6.7.4-arch1-1')
+    return [dataclasses.replace(esp_, tree={
+        'EFI/BOOT/BOOTX64.EFI': program, 'EFI/Linux/arch-linux.efi': program,
+    }), dataclasses.replace(root, tree={
+        **root.tree, 'etc/fstab': text(
+            f'UUID={ROOT_UUID} / ext4 rw,relatime 0 1\n'
+            f'UUID={ESP_SERIAL} /efi vfat rw 0 2\n')})]
+
+
 def coreos() -> list[Part]:
     """Fedora CoreOS: OSTree, Ignition, partitions found by their labels."""
     version = '6.5.11-300.fc39.x86_64'
@@ -344,8 +357,8 @@ def logical() -> list[Part]:
 
 #: Those that are known to start on machines of metal.
 GOOD = {function.__name__: function for function in (
-    debian, ubuntu, fedora, centos, suse, alpine, arch, coreos, flatcar,
-    logical)}
+    debian, ubuntu, fedora, centos, suse, alpine, arch, unified_arch, coreos,
+    flatcar, logical)}
 
 
 def changed(parts: Sequence[Part], tree: Mapping[str, bytes | str | None],

@@ -74,6 +74,15 @@ class OperatorTest(StartTestCase):
         self.assertEqual((), verdict.findings)
         self.assertFalse(verdict.start_judged)
 
+    def test_secure_boot(self):
+        self.node.properties = {'cpu_arch': 'x86_64',
+                                'capabilities': 'boot_mode:uefi'}
+        self.node.save()
+        self.register()
+        self.assertEqual(['machine-id-left'], self.codes())
+        self.use(base.IMAGE_ID, capabilities={'secure_boot': 'true'})
+        self.refusal('unsigned-loader', 'starts nothing of this image')
+
     def test_codes(self):
         self.config(start_findings_muted=['machine-id-left'],
                     group='imagedeploy')

@@ -44,10 +44,10 @@ echo "$(wc -l <"$listed") packages"
 python -m pip_audit --no-deps --disable-pip --progress-spinner off \
     --timeout 15 --requirement "$listed" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
+# It has one status for advisories and for everything that goes wrong.
+grep -qE '^Found [0-9]+ known vulnerabilit' "$log" && exit 1
 # A mirror that has no advisories answers like one that knows no package.
 skipped=$(grep -c 'could not be audited' "$log")
 [ "$skipped" -eq 0 ] || not_audited "$skipped packages are not known there"
 [ "$status" -eq 0 ] && exit 0
-# It has one status for advisories and for everything that goes wrong.
-grep -qE '^Found [0-9]+ known vulnerabilit' "$log" && exit 1
 not_audited "the database of advisories did not answer"

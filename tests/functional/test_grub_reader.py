@@ -78,6 +78,9 @@ class DiskFileTest(base.FunctionalTestCase):
                 file.run('cat', file.path)
             self.assertIsInstance(file.error,
                                   engine.exceptions.SourceTimeout)
+            # Another program can be asked all the same.
+            self.assertEqual('4096', file.run('stat', '-c', '%s', file.path
+                                              ).strip())
 
     def test_a_reader_that_is_left_behind(self):
         def read(offset, length):
@@ -172,7 +175,7 @@ class ImageTest(partition_images.PartitionImageTestCase):
                                side_effect=grub_reader._check) as asked:
             self.written()
         asked.assert_called_once_with(
-            mock.ANY, mock.ANY, ['/boot/vmlinuz-6.1.0-9-amd64'])
+            mock.ANY, mock.ANY, ['/boot/vmlinuz-6.1.0-9-amd64', KERNEL])
 
     def test_a_kernel_without_fuse(self):
         self.use_ext4('-b', '1024', '-O', 'bigalloc', '-C', '16384')

@@ -101,15 +101,15 @@ class DiskFile:
         :raises DeploymentError: when it fails.
         """
         with futures.ThreadPoolExecutor(1) as pool:
+            running = pool.submit(commands.run, *command)
             try:
-                running = pool.submit(commands.run, *command)
                 while not running.done():
                     self._serve()
-                return running.result()
             except BaseException:
-                # Nobody would answer it any more.
+                # Nobody would answer the program any more.
                 self.close()
                 raise
+            return running.result()
 
     def close(self) -> None:
         """Let all who read the file fail."""

@@ -77,7 +77,7 @@ def check_image(inspection: engine.Inspection, platform: grub.Platform,
         with disk_file.mounted(image.read, image.known_size) as file:
             try:
                 _check(functools.partial(file.run, *_AS_NOBODY, program),
-                       file.path, [f'/{path}' for path in kernels[:1]])
+                       file.path, [f'/{path}' for path in kernels])
             except errors.DeploymentError:
                 if file.error is None:
                     raise
@@ -112,11 +112,13 @@ def _program() -> str | None:
     return program
 
 
-def _check(run: _Run, disk: str, paths: list[str]) -> None:
-    """See that grub2 finds names on a disk, and reads how files begin.
+def _check(run: _Run, disk: str, kernels: list[str]) -> None:
+    """See that grub2 finds names on a disk, and reads how a kernel begins.
 
-    :raises DeploymentError: when it does not.
-    :raises OSError: when the program does not even read its first sector.
+    Which of the kernels comes first in the menu shows later.
+
+    :raises DeploymentError: when it reads none.
+    :raises OSError: when the program does not even read the first sector.
     """
     try:
         run(disk, 'crc', '(loop0)0+1')
@@ -125,9 +127,17 @@ def _check(run: _Run, disk: str, paths: list[str]) -> None:
     with _explained('/'):
         if not run(disk, 'ls', '(loop0)/').strip():
             raise errors.DeploymentError('no names.')
-    for path in paths:
-        with _explained(path):
-            run('-n', str(_FRONT), disk, 'crc', f'(loop0){path}')
+    failure = None
+    for path in kernels:
+        try:
+            with _explained(path):
+                run('-n', str(_FRONT), disk, 'crc', f'(loop0){path}')
+        except errors.DeploymentError as error:
+            failure = failure or error
+        else:
+            return
+    if failure:
+        raise failure
 
 
 @contextlib.contextmanager

@@ -46,9 +46,10 @@ class PublicNamesTest(unittest.TestCase):
                 (engine.open_target, ['path'], ['create_size', 'read_only']),
                 (engine.transfer, ['inspection', 'target'],
                  ['read_back', 'progress', 'workers', 'verify_file',
-                  'journals', 'written', 'only']),
+                  'journals', 'written', 'in_sequence',
+                  'through']),
                 (engine.transfer_listed, ['inspection', 'target', 'bmap'],
-                 ['read_back', 'progress', 'workers']),
+                 ['read_back', 'progress', 'workers', 'verify_file']),
                 (engine.repair_gpt, ['target'], []),
                 (engine.compare, ['inspection', 'target'],
                  ['progress', 'workers'])):

@@ -70,7 +70,7 @@ class StartTest(base.FunctionalTestCase):
                 judged[start.firmware] = next(
                     (system.name for system in run.known
                      if system.is_whole(medium, start.firmware)), 'HALF')
-            weight = 1 if set(judged.values()) == {power.NOTHING} else 20
+            weight = 1 if set(judged.values()) == {power.NOTHING} else 2000
             rank = dice.random() ** (1 / weight)
             if len(kept) < count or rank > min(kept)[0]:
                 path = run.before.with_name(f'cut-{len(kept)}-{rank}')

@@ -177,6 +177,8 @@ class Site:
         self.api = api.Api(self.url, f'http://{self.address}:9292')
         self.state = state
         self._socket = state / 'database.socket'
+        self._database_folder = state / 'database'
+        self._first = state / 'database.sql'
         self._options = {
             **options, 'metrics': 'statsd' if statsd_port else 'noop',
             'statsd_port': str(statsd_port or 8125),
@@ -207,7 +209,8 @@ class Site:
         """Start all services, and wait until they do their work."""
         configuration = self._configure('api', self.address)
         self._start_web()
-        self._start_database()
+        self._make_database()
+        self.start_database()
         commands.run(_BIN / 'ironic-dbsync', '--config-file', configuration,
                      'create_schema', timeout=120)
         for conductor in self.conductors:
@@ -226,8 +229,7 @@ class Site:
             conductor.kill()
         if self._ironic_api is not None:
             self._ironic_api.stop()
-        if self._database is not None:
-            self._database.stop()
+        self.stop_database()
         self._services.stop()
 
     def alive(self) -> set[str]:
@@ -242,22 +244,33 @@ class Site:
         return {each['hostname'].split(':')[0]
                 for each in answer.json()['conductors'] if each['alive']}
 
-    def _start_database(self) -> None:
+    def _make_database(self) -> None:
         """MariaDB: with SQLite conductors do not know of each other."""
-        folder = self.state / 'database'
+        folder = self._database_folder
         commands.run('mariadb-install-db', '--no-defaults',
                      f'--datadir={folder}', f'--user={getpass.getuser()}',
                      '--auth-root-authentication-method=normal',
                      '--skip-test-db', timeout=60)
-        first = self.state / 'database.sql'
-        first.write_text('CREATE DATABASE ironic CHARACTER SET utf8mb3;\n')
+        self._first.write_text(
+            'CREATE DATABASE IF NOT EXISTS ironic CHARACTER SET utf8mb3;\n')
+
+    def start_database(self) -> None:
+        """Start it, if it does not run."""
+        if self._database is not None:
+            return
         self._database = commands.Service('database', [
-            'mariadbd', '--no-defaults', f'--datadir={folder}',
-            f'--socket={self._socket}', f'--init-file={first}',
+            'mariadbd', '--no-defaults', f'--datadir={self._database_folder}',
+            f'--socket={self._socket}', f'--init-file={self._first}',
             f'--user={getpass.getuser()}', '--skip-networking',
             '--max-connections=500', '--innodb-flush-log-at-trx-commit=0'],
             self.state / 'log' / 'database.out')
         self._database.wait_until(self._socket.exists, 60)
+
+    def stop_database(self) -> None:
+        """Stop it, if it runs."""
+        if self._database is not None:
+            service, self._database = self._database, None
+            service.stop()
 
     def _start_web(self) -> None:
         for conductor in self.conductors:

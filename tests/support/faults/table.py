@@ -87,9 +87,9 @@ def text(rows: list[Row]) -> str:
         for name in _COLUMNS[2:]:
             setattr(total, name, getattr(total, name) + getattr(row, name))
     width = max(len(row.fault) for row in [*rows, total])
-    lines = [f'{"":9}{"":{width}}' + ''.join(
+    lines = [f'{"":11}{"":{width}}' + ''.join(
         f'{name:>10}' for name in _COLUMNS[2:])]
-    lines += [f'{row.kind:9}{row.fault:{width}}' + ''.join(
+    lines += [f'{row.kind:11}{row.fault:{width}}' + ''.join(
         f'{getattr(row, name):10}' for name in _COLUMNS[2:])
         for row in [*rows, total]]
     return '\n'.join(lines) + '\n'

@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 
+from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import neighbours as _neighbours
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.transfer import report
@@ -86,7 +87,8 @@ def read(node: dict[str, Any], image_info: dict[str, Any],
     :raises ImageDeployError, RequestException, ValueError: when it cannot be
         had, or is not what was ordered.
     """
-    if ours and node['deploy_interface'] == 'imagedeploy':
+    if ours and names.is_ours(node['deploy_interface'],
+                              node['instance_info']):
         return _read_ours(node, image_info, whole)
     return _read_stock(image_info, whole)
 

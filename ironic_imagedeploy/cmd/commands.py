@@ -172,8 +172,12 @@ def repair_gpt(args: argparse.Namespace) -> int:
         if done:
             target.reread_partitions()
         found = overwrite.content(target)
-    console.show([f'{text.printable(args.target)}: '
-                  f'{summary.repair(done, found)}\n'])
+    result = summary.repair(done, found)
+    if getattr(args, 'json', False):
+        console.show([console.to_json({
+            'target': args.target, 'repaired': done, 'message': result})])
+    else:
+        console.show([f'{text.printable(args.target)}: {result}\n'])
     return 0
 
 
@@ -255,7 +259,7 @@ def _open_target(args: argparse.Namespace, create_size: int
 
 def _check_kind(args: argparse.Namespace, inspection: engine.Inspection,
                 target: engine.Target) -> None:
-    """A partition image belongs into a partition, a disk onto a disk.
+    """A partition image belongs in a partition, a disk onto a disk.
 
     :raises ImageRefused: when it is the other way round, without --force.
     """

@@ -106,7 +106,7 @@ def new_file(words: str) -> pathlib.Path:
     :returns: :data:`STDOUT` for standard output, whatever that is.
     :raises ValueError: when it cannot.
     """
-    if _is_standard(words, sys.stdout):
+    if words == '-' or _is_standard(words, sys.stdout):
         return STDOUT
     if _is_standard(words, sys.stderr):
         raise ValueError(f'cannot write {words!r}: expected another file '

@@ -25,6 +25,7 @@ from ironic_imagedeploy.cmd import manifest
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import report
 from ironic_imagedeploy.cmd import sizes
+from ironic_imagedeploy.cmd import standard_input
 from ironic_imagedeploy.cmd import watch
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import choices
@@ -58,7 +59,7 @@ def _check(sub: argparse.ArgumentParser) -> None:
         help='a kernel and an initramfs come with the image, so that a '
         'partition image needs none of its own')
     sub.add_argument(
-        '--target', dest='disk', metavar='DISK', type=named,
+        '--target', dest='disk', metavar='DISK', type=target,
         help='take size and sectors from this disk, which must not be in use; '
         'nothing is written to it')
     _machine(sub)
@@ -312,7 +313,7 @@ def checksums(sub: 'argparse._ActionsContainer') -> None:
 
 
 def _target(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument('target', metavar='TARGET', type=named,
+    sub.add_argument('target', metavar='TARGET', type=target,
                      help='a block device or a regular file')
 
 
@@ -338,6 +339,15 @@ def named(words: str) -> str:
     """A name that is not empty, as that of an unset variable is."""
     if not words.strip():
         raise argparse.ArgumentTypeError('expected a name, found none')
+    return words
+
+
+def target(words: str) -> str:
+    """A path: a disk is read back, so it is not a stream."""
+    if named(words) == standard_input.DASH:
+        raise argparse.ArgumentTypeError(
+            'expected a block device or a regular file, found standard '
+            'output; a file of this name is ./-')
     return words
 
 

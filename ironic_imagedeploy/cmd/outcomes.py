@@ -45,6 +45,12 @@ _HAND_OVER = 'hand-over'
 _RENAMED = {'boot': 'agent'}
 
 
+class ReportUnreadable(engine.exceptions.SourceError):
+    """The report of a write cannot be read."""
+
+    summary = 'the report cannot be read'
+
+
 class Span(typing.NamedTuple):
     """A part of a deployment. Times in seconds.
 
@@ -128,7 +134,7 @@ def of_node(node: typing.Any) -> Outcome | None:
 def of_file(path: pathlib.Path) -> Outcome:
     """The outcome of a write, by the file that ``--report`` made.
 
-    :raises SourceError: when it is not such a file.
+    :raises ReportUnreadable: when it is not such a file.
     """
     try:
         with path.open('rb') as file:
@@ -150,9 +156,8 @@ def of_file(path: pathlib.Path) -> Outcome:
         error=_SENTENCE(error.get('message')) or '' if error else '')
 
 
-def _unreadable(path: pathlib.Path, found: str
-                ) -> engine.exceptions.SourceError:
-    return engine.exceptions.SourceError(
+def _unreadable(path: pathlib.Path, found: str) -> ReportUnreadable:
+    return ReportUnreadable(
         str(path), expected='the report of a write, as JSON', found=found,
         fix="Give the file that 'write --report FILE' made.")
 

@@ -50,7 +50,8 @@ def _outcomes(args: argparse.Namespace) -> Iterator[outcomes.Outcome]:
     """
     names = []
     for subject in args.subject:
-        if '/' in subject or pathlib.Path(subject).exists():
+        if ('/' in subject or subject.endswith('.json')
+                or pathlib.Path(subject).exists()):
             yield outcomes.of_file(pathlib.Path(subject))
         else:
             names.append(subject)

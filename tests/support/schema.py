@@ -41,6 +41,7 @@ def check(arguments: Sequence[typing.Any], printed: str) -> None:
         value = json.loads(printed)
         form = ('error' if 'error' in value
                 else 'check' if '--dry-run' in arguments
+                else 'repair' if 'repaired' in value
                 else _FORMS[arguments[0]])
         validator(form).validate(value)
 

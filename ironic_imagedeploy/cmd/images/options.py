@@ -116,7 +116,7 @@ def _mend(sub: argparse.ArgumentParser) -> None:
     options.debug(sub)
     what = sub.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        'target', metavar='TARGET', nargs='?', type=options.named,
+        'target', metavar='TARGET', nargs='?', type=options.target,
         help='a disk or a raw image, whose GPT is made whole, with the '
         'backup at the end')
     what.add_argument(

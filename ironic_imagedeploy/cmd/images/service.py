@@ -54,7 +54,8 @@ class ImageService:
         except ImportError:
             raise GlanceError(
                 'Glance', expected='openstacksdk', found='no such package',
-                fix="Install ironic-imagedeploy with its extra 'glance'."
+                fix="Run pip install 'ironic-imagedeploy[glance]', which "
+                    'brings it.'
             ) from None
         try:
             connection = openstack.connect(cloud=cloud)

@@ -72,7 +72,7 @@ class StandardStreamsTest(unittest.TestCase):
                 stdout=log, stderr=subprocess.PIPE, text=True, check=False)
 
     def test_output(self) -> None:
-        for name in ('/dev/stdout', '/proc/self/fd/1', str(self.path)):
+        for name in ('-', '/dev/stdout', '/proc/self/fd/1', str(self.path)):
             self.path.write_text('before\n')
             done = self.run_program(
                 f'console.save(console.new_file({name!r}), "picture\\n")\n'

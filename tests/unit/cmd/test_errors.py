@@ -138,6 +138,14 @@ class WordsTest(program.CommandTestCase):
             self.assertEqual(2, self.run_main(*arguments), arguments)
             self.assertIn('expected a name, found none', self.err)
 
+    def test_standard_output_is_not_a_disk(self):
+        for arguments in (('write', self.image, '-'),
+                          ('verify', self.image, '-'),
+                          ('repair-gpt', '-'), ('mend', '-'),
+                          ('check', self.image, '--target', '-')):
+            self.assertEqual(2, self.run_main(*arguments), arguments)
+            self.assertIn('found standard output', self.err)
+
     def test_a_disk_that_is_only_read(self):
         for arguments in (('verify', self.image, self.directory),
                           ('check', self.image, '--target', self.directory)):

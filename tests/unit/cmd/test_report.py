@@ -220,3 +220,12 @@ class CommandTest(program.CommandTestCase):
         self.assertEqual(3, self.run_main(
             'report', told, '--html', self.directory / 'x'))
         self.assertIsNone(re.search('Traceback', self.err))
+        self.assertIn('the report cannot be read', self.err)
+
+    def test_a_file_that_is_not_there_is_not_a_node(self) -> None:
+        for name in ('missing.json', './missing'):
+            self.assertEqual(3, self.run_main(
+                'report', name, '--html', self.directory / 'x'))
+            self.assertIn(f'{name.removeprefix("./")}: the report cannot be '
+                          'read', self.err)
+            self.assertIn('found No such file', self.err)

@@ -49,6 +49,11 @@ class SchemaTest(program.CommandTestCase):
             self.assert_exact('report', self.printed(
                 command, self.image, self.target))
 
+    def test_mend_of_a_disk(self) -> None:
+        printed = self.printed('mend', self.image)
+        self.assertFalse(printed['repaired'])
+        self.assert_exact('repair', printed)
+
     def test_finding(self) -> None:
         self.assertEqual(4, self.run_main(
             'check', self.image, '--json', '--disk-format', 'qcow2'))

@@ -68,7 +68,7 @@ class Reference:
                 expected='oci://REGISTRY/NAME:TAG or '
                 'oci://REGISTRY/NAME@sha256:DIGEST, in lower case',
                 found='something else',
-                fix='Check the name of the image. A login belongs into the '
+                fix='Check the name of the image. A login belongs in the '
                     'file that podman login writes.')
         registry, repository = match['registry'], match['repository']
         if registry == _DOCKER_HUB and '/' not in repository:

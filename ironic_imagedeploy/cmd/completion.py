@@ -29,7 +29,7 @@ SHELLS = ('bash', 'zsh', 'fish')
 _PROGRAM = 'ironic-imagedeploy'
 _FUNCTION = '_ironic_imagedeploy'
 #: Names of values that are files, also where an URL would do.
-_FILES = ('FILE', 'SOURCE', 'TARGET', 'DISK', 'NODE|FILE')
+_FILES = ('FILE', 'SOURCE', 'TARGET', 'DEST', 'DISK', 'NODE|FILE')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,8 @@ def _bash(commands: dict[str, list[Argument]]) -> Iterator[str]:
     names = [*imagedeploy.COMMANDS]
     yield f'# bash completion of {_PROGRAM}'
     yield f'{_FUNCTION}() {{'
-    yield '    local current=${COMP_WORDS[COMP_CWORD]} command= word words='
+    yield '    local current=${COMP_WORDS[COMP_CWORD]} word'
+    yield '    local command= words= files='
     yield '    local before=${COMP_WORDS[COMP_CWORD-1]}'
     yield '    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do'
     yield '        case $word in'
@@ -132,10 +133,12 @@ def _bash(commands: dict[str, list[Argument]]) -> Iterator[str]:
         words = [flag for argument in found for flag in argument.flags]
         words += [choice for argument in found if not argument.flags
                   for choice in argument.choices]
+        files = any(each.is_file for each in found if not each.flags)
         yield (f'        {shlex.quote(name)}) words='
-               f'{shlex.quote(" ".join(words if name else words + names))};;')
+               f'{shlex.quote(" ".join(words if name else words + names))}'
+               f'{" files=1" if files else ""};;')
     yield '    esac'
-    yield '    if [[ $current == -* || -z $command ]]; then'
+    yield '    if [[ $current == -* || -z $files ]]; then'
     yield '        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")'
     yield '    else'
     yield ('        mapfile -t COMPREPLY < <(compgen -W "$words" -- '

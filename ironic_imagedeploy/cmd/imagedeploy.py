@@ -54,7 +54,7 @@ exit status:
   3  the source: not found, truncated, changed, timed out
   4  the image is refused
   5  the target: too small, busy, wrong sector size, I/O error
-  6  the verification: checksum or read-back
+  6  the verification: checksum, signature, manifest or read-back
 """
 
 

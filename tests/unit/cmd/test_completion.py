@@ -72,6 +72,9 @@ class CompletionTest(program.CommandTestCase):
 
     def test_files(self) -> None:
         self.assertEqual({'image'}, self.bash('check', 'im'))
+        self.assertEqual({'image'}, self.bash('convert', 'image', 'im'))
+        self.assertEqual(set(), self.bash('watch', 'im'))
+        self.assertNotIn('image', self.bash('completion', ''))
         self.assertEqual({'image'}, self.bash('check', '--checksum-file', ''))
         self.assertEqual(set(), self.bash('check', '--disk-size', ''))
 

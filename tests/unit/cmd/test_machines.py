@@ -74,7 +74,7 @@ class NodeTest(ironic_api.ApiTestCase):
     def test_a_kernel_that_does_not_find_the_disk(self):
         self.inspected()
         path = self.make(**{ALIASES: b''})
-        self.assertEqual(4, self.check(path))
+        self.assertEqual(4, self.check(path), self.err)
         self.assertIn('error: driver-missing: The kernel in the image does '
                       'not find the disk.', self.out)
         self.assertRegex(self.out, r'metal +does not start \(driver-missing')
@@ -86,7 +86,7 @@ class NodeTest(ironic_api.ApiTestCase):
         self.inspected()
         path = self.make(**{ALIASES: systems.text(
             f'alias {inventories.CONTROLLER.alias} ahci\n')})
-        self.assertEqual(0, self.check(path), self.out)
+        self.assertEqual(0, self.check(path), self.out + self.err)
         self.assertRegex(self.out, r'metal +starts\n')
         self.assertRegex(self.out, r'BIOS +starts\n')
 
@@ -102,14 +102,14 @@ class NodeTest(ironic_api.ApiTestCase):
             {'boot_mode': 'uefi'}}
         self.node.save()
         path = self.make()
-        self.assertEqual(4, self.check(path))
+        self.assertEqual(4, self.check(path), self.err)
         self.assertIn('arch', self.out)
         status = self.check(path, '--arch', 'x86_64')
         self.assertEqual(0, status, self.out)
         self.node.properties = {'local_gb': 0}
         self.node.instance_info = {'capabilities': {'secure_boot': 'true'}}
         self.node.save()
-        self.assertEqual(4, self.check(path))
+        self.assertEqual(4, self.check(path), self.err)
         self.assertIn('unsigned-loader', self.out)
 
     def test_a_disk_that_is_too_small(self):
@@ -118,7 +118,7 @@ class NodeTest(ironic_api.ApiTestCase):
         path = self.make()
         with path.open('r+b') as file:
             file.truncate((1 << 30) + (1 << 20))
-        self.assertEqual(4, self.check(path))
+        self.assertEqual(4, self.check(path), self.err)
         self.assertIn('too-large', self.out)
         self.assertEqual(0, self.check(path, '--disk-size', '2G'))
 

@@ -212,7 +212,7 @@ class FailureTest(compressed.PackedTestCase):
         resumed = threading.Event()
         self.addCleanup(resumed.set)
         target.fault = lambda action: (
-            None if len(target.log) < 5 else resumed.wait(30) and None)
+            None if action.kind != 'write' else resumed.wait(30) and None)
         running = threading.Thread(
             target=engine.transfer, args=(inspection, target),
             kwargs={'workers': 1})

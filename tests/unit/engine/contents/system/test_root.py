@@ -25,6 +25,7 @@ ROOTS = {
     'fedora': (4, {'boot': 3, 'boot/efi': 2}),
     'centos': (4, {'boot': 3, 'boot/efi': 2}), 'suse': (3, {'boot/efi': 2}),
     'alpine': (2, {'boot/efi': 1}), 'arch': (2, {'boot': 1}),
+    'unified_arch': (2, {'efi': 1}),
     'logical': (None, {'boot': 3, 'boot/efi': 2}),
     'coreos': (4, {'boot': 3, 'boot/efi': 2}),
     'flatcar': (3, {'usr': 3, 'boot': 1})}

@@ -13,14 +13,17 @@
 """A kernel and an initramfs that come beside a partition image."""
 
 import argparse
+from collections.abc import Iterator
 import dataclasses
 import typing
 
 from ironic_imagedeploy.cmd import remedies
+from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy import engine
 
 #: Options that name them, by the types of such files.
 ROLES = ('kernel', 'ramdisk')
+_LABELS = {'kernel': 'kernel', 'ramdisk': 'initramfs'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +67,13 @@ class BootFiles:
             *inspection.findings, *(
                 finding for each in self.inspections.values()
                 for finding in each.findings)))
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Labels and values of both, for people."""
+        for role, each in self.inspections.items():
+            words = (each.format, each.compression, each.kernel_version,
+                     text.size(each.stored_size))
+            yield _LABELS[role], text.printable(', '.join(filter(None, words)))
 
     def to_dict(self) -> dict[str, typing.Any] | None:
         """Both files as JSON values."""

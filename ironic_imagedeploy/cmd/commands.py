@@ -63,7 +63,8 @@ def check(args: argparse.Namespace) -> int:
         verdicts = machines.verdicts(inspection, args)
         _show(args, {**inspection.to_dict(), 'verdicts': verdicts,
                      'boot_files': beside.to_dict()},
-              summary.check(inspection, source.name, machines.rows(verdicts)))
+              summary.check(inspection, source.name, [
+                  *beside.rows(), *machines.rows(verdicts)]))
     if inspection.verdict == 'accept':
         return 0
     if args.disk and _OF_TARGET.issuperset(

@@ -28,7 +28,8 @@ def rows(contents: Contents) -> Iterator[tuple[str, str]]:
     """Labels and values; the value is empty where there is nothing to say."""
     system = contents.system
     yield 'system', text.printable(
-        (system.name or f'{system.id} {system.version}') if system else '')
+        (system.name or f'{system.id} {system.version}'.strip())
+        if system else '')
     yield 'root', _root(contents)
     yield 'kernels', _some(
         f'{kernel.version or kernel.path}'

@@ -51,6 +51,12 @@ class BootFilesTest(program.CommandTestCase):
         self.assertEqual(VERSION, self.told['boot_files']['kernel']['version'])
         self.assertEqual('cpio', self.told['boot_files']['ramdisk']['format'])
 
+        self.run_main(*(each for each in self.arguments(
+            self.directory / 'root.raw') if each != '--json'))
+        self.assertIn('  system       debian\n', self.out)
+        self.assertRegex(self.out, f'\n  kernel +bzImage, .*{VERSION}, ')
+        self.assertRegex(self.out, r'\n  initramfs +cpio, 512 B\n')
+
     def test_modules_of_another_kernel(self) -> None:
         status, codes = self.check(version='5.10.0-9-amd64')
         self.assertEqual(0, status)

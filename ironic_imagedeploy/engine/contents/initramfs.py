@@ -19,6 +19,7 @@ buffer format"). Nothing is unpacked here: only names pass by.
 
 from collections.abc import Callable
 import dataclasses
+import re
 import typing
 
 from ironic_imagedeploy.engine.codecs import compressions
@@ -35,8 +36,11 @@ _LONGEST_NAME = 4096
 #: Bytes of all archives, unpacked: more than machines have memory for.
 _LARGEST = 64 << 30
 _MOST_MEMBERS = 4 << 20
+#: Parts that are unpacked by themselves; each is looked for anew.
+_MOST_SEGMENTS = 1024
 _PIECE = 256 << 10
 _ALIGNMENT = 4
+_NOT_ZERO = re.compile(rb'[^\0]')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,15 +81,16 @@ def read(file: typing.BinaryIO,
     while (start := _after_zeroes(
             file, found[-1].end if found else 0)) is not None:
         compression = _compression(file, start)
-        number = len(found)
+        segment = len(found)
+        if segment == _MOST_SEGMENTS:
+            raise _bad(f'more than {_MOST_SEGMENTS} archives')
 
-        def tell(name: str, number: int = number) -> None:
-            budget.member()
-            member(number, name)
+        def tell(name: str, segment: int = segment) -> None:
+            member(segment, name)
 
         if compression is None:
-            plain = _Plain(file, start, budget)
-            _read_archive(plain, tell)
+            plain = _Plain(file, start)
+            _read_archive(plain, tell, budget)
             end = plain.position
         else:
             packed = _Packed(file, start, compression, budget)
@@ -105,7 +110,7 @@ class _Budget:
         self._bytes = 0
 
     def member(self) -> None:
-        """Count a name."""
+        """Count a name, or the end of an archive."""
         self._members += 1
         if self._members > _MOST_MEMBERS:
             raise _bad(f'more than {_MOST_MEMBERS} files')
@@ -123,8 +128,7 @@ class _Plain:
     :ivar position: offset in the file.
     """
 
-    def __init__(self, file: typing.BinaryIO, start: int, budget: _Budget
-                 ) -> None:
+    def __init__(self, file: typing.BinaryIO, start: int) -> None:
         self.position = start
         self._file = file
         self._size = file.seek(0, 2)
@@ -175,11 +179,11 @@ class _Packed:
     def read_archives(self, tell: Callable[[str], None]) -> None:
         """Read all of them, and zeroes between and after them."""
         while self._pending or self._fill():
-            rest = bytes(self._pending).lstrip(b'\0')
-            self._pending = memoryview(rest)
-            if not rest:
-                continue
-            _read_archive(self, tell)
+            found = _NOT_ZERO.search(self._pending)
+            self._pending = self._pending[
+                found.start() if found else len(self._pending):]
+            if found:
+                _read_archive(self, tell, self._budget)
 
     def end(self) -> int:
         """Offset after the last compressed byte."""
@@ -230,9 +234,11 @@ def _compression(file: typing.BinaryIO, start: int) -> str | None:
     raise _bad(f'something else than an archive at byte {start}')
 
 
-def _read_archive(reader: _Reader, tell: Callable[[str], None]) -> None:
+def _read_archive(reader: _Reader, tell: Callable[[str], None],
+                  budget: _Budget) -> None:
     """Read the members of one archive, and its trailer."""
     while True:
+        budget.member()
         head = reader.read(HEADER)
         if len(head) < HEADER or not head.startswith(MAGICS):
             raise _bad('an archive without an end')
@@ -249,10 +255,19 @@ def _read_archive(reader: _Reader, tell: Callable[[str], None]) -> None:
         tell(words.removeprefix('./').lstrip('/'))
 
 
+def number(digits: bytes) -> int:
+    """A number in a header.
+
+    :raises ValueError: when it has a sign, or anything else in it.
+    """
+    if not digits.isalnum():
+        raise ValueError(digits)
+    return int(digits, 16)
+
+
 def _number(head: bytes, index: int) -> int:
-    digits = head[6 + 8 * index:14 + 8 * index]
     try:
-        return int(digits, 16)
+        return number(head[6 + 8 * index:14 + 8 * index])
     except ValueError:
         raise _bad('a header without numbers') from None
 

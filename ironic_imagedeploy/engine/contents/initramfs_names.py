@@ -29,6 +29,7 @@ from ironic_imagedeploy.engine.codecs import compressions
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.codecs import lz4_legacy
 from ironic_imagedeploy.engine.codecs import streams
+from ironic_imagedeploy.engine.contents import initramfs
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine import exceptions
 
@@ -50,6 +51,8 @@ _PADDING = 4
 _FILE_STEPS = 8
 _PART_STEPS = 32
 _CHEAP = 2048
+#: Bytes that are looked at once for what is not zero.
+_WINDOW = 4096
 _MODULE = re.compile(r'(.+)\.ko(?:\.[a-z0-9]+)?')
 
 
@@ -115,10 +118,14 @@ class _Bytes:
     def next_front(self) -> bytes:
         """The next bytes that are not zero; none at the end."""
         while True:
-            rest = self._held[self._at:].lstrip(b'\0')
-            self._skip(len(self._held) - self._at - len(rest))
-            if len(rest) >= _FRONT or not self._more():
+            window = self._held[self._at:self._at + _WINDOW]
+            rest = window.lstrip(b'\0')
+            self._skip(len(window) - len(rest))
+            if len(rest) >= _FRONT:
                 return rest[:_FRONT]
+            is_held = len(self._held) - self._at > len(rest)
+            if not is_held and not self._more():
+                return rest
 
     def take(self, count: int) -> bytes:
         """Exactly so many bytes.
@@ -169,8 +176,9 @@ def _archive(whole: _Bytes, budget: _budget.Budget) -> Iterator[str]:
     """Paths in one archive, which is taken up to its trailer."""
     while True:
         header = whole.take(_HEADER)
+        budget.draw(_FILE_STEPS)
         try:
-            size, length = (int(header[place], 16)
+            size, length = (initramfs.number(header[place])
                             for place in (_FILE_SIZE, _NAME_SIZE))
         except ValueError:
             length = 0
@@ -179,7 +187,7 @@ def _archive(whole: _Bytes, budget: _budget.Budget) -> Iterator[str]:
         name = whole.take(_padded(_HEADER + length) - _HEADER)[:length - 1]
         if name == _TRAILER:
             return
-        budget.draw(_FILE_STEPS + size // _CHEAP)
+        budget.draw(size // _CHEAP)
         whole.leave(_padded(size))
         yield name.decode('utf-8', 'replace')
 

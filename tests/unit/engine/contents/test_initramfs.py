@@ -100,3 +100,23 @@ class ReadTest(base.EngineTestCase):
                 if field == 11 or value != b'00000000':
                     with self.assertRaises(exceptions.BadContent):
                         self.read(damaged + self.one[initramfs.HEADER:])
+
+    def test_sizes_have_no_sign(self) -> None:
+        """Or the end of an archive would lie before its start."""
+        end = self.one.index(b'070701', self.one.index(b'lib/b'))
+        trailer = self.one[end:].rstrip(b'\0') + bytes(4)
+        for size in (b'-000007C', b'+0000000', b'0000_0_0'):
+            with self.subTest(size), self.assertRaises(
+                    exceptions.BadContent) as caught:
+                self.read(trailer[:54] + size + trailer[62:])
+            self.assertEqual('a header without numbers',
+                             caught.exception.found)
+
+    def test_archives_are_bounded(self) -> None:
+        """Each is looked for anew, so many small ones cost much."""
+        for kind, pack in archives.PACKERS.items():
+            with self.subTest(kind), self.assertRaises(
+                    exceptions.BadContent) as caught:
+                self.read(pack(self.one) * 2000)
+            self.assertEqual('more than 1024 archives',
+                             caught.exception.found)

@@ -124,6 +124,25 @@ class InitramfsNamesTest(base.EngineTestCase):
                         exceptions.TooComplex):
                     continue
 
+    def test_archives_without_files_cost_work(self) -> None:
+        """However they lie in the pieces, and whatever is between them."""
+        for between in (b'', bytes(4)):
+            stored = (boot_files.archive({}, 4) + between) * 250_000
+            for length in (4096, 1 << 20):
+                with self.subTest(between=between, length=length):
+                    begin = time.process_time()
+                    with self.assertRaises(exceptions.TooComplex):
+                        self.names(stored, length)
+                    self.assertGreater(5, time.process_time() - begin)
+
+    def test_numbers_have_no_sign(self) -> None:
+        for number in (b'-0000001', b'+0000001', b'0000_0_0', b' 0000001'):
+            stored = bytearray(boot_files.archive({'init': b'x'}))
+            stored[54:62] = number
+            with self.subTest(number), self.assertRaises(
+                    exceptions.UnreadableContent):
+                self.names(bytes(stored))
+
     def test_bombs(self) -> None:
         bomb = boot_files.archive({'x': bytes(64 << 20)})
         many = boot_files.archive(dict.fromkeys(map(str, range(200_000)), b''))

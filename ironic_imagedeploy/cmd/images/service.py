@@ -39,6 +39,8 @@ class GlanceError(engine.exceptions.TargetError):
 class NotInGlance(GlanceError):
     """Glance has no such image."""
 
+    summary = 'Glance does not have it'
+
 
 class ImageService:
     """The image service of a cloud.

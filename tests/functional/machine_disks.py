@@ -240,6 +240,40 @@ class ScsiTest(KernelDiskTestCase):
         self.check_scsi('scsi_debug, no WRITE SAME', 0, lbpws=0, lbpws10=0,
                         no_write_same=1)
 
+    def test_discard_is_not_zero(self) -> None:
+        self.check_scsi('scsi_debug, discards that are not zero', 0,
+                        lbpu=1, lbpws=1, lbprz=0)
+
+    def test_medium_error(self) -> None:
+        self.check_scsi('scsi_debug, medium error, read back', 5,
+                        '--verify', 'full', opts=2,
+                        medium_error_start=0x1234, medium_error_count=8)
+
+    def test_write_protected(self) -> None:
+        self.check_scsi('scsi_debug, write-protected', 5, wp=1)
+
+    def test_large_sectors(self) -> None:
+        self.check_scsi('scsi_debug, sectors of 4096 bytes', 5,
+                        sector_size=4096)
+
+    def test_too_small(self) -> None:
+        self.check_scsi('scsi_debug, too small', 5, virtual_gb=0,
+                        num_parts=0, dev_size_mb=8)
+
+    def test_vanishing(self) -> None:
+        for seconds in (0.2, 0.6, 1.2):
+            with self.subTest(seconds), self.scsi(delay=5) as device:
+                delete = pathlib.Path(
+                    '/sys/block', device[5:], 'device/delete')
+                threading.Timer(seconds, delete.write_text, ('1',)).start()
+                outcome = self.write_to(device)
+                table.add(table.Row(
+                    'machine', 'scsi_debug, the disk is removed', tries=1,
+                    survived=int(outcome.status == 0),
+                    refused=int(outcome.status != 0)))
+                self.assertIn(outcome.status, (0, 5), outcome.stderr)
+                time.sleep(max(seconds, 1))
+
 
 class NvmeTest(KernelDiskTestCase):
 

@@ -163,7 +163,7 @@ def _startable(volume: fat.FatVolume, budget: _budget.Budget,
             machine = _machine(front)
             if machine is not None:
                 yield _Program(_MACHINES.get(machine, 'unknown'),
-                               _is_signed(front))
+                               _is_signed(front, entry.size))
 
 
 def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry],
@@ -179,7 +179,7 @@ def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry],
         front = volume.front(entry, _FRONT)
         found = architecture(front)
         if found == arch:
-            yield _Program(arch, _is_signed(front))
+            yield _Program(arch, _is_signed(front, entry.size))
             continue
         flaw = ('not an EFI program' if found is None
                 else f'an EFI program for {found}' if found != 'unknown'
@@ -217,8 +217,8 @@ def _machine(front: bytes) -> int | None:
     return int.from_bytes(machine, 'little')
 
 
-def _is_signed(front: bytes) -> bool:
-    """Whether a PE program has a table of certificates.
+def _is_signed(front: bytes, file_size: int) -> bool:
+    """Whether a PE program has a table of certificates, inside of its file.
 
     "PE Format", sections "Optional Header" and "The Attribute Certificate
     Table".
@@ -229,5 +229,7 @@ def _is_signed(front: bytes) -> bool:
         return False
     at += start
     count = int.from_bytes(front[at - 4:at], 'little')
-    size = front[at + _CERTIFICATES + 4:at + _CERTIFICATES + 8]
-    return count > _CERTIFICATES // 8 and any(size)
+    place, size = (
+        int.from_bytes(front[at + start:at + start + 4], 'little')
+        for start in (_CERTIFICATES, _CERTIFICATES + 4))
+    return count > _CERTIFICATES // 8 and 0 < size <= file_size - place

@@ -101,6 +101,12 @@ class BootProgramsTest(base.EngineTestCase):
             self.found(files)
             self.assertEqual(found, self.unsigned)
 
+    def test_a_signature_behind_the_end_of_the_file_is_none(self) -> None:
+        signed = disks.program(X86_64, signed=True)
+        for size, found in ((4000, set()), (3999, {'x86_64'})):
+            self.found({'/EFI/BOOT/BOOTX64.EFI': signed[:size]})
+            self.assertEqual(found, self.unsigned)
+
     def test_a_program_that_nothing_starts_does_not_count(self) -> None:
         whole = disks.program(X86_64)
         for content, flaw in (

@@ -68,8 +68,10 @@ class NodeTest(ironic_api.ApiTestCase):
     def verdicts(self, path, *arguments):
         """Machine, whether it starts, and codes of each verdict."""
         self.check(path, '--json', *arguments)
+        told = json.loads(self.out)
+        self.assertIn('verdicts', told, self.out)
         return [(each['machine'], each['starts'], each['codes'])
-                for each in json.loads(self.out)['verdicts']]
+                for each in told['verdicts']]
 
     def test_a_kernel_that_does_not_find_the_disk(self):
         self.inspected()

@@ -95,6 +95,8 @@ class _Scan:
             thread.join()
         if self._error:
             raise self._error
+        # The last thread may have ended between two looks.
+        self._meter.tick()
         return self._found
 
     def _stop(self, error: BaseException) -> None:

@@ -11,6 +11,7 @@
 # under the License.
 
 import dataclasses
+import gc
 import os
 import random
 
@@ -38,6 +39,8 @@ class FileTargetTestCase(base.EngineTestCase):
                           kind: type[exceptions.TargetError] =
                           exceptions.TargetError,
                           create_size: int | None = None) -> None:
+        # Of earlier tests: collected in between, it would be counted.
+        gc.collect()
         before = len(os.listdir('/proc/self/fd'))
         with self.assertRaises(exceptions.TargetError) as caught:
             file.FileTarget(path, create_size)

@@ -196,10 +196,13 @@ class Arguments:
 
 def _stated_checksum(info: Mapping[str, typing.Any]
                      ) -> dict[str, typing.Any]:
-    """The checksum in instance_info; a multihash comes first."""
-    if info.get('image_os_hash_algo') and info.get('image_os_hash_value'):
+    """The checksum in instance_info; a multihash comes first.
+
+    Its algorithm is empty where the baremetal operator leaves it to others.
+    """
+    if info.get('image_os_hash_value'):
         return {'checksum': info['image_os_hash_value'],
-                'checksum_algorithm': info['image_os_hash_algo']}
+                'checksum_algorithm': info.get('image_os_hash_algo')}
     if info.get('image_checksum'):
         return {'checksum': info['image_checksum']}
     return {}

@@ -48,6 +48,19 @@ def stated(node: objects.Node) -> tuple[str | None, str | None]:
     return algorithm, value
 
 
+def of_node(node: objects.Node, href: str) -> engine.Checksum | None:
+    """Checksum that the user of a node states; None when there is none.
+
+    :raises InvalidParameterValue: when it is not the checksum of anything.
+    """
+    algorithm, value = stated(node)
+    other = node.instance_info.get('image_checksum')
+    if algorithm and value and value.lower().startswith(_WEB):
+        # As direct takes it. The file tells what its values are.
+        algorithm, value, other = None, None, value
+    return declared(node, href, algorithm=algorithm, value=value, other=other)
+
+
 def declared(node: objects.Node, href: str, *, algorithm: str | None,
              value: str | None, other: str | None,
              role: str | None = None) -> engine.Checksum | None:

@@ -121,10 +121,6 @@ def _check_property(image: images.InstanceImage, role: str, href: str
 
 def _in_instance_info(node: objects.Node, href: str) -> images.DeclaredImage:
     """Metadata that the user of the node gives."""
-    info = node.instance_info
-    algorithm, value = checksums.stated(node)
     return images.DeclaredImage(
-        disk_format=info.get('image_disk_format'),
-        checksum=checksums.declared(
-            node, href, algorithm=algorithm, value=value,
-            other=info.get('image_checksum')))
+        disk_format=node.instance_info.get('image_disk_format'),
+        checksum=checksums.of_node(node, href))

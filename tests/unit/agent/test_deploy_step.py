@@ -130,6 +130,30 @@ class StepTest(StreamImageTestCase):
             'image_checksum': self.server.url('SHA512SUMS')}
         self.streamed()
 
+    def test_checksums_of_the_baremetal_operator(self):
+        """The algorithm is empty where the host does not name it."""
+        (self.directory / 'SHA512SUMS').write_text(self.sha512)
+        listed = self.server.url('SHA512SUMS')
+        for algorithm, value in (('', self.sha512), ('', listed),
+                                 ('sha512', self.sha512), ('sha512', listed)):
+            with self.subTest(algorithm=algorithm, value=value):
+                self.disk.write_bytes(ramdisk.OLD * ramdisk.DISK_SIZE)
+                self.node['instance_info'] = {
+                    'image_source': self.url,
+                    'image_os_hash_algo': algorithm,
+                    'image_os_hash_value': value}
+                report = self.streamed()['imagedeploy']
+                self.assertEqual(
+                    (self.sha512, True), (report['checksum']['value'],
+                                          report['checksum']['verified']))
+                self.assert_written()
+
+    def test_no_checksum_of_the_baremetal_operator(self):
+        self.node['instance_info'] = {
+            'image_source': self.url, 'image_os_hash_algo': '',
+            'image_os_hash_value': ''}
+        self.refused('checksum')
+
     def test_a_manifest_is_enough(self):
         content = self.image.read_bytes()
         with manifest_builder.Builder(len(content)) as builder:

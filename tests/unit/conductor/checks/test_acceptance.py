@@ -226,6 +226,18 @@ class RefusalsTest(ChecksTestCase):
                  image_checksum=self.server.url('SHA256SUMS'))
         self.assertEqual(digest, self.declared().checksum.value)
         self.check()
+        # As the baremetal operator has it where the algorithm is named.
+        for algorithm in ('sha256', 'md5'):
+            self.use(image_os_hash_algo=algorithm, image_checksum=None,
+                     image_os_hash_value=self.server.url('SHA256SUMS'))
+            self.assertEqual(engine.Checksum('sha256', digest),
+                             self.declared().checksum)
+            self.check()
+
+    def test_checksum_from_a_url_that_is_not_there(self):
+        self.use(image_os_hash_algo='sha256',
+                 image_os_hash_value=self.server.url('gone?key=53cret'))
+        self.assertNotIn('53cret', self.refusal('checksum-invalid', 'gone'))
 
     def test_a_server_with_older_versions_of_tls_only(self):
         if not hasattr(CONF, 'webserver_tls_minimum_version'):

@@ -184,7 +184,14 @@ def repair_gpt(args: argparse.Namespace) -> int:
 
 def mend_(args: argparse.Namespace) -> int:
     """Repair a partition table, or the metadata of an image in Glance."""
-    return mend.mend_image(args) if args.image else repair_gpt(args)
+    if args.image:
+        return mend.mend_image(args)
+    for option, stated in (('--yes', args.yes), ('--permit', args.permit),
+                           ('--os-cloud', args.os_cloud)):
+        if stated:
+            args.parser.error(f'{option} is for --image: the GPT of a disk '
+                              'is repaired without it')
+    return repair_gpt(args)
 
 
 def _measure(args: argparse.Namespace) -> bool | None:

@@ -173,7 +173,8 @@ def _check(ramdisk: _Ramdisk, site: str, path: pathlib.Path) -> None:
     if missing:
         raise RamdiskError(
             str(path), expected='the modules ' + ', '.join(_NEEDED),
-            found=f'none of {", ".join(missing)}',
+            found='none of them' if len(missing) == len(_NEEDED)
+            else 'all but ' + ', '.join(missing),
             fix='Use a ramdisk with a complete ironic-python-agent.')
 
 
@@ -282,9 +283,10 @@ def _summary(ramdisk: _Ramdisk, site: str, added: int, is_there: bool,
     else:
         done = f'has the agent side {version} now, {added} bytes more'
     yield f'{text.printable(str(output))}: {done}'
-    packed = ', '.join(segment.compression or 'as it is'
-                       for segment in ramdisk.segments)
-    yield f'  archives          {len(ramdisk.segments)} ({packed})'
+    packed = collections.Counter(segment.compression or 'as it is'
+                                 for segment in ramdisk.segments)
+    yield f'  archives          {len(ramdisk.segments)} (' + ', '.join(
+        f'{count} {kind}' for kind, count in packed.items()) + ')'
     yield f'  packages          {text.printable(site)}'
     earlier = [number for number in ramdisk.ours
                if number != last or not ramdisk.ours[number]]

@@ -76,7 +76,7 @@ class MetadataTest(glance.GlanceTestCase):
     def test_no_such_image(self) -> None:
         outcome = self.invoke(
             'mend', '--image', '00000000-0000-0000-0000-000000000000')
-        self.assert_status(5, outcome)
+        self.assert_status(3, outcome)
         self.assert_status(2, self.invoke('mend', '--image', 'debian'))
 
 

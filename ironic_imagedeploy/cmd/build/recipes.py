@@ -21,6 +21,8 @@ import shlex
 #: Processors, as distributions call them, with their names as of ``uname -m``.
 ARCHITECTURES: Mapping[str, str] = {'amd64': 'x86_64', 'arm64': 'aarch64'}
 PROGRAM = 'disk-image-create'
+#: The serial console that most servers have.
+CONSOLE = 'ttyS0,115200'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ class Recipe:
     firmware: str = 'both'
     arch: str = 'amd64'
     network: str = 'cloud-init'
-    console: str = 'ttyS0,115200'
+    console: str = CONSOLE
     mirror: str = ''
     elements: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ def mend_image(args: argparse.Namespace) -> int:
     """Correct the metadata of an image in Glance by what is in it."""
     identifier = _identifier(args)
     glance = services.ImageService(args.os_cloud)
-    record = glance.show(identifier)
+    record = _record(glance, identifier)
     wanted = _wanted(args, identifier, record)
     found = differences(record, wanted)
     changes = [each for each in found if each['name'] not in _FIXED]
@@ -90,6 +90,20 @@ def _identifier(args: argparse.Namespace) -> str:
     except ValueError:
         args.parser.error(f'--image {words} is not a UUID')
         raise
+
+
+def _record(glance: services.ImageService, identifier: str
+            ) -> dict[str, typing.Any]:
+    """The record of the image, which is what the command reads.
+
+    :raises SourceNotFound: when there is none.
+    """
+    try:
+        return glance.show(identifier)
+    except services.NotInGlance as error:
+        raise engine.exceptions.SourceNotFound(
+            identifier, expected=error.expected, found=error.found,
+            fix=error.fix) from error
 
 
 def _wanted(args: argparse.Namespace, identifier: str,

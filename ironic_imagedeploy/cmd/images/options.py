@@ -38,8 +38,9 @@ def _build(sub: argparse.ArgumentParser) -> None:
         choices=('whole-disk', 'partition'),
         help='what is built (default: %(default)s)')
     sub.add_argument(
-        '--firmware', default='both', choices=('uefi', 'bios', 'both'),
-        help='what shall start a whole-disk image (default: %(default)s)')
+        '--firmware', choices=('uefi', 'bios', 'both'),
+        help='what shall start a whole-disk image (default: both, and uefi '
+        'for arm64)')
     sub.add_argument(
         '--arch', choices=sorted(recipes.ARCHITECTURES), default='amd64',
         help='the processor (default: %(default)s)')
@@ -48,9 +49,9 @@ def _build(sub: argparse.ArgumentParser) -> None:
         help='who configures the network: cloud-init by the config drive, '
         'or DHCP on all cards, without cloud-init (default: %(default)s)')
     sub.add_argument(
-        '--console', default='ttyS0,115200', metavar='DEVICE',
-        help='serial console, beside that of the screen; none leaves it out '
-        '(default: %(default)s)')
+        '--console', metavar='DEVICE',
+        help='serial console of a whole-disk image, beside that of the '
+        f'screen; none leaves it out (default: {recipes.CONSOLE})')
     sub.add_argument('--element', action='append', default=[],
                      metavar='NAME', help='another element of '
                      'diskimage-builder; may be repeated')
@@ -126,6 +127,8 @@ def _mend(sub: argparse.ArgumentParser) -> None:
                      choices=choices.OTHER_FORMATS,
                      help='accept this format too, besides raw and qcow2')
     options.cloud(sub)
+    # openstacksdk takes that of the environment: what is here was stated.
+    sub.set_defaults(os_cloud=None)
     sub.add_argument('--yes', '-y', action='store_true',
                      help='change it without a question')
 

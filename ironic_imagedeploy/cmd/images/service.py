@@ -30,6 +30,12 @@ _TAGS = re.compile(r'<[^>]*>')
 _PATCH = 'application/openstack-images-v2.1-json-patch'
 
 
+class CloudError(engine.exceptions.SourceError):
+    """A cloud without a Glance that can be asked."""
+
+    summary = 'Glance cannot be asked'
+
+
 class GlanceError(engine.exceptions.TargetError):
     """Glance did not do what it was asked for."""
 
@@ -46,7 +52,7 @@ class ImageService:
     """The image service of a cloud.
 
     :param cloud: name in clouds.yaml; by default OS_CLOUD or OS_* decide.
-    :raises GlanceError: when there is none.
+    :raises CloudError: when there is none.
     """
 
     def __init__(self, cloud: str | None) -> None:
@@ -54,7 +60,7 @@ class ImageService:
         try:
             import openstack
         except ImportError:
-            raise GlanceError(
+            raise CloudError(
                 'Glance', expected='openstacksdk', found='no such package',
                 fix="Run pip install 'ironic-imagedeploy[glance]', which "
                     'brings it.'
@@ -64,7 +70,7 @@ class ImageService:
             engine.limit_service(connection, _TIMEOUT)
             self._service: typing.Any = connection.image
         except Exception as error:
-            raise self._unusable(error, 'Glance') from error
+            raise self._unusable(error, 'Glance', CloudError) from error
 
     def create(self, identifier: str, values: Mapping[str, typing.Any]
                ) -> None:
@@ -155,7 +161,8 @@ class ImageService:
             found=f'HTTP status {status}' + (f': {words}' if words else ''),
             fix='Check credentials, quota and policy of the image service.')
 
-    def _unusable(self, error: Exception, subject: str
+    def _unusable(self, error: Exception, subject: str,
+                  kind: type[engine.exceptions.ImageDeployError] = GlanceError
                   ) -> engine.exceptions.ImageDeployError:
         return engine.cloud_failure(error, subject, service='Glance',
-                                    cloud=self._cloud, kind=GlanceError)
+                                    cloud=self._cloud, kind=kind)

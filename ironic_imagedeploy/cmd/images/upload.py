@@ -43,6 +43,7 @@ def upload(args: argparse.Namespace) -> int:
     """Check an image, then put it into Glance, with all that belongs to it."""
     plans.check_usage(args)
     began = time.monotonic()
+    glance = None if args.print else services.ImageService(args.os_cloud)
     beside = boot_files.BootFiles.inspect(args)
     with sources.open_source(args) as source:
         # What could not start is refused when it is told what it shall be.
@@ -51,13 +52,12 @@ def upload(args: argparse.Namespace) -> int:
         inspection = inspected.look(source, args, beside=beside)
         inspection.raise_if_refused()
         plan = plans.make(args, inspection)
-        if args.print:
+        if glance is None:
             console.show(f'{line}\n' for line in openstack_commands.lines(
                 plan, args.source, args.os_cloud))
             return 0
         for finding in inspection.findings:
             console.say(f'{finding.severity}: {finding}')
-        glance = services.ImageService(args.os_cloud)
         with (retries.display(args) as display,
               _all_or_nothing(glance) as made):
             result = _Upload(glance, made, display).run(

@@ -106,9 +106,10 @@ def read_header(read: _read.Read, sector_size: int, sector: int
                 ) -> Header | None:
     """The header in a sector; None when there is none.
 
+    :param sector: -1 for the last one of a disk that has none.
     :raises BadContent: when it cannot be used.
     """
-    stored = read(sector * sector_size, sector_size)
+    stored = read(sector * sector_size, sector_size) if sector >= 0 else b''
     if not stored.startswith(MAGIC):
         return None
     if len(stored) < _HEADER.size:

@@ -118,8 +118,11 @@ def redact(url: str) -> str:
     """
     parts = _split(url)
     host = parts.netloc.rpartition('@')[2]
-    shown = urllib.parse.urlunsplit(
-        (parts.scheme, host, parts.path, '', ''))
+    # Not by urlunsplit, which leaves out what is empty.
+    scheme = f'{parts.scheme}:' if parts.scheme else ''
+    slashes = '//' if parts.netloc or (
+        scheme and url.partition(':')[2].startswith('//')) else ''
+    shown = f'{scheme}{slashes}{host}{parts.path}'
     # Where the scheme is not one, as in my_http://, all of it is a path.
     return _LOGIN.sub('://', shown)
 

@@ -201,7 +201,8 @@ class WordsTest(program.CommandTestCase):
                 (self.image.read_bytes(), 'no GPT, but an MBR'),
                 (bytes(1080) + b'\x53\xef' + bytes(1 << 20),
                  'no GPT, but a file system'),
-                (bytes(1 << 20), 'no partition table')):
+                (bytes(1 << 20), 'no partition table'),
+                (b'abc', 'no GPT, but data')):
             self.target.write_bytes(content)
             self.assertEqual(0, self.run_main('repair-gpt', self.target))
             self.assertIn(f'nothing to repair: there is {words}', self.out)

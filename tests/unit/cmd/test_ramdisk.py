@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -108,7 +109,11 @@ class AddTest(RamdiskTestCase):
         self.make(f'{SITE}/isal/__init__.py',
                   'usr/lib/grub/x86_64-efi/normal.mod',
                   'usr/lib/grub/i386-pc/normal.mod')
+        before = self.path.read_bytes()
+        self.path.write_bytes(initramfs.archive(initramfs.tree(
+            self.directory / 'first', 'microcode')) * 3 + before)
         told = self.added()
+        self.assertIn('archives          4 (3 as it is, 1 gz)\n', told)
         self.assertIn('fast codecs       isal', told)
         self.assertIn('grub2 for i386-pc, x86_64-efi', told)
 
@@ -189,7 +194,11 @@ class RefusalsTest(RamdiskTestCase):
             self.directory / 'tree',
             f'{SITE}/ironic_python_agent/__init__.py')
         self.path.write_bytes(initramfs.archive(folder))
-        self.refused('none of cryptography, oslo_config')
+        self.refused('found none of them')
+        self.make()
+        shutil.rmtree(self.directory / 'tree' / SITE / 'oslo_log')
+        self.path.write_bytes(initramfs.archive(self.directory / 'tree'))
+        self.refused('found all but oslo_log')
 
     def test_files_that_are_none(self) -> None:
         for content in (b'', b'CD001' * 99, b'hsqs' + bytes(99)):

@@ -85,6 +85,9 @@ class BuildTest(program.CommandTestCase):
         (self.directory / 'there.qcow2').touch()
         for arguments in (('--element', 'a;b'), ('--package=-x',),
                           ('--firmware', 'bios', '--arch', 'arm64'),
+                          ('--firmware', 'both', '--arch', 'arm64'),
+                          ('--type', 'partition', '--console', 'none'),
+                          ('--type', 'partition', '--firmware', 'uefi'),
                           ('--print', '--json'),
                           ('-o', 'there')):
             with self.subTest(arguments):

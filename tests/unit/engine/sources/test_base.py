@@ -32,7 +32,9 @@ class RedactTest(base.EngineTestCase):
                 ('https://u%40x:p@ss@[::1]:80/a?x', 'https://[::1]:80/a'),
                 ('my_http://user:word@example.com/a?b',
                  'my_http://example.com/a'),
-                ('glance:1234', 'glance:1234'), ('/a/path', '/a/path')):
+                ('glance:1234', 'glance:1234'), ('/a/path', '/a/path'),
+                ('oci://', 'oci://'), (' oci:///a?b', 'oci:///a'),
+                ('file:///a', 'file:///a'), ('//u@h/a', '//h/a')):
             self.assertEqual(shown, _base.redact(url))
 
     def test_what_is_no_url(self) -> None:

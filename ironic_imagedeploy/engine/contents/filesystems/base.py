@@ -132,6 +132,13 @@ class Blocks:
                                  'the disk')
             yield piece
 
+    def zeroes(self, length: int) -> Iterator[bytes]:
+        """Bytes of a hole in a large file, in pieces that nobody keeps."""
+        for start in range(0, length, _PIECE):
+            count = min(_PIECE, length - start)
+            self.draw(_READ_STEPS + count // _CHEAP)
+            yield bytes(count)
+
     def _block(self, index: int) -> bytes:
         if index not in self._blocks:
             if len(self._blocks) == _MOST_BLOCKS:
@@ -184,9 +191,10 @@ class FileSystem(abc.ABC):
 
     @abc.abstractmethod
     def read_pieces(self, file: Node) -> Iterator[bytes]:
-        """A regular file without holes, in pieces that nobody keeps.
+        """A regular file, in pieces that nobody keeps.
 
-        :raises UnreadableContent: when it has some, is damaged or encrypted.
+        :raises UnreadableContent: when it is damaged or encrypted, or has
+            holes that cannot be told.
         """
 
     @abc.abstractmethod
@@ -236,7 +244,7 @@ class FileSystem(abc.ABC):
     def pieces(self, path: str) -> Iterator[bytes]:
         """A large file of any root, in pieces; none without such a file.
 
-        :raises UnreadableContent: when it cannot be told, or has holes.
+        :raises UnreadableContent: when it cannot be told.
         """
         for root in self._roots:
             file = self._resolve(root, path)
@@ -268,19 +276,22 @@ class FileSystem(abc.ABC):
         return bytes(front)
 
     def _pieces(self, runs: Iterable[Run], length: int) -> Iterator[bytes]:
-        """Bytes of a file that has no holes.
+        """Bytes of a file; zeroes where no run is.
 
         :param length: of the file.
         """
         done = 0
         for start, place, count in runs:
+            if start < done:
+                raise Unreadable('a large file with parts that overlap')
+            yield from self._blocks.zeroes(min(start, length) - done)
+            done = min(start, length)
             count = min(count, length - done)
-            if start != done or count <= 0:
+            if count <= 0:
                 break
             yield from self._blocks.passing(place, count)
             done += count
-        if done < length:
-            raise Unreadable('a large file with holes')
+        yield from self._blocks.zeroes(length - done)
 
     def _resolve(self, root: Node, path: str) -> Node | None:
         """Walk a path; the root is its own parent, also for links."""

@@ -103,6 +103,12 @@ class MountedFiles:
         """Whether changes wait in the journal of the root."""
         return self._root is not None and self._root.is_dirty
 
+    @property
+    def is_any_dirty(self) -> bool:
+        """Whether they do in any of the journals."""
+        return self.is_dirty or any(files.is_dirty
+                                    for _, files in self._mounts)
+
     def list(self, path: str) -> list[str]:
         """Sorted names in a directory; none in anything else."""
         files, rest = self._at(path)

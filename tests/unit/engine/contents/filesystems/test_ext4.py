@@ -87,6 +87,7 @@ class Ext4Test(base.FileSystemTestCase):
         for length in (2000, 3002, 80_000, 90_003, 1 << 20):
             self.assertEqual(content[:length],
                              self.opened().front('sparse', length))
+        self.assertEqual(content, b''.join(self.opened().pieces('sparse')))
 
     def test_the_largest_blocks(self) -> None:
         """Their entries' lengths do not fit in two bytes."""

@@ -232,6 +232,8 @@ class _Session(requests.Session):
             raise requests.ConnectionError(str(error)) from None
         finally:
             answer.raw.close()
+            # A kept connection is one until Python's collector has the task.
+            self.close()
         if len(body) > most:
             raise TooLong(most=most)
         answer.raw = io.BytesIO(body)

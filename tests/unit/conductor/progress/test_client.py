@@ -110,6 +110,19 @@ class ClientTest(agents.FollowTestCase):
         self.assertEqual([None] * len(adapters),
                          [adapter() for adapter in adapters])
 
+    def test_no_connection_is_kept(self):
+        ended = threading.Event()
+
+        def end(handler):
+            ended.set()
+
+        with (mock.patch.multiple(agents.Agent, protocol_version='HTTP/1.1',
+                                  finish=end), self.task() as task):
+            for ours in client.Client(), client.bounded(task):
+                ended.clear()
+                ours.get_commands_status(self.node, retry_connection=False)
+                self.assertTrue(ended.wait(10))
+
 
 class RoundTest(agents.FollowTestCase):
 

@@ -17,6 +17,7 @@ import typing
 from ironic.common import metrics_utils
 from ironic.common import states
 from ironic.conductor import task_manager
+from ironic.conductor import utils
 from ironic.conf import CONF
 from ironic.drivers import base
 from ironic.drivers.modules import agent
@@ -124,7 +125,9 @@ class ImageDeploy(agent.AgentDeploy):
         """Called when the ramdisk is done: serve nothing any longer.
 
         With Redfish virtual media that switches the power off, which clears
-        last_error: the reason of a failure would be lost there.
+        last_error: the reason of a failure would be lost there. With others
+        it does not, and an agent whose deployment is aborted, which is a
+        failure without a reason yet, would go on to write.
         """
         node = task.node
         reason = node.last_error
@@ -134,6 +137,9 @@ class ImageDeploy(agent.AgentDeploy):
                 states.DEPLOYING, states.DEPLOYWAIT):
             node.last_error = reason
             node.save()
+        if (node.provision_state == states.DEPLOYFAIL and not reason
+                and CONF.deploy.power_off_after_deploy_failure):
+            utils.node_power_action(task, states.POWER_OFF)
 
     @METRICS.timer('ImageDeploy.check_agent')
     @base.deploy_step(priority=85)

@@ -14,6 +14,7 @@
 
 from tests.lifecycle import base
 from tests.support import commands
+from tests.support import metal3
 from tests.support.simulation import agent
 
 _TIMEOUT = 'Timeout reached while waiting for callback'
@@ -119,6 +120,31 @@ class InterruptionTest(base.LifeCycleTestCase):
     """Deployments that are interrupted while the agent writes."""
 
     def test_abort(self) -> None:
+        pair = self.pair()
+        operator = metal3.Operator(base.cloud().site.url)
+
+        def abort(subject: base.Subject) -> None:
+            subject.write()
+            operator.abort(subject.uuid)
+            subject.settle('deploy failed')
+        pair.each(abort)
+        self.assertIn('aborted', pair.ours.node()['last_error'])
+        # With direct, nobody tells the agent, which goes on to write.
+        direct, ours = pair.direct.trace(), pair.ours.trace()
+        self.assertEqual(('power on', 'power off'), (
+            direct.pop('power_state'), ours.pop('power_state')))
+        self.assertTrue(pair.direct.machine.busy)
+        self.assertFalse(pair.ours.machine.running)
+        self.assertEqual(direct, ours)
+
+        def again(subject: base.Subject) -> None:
+            subject.machine.power_off()
+            subject.machine.held = False
+            subject.deploy()
+        pair.each(again)
+        self.assertTrue(pair.ours.machine.writes[-1].verified)
+
+    def test_undeploy(self) -> None:
         pair = self.pair()
 
         def abort(subject: base.Subject) -> None:

@@ -241,6 +241,30 @@ class CleanUpTest(base.ConductorTestCase):
             self.assertEqual(states.POWER_OFF, node.power_state)
             self.assertEqual('the reason', node.last_error)
 
+    def aborted(self):
+        """Abort, with a boot interface that leaves the power alone."""
+        self.use()
+        self.node.update({'power_state': states.POWER_ON,
+                          'provision_state': states.DEPLOYWAIT,
+                          'target_provision_state': states.ACTIVE})
+        self.node.save()
+        with (self.task(shared=False) as task,
+              mock.patch.object(task.driver.boot, 'clean_up_ramdisk',
+                                autospec=True)):
+            task.process_event('abort')
+            deployments.do_node_deploy_abort(task)
+        return self.refreshed()
+
+    def test_an_abort_ends_the_ramdisk(self):
+        node = self.aborted()
+        self.assertEqual((states.DEPLOYFAIL, states.POWER_OFF),
+                         (node.provision_state, node.power_state))
+        self.assertIn('aborted', node.last_error)
+
+    def test_an_abort_leaves_the_power_on_where_failures_do(self):
+        self.config(power_off_after_deploy_failure=False, group='deploy')
+        self.assertEqual(states.POWER_ON, self.aborted().power_state)
+
     def test_an_undeploy_forgets_it(self):
         self.use()
         self.node.update({'provision_state': states.DELETING,

@@ -133,9 +133,9 @@ def _parse() -> argparse.Namespace:
              'in which the conductor is slow, and see who served whom')
     job.add_argument(
         '--reach', action='store_true',
-        help='add the agent side to a ready ramdisk; deploy a node of the '
-             'interface custom-agent by the deploy step alone, and another '
-             'one from a registry')
+        help='add the agent side to a ready ramdisk; deploy two nodes that '
+             'are prepared as the baremetal operator of Metal3 does it, one '
+             'by the deploy step alone, and one from a registry')
     job.add_argument(
         '--start', action='store_true',
         help='deploy the image onto a machine with a SATA disk, for which its '

@@ -44,6 +44,8 @@ class Job:
     programs: Sequence[pathlib.Path] = ()
     #: The nodes give each other chunks of their image.
     neighbours = False
+    #: More of ironic.conf.
+    options = ''
     #: Builds the user image, or finds it in the cache.
     make_image: Callable[[], pathlib.Path] = staticmethod(image.whole_disk)
 
@@ -95,7 +97,7 @@ class Job:
         self.services.start_bmc(self.machines, self._accelerated)
         self.services.start_ironic(self._deploy_interfaces, self._ramdisk,
                                    self._esp, self._force_raw_images,
-                                   self.neighbours)
+                                   self.neighbours, self.options)
 
     def show_logs(self, lines: int = 80) -> None:
         """Print the ends of the logs that tell why something failed."""

@@ -10,32 +10,32 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""An image for nodes that go another way than Glance and our interface.
+"""Two hosts of Metal3, whose image is not in Glance.
 
-The agent side is added to a ramdisk that is there already. One node, of the
-deploy interface custom-agent, asks for its deploy step; another one, of
-imagedeploy, gets its image from a registry.
+The agent side is added to a ramdisk that is there already. One host asks for
+its deploy step, by customDeploy; the other one, whose deploy interface nobody
+names, gets its image from a registry.
 """
 
 import hashlib
 import json
 import pathlib
 import shutil
+from typing import Any
 
 import requests
 
-from tests.lab import cloud
 from tests.lab import job
 from tests.lab import machine
 from tests.lab import network
 from tests.lab import ramdisk
+from tests.lab import services as lab_services
 from tests.support import commands
+from tests.support import metal3
 from tests.support import progress
 from tests.support import registry
 from tests.support import services
 
-_STEP = {'interface': 'deploy', 'step': 'stream_image', 'priority': 80,
-         'args': {'policy': {'read_back': 'sample'}}}
 _REGISTRY_PORT = 5000
 _NAME = 'disks/debian'
 _CONFIG = """\
@@ -46,10 +46,21 @@ storage:
 http:
   addr: {address}:{port}
 """
+#: What the ironic.conf of Metal3 has, and imagedeploy.
+_OPTIONS = """\
+[DEFAULT]
+autodetect_deploy_interfaces = ramdisk,bootc,imagedeploy,direct
+default_deploy_interface = autodetect
+enabled_deploy_interfaces = autodetect,direct,ramdisk,custom-agent,bootc,\
+imagedeploy
+enabled_inspect_interfaces = no-inspect,agent
+"""
 
 
 class ReachJob(job.Job):
     """One node is deployed by the step alone, one from a registry."""
+
+    options = _OPTIONS
 
     def __init__(self, checkout: pathlib.Path, state: pathlib.Path,
                  force_raw_images: bool) -> None:
@@ -64,10 +75,12 @@ class ReachJob(job.Job):
         return [
             *super().checks,
             ('registry has the image', self.push),
-            ('custom-agent node is active by the deploy step', self.step),
-            ('its system shows its login prompt', self.boot_stepping),
-            ('imagedeploy node is active from the registry', self.pull),
-            ('its system shows its login prompt', self.boot_pulling),
+            ('both hosts are registered', self.register),
+            ('both hosts are being provisioned', self.begin),
+            ('host with customDeploy is active by the deploy step',
+             self.step),
+            ('host with an image in the registry is active', self.pull),
+            ('both systems show their login prompts', self.boot),
         ]
 
     def build_ramdisk(self) -> None:
@@ -79,7 +92,7 @@ class ReachJob(job.Job):
         shutil.copy(self._image_path, self.services.http_root / 'disk.qcow2')
         self._content = self._image_path.read_bytes()
         self._sha512 = hashlib.sha512(self._content).hexdigest()
-        self._cloud = cloud.Cloud()
+        self._operator = metal3.Operator(lab_services.IRONIC_URL)
 
     def push(self) -> None:
         self._registry = f'{network.ADDRESS}:{_REGISTRY_PORT}'
@@ -109,39 +122,60 @@ class ReachJob(job.Job):
                     'digest': registry.digest_of(self._content),
                     'size': len(self._content)}]})).raise_for_status()
 
+    def register(self) -> None:
+        self._hosts = {each.name: metal3.Host(
+            name=each.name, mac=each.mac, access={
+                'driver': 'redfish', 'boot_interface': 'redfish-virtual-media',
+                'driver_info': {
+                    'redfish_address': lab_services.BMC_URL,
+                    'redfish_system_id': f'/redfish/v1/Systems/{each.uuid}',
+                    'redfish_username': 'lab', 'redfish_password': 'lab'}})
+            for each in self.machines}
+        self._nodes = {name: self._operator.register(host)
+                       for name, host in self._hosts.items()}
+
+    def begin(self) -> None:
+        web = f'http://{network.ADDRESS}:{services.WEB_PORT}'
+        named = {'hostname': job.HOSTNAME}
+        (self.services.http_root / 'SHA512SUMS').write_text(
+            f'{self._sha512}  disk.qcow2\n')
+        for hardware, spec in (
+                (self._stepping, metal3.Spec(
+                    method='stream_image', meta_data=named, image={
+                        'url': f'{web}/disk.qcow2', 'format': 'qcow2',
+                        'checksum': f'{web}/SHA512SUMS'})),
+                (self._pulling, metal3.Spec(meta_data=named, image={
+                    'url': f'oci://{self._registry}/{_NAME}:12'}))):
+            self._operator.begin(self._nodes[hardware.name],
+                                 self._hosts[hardware.name], spec)
+
     def step(self) -> None:
-        node = self._deploy(self._stepping, 'custom-agent', {
-            'image_source':
-                f'http://{network.ADDRESS}:{services.WEB_PORT}/disk.qcow2',
-            'image_os_hash_algo': 'sha512',
-            'image_os_hash_value': self._sha512,
-            'image_disk_format': 'qcow2'}, steps=[_STEP])
-        if 'imagedeploy' in node.driver_internal_info:
+        node = self._active(self._stepping, 'custom-agent')
+        if 'imagedeploy' in node['driver_internal_info']:
             raise AssertionError('the conductor side took part')
 
     def pull(self) -> None:
-        node = self._deploy(self._pulling, 'imagedeploy', {
-            'image_source': f'oci://{self._registry}/{_NAME}:12'})
-        report = node.driver_internal_info['imagedeploy']['report']
+        node = self._active(self._pulling, 'imagedeploy')
+        report = node['driver_internal_info']['imagedeploy']['report']
         print(json.dumps(report, indent=4), flush=True)
         checksum = report['checksum']
         if (checksum['value'] != hashlib.sha256(self._content).hexdigest()
                 or not checksum['verified']):
             raise AssertionError(f'verified: {checksum}')
 
-    def boot_stepping(self) -> None:
-        job.wait_for_login(self._stepping)
+    def boot(self) -> None:
+        for hardware in self.machines:
+            job.wait_for_login(hardware)
 
-    def boot_pulling(self) -> None:
-        job.wait_for_login(self._pulling)
-
-    def _deploy(self, hardware: machine.Machine, deploy_interface: str,
-                info: dict[str, str], **order: object) -> cloud._node.Node:
-        node = self._cloud.enrol(hardware, deploy_interface)
-        node = self._cloud.deploy(node, None, job.HOSTNAME,
-                                  job.DEPLOY_TIMEOUT, **order, **info)
-        progress.say(f'    {node.provision_state}')
-        if node.provision_state != 'active':
+    def _active(self, hardware: machine.Machine, interface: str
+                ) -> dict[str, Any]:
+        node = self._operator.wait(
+            self._nodes[hardware.name], 'active', 'deploy failed', 'error',
+            timeout=job.DEPLOY_TIMEOUT)
+        progress.say(f'    {node["provision_state"]}')
+        if node['provision_state'] != 'active':
             raise commands.CommandFailed(
-                f'{node.provision_state}: {node.last_error}')
+                f'{node["provision_state"]}: {node["last_error"]}')
+        if node['deploy_interface'] != interface:
+            raise AssertionError(f'by {node["deploy_interface"]}')
         return node

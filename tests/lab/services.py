@@ -63,11 +63,13 @@ class Services(services.Services):
 
     def start_ironic(self, deploy_interfaces: Iterable[str],
                      boot: ramdisk.Ramdisk, esp: pathlib.Path,
-                     force_raw_images: bool, neighbours: bool) -> None:
+                     force_raw_images: bool, neighbours: bool,
+                     options: str) -> None:
         """Start Ironic's API and conductor in one process.
 
         :param force_raw_images: Ironic's option of this name
         :param neighbours: ours of this name
+        :param options: more of ironic.conf
         """
         home = self.state / 'ironic'
         for name in ('certificates', 'images', 'locks', 'master_images',
@@ -81,10 +83,13 @@ class Services(services.Services):
             deploy_interfaces=','.join(
                 dict.fromkeys(('direct', *deploy_interfaces))),
             force_raw_images=force_raw_images, neighbours=neighbours)
+        more = home / 'more.conf'
+        more.write_text(options)
         commands.run(services.BIN / 'ironic-dbsync', '--config-file',
                      configuration, 'create_schema', timeout=120)
         service = self.run('ironic', [
-            str(services.BIN / 'ironic'), '--config-file', str(configuration)])
+            str(services.BIN / 'ironic'), '--config-file', str(configuration),
+            '--config-file', str(more)])
         service.wait_until(self._conductor_is_up, 120)
 
     @property

@@ -19,6 +19,7 @@ archive at its end. Only what stands there by an earlier command is replaced.
 import argparse
 import collections
 from collections.abc import Iterator
+import functools
 from importlib import metadata
 import io
 import lzma
@@ -56,6 +57,12 @@ _FASTER = ('isal', 'deflate', 'backports')
 _GRUB = re.compile(r'(?:.*/)?grub/(?P<platform>i386-pc|x86_64-efi|arm64-efi)/'
                    r'normal\.mod')
 _FILE, _FOLDER = 0o100644, 0o040755
+_PIECE = 1 << 20
+#: Bytes that a ramdisk unpacks to, which is more than it could boot with, and
+#: steps and seconds that this may take: one of 700 MiB in xz takes 60.
+_BYTES = 16 << 30
+_STEPS = 128 << 20
+_SECONDS = 200.0
 
 
 class RamdiskError(engine.exceptions.TargetError):
@@ -81,7 +88,14 @@ class _Ramdisk:
         self.ours: dict[int, bool] = {}
         self.agent_segment = 0
         self._others: collections.Counter[int] = collections.Counter()
-        self.segments = initramfs.read(file, self._see)
+        whole = initramfs.Initramfs(
+            iter(functools.partial(file.read, _PIECE), b''),
+            engine.Budget(bytes=_BYTES, entries=_STEPS, seconds=_SECONDS))
+        self.segments = whole.segments
+        for name in whole.names():
+            self._see(len(self.segments), name)
+        if not self.segments:
+            raise engine.exceptions.UnreadableContent('an empty file')
         self.ours = {number: not self._others[number]
                      for number in self.ours}
 
@@ -140,9 +154,13 @@ def add(args: argparse.Namespace) -> int:
             str(path), expected='a file that can be read and written',
             found=error.strerror or 'an error',
             fix='Check the path and its permissions.') from error
-    except engine.exceptions.BadContent as error:
+    except (engine.exceptions.UnreadableContent,
+            engine.exceptions.TooComplex) as error:
         raise RamdiskError(
-            str(path), expected='an initramfs', found=error.found,
+            str(path), found=error.found, expected=(
+                'an initramfs' if isinstance(
+                    error, engine.exceptions.UnreadableContent)
+                else error.expected),
             fix='Give the initramfs of a deploy ramdisk; one that is packed '
                 'in another way, as an ISO or a container, is not changed '
                 'here.') from None

@@ -10,37 +10,40 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Archives in an initramfs, read one after the other.
+"""Archives in an initramfs, read one after the other while it passes by.
 
 Linux unpacks a row of cpio archives, each as it is or compressed, with zeroes
 between them; what comes later replaces what came before (Linux, "initramfs
-buffer format"). Nothing is unpacked here: only names pass by.
+buffer format"). The first is often one for the microcode of processors.
+Nothing is unpacked here: only names pass by.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
 import re
-import typing
 
-from ironic_imagedeploy.engine.codecs import compressions
-from ironic_imagedeploy.engine.codecs import errors
-from ironic_imagedeploy.engine.contents import kernels
+from ironic_imagedeploy.engine import budget as _budget
+from ironic_imagedeploy.engine.contents import initramfs_bytes
 from ironic_imagedeploy.engine import exceptions
 
-#: Bytes of a header of "newc": its magic, and 13 numbers of 8 digits.
+Unreadable = exceptions.UnreadableContent
+
+#: Bytes of a header ("new ASCII format": its magic, and 13 numbers of 8
+#: digits), and where in it are the size of the file and that of its name.
 HEADER = 110
 MAGICS = (b'070701', b'070702')
 TRAILER = 'TRAILER!!!'
+_FILE_SIZE, _NAME_SIZE = slice(54, 62), slice(94, 102)
 #: Bytes of a name: PATH_MAX of Linux.
 _LONGEST_NAME = 4096
-#: Bytes of all archives, unpacked: more than machines have memory for.
-_LARGEST = 64 << 30
-_MOST_MEMBERS = 4 << 20
 #: Parts that are unpacked by themselves; each is looked for anew.
 _MOST_SEGMENTS = 1024
-_PIECE = 256 << 10
-_ALIGNMENT = 4
-_NOT_ZERO = re.compile(rb'[^\0]')
+_PADDING = 4
+#: Steps of the budget for a file, and bytes that cost one more.
+_FILE_STEPS = 8
+_CHEAP = 2048
+_MODULE = re.compile(r'(.+)\.ko(?:\.[a-z0-9]+)?')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,205 +60,101 @@ class Segment:
     compression: str | None
 
 
-class _Reader(typing.Protocol):
-    """Bytes of archives, in order."""
+class Initramfs:
+    """An initramfs, whose files are named once.
 
-    def read(self, count: int) -> bytes:
-        """The next bytes; fewer at the end."""
-
-    def skip(self, count: int) -> bool:
-        """Leave out so many bytes; False when there are fewer."""
-
-
-def read(file: typing.BinaryIO,
-         member: Callable[[int, str], None]) -> list[Segment]:
-    """Read through an initramfs.
-
-    :param file: open for reading.
-    :param member: called with the number of the segment, from 0, and the
-        name of each file, folder or link.
-    :raises BadContent: when it is not an initramfs, or a damaged one.
-    """
-    budget = _Budget()
-    found: list[Segment] = []
-    while (start := _after_zeroes(
-            file, found[-1].end if found else 0)) is not None:
-        compression = _compression(file, start)
-        segment = len(found)
-        if segment == _MOST_SEGMENTS:
-            raise _bad(f'more than {_MOST_SEGMENTS} archives')
-
-        def tell(name: str, segment: int = segment) -> None:
-            member(segment, name)
-
-        if compression is None:
-            plain = _Plain(file, start)
-            _read_archive(plain, tell, budget)
-            end = plain.position
-        else:
-            packed = _Packed(file, start, compression, budget)
-            packed.read_archives(tell)
-            end = packed.end()
-        found.append(Segment(start=start, end=end, compression=compression))
-    if not found:
-        raise _bad('an empty file')
-    return found
-
-
-class _Budget:
-    """Work that one initramfs may make."""
-
-    def __init__(self) -> None:
-        self._members = 0
-        self._bytes = 0
-
-    def member(self) -> None:
-        """Count a name, or the end of an archive."""
-        self._members += 1
-        if self._members > _MOST_MEMBERS:
-            raise _bad(f'more than {_MOST_MEMBERS} files')
-
-    def unpacked(self, count: int) -> None:
-        """Count bytes that were unpacked."""
-        self._bytes += count
-        if self._bytes > _LARGEST:
-            raise _bad(f'more than {_LARGEST} bytes, unpacked')
-
-
-class _Plain:
-    """An archive as it is.
-
-    :ivar position: offset in the file.
+    :param stored: the bytes of the file, in their sequence.
+    :param budget: that the work draws from.
+    :ivar segments: those that were read to their ends.
     """
 
-    def __init__(self, file: typing.BinaryIO, start: int) -> None:
-        self.position = start
-        self._file = file
-        self._size = file.seek(0, 2)
-
-    def read(self, count: int) -> bytes:
-        self._file.seek(self.position)
-        content = self._file.read(count)
-        self.position += len(content)
-        return content
-
-    def skip(self, count: int) -> bool:
-        self.position += count
-        return self.position <= self._size
-
-
-class _Packed:
-    """Archives that are compressed together."""
-
-    def __init__(self, file: typing.BinaryIO, start: int, compression: str,
-                 budget: _Budget) -> None:
-        known = compressions.COMPRESSIONS.get(compression)
-        if known is None:
-            raise _bad(f'compression by {compression}, which is not unpacked '
-                       'here')
-        self._file = file
-        self._next = start
-        self._part = known.start(compressions.MEMORY)
-        self._errors: tuple[type[Exception], ...] = (
-            errors.DecodeError, *known.errors)
+    def __init__(self, stored: Iterable[bytes], budget: _budget.Budget
+                 ) -> None:
+        self.segments: list[Segment] = []
+        self._stored = initramfs_bytes.Bytes(stored)
         self._budget = budget
-        self._pending = memoryview(b'')
 
-    def read(self, count: int) -> bytes:
-        content = b''
-        while len(content) < count and (self._pending or self._fill()):
-            piece = self._pending[:count - len(content)]
-            self._pending = self._pending[len(piece):]
-            content += piece
-        return content
+    def names(self) -> Iterator[str]:
+        """Paths of all files, folders and links, which are hostile text.
 
-    def skip(self, count: int) -> bool:
-        while count and (self._pending or self._fill()):
-            piece = min(count, len(self._pending))
-            self._pending = self._pending[piece:]
-            count -= piece
-        return not count
+        The segment that one is in has the number ``len(segments)``.
 
-    def read_archives(self, tell: Callable[[str], None]) -> None:
-        """Read all of them, and zeroes between and after them."""
-        while self._pending or self._fill():
-            found = _NOT_ZERO.search(self._pending)
-            self._pending = self._pending[
-                found.start() if found else len(self._pending):]
-            if found:
-                _read_archive(self, tell, self._budget)
+        :raises UnreadableContent: when it is damaged, or something else.
+        :raises TooComplex: when it takes too much work.
+        """
+        while front := self._stored.next_front():
+            if len(self.segments) == _MOST_SEGMENTS:
+                raise exceptions.TooComplex(
+                    expected=f'{_MOST_SEGMENTS} archives at most',
+                    found='more')
+            start, packed = self._stored.position, None
+            if front.startswith(MAGICS):
+                yield from self._archive(self._stored)
+            else:
+                packed = initramfs_bytes.compression(front)
+                if packed is None:
+                    raise Unreadable('an initramfs with something else in it')
+                inner = initramfs_bytes.Bytes(
+                    self._stored.unpacked(packed, self._budget))
+                while inner.next_front():
+                    yield from self._archive(inner)
+            self.segments.append(Segment(
+                start=start, end=self._stored.position, compression=packed))
 
-    def end(self) -> int:
-        """Offset after the last compressed byte."""
-        return self._next - len(self._part.unused_data)
-
-    def _fill(self) -> bool:
-        """Have more bytes, unless there are no more."""
-        while not self._part.eof:
-            stored = b''
-            if self._part.needs_input:
-                self._file.seek(self._next)
-                stored = self._file.read(_PIECE)
-                if not stored:
-                    raise _bad('the end of the file inside of a compressed '
-                               'part')
-                self._next += len(stored)
+    def _archive(self, whole: initramfs_bytes.Bytes) -> Iterator[str]:
+        """Paths in one archive, which is taken up to its trailer."""
+        while True:
+            header = whole.take(HEADER)
+            self._budget.draw(_FILE_STEPS)
             try:
-                piece = self._part.decompress(stored, _PIECE)
-            except self._errors:
-                raise _bad('compressed bytes that are damaged, or take too '
-                           'much memory') from None
-            if piece:
-                self._budget.unpacked(len(piece))
-                self._pending = memoryview(piece)
-                return True
-        return False
+                size, length = (_number(header[place])
+                                for place in (_FILE_SIZE, _NAME_SIZE))
+            except ValueError:
+                length = 0
+            if (not header.startswith(MAGICS)
+                    or not 0 < length <= _LONGEST_NAME):
+                raise Unreadable('an initramfs with a damaged archive')
+            name = whole.take(
+                _padded(HEADER + length) - HEADER)[:length - 1].decode(
+                    'utf-8', 'replace')
+            self._budget.draw(size // _CHEAP)
+            whole.leave(_padded(size))
+            if name == TRAILER:
+                return
+            yield name.removeprefix('./').lstrip('/')
 
 
-def _after_zeroes(file: typing.BinaryIO, position: int) -> int | None:
-    """Offset of the next byte that is not zero; None at the end."""
-    file.seek(position)
-    while content := file.read(_PIECE):
-        rest = content.lstrip(b'\0')
-        if rest:
-            return position + len(content) - len(rest)
-        position += len(content)
-    return None
+def lacking(stored: Iterable[bytes], groups: Iterable[frozenset[str]],
+            budget: _budget.Budget) -> list[frozenset[str]]:
+    """Groups of names, of which no file in an initramfs has one.
+
+    It is read no further than up to the last of them.
+
+    :param stored: the bytes of the file, in their sequence.
+    :param groups: modules, as ``megaraid_sas``, and programs; any of each
+        will do.
+    :param budget: that the work draws from.
+    :raises UnreadableContent: when it cannot be read to its end.
+    :raises TooComplex: when that takes too much work.
+    """
+    left = list(groups)
+    for path in Initramfs(stored, budget).names() if left else ():
+        name = _called(path)
+        left = [group for group in left if name not in group]
+        if not left:
+            break
+    return left
 
 
-def _compression(file: typing.BinaryIO, start: int) -> str | None:
-    file.seek(start)
-    front = file.read(8)
-    if front.startswith(MAGICS):
-        return None
-    for name, magic in kernels.INITRAMFS_COMPRESSIONS.items():
-        if front.startswith(magic):
-            return name
-    raise _bad(f'something else than an archive at byte {start}')
+def _called(path: str) -> str:
+    """The name of a module, or of a program; empty for another file."""
+    folder, _, name = path.rpartition('/')
+    if match := _MODULE.fullmatch(name):
+        return match[1].replace('-', '_')
+    return name if folder.endswith('bin') else ''
 
 
-def _read_archive(reader: _Reader, tell: Callable[[str], None],
-                  budget: _Budget) -> None:
-    """Read the members of one archive, and its trailer."""
-    while True:
-        budget.member()
-        head = reader.read(HEADER)
-        if len(head) < HEADER or not head.startswith(MAGICS):
-            raise _bad('an archive without an end')
-        size, name_size = _number(head, 6), _number(head, 11)
-        if not 0 < name_size <= _LONGEST_NAME:
-            raise _bad(f'a name of {name_size} bytes')
-        name = reader.read(name_size + -(HEADER + name_size) % _ALIGNMENT)
-        words = name[:name_size - 1].decode('utf-8', 'replace')
-        if len(name) < name_size or not reader.skip(
-                size + -size % _ALIGNMENT):
-            raise _bad('an archive without an end')
-        if words == TRAILER:
-            return
-        tell(words.removeprefix('./').lstrip('/'))
-
-
-def number(digits: bytes) -> int:
+def _number(digits: bytes) -> int:
     """A number in a header.
 
     :raises ValueError: when it has a sign, or anything else in it.
@@ -265,12 +164,5 @@ def number(digits: bytes) -> int:
     return int(digits, 16)
 
 
-def _number(head: bytes, index: int) -> int:
-    try:
-        return number(head[6 + 8 * index:14 + 8 * index])
-    except ValueError:
-        raise _bad('a header without numbers') from None
-
-
-def _bad(found: str) -> exceptions.BadContent:
-    return exceptions.BadContent('corrupt', 'an initramfs', found)
+def _padded(size: int) -> int:
+    return -(-size // _PADDING) * _PADDING

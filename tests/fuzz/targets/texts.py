@@ -16,7 +16,6 @@
 import dataclasses
 import gzip
 import hashlib
-import io
 
 from ironic_imagedeploy.engine import bmap
 from ironic_imagedeploy.engine import budget
@@ -24,7 +23,6 @@ from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import checksum_list
 from ironic_imagedeploy.engine.contents import fstab_repair
 from ironic_imagedeploy.engine.contents import initramfs
-from ironic_imagedeploy.engine.contents import initramfs_names
 from ironic_imagedeploy.engine.contents import kernel_options
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents.system import first_boot
@@ -116,15 +114,10 @@ def read_modules(text: bytes) -> object:
 
 
 def read_initramfs(text: bytes) -> object:
-    found: list[object] = []
-    segments = initramfs.read(io.BytesIO(text),
-                              lambda at, name: found.append((at, name)))
-    return segments, found
-
-
-def read_names(text: bytes) -> object:
-    pieces = (text[at:at + 1000] for at in range(0, len(text), 1000))
-    return list(initramfs_names.names(pieces, budget.Budget()))
+    whole = initramfs.Initramfs(
+        (text[at:at + 1000] for at in range(0, len(text), 1000)),
+        budget.Budget())
+    return list(whole.names()), whole.segments
 
 
 def cpio(*names: str) -> bytes:
@@ -270,10 +263,8 @@ TARGETS: list[target.Target] = [
                     b'alias pci:v*d*sv*sd*bc0?sc*i* any\n'],
         read_modules, words=(b'alias pci:v00008086*', b'[', b']', b'?', b'*',
                              b'alias virtio:d', b' x\n', *SHELL)),
-    target.TextTarget('initramfs', _INITRAMFS, read_initramfs,
-                      words=_CPIO_WORDS, errors=(exceptions.BadContent,)),
     target.TextTarget(
-        'initramfs-names', _INITRAMFS, read_names, words=_CPIO_WORDS,
+        'initramfs', _INITRAMFS, read_initramfs, words=_CPIO_WORDS,
         errors=(exceptions.UnreadableContent, exceptions.TooComplex)),
     target.TextTarget('fstab', [of('etc/fstab')], read_fstab,
                       words=(b'UUID=', b'/boot/efi', b'vfat', b'\\040',

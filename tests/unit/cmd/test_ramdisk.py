@@ -17,7 +17,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
+from tests.support import boot_files
 from tests.support import initramfs
 from tests.unit.cmd import program
 
@@ -189,6 +191,15 @@ class RefusalsTest(RamdiskTestCase):
         self.make(site='opt/agent/lib/python3.9/site-packages')
         self.refused('Python 3.11 or later', 'Python 3.9')
 
+    def test_bombs_end_soon(self) -> None:
+        for kind in ('gz', 'bz2'):
+            self.path.write_bytes(initramfs.PACKERS[kind](
+                boot_files.archive({'x': bytes(70 << 20)})))
+            begin = time.process_time()
+            with self.subTest(kind):
+                self.refused('unpacks to at most 64 times its bytes')
+                self.assertLess(time.process_time() - begin, 5)
+
     def test_modules_that_are_missing(self) -> None:
         folder = initramfs.tree(
             self.directory / 'tree',
@@ -201,7 +212,7 @@ class RefusalsTest(RamdiskTestCase):
         self.refused('found all but oslo_log')
 
     def test_files_that_are_none(self) -> None:
-        for content in (b'', b'CD001' * 99, b'hsqs' + bytes(99)):
+        for content in (b'', bytes(512), b'CD001' * 99, b'hsqs' + bytes(99)):
             self.path.write_bytes(content)
             with self.subTest(content[:9]):
                 self.refused('expected an initramfs')

@@ -20,7 +20,7 @@ import re
 
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import boot_files
-from ironic_imagedeploy.engine.contents import initramfs_names
+from ironic_imagedeploy.engine.contents import initramfs
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents.system import files as _files
 from ironic_imagedeploy.engine.contents.system import modules as _modules
@@ -110,7 +110,7 @@ def lacking(files: _files.Files, kernel: InstalledKernel,
         return None
     budget = _budget.Budget(bytes=_INITRAMFS_BYTES, entries=_INITRAMFS_STEPS)
     try:
-        return tuple(initramfs_names.lacking(
+        return tuple(initramfs.lacking(
             files.pieces(kernel.initramfs), wanted, budget))
     except exceptions.TooComplex as reason:
         raise exceptions.UnreadableContent(str(reason)) from reason

@@ -122,5 +122,5 @@ def _check_property(image: images.InstanceImage, role: str, href: str
 def _in_instance_info(node: objects.Node, href: str) -> images.DeclaredImage:
     """Metadata that the user of the node gives."""
     return images.DeclaredImage(
-        disk_format=node.instance_info.get('image_disk_format'),
+        disk_format=node.instance_info.get('image_disk_format') or None,
         checksum=checksums.of_node(node, href))

@@ -109,6 +109,14 @@ _PROPERTIES = {'cpu_arch': _NAME, 'capabilities': _LINE,
                'root_device': _HINTS}
 
 
+def processor(node: objects.Node) -> str | None:
+    """Processor of a node, as ``x86_64``; None where it is not stated.
+
+    The baremetal operator states an empty one when nobody told it.
+    """
+    return node.properties.get('cpu_arch') or None
+
+
 def check(node: objects.Node) -> None:
     """Check that each field that is there can be used.
 

@@ -28,6 +28,7 @@ from ironic import objects
 
 from ironic_imagedeploy.conductor import checksums
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import refusals
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import text
@@ -110,7 +111,7 @@ def _identify(node: objects.Node, href: str
     engine.limit_heads(session)
     session.hooks['response'].append(_counter())
     download_source = deploy_utils.get_image_download_source(node)
-    processor = node.properties.get('cpu_arch')
+    processor = node_fields.processor(node)
     with _refusals(href):
         service.set_image_auth(
             href, image_service.get_image_service_auth_override(node))

@@ -35,6 +35,7 @@ from ironic_imagedeploy.conductor.checks import start
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy.conductor import inventory
+from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy import engine
 
@@ -119,7 +120,7 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
         decompression_memory=options.decompression_memory << 20,
         disk_size=limit.size if limit else None,
         boot_mode=boot_mode_utils.get_boot_mode(image.node),
-        arch=image.node.properties.get('cpu_arch'),
+        arch=node_fields.processor(image.node),
         secure_boot=boot_mode_utils.is_secure_boot_requested(image.node),
         has_kernel=image.has_kernel, contents=start_policy.looks,
         devices=image.devices, start_policy=start_policy)

@@ -22,6 +22,7 @@ from ironic_imagedeploy.conductor.checks import remedies
 from ironic_imagedeploy.conductor.checks import size_limits
 from ironic_imagedeploy.conductor.checks import start
 from ironic_imagedeploy.conductor import images
+from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.contents import efi_programs
 
@@ -66,7 +67,7 @@ def _min_disk(image: images.InstanceImage) -> Iterator[engine.Finding]:
 
 def _architecture(image: images.InstanceImage) -> Iterator[engine.Finding]:
     canonical = efi_programs.canonical
-    wanted = image.node.properties.get('cpu_arch')
+    wanted = node_fields.processor(image.node)
     for name, found in image.declared.architectures.items():
         if wanted and canonical(found) != canonical(wanted):
             yield engine.Finding(

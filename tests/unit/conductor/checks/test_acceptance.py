@@ -254,6 +254,25 @@ class RefusalsTest(ChecksTestCase):
         self.config(webserver_tls_minimum_version='1.2')
         self.check()
 
+    def test_fields_that_are_empty(self):
+        """The baremetal operator leaves them so when nobody told it."""
+        disk = self.directory / 'uefi.raw'
+        with disk.open('wb') as file:
+            file.truncate(8 * units.Mi)
+        made.partition(disk, 'gpt', 'start=2048, size=8192, type=U\n')
+        made.fill_esp(disk, start=units.Mi, size=4 * units.Mi)
+        for properties in ({'cpu_arch': ''}, {}):
+            self.node.properties = {'capabilities': 'boot_mode:uefi',
+                                    **properties}
+            self.node.save()
+            self.use(self.serve(disk), **self.hashed(disk),
+                     image_disk_format='', kernel='', image_pull_secret='')
+            self.assertEqual('raw', self.check().format)
+        self.node.properties = {**self.node.properties,
+                                'cpu_arch': 'aarch64'}
+        self.node.save()
+        self.refusal('arch-mismatch')
+
     def test_image_that_glance_does_not_have(self):
         self.use(base.IMAGE_ID)
         self.refusal(base.IMAGE_ID, 'could not be found')

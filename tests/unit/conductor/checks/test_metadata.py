@@ -58,6 +58,9 @@ class ObjectionsTest(base.ConductorTestCase):
         self.node.properties = {'capabilities': 'boot_mode:bios'}
         self.node.save()
         self.check(hw_architecture='aarch64')
+        self.node.properties = {**self.node.properties, 'cpu_arch': ''}
+        self.node.save()
+        self.check(hw_architecture='aarch64')
 
     def test_firmware(self):
         self.node.properties = {**self.node.properties,

@@ -39,6 +39,7 @@ def make(order: orders.WriteOrder, device: str
     :raises DeploymentError: when the disk cannot be partitioned like this.
     """
     sizes = order.partition_sizes
+    previous_system.disable_array(device)
     with engine.open_target(device) as disk:
         previous_system.disable(
             disk, keep_partitions=sizes.preserve_ephemeral)

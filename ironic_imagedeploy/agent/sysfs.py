@@ -52,5 +52,21 @@ def members(device: str) -> list[str]:
         f'{_directory(device)}/slaves'))
 
 
+def partitions(disk: str) -> dict[int, str]:
+    """The devices of a disk's partitions, by their numbers."""
+    found = {}
+    for name in os.listdir(_directory(disk)):
+        part = partition(name)
+        if part and os.path.isdir(f'{_directory(disk)}/{name}'):
+            found[part.number] = f'/dev/{name}'
+    return found
+
+
+def holders(device: str) -> list[str]:
+    """The devices that a device is a part of, as an array is."""
+    return sorted(f'/dev/{name}' for name in os.listdir(
+        f'{_directory(device)}/holders'))
+
+
 def _directory(device: str) -> str:
     return f'{_BLOCK}/{os.path.basename(os.path.realpath(device))}'

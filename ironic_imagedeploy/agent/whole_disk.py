@@ -16,6 +16,7 @@ import typing
 
 from oslo_log import log
 
+from ironic_imagedeploy.agent.boot import previous_system
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import findings
 from ironic_imagedeploy.agent import handover
@@ -55,6 +56,7 @@ def _write(order: orders.WriteOrder, source: engine.Source, device: str,
         LOG.info('Writing %(format)s image %(image)s to %(device)s',
                  {'format': inspection.format, 'image': source.name,
                   'device': device})
+        previous_system.disable_array(device)
         with shared.disk(inspection, target):
             report = engine.transfer(
                 inspection, target, read_back=order.policy.read_back,

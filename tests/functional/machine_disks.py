@@ -24,12 +24,14 @@ import threading
 import time
 import typing
 
+from ironic_imagedeploy.agent.boot import previous_system
 from tests.functional import base
 from tests.functional import disk_faults
 from tests.support import disks
 from tests.support.faults import cuts
 from tests.support.faults import firmware
 from tests.support.faults import table
+from tests.support import images
 
 INSIDE = 'IMAGEDEPLOY_INSIDE'
 MIB = base.MIB
@@ -159,16 +161,46 @@ class RaidTest(KernelDiskTestCase):
         self.second = disks.attach(self.other)
         self.addCleanup(disks.run, 'losetup', '-d', self.second)
 
-    def array(self, *members: str, metadata: str = '1.2') -> str:
-        disks.run('mdadm', '--create', '/dev/md127', '--run', '--quiet',
+    def array(self, *members: str, metadata: str = '1.2',
+              device: str = '/dev/md127') -> str:
+        disks.run('mdadm', '--create', device, '--run', '--quiet',
                   '--level=1', f'--metadata={metadata}', '--assume-clean',
                   f'--raid-devices={len(members)}', *members)
-        self.addCleanup(self.stop)
-        return '/dev/md127'
+        self.addCleanup(self.stop, device)
+        return device
 
-    def stop(self) -> None:
-        subprocess.run(['mdadm', '--stop', '/dev/md127'],
-                       capture_output=True)
+    def stop(self, device: str = '/dev/md127') -> None:
+        subprocess.run(['mdadm', '--stop', device], capture_output=True)
+
+    def test_firmware_starts_from_the_disks_beside_an_array(self) -> None:
+        loops = self.loop, self.second
+        for disk in loops:
+            subprocess.run(
+                ['sfdisk', '-q', disk], text=True, check=True,
+                input='label: gpt\nsize=4MiB, type=U\ntype=R\n')
+            disks.run('partx', '-a', disk)
+            self.addCleanup(disks.run, 'partx', '-d', disk)
+            with open(disk, 'r+b') as file:
+                file.write(images.BOOT_CODE)
+        esp = self.array(*(f'{disk}p1' for disk in loops), metadata='1.0',
+                         device='/dev/md126')
+        device = self.array(*(f'{disk}p2' for disk in loops))
+        images.fill_esp(pathlib.Path(esp), start=0, size=4032 << 10)
+        disks.run('sync')
+        former = [[*firmware.starts(cuts.Medium(path))]
+                  for path in (self.backing, self.other)]
+        previous_system.disable_array(device)
+        disks.run('sync')
+        # By that the agent knows it, with the help of udev.
+        self.assertEqual('vfat', disks.run(
+            'blkid', '-p', '-s', 'TYPE', '-o', 'value', esp).strip())
+        left = [[*firmware.starts(cuts.Medium(path))]
+                for path in (self.backing, self.other)]
+        table.add(table.Row(
+            'machine', 'boot code and ESP beside an array', tries=2,
+            survived=0, refused=2, lost=0, half=sum(map(len, left))))
+        self.assertTrue(all(former))
+        self.assertEqual([[], []], left)
 
     def test_a_mirror_of_which_a_disk_fails(self) -> None:
         device = self.array(self.loop, self.second)

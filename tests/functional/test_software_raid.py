@@ -21,10 +21,13 @@ import subprocess
 from unittest import mock
 
 from ironic_imagedeploy.agent.boot import software_raid
+from ironic_imagedeploy.agent import sysfs
+from ironic_imagedeploy import engine
 from tests.functional import base
 from tests.functional import partition_images
 from tests.functional.partition_images import put
 from tests.support import disks
+from tests.support import images
 
 MIB = base.MIB
 UUID = '5e4f7c2a:0a1b2c3d:11223344:aabbccdd'
@@ -72,6 +75,33 @@ class SoftwareRaidTest(partition_images.PartitionImageTestCase):
         self.assertNotEqual(bytes(512), on_mbr[512:1024])
         self.assertEqual(bytes(440), disks.first_bytes(self.device, 440))
         self.assertIn(f" ro '{OPTION}' 'console=ttyS0", self.menu())
+
+    def test_no_disk_starts_the_former_system_meanwhile(self):
+        members = self.on_disks(*[
+            f'label: gpt\nsize=4MiB, type=U\nstart=8MiB, type={RAID}\n'] * 2)
+        for member in members:
+            disks.run('partx', '-a', member)
+            disks.run('mkfs.vfat', f'{member}p1')
+            with open(member, 'r+b') as disk:
+                disk.write(images.BOOT_CODE)
+        self.enterContext(mock.patch.multiple(
+            sysfs, is_array=lambda device: device == self.device,
+            members=lambda _: [f'{member}p2' for member in members]))
+        transfer, seen = engine.transfer, []
+
+        def write(*arguments, **options):
+            seen.extend(disks.first_bytes(member, 5 * MIB)
+                        for member in members)
+            return transfer(*arguments, **options)
+
+        self.use(partition_images.debian, disk_label='gpt')
+        with mock.patch.object(engine, 'transfer', write):
+            self.written()
+        for content in seen:
+            self.assertFalse(any(content[:440]))
+            self.assertEqual(b'EFI PART', content[512:520])
+            self.assertFalse(any(content[MIB:]))
+        self.assertEqual(2, len(seen))
 
     def test_options_of_a_later_menu(self):
         self.on_disks('label: dos\nstart=2048, type=fd\n')

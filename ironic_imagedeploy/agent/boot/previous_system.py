@@ -16,6 +16,17 @@ Half of it, or half of it with parts of the new one, may be there when the
 power fails while the new one is written.
 """
 
+import contextlib
+import os
+
+from oslo_concurrency import processutils
+
+from ironic_python_agent import config  # noqa: F401 (before utils)
+from ironic_python_agent import errors
+from ironic_python_agent import utils
+
+from ironic_imagedeploy.agent.boot import bios
+from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.contents import partitions
 
@@ -48,6 +59,74 @@ def disable(disk: engine.Target, *, keep_partitions: bool) -> None:
     for each in found:
         disk.zero(each.start, min(each.length, _FRONT))
     disk.flush()
+
+
+def disable_array(device: str) -> None:
+    """Let nothing start from the disks that a software RAID lies on.
+
+    Their boot code and EFI system partitions are not in the array, and would
+    start the system in it while another one is written over that. Does
+    nothing for a disk.
+
+    :raises TargetError: when a disk cannot be written.
+    :raises DeploymentError: when an EFI system partition cannot be made anew.
+    """
+    if not sysfs.is_array(device):
+        return
+    found = filter(None, map(sysfs.partition, sysfs.members(device)))
+    disks = dict.fromkeys(member.disk for member in found)
+    with contextlib.ExitStack() as stack:
+        esps = [stack.enter_context(engine.open_target(esp))
+                for esp in dict.fromkeys(
+                    esp for disk in disks for esp in _esps(disk))]
+        for esp in esps:
+            esp.zero(0, esp.sector_size)
+            esp.flush()
+        for disk in disks:
+            _clear_boot_code(disk)
+        for esp in esps:
+            esp.zero(0, min(esp.size, _FRONT))
+            esp.flush()
+    for esp in esps:
+        if sysfs.is_array(esp.path):
+            _make_fat(esp.path)
+
+
+def _esps(disk: str) -> list[str]:
+    """EFI system partitions of a disk, or the mirrors that they are in."""
+    try:
+        table = bios.read_table(disk)
+    except errors.DeploymentError:
+        return []
+    devices = sysfs.partitions(disk)
+    found = [devices[each.number] for each in table.partitions
+             if each.type in partitions.ESP_TYPES and each.number in devices]
+    return [device for esp in found for device in sysfs.holders(esp) or [esp]]
+
+
+def _clear_boot_code(disk: str) -> None:
+    # Not as a target: the array holds a part of the disk.
+    try:
+        descriptor = os.open(disk, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(descriptor, bytes(_BOOT_CODE), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise errors.DeploymentError(
+            f'The boot code of {disk} cannot be wiped: {error.strerror}'
+        ) from error
+
+
+def _make_fat(mirror: str) -> None:
+    """Make an empty FAT, by which the agent knows a mirror of an ESP."""
+    try:
+        utils.mkfs(fs='vfat', path=mirror, label='efi-part')
+    except processutils.ProcessExecutionError as error:
+        raise errors.DeploymentError(
+            f'The EFI system partition {mirror} cannot be made anew: '
+            f'{str(error.stderr).strip()}') from error
 
 
 def _partitions(disk: engine.Target) -> list[partitions.Partition]:

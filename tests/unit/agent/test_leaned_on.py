@@ -18,6 +18,7 @@ the contributor guide and the code that it names need another look.
 
 import inspect
 import ssl
+from unittest import mock
 
 from ironic_python_agent import config  # noqa: F401 (first)
 from ironic_python_agent import agent  # noqa: H306
@@ -110,6 +111,14 @@ class PartitionsTest(ramdisk.AgentTestCase):
         inspect.signature(raid_utils.prepare_boot_partitions_for_softraid
                           ).bind('/dev/md0', ['/dev/sda'], None, 'uefi')
         self.assertIsInstance(raid_utils.ESP_SIZE_MIB, int)
+
+    def test_a_mirror_of_an_esp_is_known_by_its_fat(self):
+        for kind, expected in (('vfat', '/dev/md126'), ('', None)):
+            with mock.patch.object(
+                    raid_utils.utils, 'execute', autospec=True,
+                    return_value=(f'NAME="md126" TYPE="raid1" FSTYPE="{kind}"',
+                                  '')):
+                self.assertEqual(expected, raid_utils.find_esp_raid())
 
     def test_an_unknown_file_system_has_its_sentence_in_message(self):
         error = errors.FileSystemNotSupported('zfs')

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import os
 import pathlib
 import tempfile
 
@@ -33,6 +34,17 @@ class DevicesTest(block_devices.SysfsTestCase):
         self.assertFalse(sysfs.is_array('/dev/vda'))
         self.assertEqual(['/dev/nvme0n1p2', '/dev/vda1'],
                          sysfs.members('/dev/md127'))
+
+    def test_partitions_of_a_disk(self):
+        self.assertEqual({1: '/dev/vda1'}, sysfs.partitions('/dev/vda'))
+        self.assertEqual({3: '/dev/md127p3'}, sysfs.partitions('/dev/md127'))
+
+    def test_holders(self):
+        holders = self.links / 'vda1/holders'
+        holders.mkdir()
+        self.assertEqual([], sysfs.holders('/dev/vda1'))
+        (holders / 'md127').symlink_to(os.path.realpath(self.links / 'md127'))
+        self.assertEqual(['/dev/md127'], sysfs.holders('/dev/vda1'))
 
     def test_another_name(self):
         name = pathlib.Path(self.enterContext(

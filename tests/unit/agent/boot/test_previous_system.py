@@ -12,11 +12,18 @@
 
 import os
 import pathlib
+import subprocess
 import tempfile
 import unittest
 from unittest import mock
 
+from oslo_concurrency import processutils
+
+from ironic_python_agent import config  # noqa: F401 (before utils)
+from ironic_python_agent import errors
+
 from ironic_imagedeploy.agent.boot import previous_system
+from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy import engine
 from tests.support import images
 
@@ -85,3 +92,101 @@ class DisableTest(unittest.TestCase):
     def noted(self, steps, name):
         return lambda *arguments: steps.append((name, *(
             each for each in arguments if isinstance(each, int))))
+
+
+class ArrayTest(unittest.TestCase):
+    """Two disks with a mirror of their EFI system partitions."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(
+            self.enterContext(tempfile.TemporaryDirectory()))
+        self.mirror = self.file('mirror', 8 * MIB)
+        self.disks = [self.file(name, 4 * MIB) for name in ('one', 'two')]
+        for disk in self.disks:
+            images.partition(disk, 'gpt', 'start=2048, size=2048, type=U\n'
+                             'start=4096, size=2048, type=R\n')
+            with open(disk, 'r+b') as file:
+                file.write(images.BOOT_CODE)
+        self.arrays = ['array', self.mirror]
+        self.holders = [self.mirror]
+        self.enterContext(mock.patch.multiple(
+            sysfs, is_array=lambda device: device in self.arrays,
+            members=lambda _: [f'{disk}p2' for disk in self.disks],
+            partition=lambda member: sysfs.Partition(member[:-2], 2),
+            partitions=lambda disk: {1: f'{disk}p1', 2: f'{disk}p2'},
+            holders=lambda _: self.holders))
+
+    def file(self, name, size):
+        path = self.folder / name
+        path.write_bytes(os.urandom(size))
+        return str(path)
+
+    def content(self, path):
+        return pathlib.Path(path).read_bytes()
+
+    def test_boot_code_and_an_empty_mirror(self):
+        expected = [bytes(440) + self.content(disk)[440:]
+                    for disk in self.disks]
+        previous_system.disable_array('array')
+        self.assertEqual(expected, list(map(self.content, self.disks)))
+        listed = subprocess.run(['mdir', '-b', '-i', self.mirror, '::'],
+                                capture_output=True, text=True, check=True)
+        self.assertEqual('', listed.stdout)
+
+    def test_partitions_without_a_mirror(self):
+        self.holders = []
+        halves = [self.file(f'{name}p1', 5 * MIB) for name in ('one', 'two')]
+        expected = [bytes(4 * MIB) + self.content(half)[4 * MIB:]
+                    for half in halves]
+        previous_system.disable_array('array')
+        self.assertEqual(expected, list(map(self.content, halves)))
+
+    def test_what_firmware_begins_with_comes_first(self):
+        seen = []
+
+        def look(disk):
+            seen.append(self.content(self.mirror)[:1024])
+            return mock.DEFAULT
+
+        with mock.patch.object(previous_system, '_clear_boot_code', look):
+            previous_system.disable_array('array')
+        self.assertEqual(2, len(seen))
+        for content in seen:
+            self.assertFalse(any(content[:512]))
+            self.assertTrue(any(content[512:]))
+
+    def test_a_table_that_cannot_be_used(self):
+        for disk in self.disks:
+            with open(disk, 'r+b') as file:
+                for place in (512, 4 * MIB - 512):
+                    file.seek(place)
+                    file.write(bytes(512))
+        before = self.content(self.mirror)
+        previous_system.disable_array('array')
+        self.assertEqual(before, self.content(self.mirror))
+        self.assertFalse(any(self.content(self.disks[1])[:440]))
+
+    def test_a_disk_is_left_alone(self):
+        self.arrays = []
+        before = [*map(self.content, self.disks)]
+        previous_system.disable_array('array')
+        self.assertEqual(before, [*map(self.content, self.disks)])
+
+    def test_what_cannot_be_written(self):
+        os.unlink(self.disks[0])
+        os.mkdir(self.disks[0])
+        with (mock.patch.object(previous_system, '_esps', return_value=[],
+                                autospec=True),
+              self.assertRaisesRegex(errors.DeploymentError,
+                                     'boot code of .* cannot be wiped')):
+            previous_system.disable_array('array')
+
+    def test_a_mirror_that_cannot_be_made_anew(self):
+        with (mock.patch.object(
+                previous_system.utils, 'mkfs', autospec=True,
+                side_effect=processutils.ProcessExecutionError(
+                    stderr='no room')),
+              self.assertRaisesRegex(errors.DeploymentError,
+                                     'cannot be made anew: no room')):
+            previous_system.disable_array('array')

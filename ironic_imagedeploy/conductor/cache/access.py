@@ -29,6 +29,9 @@ from ironic_imagedeploy.engine import text
 #: Requests that a look is given the time for. Ironic's option is for one, and
 #: a store may be slow with each: head, tables and partitions are a dozen.
 REQUESTS = 12
+#: Schemes that Ironic knows for what a BMC reads; no deploy interface fetches
+#: an image by them.
+_SHARES = ('nfs', 'cifs', 'smb')
 
 
 def open_image(image: images.InstanceImage) -> engine.Source:
@@ -52,9 +55,14 @@ def open_image(image: images.InstanceImage) -> engine.Source:
 
 
 def _not_supported(image: images.InstanceImage) -> str:
-    setting, fix = 'image_source', 'Deploy it with the deploy interface direct'
+    setting, fix = 'image_source', 'Put it where one of these leads to'
     if image.role != images.DISK:
-        setting, fix = image.role, 'Put it where one of these leads to'
+        setting = image.role
+    if image.scheme in _SHARES:
+        fix = ('Mount the share on the conductors, permit its directory by '
+               '[conductor]file_url_allowed_paths, and name the file: '
+               f'openstack baremetal node set --instance-info {setting}='
+               f'file:///PATH {image.node.uuid}')
     href = text.bounded(engine.redact(image.href))
     schemes = 'http, https or file URL'
     if image.role == images.DISK:

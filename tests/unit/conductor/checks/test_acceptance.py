@@ -92,11 +92,14 @@ class SourcesTest(ChecksTestCase):
         self.refusal('is not allowed for image source')
 
     def test_other_sources(self):
-        for scheme in ('nfs', 'cifs', 'ftp'):
+        mounted = ('[conductor]file_url_allowed_paths', 'image_source='
+                   f'file:///PATH {self.node.uuid}')
+        for scheme, remedy in (('nfs', mounted), ('cifs', mounted),
+                               ('smb', mounted), ('ftp', ['Put it where'])):
             self.use(f'{scheme}://user:secret@files.example.com/image')
             self.assertNotIn('secret', self.refusal(
                 f'{scheme}://files.example.com/image', f'found {scheme!r}',
-                'deploy interface direct'))
+                *remedy))
 
     def logins(self, **options):
         """The Authorization headers that the web server sees."""

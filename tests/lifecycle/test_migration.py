@@ -21,6 +21,7 @@ from tests.support import commands
 from tests.support.simulation import agent
 from tests.support.simulation import site
 
+_GROUP = 'migration'
 _WITHOUT = '[DEFAULT]\nenabled_deploy_interfaces = direct\n'
 _NOT_ENABLED = ("'ironic.hardware.interfaces.deploy' entrypoint: imagedeploy. "
                 "Valid interfaces are ['direct']")
@@ -83,9 +84,9 @@ class MigrationTest(base.LifeCycleTestCase):
         self.assertEqual('direct', node.node()['deploy_interface'])
 
     def test_disabled_while_a_node_uses_it(self) -> None:
-        node = self._at(self.mortal.address, 'imagedeploy', agent.Behaviour())
+        node = self.alone()
         node.deploy()
-        self.disable()
+        self.configure(_WITHOUT)
         found = node.node()
         self.assertEqual(('active', 'imagedeploy', 'power on'), (
             found['provision_state'], found['deploy_interface'],
@@ -101,9 +102,9 @@ class MigrationTest(base.LifeCycleTestCase):
         self.assertFalse(self.rebuild(node))
 
     def test_disabled_while_a_node_is_written(self) -> None:
-        node = self._at(self.mortal.address, 'imagedeploy', agent.Behaviour())
+        node = self.alone()
         node.write()
-        self.disable()
+        self.configure(_WITHOUT)
         node.machine.held = False
         # Not even its time runs out.
         time.sleep(int(site.FAST['deploy_callback_timeout'])
@@ -114,7 +115,7 @@ class MigrationTest(base.LifeCycleTestCase):
         self.assert_not_enabled(node, 'PUT', 'states/provision',
                                 {'target': 'deleted'})
         # Its time is over: without more of it the timeout may come first.
-        self.configure('[conductor]\ndeploy_callback_timeout = 1800\n')
+        self.configure('[conductor]\ndeploy_callback_timeout = 1800')
         node.settle('active')
         self.assertEqual([True], [write.ours for write in
                                   node.machine.writes])
@@ -126,14 +127,22 @@ class MigrationTest(base.LifeCycleTestCase):
         self.assertEqual(400, answer.status_code, answer.text)
         self.assertIn(_NOT_ENABLED, answer.text)
 
-    def disable(self) -> None:
-        """Take the interface from the mortal conductor, for this test."""
-        self.addCleanup(self.configure, '')
-        self.configure(_WITHOUT)
+    def alone(self) -> base.Subject:
+        """A node of the mortal conductor alone.
 
-    def configure(self, text: str) -> None:
+        The other one would take it over while this one starts anew.
+        """
+        self.addCleanup(self.configure, '', group='')
+        self.configure('')
+        node = base.Subject.enrol('imagedeploy', agent.Behaviour(),
+                                  conductor_group=_GROUP)
+        self.addCleanup(base.remove, node)
+        return node
+
+    def configure(self, text: str, group: str = _GROUP) -> None:
         """Start the mortal conductor anew, with these options."""
-        self.mortal.configure(text)
+        self.mortal.configure(
+            f'{text}\n[conductor]\nconductor_group = {group}\n')
         commands.wait_for(
             'return of the conductor',
             lambda: len(self.site.alive()) == len(self.site.conductors),

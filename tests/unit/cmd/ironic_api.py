@@ -12,6 +12,7 @@
 
 """Ironic's own API with a database, and a cloud that names it."""
 
+import io
 import json
 import os
 import pathlib
@@ -20,16 +21,24 @@ import threading
 from unittest import mock
 from wsgiref import simple_server
 
+from testtools import content
+from testtools import content_type
+
 from tests.unit import conductor  # noqa: F401 (before Ironic)
 
 from ironic.api import app
 from ironic.tests.unit.db import base
 
 
-class _Quiet(simple_server.WSGIRequestHandler):
+class _Handler(simple_server.WSGIRequestHandler):
 
     def log_message(self, format, *args):
-        """Say nothing."""
+        """Keep it for a test that fails."""
+        self.server.exchanges.append(format % args)
+
+    def get_stderr(self):
+        """Where the application tells what went wrong."""
+        return self.server.errors
 
 
 class ApiTestCase(base.DbTestCase):
@@ -42,7 +51,12 @@ class ApiTestCase(base.DbTestCase):
         self.config(auth_strategy='noauth')
         server = simple_server.make_server(
             '127.0.0.1', 0, app.VersionSelectorApplication(),
-            handler_class=_Quiet)
+            handler_class=_Handler)
+        server.exchanges, server.errors = [], io.StringIO()
+        self.addDetail('Ironic was asked', content.Content(
+            content_type.UTF8_TEXT, lambda: [
+                '\n'.join([*server.exchanges, server.errors.getvalue()])
+                .encode()]))
         threading.Thread(target=server.serve_forever, args=(0.05,),
                          daemon=True).start()
         self.addCleanup(server.server_close)

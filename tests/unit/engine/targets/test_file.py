@@ -10,8 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
 import dataclasses
-import gc
 import os
 import random
 
@@ -39,14 +39,21 @@ class FileTargetTestCase(base.EngineTestCase):
                           kind: type[exceptions.TargetError] =
                           exceptions.TargetError,
                           create_size: int | None = None) -> None:
-        # Of earlier tests: collected in between, it would be counted.
-        gc.collect()
-        before = len(os.listdir('/proc/self/fd'))
+        before = self.descriptors(path)
         with self.assertRaises(exceptions.TargetError) as caught:
             file.FileTarget(path, create_size)
         self.assertIs(kind, type(caught.exception))
         self.assert_complete(caught.exception)
-        self.assertEqual(before, len(os.listdir('/proc/self/fd')))
+        self.assertEqual(before, self.descriptors(path))
+
+    def descriptors(self, path: str) -> set[str]:
+        """Those of this process that are open at a path."""
+        found = set()
+        for descriptor in os.listdir('/proc/self/fd'):
+            with contextlib.suppress(FileNotFoundError):
+                found |= ({descriptor} if os.readlink(
+                    f'/proc/self/fd/{descriptor}').startswith(path) else set())
+        return found
 
     def read(self, path: str) -> bytes:
         with open(path, 'rb') as disk:

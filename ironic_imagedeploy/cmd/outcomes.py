@@ -23,6 +23,7 @@ import typing
 
 from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy.contract import fields
+from ironic_imagedeploy.contract import handover as handovers
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy.contract import report as reports
 from ironic_imagedeploy.contract import timeline
@@ -71,6 +72,7 @@ class Outcome:
     :ivar kind: resource class of the node: machines of one kind.
     :ivar ended: when; empty where nobody knows.
     :ivar report: as far as it is checked.
+    :ivar handover: how the system was started, where that was a choice.
     :ivar error: why it failed, else empty.
     """
 
@@ -80,6 +82,8 @@ class Outcome:
     ended: str = ''
     spans: Sequence[Span] = ()
     report: Mapping[str, typing.Any] = dataclasses.field(
+        default_factory=dict)
+    handover: Mapping[str, typing.Any] = dataclasses.field(
         default_factory=dict)
     error: str = ''
 
@@ -128,6 +132,7 @@ def of_node(node: typing.Any) -> Outcome | None:
         ended=(f'{times[Event.DONE]:%Y-%m-%d %H:%M:%S} UTC'
                if Event.DONE in times else ''),
         spans=_spans(times, report),
+        handover=handovers.checked(kept.get(names.HANDOVER)) or {},
         error=_word(node.last_error) if state != _ACTIVE else '')
 
 

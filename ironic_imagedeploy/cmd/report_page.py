@@ -86,6 +86,8 @@ def _facts(outcome: outcomes.Outcome) -> Iterator[markup.Markup]:
             _PROOFS.get(report.get('verified_by', '')))))),
         (text.size(report.get('bytes_read', 0)), 'read of the image file'),
         (text.size(report.get('peak_rss', 0)), 'memory at most'),
+        (outcome.handover['way'], 'has started the system')
+        if outcome.handover else None,
     ]
     yield element('div', *(
         element('div', element('b', value), element('span', words),
@@ -112,6 +114,10 @@ def _sources(report: charts.Report) -> markup.Markup | None:
 def _findings(outcome: outcomes.Outcome) -> markup.Markup | None:
     report = outcome.report
     found = [_finding(outcome.error, 'bad')] if outcome.error else []
+    if outcome.handover.get('reason'):
+        found.append(_finding(
+            'The system was not started by kexec: '
+            + outcome.handover['reason'], 'warn'))
     if report.get('backup_gpt_misplaced'):
         found.append(_finding(
             'The end of the disk has no backup of the partition table: '

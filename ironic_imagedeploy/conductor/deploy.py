@@ -28,6 +28,7 @@ from ironic_imagedeploy.conductor.checks import acceptance
 from ironic_imagedeploy.conductor import checksums
 from ironic_imagedeploy.conductor import declared
 from ironic_imagedeploy.conductor import hardware
+from ironic_imagedeploy.conductor import kexec
 from ironic_imagedeploy.conductor.neighbours import tracker
 from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import order
@@ -60,6 +61,13 @@ class ImageDeploy(agent.AgentDeploy):
         # The conductor collects the periodic tasks of each interface.
         self.follow_writes = poll.periodic_task()
         self.withdraw_orders = withdrawal.periodic_task()
+
+    def get_properties(self) -> dict[str, str]:
+        """Keys of driver_info by which operators choose what is done."""
+        return {**super().get_properties(), names.KEXEC: (
+            'Whether the deployed system may be started by kexec, without a '
+            'second start of the firmware, where [imagedeploy]kexec of the '
+            'conductor is set. Experimental. Optional, False by default.')}
 
     def supports_deploy(self, task: task_manager.TaskManager) -> bool:
         """Whether autodetect may choose this interface for the node.
@@ -163,6 +171,25 @@ class ImageDeploy(agent.AgentDeploy):
         """
         super().prepare_instance_boot(task)
         serving.withdraw(task.node)
+
+    @METRICS.timer('ImageDeploy.tear_down_agent')
+    @base.deploy_step(priority=40)
+    @task_manager.require_exclusive_lock
+    def tear_down_agent(self, task: task_manager.TaskManager) -> None:
+        """Deploy step: power off, unless the agent starts the system.
+
+        It does so only where an operator asks for that.
+        """
+        if not kexec.hand_over(task):
+            super().tear_down_agent(task)
+
+    @METRICS.timer('ImageDeploy.boot_instance')
+    @base.deploy_step(priority=20)
+    @task_manager.require_exclusive_lock
+    def boot_instance(self, task: task_manager.TaskManager) -> None:
+        """Deploy step: power on, unless the system runs already."""
+        if not kexec.has_started(task.node):
+            super().boot_instance(task)
 
     def configure_local_boot(self, task: task_manager.TaskManager,
                              **partitions: str | None) -> None:

@@ -191,6 +191,18 @@ OPTS = [
              'that eases a migration of ramdisks. Read by ironic-conductor '
              'only.'),
     cfg.BoolOpt(
+        'kexec', default=False,
+        help='Experimental. Whether the deployed system of a node may be '
+             'started by kexec from the deploy ramdisk, without a second '
+             'start of the firmware, which takes minutes on many servers. It '
+             'is, where driver_info of the node has imagedeploy_kexec = true '
+             'as well, the network interface of the node is noop, and '
+             'nothing else is in the way; otherwise the node is started as '
+             'always. The default is off: hardware that only its firmware '
+             'puts into order may not work under a system that is started '
+             'like that, and measured boot does not see it. Read by '
+             'ironic-conductor only.'),
+    cfg.BoolOpt(
         'extend_hardware_types', default=True,
         help='Whether every hardware type of Ironic accepts imagedeploy. To '
              'that end the list of deploy interfaces that all of them '

@@ -22,6 +22,10 @@ DEPLOY_INTERFACE = 'imagedeploy'
 KEY = 'imagedeploy'
 PROGRESS = 'progress'
 REPORT = 'report'
+#: How the deployed system was started, where kexec was asked for.
+HANDOVER = 'handover'
+#: Key of driver_info by which an operator asks for kexec.
+KEXEC = 'imagedeploy_kexec'
 
 #: Deploy step of the agent that this hardware manager takes over.
 STEP = 'write_image'
@@ -29,15 +33,20 @@ STEP = 'write_image'
 STREAM_STEP = 'stream_image'
 #: Command of ironic-python-agent that executes a deploy step.
 COMMAND = 'execute_deploy_step'
+#: Commands of the agent's extension, which is called as our key.
+LOAD_KERNEL = 'load_kernel'
+START_KERNEL = 'start_kernel'
 
 HARDWARE_MANAGER = 'ImageDeployHardwareManager'
 #: Ironic keeps it as text and compares it with nothing. It grows whenever the
 #: agent learns what an order may depend on.
-HARDWARE_MANAGER_VERSION = '4'
+HARDWARE_MANAGER_VERSION = '5'
 #: First version that puts a separate kernel on the disk.
 SEPARATE_KERNEL_SINCE = 2
 #: First version that gives chunks of its image to neighbours, by tickets.
 NEIGHBOURS_SINCE = 4
+#: First version that starts the deployed system by kexec.
+KEXEC_SINCE = 5
 #: Key in driver_internal_info of what the ramdisk says of itself.
 VERSIONS = 'hardware_manager_version'
 

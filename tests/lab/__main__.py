@@ -26,6 +26,7 @@ from typing import TextIO
 
 from tests.lab import checks
 from tests.lab import comparison
+from tests.lab import kexec
 from tests.lab import neighbours
 from tests.lab import partition
 from tests.lab import reach
@@ -76,7 +77,7 @@ def _job(arguments: argparse.Namespace,
          state: pathlib.Path) -> comparison.Comparison | scenario.MainJob | (
              partition.PartitionJob | watching.WatchJob
              | neighbours.NeighboursJob | reach.ReachJob
-             | starting.StartJob):
+             | starting.StartJob | kexec.KexecJob):
     checkout = pathlib.Path(__file__).resolve().parents[2]
     if arguments.compare is not None:
         return comparison.Comparison(
@@ -92,6 +93,8 @@ def _job(arguments: argparse.Namespace,
             arguments.force_raw_images)
     if arguments.reach:
         return reach.ReachJob(checkout, state, arguments.force_raw_images)
+    if arguments.kexec:
+        return kexec.KexecJob(checkout, state, arguments.force_raw_images)
     if arguments.start:
         return starting.StartJob(checkout, state, arguments.force_raw_images)
     if arguments.watch is not None:
@@ -141,6 +144,11 @@ def _parse() -> argparse.Namespace:
         help='deploy the image onto a machine with a SATA disk, for which its '
              'kernel has no driver: it is refused, unless its owner mutes '
              'that, and does not start then')
+    job.add_argument(
+        '--kexec', action='store_true',
+        help='deploy a machine with UEFI and one with BIOS, whose systems are '
+             'started by kexec from the ramdisk, and once more by the '
+             'firmware')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
         help='of the partition image: debian, from packages; '
@@ -183,7 +191,7 @@ def _parse() -> argparse.Namespace:
         arguments.partition_image = ['uefi', 'bios']
     if arguments.timeout is None:
         machines = (len(arguments.partition_image or [])
-                    + (arguments.neighbours or 0))
+                    + (arguments.neighbours or 0) + 2 * arguments.kexec)
         arguments.timeout = 1800 + 900 * machines * (1 + arguments.rebuild)
     return arguments
 

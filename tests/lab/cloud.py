@@ -13,6 +13,7 @@
 """What a user of the cloud does, through the public APIs."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import pathlib
 from typing import Any
@@ -53,10 +54,12 @@ class Cloud:
         return image.get_image(created.id)
 
     def enrol(self, hardware: machine.Machine,
-              deploy_interface: str, driver: str = 'redfish',
+              deploy_interface: str, driver: str = 'redfish', *,
+              driver_info: Mapping[str, object] | None = None,
               **interfaces: str) -> _node.Node:
         """Make a node of a machine and bring it to ``available``.
 
+        :param driver_info: more of it
         :param interfaces: others of the node, raid_interface and the like
         """
         baremetal = self._connection.baremetal
@@ -67,7 +70,8 @@ class Cloud:
                 'redfish_address': services.BMC_URL,
                 'redfish_system_id':
                     f'/redfish/v1/Systems/{hardware.uuid}',
-                'redfish_username': 'lab', 'redfish_password': 'lab'},
+                'redfish_username': 'lab', 'redfish_password': 'lab',
+                **(driver_info or {})},
             properties={'capabilities': f'boot_mode:{hardware.boot_mode}',
                         'cpu_arch': 'x86_64'})
         baremetal.create_port(

@@ -32,8 +32,8 @@ from tests.support import debian
 _PACKAGES = (
     'busybox-static', 'ca-certificates', 'dmidecode', 'dmsetup', 'dosfstools',
     'e2fsprogs', 'efibootmgr', 'ethtool', 'gdisk', 'grub-common',
-    'grub-efi-amd64-bin', 'grub-pc-bin', 'hdparm', 'iproute2', 'kmod', 'lshw',
-    'lsscsi', 'mdadm', 'mount', 'mtools', 'nvme-cli', 'parted',
+    'grub-efi-amd64-bin', 'grub-pc-bin', 'hdparm', 'iproute2', 'kexec-tools',
+    'kmod', 'lshw', 'lsscsi', 'mdadm', 'mount', 'mtools', 'nvme-cli', 'parted',
     'pciutils', 'procps', 'psmisc', 'python3', 'qemu-utils', 'udev',
     'util-linux', 'xfsprogs')
 

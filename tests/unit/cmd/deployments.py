@@ -77,8 +77,11 @@ class Node:
         self.provision_state = values.pop('state', 'active')
         self.last_error = values.pop('error', None)
         self.resource_class = values.pop('kind', 'large')
+        handover = values.pop('handover', None)
         told = values.pop('report', report(**values))
         kept: dict[str, typing.Any] = {timeline.KEY: times}
+        if handover:
+            kept[names.HANDOVER] = handover
         if told is not None:
             kept[names.REPORT] = told
         self.driver_internal_info = {names.KEY: kept}

@@ -117,6 +117,15 @@ class ReportPageTest(PageTestCase):
         for words in ('other-disk', 'Wipe it.', 'repair-gpt'):
             self.assertIn(words, page.text)
 
+    def test_what_has_started_the_system(self) -> None:
+        page = report_page.page(outcome(handover={
+            'way': 'kexec', 'kernel': '/vmlinuz'}), '')
+        self.assertIn('<b>kexec</b><span>has started the system', page)
+        page = report_page.page(outcome(handover={
+            'way': 'firmware', 'reason': 'it boots <securely>'}), '')
+        self.assertIn('not started by kexec: it boots &lt;securely&gt;', page)
+        self.assertNotIn('started', report_page.page(outcome(), ''))
+
     def test_a_failure(self) -> None:
         page = self.read(report_page.page(outcome(
             state='deploy failed', error='no-esp: UEFI could not boot it',

@@ -27,7 +27,7 @@ from tests.unit.conductor import base
 from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 
-OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '4'}
+OURS = {'generic_hardware_manager': '1.2', 'ImageDeployHardwareManager': '5'}
 STOCK = {'generic_hardware_manager': '1.2'}
 
 

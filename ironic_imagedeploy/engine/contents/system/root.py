@@ -73,7 +73,7 @@ class Root:
     """
 
     volume: _volumes.Volume
-    files: _files.Files
+    files: 'MountedFiles'
     points: Mapping[str, _volumes.Volume]
     table: tuple[fstab.Mount, ...] = ()
 

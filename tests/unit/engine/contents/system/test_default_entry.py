@@ -13,6 +13,7 @@
 from collections.abc import Mapping
 from typing import cast
 
+from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine.contents.system import default_entry
 from ironic_imagedeploy.engine.contents.system import root as _root
 from ironic_imagedeploy.engine.contents.system import volumes as _volumes
@@ -35,7 +36,9 @@ class FindTest(base.EngineTestCase):
              ) -> default_entry.DefaultEntry:
         volume = _volumes.Volume(length=0)
         return default_entry.find(_root.Root(
-            volume=volume, files=system_disks.files(self.directory, tree),
+            volume=volume, files=_root.MountedFiles(
+                system_disks.files(self.directory, tree), '', {},
+                budget.Budget()),
             points=cast(Mapping[str, _volumes.Volume],
                         dict.fromkeys(points, volume))))
 

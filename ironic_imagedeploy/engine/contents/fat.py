@@ -81,6 +81,7 @@ class FatVolume:
     def __init__(self, read: _read.Read, budget: _budget.Budget) -> None:
         self._read = read
         self._budget = budget
+        self.draw = budget.draw
         sector = read(0, 512)
         if not mbr.is_boot_sector(sector):
             raise _damaged('no boot sector')

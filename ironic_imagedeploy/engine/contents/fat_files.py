@@ -38,6 +38,7 @@ class FatFiles:
 
     def __init__(self, volume: fat.FatVolume) -> None:
         self._volume = volume
+        self.draw = volume.draw
         self._directories: dict[tuple[str, ...], Mapping[str, fat.Entry]] = {}
         self._names = _MOST_NAMES
 

@@ -62,6 +62,9 @@ class OneText:
         self._text = text
         self._names = sorted(names)
 
+    def draw(self, steps: int) -> None:
+        """There is no bound on it here."""
+
     def list(self, path: str) -> list[str]:
         return self._names
 

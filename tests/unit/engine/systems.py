@@ -98,11 +98,13 @@ def entry(options: str) -> bytes:
                 'grub_class kernel\n')
 
 
-def unified(options: str | None, version: str) -> bytes:
+def unified(options: str | None, version: str, *, linux: bytes = bytes(4096),
+            initramfs: bytes | None = None) -> bytes:
     """A unified kernel, with the sections that ukify makes."""
     sections = {'.osrel': b'ID=arch\n', '.uname': version.encode(),
                 **({'.cmdline': options.encode()} if options is not None
-                   else {}), '.linux': bytes(4096)}
+                   else {}), '.linux': linux,
+                **({'.initrd': initramfs} if initramfs is not None else {})}
     header = b'MZ' + bytes(0x3a) + (0x80).to_bytes(4, 'little')
     header = header.ljust(0x80, b'\0') + b'PE\0\0' + struct.pack(
         '<HHIIIHH', 0x8664, len(sections), 0, 0, 0, 240, 0) + bytes(240)
@@ -294,7 +296,7 @@ def unified_arch() -> list[Part]:
     """Arch Linux with a unified kernel, which firmware starts by itself."""
     esp_, root = arch()
     program = unified(f'root=PARTUUID={PARTUUID.format(2)} rw',
-                      '6.7.4-arch1-1')
+                      '6.7.4-arch1-1', initramfs=boot_files.initramfs())
     return [dataclasses.replace(esp_, tree={
         'EFI/BOOT/BOOTX64.EFI': program, 'EFI/Linux/arch-linux.efi': program,
     }), dataclasses.replace(root, tree={

@@ -168,6 +168,7 @@ class FileSystem(abc.ABC):
     not_all_grub: str | None = None
 
     def __init__(self, blocks: Blocks, size: int | None) -> None:
+        self.draw = blocks.draw
         self._blocks = blocks
         self._size = size
         self._directories: dict[Node, Mapping[bytes, int]] = {}

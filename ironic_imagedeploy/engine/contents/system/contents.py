@@ -219,7 +219,8 @@ class _Look:
         self._values |= {'root': root.volume, 'table': root.table,
                          'has_root': root.volume not in root.points.values(),
                          'is_dirty': root.files.is_dirty}
-        needed = {'kernels', *(['loaders'] if self._wanted.raid else [])}
+        needed = {'kernels', 'unified_kernels',
+                  *(['loaders'] if self._wanted.raid else [])}
         for name, step in self._steps(root.files, _esps(root)):
             if self._wanted.only_kernels and name not in needed:
                 continue
@@ -258,7 +259,8 @@ class _Look:
         if esps:
             yield 'has_fallback', lambda: _loaders.has_fallback(files, esps)
         yield 'kernels', lambda: installed_kernels.read(
-            files, [device.alias for device in self._wanted.devices])
+            files, [device.alias for device in self._wanted.devices],
+            self._values.get('unified_kernels', ()))
         yield 'module_versions', lambda: installed_kernels.versions(files)
         yield 'network', lambda: _network.read(files)
         yield 'leftovers', lambda: _leftovers.read(files)

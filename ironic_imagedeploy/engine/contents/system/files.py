@@ -27,6 +27,9 @@ class Files(typing.Protocol):
     def is_dirty(self) -> bool:
         """Whether changes wait in a journal, so that files may be missing."""
 
+    def draw(self, steps: int) -> None:
+        """Take steps of work with what was read from the look's budget."""
+
     def list(self, path: str) -> list[str]:
         """Sorted names in a directory; none in anything else."""
 

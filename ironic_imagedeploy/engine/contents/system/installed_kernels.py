@@ -24,6 +24,7 @@ from ironic_imagedeploy.engine.contents import initramfs
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents.system import files as _files
 from ironic_imagedeploy.engine.contents.system import modules as _modules
+from ironic_imagedeploy.engine.contents.system import unified_kernels
 from ironic_imagedeploy.engine import exceptions
 
 #: Kernels that are looked at, the newest by their names.
@@ -50,6 +51,8 @@ class InstalledKernel:
     :ivar version: as of ``uname -r``; empty when nothing tells.
     :ivar arch: the processor; None when its header does not tell.
     :ivar initramfs: the path of its initramfs; empty without one.
+    :ivar initramfs_at: where it begins in that file, and its bytes; None when
+        it is all of it.
     :ivar modules: the folder of its modules; empty without one.
     :ivar drivers: all modules and what is built in, by name; None when that
         is not told.
@@ -62,6 +65,7 @@ class InstalledKernel:
     version: str = ''
     arch: str | None = None
     initramfs: str = ''
+    initramfs_at: tuple[int, int] | None = None
     modules: str = ''
     drivers: frozenset[str] | None = dataclasses.field(default=None,
                                                        repr=False)
@@ -71,15 +75,23 @@ class InstalledKernel:
         default=None, repr=False)
 
 
-def read(files: _files.Files, devices: Collection[str] = ()
+def read(files: _files.Files, devices: Collection[str] = (),
+         unified: Iterable[unified_kernels.UnifiedKernel] = ()
          ) -> tuple[InstalledKernel, ...]:
     """The kernels of a root, the newest first.
 
     :param devices: aliases of what the newest one should have drivers for.
+    :param unified: kernels in one program with their initramfs.
     """
     found = sorted(_paths(files), key=_newest, reverse=True)
     installed = [_kernel(files, path, version)
                 for path, version in found[:_MOST]]
+    for each in unified:
+        if each.options is not None or each.version:
+            _add(installed, _unified(files, each))
+    installed.sort(key=lambda kernel: _newest(('', kernel.version)),
+                   reverse=True)
+    del installed[_MOST:]
     if devices and installed and installed[0].modules:
         installed[0] = dataclasses.replace(
             installed[0], devices=_modules.find(
@@ -109,11 +121,26 @@ def lacking(files: _files.Files, kernel: InstalledKernel,
     if not kernel.initramfs:
         return None
     budget = _budget.Budget(bytes=_INITRAMFS_BYTES, entries=_INITRAMFS_STEPS)
+    stored = files.pieces(kernel.initramfs)
+    if kernel.initramfs_at:
+        stored = _part(stored, *kernel.initramfs_at)
     try:
-        return tuple(initramfs.lacking(
-            files.pieces(kernel.initramfs), wanted, budget))
+        return tuple(initramfs.lacking(stored, wanted, budget))
     except exceptions.TooComplex as reason:
         raise exceptions.UnreadableContent(str(reason)) from reason
+
+
+def _part(pieces: Iterable[bytes], start: int, length: int
+          ) -> Iterator[bytes]:
+    """Bytes from some place on, piece by piece."""
+    for piece in pieces:
+        part = piece[start:start + length]
+        start = max(start - len(piece), 0)
+        length -= len(part)
+        if part:
+            yield part
+        if not length:
+            return
 
 
 def _paths(files: _files.Files) -> Iterator[tuple[str, str]]:
@@ -140,13 +167,41 @@ def _kernel(files: _files.Files, path: str, version: str
     header = kernels.kernel(files.front(path, _FRONT) or b'')
     versions = [name for name in (header and header.version, version)
                 if name]
+    return _with_drivers(files, InstalledKernel(
+        path=path, arch=header.arch if header else None,
+        initramfs=_initramfs(files, path, version)), versions)
+
+
+def _unified(files: _files.Files, kernel: unified_kernels.UnifiedKernel
+             ) -> InstalledKernel:
+    return _with_drivers(files, InstalledKernel(
+        path=kernel.path, arch=kernel.arch,
+        initramfs=kernel.path if kernel.initramfs else '',
+        initramfs_at=kernel.initramfs),
+        [kernel.version] if kernel.version else [])
+
+
+def _add(installed: list[InstalledKernel], kernel: InstalledKernel) -> None:
+    """Add a kernel, unless it is there by itself, with its initramfs."""
+    same = [each for each in installed if each.version == kernel.version]
+    if any(each.initramfs for each in same):
+        return
+    for each in same:
+        installed.remove(each)
+    installed.append(kernel)
+
+
+def _with_drivers(files: _files.Files, kernel: InstalledKernel,
+                  versions: list[str]) -> InstalledKernel:
+    """The kernel with what its modules tell.
+
+    :param versions: that the kernel may have.
+    """
     folders = [f'{folder}/{name}' for folder in _MODULES for name in versions]
     folder = next((folder for folder in folders if files.list(folder)), '')
     loadable, built_in = _drivers(files, folder) if folder else (None, None)
-    return InstalledKernel(
-        path=path, version=versions[0] if versions else '',
-        arch=header.arch if header else None, modules=folder,
-        initramfs=_initramfs(files, path, version),
+    return dataclasses.replace(
+        kernel, version=versions[0] if versions else '', modules=folder,
         drivers=(None if loadable is None or built_in is None
                  else loadable | built_in),
         built_in=built_in or frozenset())

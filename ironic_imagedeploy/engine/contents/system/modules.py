@@ -33,6 +33,9 @@ _LONGEST = 200
 #: Patterns with sets of characters, of which kernels have none for these
 #: devices: each is compiled once, in a millisecond. fnmatch keeps 256.
 _MOST_SETS = 200
+#: Steps of the budget to compare a pattern, for each of so many characters of
+#: it, and for one with sets.
+_STEPS, _CHARACTERS, _SET_STEPS = 3, 8, 1000
 _PCI = re.compile(
     r'pci:v([^d]*)d([^s]*)sv([^s]*)sd([^b]*)bc([^s]*)sc([^i]*)i(.*)')
 
@@ -60,6 +63,7 @@ def find(files: _files.Files, folder: str, aliases: Iterable[str]
     :param aliases: of the devices, as ``pci:v00008086d...``; with an asterisk
         for each number of a PCI device that is not known.
     :returns: None when it cannot be told.
+    :raises TooComplex: when it takes too much work.
     """
     listed = files.front(f'{folder}/modules.alias', _LIMIT)
     built_in = files.front(f'{folder}/modules.builtin.modinfo', _LIMIT) or b''
@@ -76,6 +80,11 @@ def find(files: _files.Files, folder: str, aliases: Iterable[str]
         sets += _has_sets(pattern)
     if sets > _MOST_SETS:
         return None
+    files.draw(_SET_STEPS * sets)
+    for starts in wanted.values():
+        files.draw(sum(_STEPS + len(pattern) // _CHARACTERS
+                       for start in starts
+                       for pattern, _ in known.get(start, ())))
     return Drivers(is_certain=bool(built_in), by_device={
         alias: frozenset(
             module.replace('-', '_') for start in starts

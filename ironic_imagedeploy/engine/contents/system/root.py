@@ -94,6 +94,7 @@ class MountedFiles:
                  budget: _budget.Budget) -> None:
         self._root = root
         self._budget = budget
+        self.draw = budget.draw
         self._prefix = f'{prefix}/' if prefix else ''
         # The deepest first.
         self._mounts = sorted(mounts.items(), reverse=True)

@@ -193,3 +193,40 @@ class RaidTest(DriversTestCase):
         found = self.codes({'sbin/mdadm': b''}, raid_esp=16 << 20,
                            boot_mode='uefi')
         self.assertIn(('esp-too-large', ''), found)
+
+
+class UnifiedKernelTest(DriversTestCase):
+    """A system that has no other kernels."""
+
+    FOLDER = 'usr/lib/modules/6.7.4-arch1-1'
+    DRIVES = InitramfsTest.DRIVES
+
+    def found(self, files: Mapping[str, bytes],
+              tree: volumes.Tree) -> list[tuple[str, str]]:
+        """Codes for these files of its initramfs, and these of the root."""
+        program = systems.unified(
+            'rw', '6.7.4-arch1-1', initramfs=gzip.compress(
+                boot_files.archive(files)))
+        esp, root = systems.unified_arch()
+        path = system_disks.disk(self.directory, systems.changed(
+            systems.changed([esp, root], tree), {
+                'EFI/BOOT/BOOTX64.EFI': program,
+                'EFI/Linux/arch-linux.efi': program}, 0))
+        inspection = self.inspect(path, device(
+            alias=ALIAS.replace('*', '0'), is_root=True), initramfs=True)
+        contents = inspection.contents
+        assert contents and contents.kernels
+        self.assertEqual('6.7.4-arch1-1', contents.kernels[0].version)
+        return [(each.code, str(each.severity))
+                for each in inspection.findings]
+
+    def test_a_driver_that_is_missing(self) -> None:
+        self.assertEqual([('driver-missing', 'error')], self.found(
+            {'init': b'x'}, {f'{self.FOLDER}/modules.alias': b''}))
+
+    def test_an_initramfs_without_the_driver(self) -> None:
+        tree = {f'{self.FOLDER}/modules.dep': b'kernel/arcmsr.ko:\n',
+                f'{self.FOLDER}/modules.alias': self.DRIVES}
+        self.assertEqual([('initramfs-without-driver', 'error')],
+                         self.found({'init': b'x'}, tree))
+        self.assertEqual([], self.found({'lib/arcmsr.ko.zst': b'x'}, tree))

@@ -43,7 +43,7 @@ FOUND = {
     'arch': ('arch ', '6.7.4-arch1-1',
              f'PARTUUID={systems.PARTUUID.format(2)}', '', 'cloud-init',
              'cloud-init with growpart'),
-    'unified_arch': ('arch ', '',
+    'unified_arch': ('arch ', '6.7.4-arch1-1',
                      f'PARTUUID={systems.PARTUUID.format(2)}', '',
                      'cloud-init', 'cloud-init with growpart'),
     'logical': ('centos 9', '5.14.0-391.el9.x86_64',

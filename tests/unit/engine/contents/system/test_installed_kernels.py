@@ -11,6 +11,7 @@
 # under the License.
 
 from ironic_imagedeploy.engine.contents.system import installed_kernels
+from ironic_imagedeploy.engine.contents.system import unified_kernels
 from tests.support import boot_files
 from tests.unit.engine import base
 from tests.unit.engine import system_disks
@@ -62,6 +63,32 @@ class InstalledKernelsTest(base.EngineTestCase):
         found, = self.read({f'{folder}/vmlinuz': boot_files.bzimage(),
                             **systems.modules(folder, ['ahci'])})
         self.assertEqual(f'{folder}/vmlinuz', found.path)
+
+    def test_a_unified_kernel(self) -> None:
+        files = system_disks.files(self.directory, {
+            **systems.modules(f'usr/lib/modules/{VERSION}', ['ahci']),
+            f'usr/lib/modules/{VERSION}/vmlinuz': boot_files.bzimage(
+                version=VERSION),
+            'efi/efi/linux/a.efi': systems.unified(
+                'root=x', VERSION, initramfs=boot_files.archive({
+                    'usr/lib/modules/x/ahci.ko': bytes(70_000)}))})
+        found, = installed_kernels.read(
+            files, (), unified_kernels.read(files, ['efi']))
+        self.assertEqual(
+            ('efi/efi/linux/a.efi', VERSION, 'x86_64', {'ahci', 'ext4'}),
+            (found.path, found.version, found.arch, found.drivers))
+        self.assertEqual((frozenset({'nvme'}),), installed_kernels.lacking(
+            files, found, [frozenset({'ahci'}), frozenset({'nvme'})]))
+
+    def test_the_same_kernel_by_itself(self) -> None:
+        files = system_disks.files(self.directory, {
+            **systems.kernel(VERSION),
+            'efi/efi/linux/a.efi': systems.unified('root=x', VERSION),
+            'efi/efi/linux/b.efi': systems.unified('root=x', '6.2.0')})
+        self.assertEqual(
+            ['efi/efi/linux/b.efi', f'boot/vmlinuz-{VERSION}'],
+            [kernel.path for kernel in installed_kernels.read(
+                files, (), unified_kernels.read(files, ['efi']))])
 
     def test_what_is_not_told(self) -> None:
         found, = self.read({'boot/vmlinuz-1': b'x'})

@@ -11,8 +11,10 @@
 # under the License.
 
 import random
+import time
 
 from ironic_imagedeploy.engine.contents.system import modules
+from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
 from tests.unit.engine import system_disks
 from tests.unit.engine import systems
@@ -98,6 +100,19 @@ class ModulesTest(base.EngineTestCase):
                 ('pci:v00001234d00000001sv*sd*bc01sc06i01', True)):
             self.assertEqual(set() if drives else {alias},
                              self.undriven(aliases, alias), alias)
+
+    def test_many_patterns_and_devices(self) -> None:
+        """Each is held against each, which the look has to pay."""
+        files = system_disks.files(self.directory, {
+            f'{FOLDER}/modules.alias': systems.text(''.join(
+                f'alias pci:v00008086d{number:08X}sv*sd*bc*sc*i* x\n'
+                for number in range(5000)))})
+        begin = time.thread_time()
+        with self.assertRaises(exceptions.TooComplex):
+            modules.find(files, FOLDER, [
+                f'pci:v00008086d{number:08X}sv*sd*bc02sc00i00'
+                for number in range(2000)])
+        self.assertLess(time.thread_time() - begin, 5)
 
     def test_any_bytes(self) -> None:
         dice = random.Random(1)

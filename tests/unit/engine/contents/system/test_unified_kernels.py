@@ -14,7 +14,9 @@ import random
 import struct
 
 from ironic_imagedeploy.engine.contents.system import unified_kernels
+from tests.support import boot_files
 from tests.unit.engine import base
+from tests.unit.engine import disks
 from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 
@@ -45,6 +47,32 @@ class UnifiedKernelsTest(base.EngineTestCase):
         struct.pack_into('<I', program, at + 20, 1 << 30)
         found, = self.read(a=bytes(program))
         self.assertIsNone(found.options)
+
+    def test_its_initramfs(self) -> None:
+        program = systems.unified('root=x', '6', initramfs=b'070701' * 99)
+        found, = self.read(a=program)
+        assert found.initramfs
+        start, length = found.initramfs
+        self.assertEqual(b'070701' * 99, program[start:start + length])
+
+    def test_a_version_that_only_the_kernel_tells(self) -> None:
+        found, = self.read(a=systems.unified(
+            'root=x', '', linux=boot_files.bzimage(version='6.1.0-9')))
+        self.assertEqual('6.1.0-9', found.version)
+
+    def test_the_only_program(self) -> None:
+        """Firmware starts it without a boot loader."""
+        files = system_disks.files(self.directory, {
+            'esp/efi/boot/BOOTX64.EFI': systems.unified('root=x', '6'),
+            'esp/efi/boot/other.efi': disks.program(0x8664)})
+        self.assertEqual(['esp/efi/boot/BOOTX64.EFI'], [
+            found.path for found in unified_kernels.read(files, ['esp'])])
+
+    def test_a_partition_of_their_own(self) -> None:
+        files = system_disks.files(self.directory, {
+            'boot/EFI/Linux/a.efi': systems.unified('root=x', '6')})
+        found, = unified_kernels.read(files, ['efi'])
+        self.assertEqual('boot/EFI/Linux/a.efi', found.path)
 
     def test_other_programs(self) -> None:
         self.assertEqual([None, None], [found.options for found in self.read(

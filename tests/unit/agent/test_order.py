@@ -61,6 +61,10 @@ class ReadTest(ramdisk.AgentTestCase):
             image_server_user='user', image_server_password='secret',
             configdrive='secret').download))
 
+    def test_sizes(self):
+        read = self.read(image_type='partition', root_mb='8')
+        self.assertEqual(8 << 20, read.partition_sizes.root_bytes)
+
     def test_partitions(self):
         self.assertIsNone(self.read().partitions)
         self.assertEqual(

@@ -70,8 +70,9 @@ class TargetTests:
         try:
             self.target = self.enterContext(
                 DirectTarget(file.name, self.sector_size))
-            self.target.read(self.sector_size, self.sector_size)
-        except (OSError, exceptions.TargetError):
+            os.preadv(self.target._descriptor, [mmap.mmap(
+                -1, self.sector_size)], self.sector_size)
+        except OSError:
             self.skipTest('no direct I/O in sectors of this size')
 
     def assert_holds_disk(self) -> None:
@@ -166,6 +167,25 @@ class TargetTests:
     def test_wipe_ends(self) -> None:
         self.target.wipe_ends()
         self.disk[:MIB] = self.disk[-MIB:] = bytes(MIB)
+        self.assert_holds_disk()
+
+    def test_wipe_ends_around_bad_sectors_and_no_others(self) -> None:
+        written = os.pwrite
+        bad = self.sector_size * 100, 4 * MIB - self.sector_size * 3
+
+        def pwrite(descriptor: int, view: memoryview, offset: int) -> int:
+            if any(offset <= place < offset + len(view) for place in bad):
+                raise OSError(errno.EIO, 'bad')
+            return written(descriptor, view, offset)
+
+        with mock.patch.object(os, 'pwrite', pwrite):
+            self.assertRaises(exceptions.TargetMayBoot,
+                              self.target.wipe_ends)
+        for start in (*range(0, MIB, self.sector_size),
+                      *range(3 * MIB, 4 * MIB, self.sector_size)):
+            if start not in bad:
+                self.disk[start:start + self.sector_size] = bytes(
+                    self.sector_size)
         self.assert_holds_disk()
 
     def test_several_threads_write_parts_of_the_same_sectors(self) -> None:

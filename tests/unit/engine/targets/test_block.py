@@ -15,6 +15,7 @@ import pathlib
 import unittest
 from unittest import mock
 
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.targets import block
 from tests.unit.engine import base
 
@@ -45,6 +46,34 @@ class PartitionTest(base.EngineTestCase):
 
     def test_no_sysfs(self) -> None:
         self.assertIsNone(block._is_partition(self.directory / 'none'))
+
+
+class OpenTest(base.EngineTestCase):
+
+    def assert_error(self, kind: type[exceptions.TargetError], number: int,
+                     **options: bool) -> None:
+        with (mock.patch.object(block.os, 'open', autospec=True,
+                                side_effect=OSError(number, 'why')),
+              self.assertRaises(exceptions.TargetError) as caught):
+            block.BlockTarget('/dev/sdx', **options)
+        self.assertIs(kind, type(caught.exception))
+        self.assert_complete(caught.exception)
+
+    def test_why_it_cannot_be_opened(self) -> None:
+        for number, kind in ((errno.EBUSY, exceptions.TargetBusy),
+                             (errno.EROFS, exceptions.TargetReadOnly),
+                             (errno.EACCES, exceptions.TargetReadOnly),
+                             (errno.EPERM, exceptions.TargetReadOnly),
+                             (errno.EIO, exceptions.TargetError)):
+            with self.subTest(number):
+                self.assert_error(kind, number)
+
+    def test_why_it_cannot_be_read(self) -> None:
+        for number, kind in ((errno.EBUSY, exceptions.TargetBusy),
+                             (errno.EACCES, exceptions.TargetUnreadable),
+                             (errno.EIO, exceptions.TargetUnreadable)):
+            with self.subTest(number):
+                self.assert_error(kind, number, read_only=True)
 
 
 class IdentityTest(base.EngineTestCase):

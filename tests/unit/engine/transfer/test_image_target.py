@@ -47,6 +47,12 @@ class ImageTargetTest(unittest.TestCase):
         self.assertEqual(self.guest.read_bytes()[12345:99999],
                          bytes(target.read(12345, 99999 - 12345)))
 
+    def test_beyond_the_disk_in_it(self) -> None:
+        with self.assertRaises(engine.exceptions.TargetError) as caught:
+            self.target(self.image).read(SIZE - 10, 20)
+        self.assertIn('Input/output error', caught.exception.found)
+        self.assertIn(f'at byte {SIZE}', caught.exception.expected)
+
     def test_two_images_of_one_disk(self) -> None:
         self.assertEqual(SIZE, self.compare(self.target(
             self.image)).virtual_size)

@@ -139,6 +139,15 @@ class MeterTest(unittest.TestCase):
         self.spend(source=0.001, wait=0.02, decode=0.001, disk=0.02)
         self.assertEqual('disk', self.meter.bottleneck)
 
+    def test_decoding_and_verifying_are_one(self) -> None:
+        self.meter.spent(Stage.WAIT, 9)
+        self.meter.spent(Stage.DECODE, 2)
+        self.meter.spent(Stage.VERIFY, 3)
+        self.meter.spent(Stage.DISK, 5)
+        self.assertEqual('decode', self.meter.bottleneck)
+        self.meter.spent(Stage.DISK, 0.1)
+        self.assertEqual('disk', self.meter.bottleneck)
+
 
 class SecondsLeftTest(unittest.TestCase):
     """A file of 1000 bytes for 4000 on the disk and 9000 zeroes."""

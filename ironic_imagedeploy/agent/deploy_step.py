@@ -51,7 +51,7 @@ _NUMBER = re.compile('[0-9]{1,9}', re.ASCII)
 #: What Ironic shows of the arguments, and refuses others.
 ARGSINFO = {name: {'description': description, 'required': False}
             for name, description in (
-    ('image_url', 'http or https URL of the image; image_source of '
+    ('image_url', 'http, https or oci URL of the image; image_source of '
      'instance_info by default.'),
     ('checksum', 'Checksum of the image as stored: ALGORITHM:HEX, as '
      'sha512:0123..., the value alone, or the URL of a file that lists it. '
@@ -131,7 +131,8 @@ class Arguments:
             if name not in values and info.get(key) is not None:
                 values[name] = info[key]
         return cls(
-            image_url=_url('image_url', values.get('image_url')),
+            image_url=_url('image_url', values.get('image_url'),
+                           'http', 'https', 'oci'),
             checksum=_text('checksum', values.get('checksum')),
             checksum_algorithm=_text('checksum_algorithm',
                                      values.get('checksum_algorithm')),
@@ -265,13 +266,14 @@ def _manifest(values: Mapping[str, typing.Any]
                                    size=None)
 
 
-def _url(name: str, value: typing.Any) -> str:
-    expected = 'an http or https URL'
+def _url(name: str, value: typing.Any, *schemes: str) -> str:
+    schemes = schemes or ('http', 'https')
+    expected = f'a URL that begins with {" or ".join(schemes)}'
     url = _text(name, value)
     if not url:
         raise _invalid(name, expected, 'none')
     scheme = url.partition(':')[0].lower() if '://' in url else ''
-    if scheme not in ('http', 'https'):
+    if scheme not in schemes:
         # It may be the UUID of an image in Glance, or have a login in it.
         raise _invalid(name, expected + ', which the node can read',
                        f'the scheme {scheme[:20]!r}' if scheme

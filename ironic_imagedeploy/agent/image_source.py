@@ -32,6 +32,7 @@ from ironic_imagedeploy.engine import manifest
 
 CONF = cfg.CONF
 LOG = log.getLogger(__name__)
+_REGISTRY = 'oci:'
 
 
 @contextlib.contextmanager
@@ -40,6 +41,24 @@ def open_image(download: orders.Download) -> Iterator[engine.Source]:
 
     :raises SourceError: when no URL of the image can be opened.
     """
+    is_named = download.urls[0].lower().startswith(_REGISTRY)
+    opened = _open_registry if is_named else _open_web
+    with opened(download) as source:
+        yield source
+
+
+def _open_registry(download: orders.Download) -> engine.Source:
+    """Open an image that a registry names, whose digest is its checksum."""
+    session = utils.get_requests_session()
+    return engine.open_source(
+        download.urls[0], session=session, verify=session.verify,
+        timeout=CONF.image_download_connection_timeout,
+        minimum_speed=download.minimum_speed,
+        retries=CONF.image_download_connection_retries)
+
+
+@contextlib.contextmanager
+def _open_web(download: orders.Download) -> Iterator[engine.Source]:
     login = _login(download)
     timeout = CONF.image_download_connection_timeout
     with utils.get_requests_session() as session:

@@ -10,19 +10,26 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import base64
 import hashlib
+import json
 import re
+from unittest import mock
+
+import fixtures
 
 from ironic_python_agent.extensions import base
 from ironic_python_agent.extensions import image as image_extension
 from ironic_python_agent import hardware
 from ironic_python_agent import partition_utils
+from ironic_python_agent import utils
 
 from ironic_imagedeploy.agent import deploy_step
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import manifest_builder
 from tests.support import images
 from tests.support import ramdisk
+from tests.support import registry
 from tests.support import web
 
 
@@ -203,6 +210,78 @@ class StepTest(StreamImageTestCase):
         self.assertIn('imagedeploy', str(seen))
 
 
+class RegistryTest(StreamImageTestCase):
+    """Images that a registry names."""
+
+    def setUp(self):
+        super().setUp()
+        # Whoever runs the tests may have logins.
+        self.useFixture(fixtures.EnvironmentVariable(
+            'REGISTRY_AUTH_FILE', str(self.directory / 'auth.json')))
+        (self.directory / 'auth.json').write_text('{}')
+        self.registry = registry.Registry(self.directory)
+        self.addCleanup(self.registry.stop)
+        self.registry.push(self.image.read_bytes(), kind='qcow2')
+        self.name = f'oci://{self.registry.host}/disks/debian:12'
+
+    def test_as_the_baremetal_operator_names_it(self):
+        self.node['instance_info'] = {
+            'image_source': self.name, 'image_os_hash_algo': '',
+            'image_os_hash_value': ''}
+        report = self.streamed()['imagedeploy']
+        self.assert_written()
+        self.assertEqual(
+            (self.name, registry.digest_of(self.image.read_bytes()), True),
+            (report['source'], 'sha256:' + report['checksum']['value'],
+             report['checksum']['verified']))
+
+    def test_a_checksum_as_well(self):
+        self.streamed(image_url=self.name,
+                      checksum=f'sha512:{self.sha512}')
+        self.assert_written()
+        self.refused('checksum', image_url=self.name,
+                     checksum='sha512:' + '0' * 128)
+
+    def test_a_token_for_everybody(self):
+        self.registry.ask_for_tokens()
+        self.streamed(image_url=self.name)
+        self.assert_written()
+
+    def test_a_login_that_is_in_the_ramdisk(self):
+        self.registry.ask_for_tokens(registry.basic('user', '53cret'))
+        self.assertNotIn('53cret', self.refused('401', image_url=self.name))
+        self.assert_untouched()
+        (self.directory / 'auth.json').write_text(json.dumps({'auths': {
+            self.registry.host: {'auth': base64.b64encode(
+                b'user:53cret').decode()}}}))
+        self.assertNotIn('53cret', str(self.streamed(image_url=self.name)))
+        self.assert_written()
+        self.assertNotIn('53cret', self.log.output)
+
+    def test_another_blob(self):
+        digest = registry.digest_of(self.image.read_bytes())
+        blob = bytearray(self.image.read_bytes())
+        blob[-1] ^= 1
+        (self.directory / digest.partition(':')[2]).write_bytes(blob)
+        self.refused('checksum', image_url=self.name)
+
+    def test_the_options_of_the_agent(self):
+        """Its session has its certificates and versions of TLS."""
+        made = []
+        ordinary = utils.get_requests_session
+
+        def session():
+            made.append(ordinary())
+            made[-1].close = mock.Mock(wraps=made[-1].close)
+            return made[-1]
+
+        self.patched(utils, 'get_requests_session', session)
+        self.conf.config(insecure=True)
+        self.streamed(image_url=self.name)
+        self.assertFalse(made[0].verify)
+        made[0].close.assert_called()
+
+
 class ArgumentsTest(StreamImageTestCase):
 
     def test_names(self):
@@ -213,7 +292,9 @@ class ArgumentsTest(StreamImageTestCase):
         for name, value in (
                 ('image_url', 7), ('image_url', ''), ('image_url', None),
                 ('image_url', 'file:///etc/passwd'), ('image_url', 'x' * 9000),
-                ('image_url', 'oci://host/name'),
+                ('image_url', 'oci://user:53cret@host/name'),
+                ('image_url', 'oci://host/NAME'),
+                ('manifest_url', 'oci://host/name'),
                 ('image_url', '1be26c0b-03f2-4d2e-ae87-c02d7f33c781'),
                 ('image_url', 'http://host/\n'), ('image_url', 'http://[x/'),
                 ('checksum', ['x']), ('checksum', 'sha512:00'),
@@ -231,6 +312,7 @@ class ArgumentsTest(StreamImageTestCase):
                 details = self.refused(**{**self.given, name: value})
                 self.assertIn('xpected', details)
                 self.assertNotIn('Unexpected exception', details)
+                self.assertNotIn('53cret', details)
         self.assert_untouched()
 
     def test_nothing_states_what_the_image_must_be(self):

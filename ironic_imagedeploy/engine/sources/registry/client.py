@@ -52,12 +52,14 @@ class Registry:
     :param limits: time that it may take.
     :param patience: makes a count of failures that are borne.
     :param verify: as of :class:`.http.HttpSource`.
+    :param session: with which it is asked; closed in the end.
     """
 
     def __init__(self, image: reference.Reference,
                  login: credentials.Credentials, *, limits: answer.Limits,
                  patience: Callable[[], mirrors.Patience],
-                 verify: bool | str = True) -> None:
+                 verify: bool | str = True,
+                 session: requests.Session | None = None) -> None:
         self._image = image
         self._login = login
         self._limits = limits
@@ -66,7 +68,7 @@ class Registry:
         self._url = f'https://{image.host}'
         self._lock = threading.Lock()
         self._authorization: str | None = None
-        self._session = requests.Session()
+        self._session = session or requests.Session()
         heads.limit_heads(self._session)
 
     def manifest(self, wanted: str, digest: _checksum.Checksum | None = None

@@ -15,6 +15,8 @@
 import platform
 import typing
 
+import requests
+
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import answer
 from ironic_imagedeploy.engine.sources import http
@@ -38,6 +40,7 @@ class OciSource(http.HttpSource):
     :param retries: as of :class:`HttpSource`.
     :param first_retries: as of :class:`HttpSource`.
     :param notice: as of :class:`HttpSource`.
+    :param session: with which the registry is asked; closed with the source.
     :param options: those of :class:`HttpSource`.
     """
 
@@ -47,12 +50,14 @@ class OciSource(http.HttpSource):
                  look_timeout: float | None = http.LOOK_TIMEOUT,
                  retries: int = 5, first_retries: int | None = None,
                  notice: mirrors.Notice | None = None,
+                 session: requests.Session | None = None,
                  **options: typing.Any) -> None:
         image = reference.Reference.parse(location)
         limits = answer.Limits(timeout=timeout,
                                deadline=answer.Deadline(look_timeout))
         self._registry = client.Registry(
             image, credentials.find(image), limits=limits, verify=verify,
+            session=session,
             patience=lambda: mirrors.Patience(
                 retries, limits.deadline, unreachable=first_retries,
                 notice=notice))

@@ -150,6 +150,19 @@ class RequirementsTest(unittest.TestCase):
                           if name.startswith(('oslo', 'ironic'))})
 
 
+class LocalFileTest(program.CommandTestCase):
+
+    def test_no_client_of_the_web_is_imported(self) -> None:
+        for arguments in (('check', self.image),
+                          ('write', self.image, self.target)):
+            with self.subTest(arguments[0]):
+                outcome, _, modules = run(*arguments)
+                self.assertEqual(0, outcome.returncode, outcome.stderr)
+                self.assertEqual(set(), modules & {
+                    'charset_normalizer', 'http', 'idna', 'openstack',
+                    'requests', 'ssl', 'urllib3'})
+
+
 class WithoutOpenStackTest(program.CommandTestCase):
     """Nothing of OpenStack is installed."""
 

@@ -38,6 +38,9 @@ class PublicNamesTest(unittest.TestCase):
             with self.subTest(name=name):
                 self.assertTrue(inspect.getdoc(getattr(engine, name)))
 
+    def test_there_are_no_others(self) -> None:
+        self.assertFalse(hasattr(engine, 'no_such_name'))
+
     def test_what_a_caller_may_leave_out(self) -> None:
         for call, required, optional in (
                 (engine.open_source, ['location'],

@@ -30,6 +30,11 @@ from ironic_imagedeploy.agent import whole_disk
 from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 
+_OLDER_TLS = (
+    'Update the server; or let ironic-python-agent accept TLS 1.2 by its '
+    'option tls_min_version = 1.2, or by ipa-tls-min-version=1.2 among the '
+    'kernel_append_params of the node.')
+
 
 class ImageDeployHardwareManager(hardware.HardwareManager):
     """Takes over the deploy step write_image, and offers stream_image."""
@@ -109,6 +114,10 @@ def _agent_errors() -> Iterator[None]:
     """The engine's errors as the agent's, with the same sentence."""
     try:
         yield
+    except engine.exceptions.TlsTooOld as error:
+        raise errors.DeploymentError(str(type(error)(
+            error.subject, expected=error.expected, found=error.found,
+            fix=_OLDER_TLS))) from None
     except engine.exceptions.ImageDeployError as error:
         # Not 'from error': what is below may name a URL with its secrets.
         raise errors.DeploymentError(str(error)) from None

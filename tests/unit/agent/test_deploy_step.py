@@ -14,6 +14,7 @@ import base64
 import hashlib
 import json
 import re
+import ssl
 from unittest import mock
 
 import fixtures
@@ -208,6 +209,23 @@ class StepTest(StreamImageTestCase):
         self.server.answer = web.in_turn(web.Exchange.serve, last=look)
         self.streamed(**self.given)
         self.assertIn('imagedeploy', str(seen))
+
+
+class TlsTest(StreamImageTestCase):
+
+    def test_a_server_with_older_versions_only(self):
+        context = web.self_signed(self.directory)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        server = web.Server(self.directory, context=context)
+        self.addCleanup(server.stop)
+        self.conf.config(cafile=str(self.directory / 'certificate.pem'),
+                         tls_min_version='1.3')
+        given = {**self.given, 'image_url': server.url('disk.qcow2')}
+        self.refused('version of TLS', 'tls_min_version = 1.2', **given)
+        self.assert_untouched()
+        self.conf.config(tls_min_version='1.2')
+        self.streamed(**given)
+        self.assert_written()
 
 
 class RegistryTest(StreamImageTestCase):

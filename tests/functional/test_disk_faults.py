@@ -92,6 +92,20 @@ class SilentTest(disk_faults.DiskFaultTestCase):
                     Rule('write', 'lose', at, at + 1), status=6,
                     options=('--verify', 'full'))
 
+    def test_lost_wipe(self) -> None:
+        """What was there before still starts, and the error tells of it."""
+        outcome, backing = self.attempt(
+            *(Rule(kind, 'lose', 0, SIZE) for kind in ('write', 'zero')),
+            options=('--verify', 'full'))
+        self.assert_status(5, outcome)
+        told = 'MAY BOOT' in outcome.stderr
+        table.add(table.Row(
+            'disk', 'silent loss of everything, read back', tries=1,
+            refused=1, half=int(not told)))
+        self.assertTrue(told)
+        self.assertIn('zeroes from byte 0 to', outcome.stderr)
+        self.assertTrue([*firmware.starts(cuts.Medium(backing))])
+
     def test_corrupt_writes(self) -> None:
         for at in PLACES:
             with self.subTest(at=at):
@@ -109,9 +123,12 @@ class SilentTest(disk_faults.DiskFaultTestCase):
     def test_corrupt_reads(self) -> None:
         for at in PLACES:
             with self.subTest(at=at):
+                # At the ends it is seen that they are not wiped.
+                between = MIB <= at < SIZE - MIB
                 self.assert_refused(
                     'corruption of what is read back',
-                    Rule('read', 'corrupt', at, at + 1), status=6,
+                    Rule('read', 'corrupt', at, at + 1),
+                    status=6 if between else 5,
                     options=('--verify', 'full'))
 
     def test_without_a_read_back_nobody_can_know(self) -> None:

@@ -18,6 +18,7 @@ import hashlib
 import threading
 
 from ironic_imagedeploy.engine import choices
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import memory
 from ironic_imagedeploy.engine.targets import base as targets
 from ironic_imagedeploy.engine.transfer import meter as _meter
@@ -104,6 +105,21 @@ def verify_zero(target: targets.Target, start: int, length: int) -> None:
     """
     if not memory.is_zero(target.read(start, length)):
         raise target.mismatch(start, length)
+
+
+def verify_ends(target: targets.Target) -> None:
+    """Compare the first and the last MiB of the disk with zeroes.
+
+    :raises TargetError: when one cannot be read, or holds anything else.
+    """
+    target.drop_cache()
+    length = min(targets.END, target.size)
+    for start in dict.fromkeys((0, target.size - length)):
+        if not memory.is_zero(target.read(start, length)):
+            raise exceptions.TargetError(
+                target.path, expected=f'zeroes from byte {start} to '
+                f'{start + length - 1}, which it said to have written',
+                found='other bytes', fix='Replace the disk.')
 
 
 def _digest(view: memoryview) -> bytes:

@@ -75,7 +75,7 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     copy = passes.prepare(inspection, guard, meter, verify_file=verify_file,
                           in_sequence=in_sequence, written=written)
 
-    target.wipe_ends()
+    _wipe_ends(target, verify=read_back != 'none')
     with copy.resumed(target, held, journals, workers) as journal:
         copy.enter('write')
         sink = sinks.WritingSink(target, held, log, meter, journal)
@@ -86,7 +86,7 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
             meter.enter('read-back', log.total)
             log.verify(target, meter)
         meter.enter('finish', guard.size, done=guard.size)
-        with _all_or_nothing(target):
+        with _all_or_nothing(target, verify=read_back != 'none'):
             held.write(target, verify=read_back != 'none')
             target.reread_partitions()
     return _summary(inspection, target, guard.size, meter, proof, read_back)
@@ -110,17 +110,33 @@ def compare(inspection: _inspection.Inspection, target: targets.Target, *,
     return _summary(inspection, target, guard.size, meter, proof, 'full')
 
 
+def _wipe_ends(target: targets.Target, *, verify: bool) -> None:
+    """Wipe the ends of a target, and see that it has not lost the zeroes.
+
+    :raises TargetMayBoot: when it has, or cannot be wiped.
+    """
+    target.wipe_ends()
+    if verify and not target.created:
+        try:
+            _read_back.verify_ends(target)
+        except exceptions.TargetError as error:
+            raise exceptions.TargetMayBoot.after(
+                [error], subject=target.path) from error
+
+
 @contextlib.contextmanager
-def _all_or_nothing(target: targets.Target) -> Iterator[None]:
+def _all_or_nothing(target: targets.Target, *, verify: bool
+                    ) -> Iterator[None]:
     """Leave a disk that boots nothing when anything goes wrong inside.
 
+    :param verify: whether the wipe of that is read back.
     :raises TargetMayBoot: when that cannot be done.
     """
     try:
         yield
     except BaseException as error:
         try:
-            target.wipe_ends()
+            _wipe_ends(target, verify=verify)
         except BaseException as failure:
             raise exceptions.TargetMayBoot.after(
                 [failure], subject=target.path, cause=error) from error

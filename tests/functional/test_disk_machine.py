@@ -23,8 +23,8 @@ import sys
 
 from tests.functional import base
 from tests.functional import machine_disks
-from tests.support.faults import machine
 from tests.support.faults import table
+from tests.support import machine
 
 _CHECKOUT = pathlib.Path(__file__).parents[2]
 _TABLE = '-- table --'

@@ -102,16 +102,23 @@ class PageTest(glance.GlanceTestCase):
         tree = self.directory / 'tree'
         tree.mkdir()
         partition_images.debian(tree)
+        self.make_root(tree, 'debian-13-root')
+        images.convert(self.directory / 'debian-13-root.raw',
+                       self.directory / 'debian-13-root.qcow2')
         for path in (tree / 'boot').glob('*-6.1.0-*'):
             path.unlink()
-        disks.run('mke2fs', '-q', '-t', 'ext4', '-d', tree,
-                  self.directory / 'root.raw', '32M')
+        self.make_root(tree, 'root')
         for name, content in (('vmlinuz', boot_files.bzimage()),
                               ('initrd.img', boot_files.initramfs())):
             (self.directory / name).write_bytes(content)
         self.enterContext(mock.patch.dict(os.environ, {
             'PATH': f'{pathlib.Path(sys.executable).parent}:'
                     f'{os.environ["PATH"]}'}))
+
+    def make_root(self, tree: pathlib.Path, name: str) -> None:
+        """A raw image of a root file system with these files."""
+        disks.run('mke2fs', '-q', '-t', 'ext4', '-d', tree,
+                  self.directory / f'{name}.raw', '32M')
 
 
 class PicturesTest(glance.base.FunctionalTestCase):

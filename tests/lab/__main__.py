@@ -26,6 +26,7 @@ from typing import TextIO
 
 from tests.lab import checks
 from tests.lab import comparison
+from tests.lab import guide
 from tests.lab import kexec
 from tests.lab import neighbours
 from tests.lab import partition
@@ -77,7 +78,7 @@ def _job(arguments: argparse.Namespace,
          state: pathlib.Path) -> comparison.Comparison | scenario.MainJob | (
              partition.PartitionJob | watching.WatchJob
              | neighbours.NeighboursJob | reach.ReachJob
-             | starting.StartJob | kexec.KexecJob):
+             | starting.StartJob | kexec.KexecJob | guide.GuideJob):
     checkout = pathlib.Path(__file__).resolve().parents[2]
     if arguments.compare is not None:
         return comparison.Comparison(
@@ -97,6 +98,10 @@ def _job(arguments: argparse.Namespace,
         return kexec.KexecJob(checkout, state, arguments.force_raw_images)
     if arguments.start:
         return starting.StartJob(checkout, state, arguments.force_raw_images)
+    if arguments.guide is not None:
+        return guide.GuideJob(
+            checkout, state, arguments.guide or ['whole-disk', 'partition'],
+            arguments.force_raw_images)
     if arguments.watch is not None:
         return watching.WatchJob(checkout, state, arguments.force_raw_images,
                                  arguments.watch)
@@ -149,6 +154,12 @@ def _parse() -> argparse.Namespace:
         help='deploy a machine with UEFI and one with BIOS, whose systems are '
              'started by kexec from the ramdisk, and once more by the '
              'firmware')
+    job.add_argument(
+        '--guide', nargs='*', choices=[*guide.KINDS], metavar='MACHINE',
+        help='build and upload the images of the user guide by its commands, '
+             'and deploy them onto these machines: whole-disk (UEFI), '
+             'whole-disk-bios, partition (UEFI) (default: whole-disk '
+             'partition)')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
         help='of the partition image: debian, from packages; '
@@ -189,6 +200,8 @@ def _parse() -> argparse.Namespace:
         parser.error('--builder and --rebuild go with --partition-image')
     if arguments.partition_image == []:
         arguments.partition_image = ['uefi', 'bios']
+    if arguments.guide is not None:
+        arguments.timeout = arguments.timeout or 14400
     if arguments.timeout is None:
         machines = (len(arguments.partition_image or [])
                     + (arguments.neighbours or 0) + 2 * arguments.kexec)

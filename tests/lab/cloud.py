@@ -53,6 +53,11 @@ class Cloud:
             wait=True, timeout=120, **properties)
         return image.get_image(created.id)
 
+    def find(self, name: str) -> _image.Image:
+        """The image of that name in Glance."""
+        return cast(_proxy.Proxy, self._connection.image).find_image(
+            name, ignore_missing=False)
+
     def enrol(self, hardware: machine.Machine,
               deploy_interface: str, driver: str = 'redfish', *,
               driver_info: Mapping[str, object] | None = None,

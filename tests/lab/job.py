@@ -124,14 +124,16 @@ class Job:
         return new
 
 
-def wait_for_login(hardware: machine.Machine, begin: int = 0) -> None:
+def wait_for_login(hardware: machine.Machine, begin: int = 0,
+                   timeout: float = _BOOT_TIMEOUT) -> None:
     """Wait until the deployed system asks who is there, by its name.
 
     :param begin: bytes of the console that are from earlier
+    :param timeout: seconds
     :raises: :class:`commands.TimedOut`
     """
     prompt = f'{HOSTNAME} login:'.encode()
     commands.wait_for('login prompt on the serial port',
                       lambda: prompt in hardware.console.read_bytes()[begin:],
-                      timeout=_BOOT_TIMEOUT)
+                      timeout=timeout)
     progress.say(f'    {prompt.decode()}')

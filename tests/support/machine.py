@@ -12,7 +12,8 @@
 
 """A small virtual machine with all modules of a kernel, to run a program in.
 
-It has the files of this computer, and what it writes is forgotten.
+It has the files of this computer, and what it writes is forgotten, but for
+one folder where that is wanted.
 """
 
 from collections.abc import Iterator
@@ -25,6 +26,18 @@ from tests.support import commands
 from tests.support import debian
 
 PROGRAM = 'qemu-system-x86_64'
+#: What scripts find the drive as.
+DRIVE = '/dev/nvme0n1'
+_MIB = 1 << 20
+#: What a script says to reach a network, by the addresses of QEMU's own.
+NETWORK = '''modprobe virtio_net
+card=$(ls -d /sys/class/net/e*)
+ip link set lo up
+ip link set "${card##*/}" up
+ip address add 10.0.2.15/24 dev "${card##*/}"
+ip route add default via 10.0.2.2
+echo nameserver 10.0.2.3 >/etc/resolv.conf
+'''
 #: Without them it does not reach its files.
 _MODULES = ('virtio_pci', '9pnet_virtio', '9p', 'overlay')
 _ENDED = 'ENDED WITH'
@@ -36,8 +49,8 @@ $bb mount -t proc proc /proc
 for module in $($bb cat /modules/list); do
     $bb insmod /modules/$module
 done
-$bb mount -t 9p -o \\
-    trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro host /host
+options=trans=virtio,version=9p2000.L,msize=262144
+$bb mount -t 9p -o $options,cache=loose,ro host /host
 $bb mount -t tmpfs -o size=75% files /files
 $bb mkdir /files/upper /files/work
 $bb mount -t overlay -o \\
@@ -51,11 +64,14 @@ for place in /new/dev/shm /new/tmp /new/run; do
 done
 $bb mkdir -p /new/usr/lib/modules
 $bb mount -o bind /new{modules} /new/usr/lib/modules
+{mount}
 $bb cp /orders /new/run/orders
 $bb chroot /new /bin/bash /run/orders
 echo "{ended} $?"
 $bb poweroff -f
 '''
+_MOUNT = '$bb mkdir -p /new{0}; $bb mount -t 9p -o $options shared /new{0}'
+_FOLDER = 'local,path={path},mount_tag={name},security_model=none'
 
 
 def lacking() -> str:
@@ -64,29 +80,39 @@ def lacking() -> str:
                  if not shutil.which(name)), '')
 
 
-def run(orders: str, directory: pathlib.Path, *, timeout: float = 1800
-        ) -> tuple[int, str]:
+def run(orders: str, directory: pathlib.Path, *, timeout: float = 1800,
+        memory: int = 2560 * _MIB, drive_size: int = 64 * _MIB,
+        shared: pathlib.Path | None = None) -> tuple[int, str]:
     """Switch it on, and let it execute a script.
 
     :param orders: for bash, as root.
     :param directory: for its files.
+    :param timeout: seconds.
+    :param memory: bytes; of three quarters files can be made.
+    :param drive_size: of an empty drive, bytes.
+    :param shared: a folder whose changes stay.
     :returns: the status, and what was said.
     """
     kernel = cache.get('modules', [pathlib.Path(__file__),
                                    pathlib.Path(debian.__file__)], _build)
-    initramfs = _initramfs(kernel, orders, directory)
+    initramfs = _initramfs(kernel, orders, directory, shared)
+    folders = ['-virtfs', _FOLDER.format(name='host', path='/')
+               + ',readonly=on,multidevs=remap']
+    if shared:
+        folders += ['-virtfs', _FOLDER.format(name='shared', path=shared)]
     console, drive = directory / 'console', directory / 'nvme'
     with drive.open('wb') as file:
-        file.truncate(64 << 20)
+        file.truncate(drive_size)
     subprocess.run([
-        PROGRAM, '-accel', 'tcg,thread=multi', '-machine', 'q35', '-cpu',
-        'max', '-smp', '2', '-m', '2560', '-nodefaults', '-display', 'none',
-        '-no-reboot', '-kernel', kernel / 'vmlinuz', '-initrd', initramfs,
-        '-append', 'console=ttyS0 quiet panic=-1', '-serial',
-        f'file:{console}', '-virtfs', 'local,path=/,mount_tag=host,'
-        'security_model=none,readonly=on,multidevs=remap',
-        '-drive', f'if=none,id=nvme,format=raw,file={drive}',
-        '-device', 'nvme,drive=nvme,serial=faulty'],
+        PROGRAM, '-accel', 'tcg,thread=multi,tb-size=512', '-machine', 'q35',
+        '-cpu', 'max', '-smp', '2', '-m', str(memory // _MIB), '-nodefaults',
+        '-display', 'none', '-no-reboot', '-kernel', kernel / 'vmlinuz',
+        '-initrd', initramfs, '-append', 'console=ttyS0 quiet panic=-1',
+        '-serial', f'file:{console}', *folders,
+        '-drive', f'if=none,id=nvme,format=raw,cache=unsafe,file={drive}',
+        '-device', 'nvme,drive=nvme,serial=faulty',
+        '-netdev', 'user,id=net',
+        '-device', 'virtio-net-pci,netdev=net,romfile='],
         check=False, timeout=timeout, stdin=subprocess.DEVNULL)
     said, ended, status = console.read_text(errors='replace').replace(
         '\r', '').rpartition(_ENDED)
@@ -105,8 +131,8 @@ def _build(directory: pathlib.Path) -> None:
         shutil.rmtree(used)
 
 
-def _initramfs(kernel: pathlib.Path, orders: str, directory: pathlib.Path
-               ) -> pathlib.Path:
+def _initramfs(kernel: pathlib.Path, orders: str, directory: pathlib.Path,
+               shared: pathlib.Path | None) -> pathlib.Path:
     tree = directory / 'initramfs'
     for name in ('bin', 'dev', 'proc', 'host', 'files', 'new', 'modules'):
         (tree / name).mkdir(parents=True)
@@ -118,7 +144,9 @@ def _initramfs(kernel: pathlib.Path, orders: str, directory: pathlib.Path
         names.append(path.name)
     (tree / 'modules/list').write_text('\n'.join(names))
     init = tree / 'init'
-    init.write_text(_INIT.format(modules=kernel / 'modules', ended=_ENDED))
+    init.write_text(_INIT.format(
+        modules=kernel / 'modules', ended=_ENDED,
+        mount=_MOUNT.format(shared) if shared else ''))
     init.chmod(0o755)
     archive = directory / 'initramfs.cpio'
     paths = '\n'.join(sorted(str(path.relative_to(tree))

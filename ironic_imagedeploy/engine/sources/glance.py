@@ -28,6 +28,7 @@ SCHEME = 'glance:'
 #: Stores of Glance that are to be read from, where they have the image.
 _PREFERENCE = re.compile(r'prefer=[A-Za-z0-9_.-]+(?:,[A-Za-z0-9_.-]+)*',
                          re.ASCII)
+_STORES = 'Name stores of Glance: openstack image stores info.'
 
 
 class GlanceSource(http.HttpSource):
@@ -96,9 +97,15 @@ def glance_request(service: typing.Any, identifier: str, location: str,
             return answer
         # Glance says so when the store behind it has no ranges.
         answer.close()
-        return send(address, {
+        answer = send(address, {
             name: value for name, value in headers.items()
             if name not in ('Range', 'If-Range')}, timeout)
+        if answer.status_code != 400 or not query:
+            return answer
+        answer.close()
+        raise exceptions.SourceError(
+            f'{SCHEME}{identifier}', expected='stores that this Glance has',
+            found=f'HTTP status 400 for {query}', fix=_STORES)
 
     return request
 
@@ -108,7 +115,7 @@ def _check_query(location: str, query: str) -> None:
         raise exceptions.SourceError(
             base.redact(location), expected='glance:UUID, or '
             'glance:UUID?prefer=STORE', found='another query',
-            fix='Name stores of Glance: openstack image stores info.')
+            fix=_STORES)
 
 
 def _checksum(location: str, image: typing.Any) -> checksum.Checksum:

@@ -175,6 +175,12 @@ class Agent:
                     'hardware_manager_version': managers}
             case 'get_partition_uuids':
                 return self._partitions()
+            case 'load_kernel':
+                return {'kernel': '/boot/vmlinuz'}
+            case 'start_kernel':
+                # The power stays on, as with any start of another system.
+                self._later(0.2, self.power_off)
+                return None
             case 'collect_system_logs':
                 return {'system_logs': base64.b64encode(b'').decode()}
             case _:

@@ -31,7 +31,7 @@ from tests.support import web
 class ManagerTest(ramdisk.AgentTestCase):
 
     def test_tells_its_name_and_version(self):
-        self.assertEqual('4', hardware.get_current_versions()[
+        self.assertEqual('5', hardware.get_current_versions()[
             'ImageDeployHardwareManager'])
 
     def test_steps_of_the_agent_stay(self):

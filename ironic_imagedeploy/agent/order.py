@@ -28,6 +28,7 @@ from ironic_python_agent import hardware
 from ironic_python_agent import utils
 
 from ironic_imagedeploy.agent.boot import software_raid
+from ironic_imagedeploy.agent import firmware
 from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy.conf import policy
 from ironic_imagedeploy.contract import names
@@ -242,6 +243,7 @@ class WriteOrder:
             disk_size=target.size if size is None else size,
             sector_size=target.sector_size,
             boot_mode=self.boot_mode, arch=self.arch,
+            secure_boot=firmware.boots_securely() is True,
             has_kernel=self.separate_kernel is not None,
             start_policy=start, contents=start.looks and not self.start_judged,
             devices=(devices.devices(root=target.path) if start.looks

@@ -13,7 +13,7 @@
 """Limits of the deploy ramdisk and its machine.
 
 Sources: Linux, "The kernel's command-line parameters", kernel_lockdown(7),
-and "sysctl/kernel.rst"; UEFI 2.10, 3.3 "Globally Defined Variables".
+and "sysctl/kernel.rst".
 """
 
 import os
@@ -22,15 +22,14 @@ import shutil
 
 from ironic_python_agent import errors
 
+from ironic_imagedeploy.agent import firmware
+
 PROGRAM = 'kexec'
 _ROOT = pathlib.Path('/')
 _LOADED = 'sys/kernel/kexec_loaded'
 _DISABLED = 'proc/sys/kernel/kexec_load_disabled'
 _LOCKDOWN = 'sys/kernel/security/lockdown'
 _NO_LOCKDOWN = '[none]'
-_EFI = 'sys/firmware/efi'
-_SECURE_BOOT = ('sys/firmware/efi/efivars/'
-                'SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c')
 _MEMORY = 'proc/meminfo'
 _AVAILABLE = 'MemAvailable:'
 
@@ -56,7 +55,11 @@ def check() -> None:
     lockdown = _text(_LOCKDOWN)
     if lockdown and _NO_LOCKDOWN not in lockdown:
         raise NotPossible('the kernel of the deploy ramdisk is locked down')
-    if (_ROOT / _EFI).exists() and _is_secure_boot():
+    is_secure = firmware.boots_securely(_ROOT)
+    if is_secure is None:
+        raise NotPossible('whether the machine boots securely is not known: '
+                          'the deploy ramdisk has not mounted efivarfs')
+    if is_secure:
         raise NotPossible('the machine boots securely')
 
 
@@ -76,22 +79,6 @@ def available_memory() -> int:
 def processor() -> str:
     """The processor, as of ``uname -m``."""
     return os.uname().machine
-
-
-def _is_secure_boot() -> bool:
-    path = _ROOT / _SECURE_BOOT
-    try:
-        if not any(path.parent.iterdir()):
-            raise FileNotFoundError(path)
-    except OSError as error:
-        raise NotPossible('whether the machine boots securely is not known: '
-                          'the deploy ramdisk has not mounted efivarfs'
-                          ) from error
-    try:
-        # Four bytes with the attributes come first.
-        return path.read_bytes()[4:5] != b'\0'
-    except FileNotFoundError:
-        return False
 
 
 def _text(path: str) -> str:

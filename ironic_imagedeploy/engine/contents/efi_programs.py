@@ -25,6 +25,7 @@ import typing
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import fat
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine.contents import pe
 from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine import exceptions
 
@@ -42,7 +43,6 @@ _ALIASES = {'amd64': 'x86_64', 'arm64': 'aarch64', 'i386': 'i686',
             'i586': 'i686'}
 #: Directories, lists in each, and programs of each list that are looked at.
 _MOST = 32
-_FRONT = 1024
 #: Bytes of a list of boot entries.
 _LIST_BYTES = 4096
 #: Bytes read at once; directories, tables and programs lie close together.
@@ -52,11 +52,6 @@ _MOST_OTHERS = 4
 #: Steps of the budget that a partition costs.
 _ESP_STEPS = 64
 _PROGRAM = '.EFI'
-#: After the signature: the optional header; in it, by its magic number, the
-#: data directories, of which the one of certificates is the fifth.
-_OPTIONAL_HEADER = 24
-_DIRECTORIES = {b'\x0b\x01': 96, b'\x0b\x02': 112}
-_CERTIFICATES = 4 * 8
 
 
 class _Program(typing.NamedTuple):
@@ -121,7 +116,7 @@ def default(arch: str | None) -> str:
 
 def architecture(program: bytes) -> str | None:
     """The processor that an EFI program is for; None for any other file."""
-    machine = _machine(program[:_FRONT])
+    machine = pe.machine(program[:pe.FRONT])
     return None if machine is None else _MACHINES.get(machine, 'unknown')
 
 
@@ -159,11 +154,10 @@ def _startable(volume: fat.FatVolume, budget: _budget.Budget,
                    if not (folder.is_called('BOOT')
                            and entry.name in _DEFAULTS))
         for entry in _listed(volume, files, programs, budget):
-            front = volume.front(entry, _FRONT)
-            machine = _machine(front)
-            if machine is not None:
-                yield _Program(_MACHINES.get(machine, 'unknown'),
-                               _is_signed(front, entry.size))
+            front = volume.front(entry, pe.FRONT)
+            found = architecture(front)
+            if found is not None and pe.least_size(front) <= entry.size:
+                yield _Program(found, pe.is_signed(front, entry.size))
 
 
 def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry],
@@ -176,12 +170,14 @@ def _defaults(volume: fat.FatVolume, programs: Iterable[fat.Entry],
         arch = _DEFAULTS.get(entry.name)
         if arch is None:
             continue
-        front = volume.front(entry, _FRONT)
+        front = volume.front(entry, pe.FRONT)
         found = architecture(front)
-        if found == arch:
-            yield _Program(arch, _is_signed(front, entry.size))
+        is_whole = pe.least_size(front) <= entry.size
+        if found == arch and is_whole:
+            yield _Program(arch, pe.is_signed(front, entry.size))
             continue
-        flaw = ('not an EFI program' if found is None
+        flaw = ('an EFI program that is cut off' if found and not is_whole
+                else 'not an EFI program' if found is None
                 else f'an EFI program for {found}' if found != 'unknown'
                 else 'an EFI program for an unknown processor')
         flaws.append(f'EFI/BOOT/{entry.name} ({flaw})')
@@ -205,31 +201,3 @@ def _listed(volume: fat.FatVolume, files: list[fat.Entry],
                  if not named.isdisjoint((program.name, program.short))]
         is_text = ',' in text and '\0' not in text
         yield from (known if is_text else programs)[:_MOST]
-
-
-def _machine(front: bytes) -> int | None:
-    """The machine type of a PE program."""
-    start = int.from_bytes(front[0x3c:0x40], 'little')
-    machine = front[start + 4:start + 6]
-    if not front.startswith(b'MZ') or len(machine) < 2 or (
-            front[start:start + 4] != b'PE\0\0'):
-        return None
-    return int.from_bytes(machine, 'little')
-
-
-def _is_signed(front: bytes, file_size: int) -> bool:
-    """Whether a PE program has a table of certificates, inside of its file.
-
-    "PE Format", sections "Optional Header" and "The Attribute Certificate
-    Table".
-    """
-    start = int.from_bytes(front[0x3c:0x40], 'little') + _OPTIONAL_HEADER
-    at = _DIRECTORIES.get(front[start:start + 2])
-    if at is None:
-        return False
-    at += start
-    count = int.from_bytes(front[at - 4:at], 'little')
-    place, size = (
-        int.from_bytes(front[at + start:at + start + 4], 'little')
-        for start in (_CERTIFICATES, _CERTIFICATES + 4))
-    return count > _CERTIFICATES // 8 and 0 < size <= file_size - place

@@ -22,6 +22,7 @@ import zlib
 
 from ironic_imagedeploy.engine.codecs import magic
 from ironic_imagedeploy.engine.contents import efi_programs
+from ironic_imagedeploy.engine.contents import pe
 
 KERNEL = 'kernel'
 RAMDISK = 'ramdisk'
@@ -81,11 +82,14 @@ def kernel(front: bytes) -> Kernel | None:
     if front[0x1fe:0x200] == b'\x55\xaa' and front[0x202:0x206] == b'HdrS':
         return _x86(front)
     if front[0x38:0x3c] == b'ARM\x64':
-        return Kernel(format='Image', arch='aarch64')
+        return Kernel(format='Image', arch='aarch64',
+                      size=pe.least_size(front))
     if front[0x30:0x38] == b'RISCV\0\0\0' and front[0x38:0x3c] == b'RSC\x05':
-        return Kernel(format='Image', arch='riscv64')
+        return Kernel(format='Image', arch='riscv64',
+                      size=pe.least_size(front))
     if front[:2] == b'MZ' and front[4:8] == b'zimg':
-        return Kernel(format='zboot', arch=efi_programs.architecture(front))
+        return Kernel(format='zboot', arch=efi_programs.architecture(front),
+                      size=pe.least_size(front))
     return None
 
 

@@ -12,6 +12,7 @@
 
 import typing
 
+from ironic_imagedeploy.agent import firmware
 from ironic_imagedeploy.engine import hardware
 from tests.support import ramdisk
 from tests.unit.engine import system_disks
@@ -114,3 +115,18 @@ class FindingsTest(ramdisk.AgentTestCase):
         self.order(start_findings_raised=['machine-id-left'])
         self.assertIn('machine-id-left', self.failed(disk_format='raw'))
         self.assertTrue(self.untouched())
+
+    def test_secure_boot(self) -> None:
+        """What the firmware does counts, whatever the node's fields say."""
+        self.use(('arcmsr', 'ahci'))
+        self.node['properties'] = {'capabilities': 'boot_mode:uefi'}
+        variables = self.directory / 'sys/firmware/efi/efivars'
+        variables.mkdir(parents=True)
+        self.patched(firmware, 'ROOT', self.directory)
+        state = variables / ('SecureBoot-8be4df61-93ca-11d2-aa0d-'
+                             '00e098032b8c')
+        state.write_bytes(b'\6\0\0\0\1')
+        self.assertIn('unsigned-loader', self.failed(disk_format='raw'))
+        self.assertTrue(self.untouched())
+        state.write_bytes(b'\6\0\0\0\0')
+        self.assertEqual({}, self.warnings())

@@ -12,18 +12,16 @@
 
 """Unified kernels: kernel, initramfs and options in one EFI program.
 
-Sources: "Unified Kernel Image (UKI)" of UAPI for the sections, "PE Format"
-for where they are. Of a program with several profiles it is the first one.
+Source: "Unified Kernel Image (UKI)" of UAPI. Of a program with several
+profiles it is the first one.
 """
 
 from collections.abc import Iterable
-from collections.abc import Iterator
 import dataclasses
-import struct
-import typing
 
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import kernels
+from ironic_imagedeploy.engine.contents import pe
 from ironic_imagedeploy.engine.contents.system import files as _files
 
 #: Programs that are looked at; bytes at the front of each, where ukify puts
@@ -35,10 +33,6 @@ _KERNEL = 32 << 10
 _FOLDER, _FALLBACK = 'efi/linux', 'efi/boot'
 #: Another partition for them, by the Boot Loader Specification.
 _BOOT_FOLDER = 'boot/EFI/Linux'
-#: Offsets in the header of a PE program, and its entries for sections.
-_COUNT_AT, _OPTIONAL_SIZE_AT, _HEADER = 6, 20, 24
-_SECTION = struct.Struct('<8sIIII16x')
-_MOST_SECTIONS = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,20 +51,6 @@ class UnifiedKernel:
     version: str = ''
     options: str | None = None
     initramfs: tuple[int, int] | None = None
-
-
-class _Section(typing.NamedTuple):
-    """A part of a program: its first byte in the file, and its bytes."""
-
-    start: int
-    length: int
-
-    def text(self, front: bytes) -> str | None:
-        """The text in it; None where that is far away."""
-        length = min(self.length, _TEXT)
-        text = front[self.start:self.start + length]
-        return (text.partition(b'\0')[0].decode('utf-8', 'replace').strip()
-                if len(text) == length else None)
 
 
 def read(files: _files.Files, esps: Iterable[str]
@@ -102,37 +82,29 @@ def _programs(files: _files.Files, esps: Iterable[str], folder: str
 
 def _kernel(files: _files.Files, path: str) -> UnifiedKernel:
     front = files.front(path, _FRONT) or b''
-    found: dict[str, _Section] = {}
-    for name, section in _sections(front):
-        found.setdefault(name, section)
+    found: dict[str, pe.Section] = {}
+    for section in pe.sections(front):
+        found.setdefault(section.name, section)
     if '.linux' not in found:
         return UnifiedKernel(path=path)
     place = found['.linux'].start
     header = kernels.kernel(front[place:place + _KERNEL])
-    named = found['.uname'].text(front) if '.uname' in found else ''
+    named = _text(found['.uname'], front) if '.uname' in found else ''
+    initramfs = found.get('.initrd')
     return UnifiedKernel(
         path=path, arch=efi_programs.architecture(front) or (
             header.arch if header else None),
         version=(named or '').split(' ')[0] or (
             header.version if header else None) or '',
         # Without the section it boots with none.
-        options=found['.cmdline'].text(front) if '.cmdline' in found else '',
-        initramfs=found.get('.initrd'))
+        options=(_text(found['.cmdline'], front) if '.cmdline' in found
+                 else ''),
+        initramfs=initramfs and (initramfs.start, initramfs.length))
 
 
-def _sections(front: bytes) -> Iterator[tuple[str, _Section]]:
-    """Names and places of a program's sections."""
-    start = int.from_bytes(front[0x3c:0x40], 'little')
-    if not front.startswith(b'MZ') or front[start:start + 4] != b'PE\0\0':
-        return
-    count, optional = (
-        int.from_bytes(front[start + at:start + at + 2], 'little')
-        for at in (_COUNT_AT, _OPTIONAL_SIZE_AT))
-    at = start + _HEADER + optional
-    for _ in range(min(count, _MOST_SECTIONS)):
-        if at + _SECTION.size > len(front):
-            return
-        name, length, _, stored, place = _SECTION.unpack_from(front, at)
-        yield (name.rstrip(b'\0').decode('ascii', 'replace'),
-               _Section(place, min(length or stored, stored)))
-        at += _SECTION.size
+def _text(section: pe.Section, front: bytes) -> str | None:
+    """The text in a section; None where that is far away."""
+    length = min(section.length, _TEXT)
+    text = front[section.start:section.start + length]
+    return (text.partition(b'\0')[0].decode('utf-8', 'replace').strip()
+            if len(text) == length else None)

@@ -20,6 +20,7 @@ from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
 from tests.unit.engine import disks
+from tests.unit.engine import systems
 
 MIB = base.MIB
 X86_64 = 0x8664
@@ -65,6 +66,20 @@ class BootProgramsTest(base.EngineTestCase):
             with self.subTest(files=files):
                 self.assertEqual(set(), self.found(dict.fromkeys(
                     files, disks.program(X86_64))))
+
+    def test_a_program_that_is_cut_off(self) -> None:
+        program = systems.unified('root=x', '6')
+        path = '/EFI/BOOT/BOOTX64.EFI'
+        self.assertEqual({'x86_64'}, self.found({path: program}))
+        self.assertEqual(set(), self.found({path: program[:-1]}))
+        self.assertEqual(
+            ('EFI/BOOT/BOOTX64.EFI (an EFI program that is cut off)',),
+            self.others)
+        listed = 'shimx64.efi,debian,,The entry\n'.encode('utf-16')
+        for size, found in ((None, {'x86_64'}), (-1, set())):
+            self.assertEqual(found, self.found({
+                '/EFI/debian/shimx64.efi': program[:size],
+                '/EFI/debian/BOOTX64.CSV': listed}))
 
     def test_a_list_of_boot_entries(self) -> None:
         listed = 'shimaa64.efi,debian,,The entry\n'.encode('utf-16')

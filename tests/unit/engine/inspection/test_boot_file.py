@@ -20,6 +20,7 @@ from ironic_imagedeploy.engine.contents import kernels
 from tests.support import boot_files
 from tests.unit.engine import base
 from tests.unit.engine import memory
+from tests.unit.engine import systems
 from tests.unit.engine import volumes
 
 MIB = base.MIB
@@ -63,6 +64,16 @@ class KernelTest(BesideTestCase):
             ('bzImage', None, boot_files.KERNEL_VERSION),
             (inspection.format, inspection.compression,
              inspection.kernel_version))
+
+    def test_arm64_that_is_cut_off(self) -> None:
+        content = bytearray(systems.unified(None, '6'))
+        content[0x38:0x3c] = b'ARM\x64'
+        self.assert_accepted(bytes(content), arch='aarch64')
+        self.assert_refused('truncated', bytes(content[:-1]),
+                            f'{len(content)} bytes or more')
+
+    def test_nothing(self) -> None:
+        self.assert_refused('not-a-kernel', b'', 'an empty file')
 
     def test_x86_without_a_version(self) -> None:
         content = bytearray(boot_files.bzimage())

@@ -17,6 +17,7 @@ less of a processor than isal, which is twice as fast as zlib and decodes
 streams too. Python before 3.14 has no zstd of its own.
 """
 
+import functools
 import sys
 import typing
 import zlib
@@ -57,7 +58,12 @@ def zstd_frame(window: int) -> typing.Any:
 
     :param window: bytes that its window may have at most, by powers of 2.
     """
+    return zstd.ZstdDecompressor(options=_zstd_options(window))
+
+
+@functools.cache
+def _zstd_options(window: int) -> dict[typing.Any, int]:
+    # Made once: there is a frame for each cluster.
     parameter = zstd.DecompressionParameter.window_log_max
     least, most = parameter.bounds()
-    return zstd.ZstdDecompressor(options={
-        parameter: min(max((window - 1).bit_length(), least), most)})
+    return {parameter: min(max((window - 1).bit_length(), least), most)}

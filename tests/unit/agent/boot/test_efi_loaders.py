@@ -49,6 +49,13 @@ class SignedTest(trees.TreeTestCase):
         self.put('usr/share/efi/x86_64/grub.efi', efi_program('grub2'))
         self.assertEqual('image', self.signed().origin)
 
+    def test_fedora(self):
+        folder = 'boot/efi/EFI/fedora'
+        self.put(f'{folder}/shimx64.efi', efi_program('shim'))
+        self.put(f'{folder}/grubx64.efi', efi_program('grub2'))
+        self.assertEqual(efi_program('shim'),
+                         self.signed().files['BOOTX64.EFI'])
+
     def test_what_is_no_program(self):
         self.put(GRUB, efi_program('grub2'))
         for content in (b'', b'#!/bin/sh\n', b'MZ', efi_program('', 0xaa64)):

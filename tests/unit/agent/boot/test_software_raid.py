@@ -127,6 +127,13 @@ class DisksTest(block_devices.SysfsTestCase):
         self.array(f'label: gpt\nsize=64MiB, type=U\ntype={RAID}\n').check(
             UEFI)
 
+    def test_room_at_the_end(self):
+        # The GPT takes 33 sectors there, and a partition begins at a MiB.
+        self.array(f'label: gpt\nsize=148MiB, type={RAID}\n').check(UEFI)
+        self.assert_refused(
+            UEFI, self.array(f'label: gpt\nsize=149MiB, type={RAID}\n'),
+            'found 549 MiB in a table of kind gpt')
+
     def test_room_for_grub(self):
         mbr = 'label: dos\nstart=2048, type=fd\n'
         self.array(self.gpt(8), mbr).check(grub.BIOS)

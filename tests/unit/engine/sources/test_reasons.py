@@ -54,6 +54,21 @@ class ReasonTest(unittest.TestCase):
         self.assertNotIn('53cret', words)
         self.assertTrue(words.strip())
 
+    def test_each_kind_has_its_words(self):
+        for words, *kinds in (
+                ('silence', TimeoutError, requests.exceptions.ReadTimeout),
+                ('too many redirects', requests.exceptions.TooManyRedirects),
+                ('no connection', requests.exceptions.ConnectionError),
+                ('a proxy that does not connect',
+                 requests.exceptions.ProxyError),
+                ('an answer that is not JSON', json.JSONDecodeError),
+                ('an answer that is not HTTP', http.client.BadStatusLine),
+                ('an answer that HTTP does not allow',
+                 urllib3.exceptions.ProtocolError),
+                ('a failure that gives no reason', Exception)):
+            for kind in kinds:
+                self.assertEqual(words, reasons.reason(made(kind)), kind)
+
     def test_no_class_gives_its_name(self):
         for kind in classes(requests.exceptions, urllib3.exceptions,
                             http.client, socket, ssl, json):

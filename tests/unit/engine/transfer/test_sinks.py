@@ -11,12 +11,30 @@
 # under the License.
 
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.transfer import held_ends
 from ironic_imagedeploy.engine.transfer import meter
+from ironic_imagedeploy.engine.transfer import read_back
 from ironic_imagedeploy.engine.transfer import sinks
 from tests.unit.engine import base
 from tests.unit.engine import recording
 
 MIB = base.MIB
+
+
+class WritingSinkTest(base.EngineTestCase):
+
+    def test_zeroes_are_logged_as_they_are_made(self) -> None:
+        target = recording.RecordingTarget(8 * MIB)
+        log = read_back.WriteLog('full')
+        sink = sinks.WritingSink(target, held_ends.HeldEnds(8 * MIB), log,
+                                 meter.Meter())
+        for start, length in ((0, 3 * MIB), (4 * MIB, 512), (6 * MIB, 2 * MIB),
+                              (8 * MIB - 512, 512)):
+            sink.zero(start, length)
+        self.assertEqual(
+            [('zero', MIB, 2 * MIB), ('zero', 4 * MIB, 512),
+             ('zero', 6 * MIB, MIB)], target.log)
+        self.assertEqual(3 * MIB + 512, log.total)
 
 
 class ComparingSinkTest(base.EngineTestCase):

@@ -194,6 +194,14 @@ class ReportTest(transfers.TransferTestCase):
             self.assertEqual((0, of_phase[0].total), (done[0], done[-1]))
         self.assertEqual(data_of(inspection), told[0].total)
 
+    def test_the_backup_of_a_gpt_is_where_the_disk_ends(self) -> None:
+        base.run('sgdisk', '-o', path := self.save('gpt', bytes(8 * MIB)))
+        with engine.open_source(path) as source:
+            inspection = engine.inspect(source)
+            for more, expected in ((0, False), (511, False), (512, True)):
+                report = transfer(inspection, Target(8 * MIB + more))
+                self.assertIs(expected, report.backup_gpt_misplaced)
+
     def test_sample_reads_a_sixteenth_back(self) -> None:
         inspection = self.raw(36 * MIB)
         target = Target(36 * MIB)

@@ -10,128 +10,245 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""The driver of tools/mutants.sh: changes modules, and runs their tests.
 
-"""The driver of tools/mutants.sh: cosmic-ray on one module after the other."""
+What is changed, and how, is cosmic-ray's. Its own runner starts Python and
+imports Ironic anew for each mutant, which takes longer than the tests do: here
+a process that has imported all but this project is forked for each of them.
+"""
 
 import argparse
 import ast
+import collections
+import contextlib
+import difflib
+import os
 import pathlib
 import random
-import subprocess
+import resource
+import signal
 import sys
-import tempfile
 import time
+import traceback
+import typing
+import unittest
 
-from cosmic_ray import work_db
-from cosmic_ray import work_item
+from cosmic_ray import ast as syntax
+from cosmic_ray import mutating
+from cosmic_ray import plugins
 
 PACKAGE = pathlib.Path('ironic_imagedeploy')
 TESTS = pathlib.Path('tests/unit')
 #: Seconds that the tests may take as long as they pass, times this.
 _PATIENCE = 5
-Place = tuple[int, int]
+_LEAST_SECONDS = 20.0
+#: Seconds for tests of what is not changed.
+_MOST_SECONDS = 600.0
+#: Bytes of addresses for a mutant that would take all memory.
+_MOST_MEMORY = 4 << 30
+
+
+class Mutant(typing.NamedTuple):
+    """One change of a module: the how-manieth of those of an operator."""
+
+    operator: str
+    occurrence: int
 
 
 def main(arguments: list[str]) -> int:
     """Change the modules, and print what was caught."""
     parser = argparse.ArgumentParser(prog='tools/mutants.sh')
     parser.add_argument('--tests', default='', help='more modules of tests')
-    parser.add_argument('--most', type=int, help='mutants of a module')
-    parser.add_argument('module', nargs='+')
+    parser.add_argument('--sample', type=int, metavar='N',
+                        help='mutants of each module, at random')
+    parser.add_argument('--seed', default='1', help='another sample (1)')
+    parser.add_argument('module', nargs='+', help='or a folder of modules')
     options = parser.parse_args(arguments)
-    rows = []
-    for module in options.module:
-        rows.append(run(module, options.tests.split(), options.most))
-        print(rows[-1], flush=True)
-    print('\n'.join(rows))
-    return 0
+    table, failed = [], 0
+    for name in options.module:
+        count: collections.Counter[str] = collections.Counter()
+        for path in modules(name):
+            found = run(path, options.tests.split(), options.sample,
+                        options.seed)
+            print(row(str(path), found), flush=True)
+            count += found
+        table.append(row(name, count))
+        failed += count['failed']
+    print('', *table, sep='\n')
+    return 1 if failed else 0
 
 
-def run(module: str, more: list[str], most: int | None) -> str:
-    """Change one module.
+def modules(name: str) -> list[pathlib.Path]:
+    """A module, or all of a folder but those that have nothing to run."""
+    folder = PACKAGE / name
+    if folder.is_dir():
+        return sorted(path for path in folder.rglob('*.py')
+                      if path.name != '__init__.py')
+    return [PACKAGE / f'{name}.py']
 
-    :returns: a row of the table.
+
+def row(name: str, found: collections.Counter[str]) -> str:
+    """What was caught, in one line."""
+    whole = found['caught'] + found['survived']
+    return (f'{name}: {whole} of {found["all"]} mutants, {found["caught"]} '
+            f'caught ({100 * found["caught"] / max(whole, 1):.0f} %), '
+            f'{found["survived"]} survived, {found["seconds"]} s')
+
+
+def tests_of(path: pathlib.Path) -> list[str]:
+    """Modules of tests that mirror a module, or its folder, or are there."""
+    folder = TESTS / path.parent.relative_to(PACKAGE)
+    upwards = [folder, *folder.parents][:len(folder.parts) - 1]
+    found = next(filter(None, (
+        [*place.glob(f'test_{name}.py'), *place.glob(f'test_{name}_*.py')]
+        for name in (path.stem, path.parent.name) for place in upwards)), [])
+    if not found:
+        found = next(filter(None, (list(place.glob('test_*.py'))
+                                   for place in upwards)))
+    return sorted(str(each.with_suffix('')).replace('/', '.')
+                  for each in found)
+
+
+def run(path: pathlib.Path, more: list[str], sample: int | None, seed: str
+        ) -> collections.Counter[str]:
+    """Change one module, in a process of its own.
+
+    :returns: how many mutants were caught and survived, of how many.
     """
-    path = PACKAGE / f'{module}.py'
-    folder = TESTS / pathlib.Path(module).parent
-    tests = sorted({*more, *(
-        str(found.with_suffix('')).replace('/', '.')
-        for found in folder.glob(f'test_{path.stem}*.py'))})
-    if not tests:
-        raise SystemExit(f'{module} has no tests of its own: --tests')
-    command = f'{sys.executable} -m unittest -f {" ".join(tests)}'
+    tests = sorted({*more, *tests_of(path)})
+    text = path.read_text()
+    mutants = list(mutants_of(text))
+    found = collections.Counter(all=len(mutants))
+    random.Random(f'{seed} {path}').shuffle(mutants)
     began = time.monotonic()
-    subprocess.run(command.split(), check=True, capture_output=True)
-    limit = max((time.monotonic() - began) * _PATIENCE, 10)
-    with tempfile.TemporaryDirectory() as place:
-        config = pathlib.Path(place, 'config.toml')
-        session = pathlib.Path(place, 'session.sqlite')
-        config.write_text(
-            f'[cosmic-ray]\nmodule-path = "{path}"\ntimeout = {limit:.1f}\n'
-            f'excluded-modules = []\ntest-command = "{command}"\n'
-            '[cosmic-ray.distributor]\nname = "local"\n')
-        cosmic_ray('init', config, session)
-        leave_out(session, path, most)
-        began = time.monotonic()
-        cosmic_ray('exec', config, session)
-        return row(module, session, time.monotonic() - began)
+    reader, writer = os.pipe()
+    if not os.fork():
+        with report_failure():
+            os.close(reader)
+            try_each(path, changes(text, mutants, sample), tests, writer)
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as answers:
+        found.update(answers.read().split())
+    _, status = os.wait()
+    path.write_text(text)
+    if status:
+        # As it is: nothing can be said of it.
+        print(f'{path}: its tests fail: {" ".join(tests)}', flush=True)
+        found['failed'] += 1
+    found['seconds'] = round(time.monotonic() - began)
+    return found
 
 
-def cosmic_ray(command: str, *arguments: pathlib.Path) -> None:
-    """Run one of its commands."""
-    subprocess.run([sys.executable, '-m', 'cosmic_ray.cli', command,
-                    *map(str, arguments)], check=True)
+def mutants_of(text: str) -> typing.Iterator[Mutant]:
+    """All changes of a module that are more than words or figures."""
+    parsed = ast.parse(text)
+    places = [(each.lineno, each.col_offset,
+               each.end_lineno or 0, each.end_col_offset or 0)
+              for each in (*annotations(parsed), *figures(parsed))]
+    tree = syntax.get_ast(text)
+    for name in plugins.operator_names():
+        kind = plugins.get_operator(name)
+        if kind.arguments():
+            continue
+        positions = (begin for node in syntax.ast_nodes(tree)
+                     for begin, _ in kind().mutation_positions(node))
+        for occurrence, begin in enumerate(positions):
+            if not any(place[:2] <= begin < place[2:] for place in places):
+                yield Mutant(name, occurrence)
 
 
-def leave_out(session: pathlib.Path, path: pathlib.Path, most: int | None
-              ) -> None:
-    """Skip changes of annotations, and those that are too many."""
-    places = list(annotations(ast.parse(path.read_text())))
-    skipped = work_item.WorkResult(
-        worker_outcome=work_item.WorkerOutcome.SKIPPED)
-    with work_db.use_db(str(session), work_db.WorkDB.Mode.open) as opened:
-        left = []
-        for item in list(opened.pending_work_items):
-            if any(start <= change.start_pos < end
-                   for change in item.mutations for start, end in places):
-                opened.set_result(item.job_id, skipped)
-            else:
-                left.append(item.job_id)
-        if most and most < len(left):
-            for job in random.Random(str(path)).sample(left,
-                                                       len(left) - most):
-                opened.set_result(job, skipped)
+def changes(text: str, mutants: list[Mutant], most: int | None
+            ) -> typing.Iterator[tuple[str, str]]:
+    """The changed text of each mutant, and a patch that shows it."""
+    made = 0
+    for mutant in mutants:
+        try:
+            changed = mutating.mutate_code(
+                text, plugins.get_operator(mutant.operator)(),
+                mutant.occurrence)
+        except AttributeError:
+            # cosmic-ray replaces no exception whose name has a dot in it.
+            continue
+        yield changed, '\n'.join(difflib.unified_diff(
+            text.splitlines(), changed.splitlines(), 'as it is',
+            mutant.operator, n=2, lineterm=''))
+        made += 1
+        if made == most:
+            break
 
 
-def annotations(tree: ast.Module) -> list[tuple[Place, Place]]:
-    """First and last places of what says types only."""
-    found = []
+def annotations(tree: ast.Module) -> typing.Iterator[ast.expr]:
+    """What says types only."""
     for node in ast.walk(tree):
         for name in ('annotation', 'returns'):
             part = getattr(node, name, None)
             if isinstance(part, ast.expr):
-                found.append(((part.lineno, part.col_offset),
-                              (part.end_lineno or 0, part.end_col_offset or 0)
-                              ))
-    return found
+                yield part
 
 
-def row(module: str, session: pathlib.Path, seconds: float) -> str:
-    """Print the survivors, and give what was caught in a row."""
-    caught = survived = 0
-    with work_db.use_db(str(session), work_db.WorkDB.Mode.open) as opened:
-        for _, result in opened.completed_work_items:
-            if result.worker_outcome == work_item.WorkerOutcome.SKIPPED:
-                continue
-            if result.test_outcome == work_item.TestOutcome.SURVIVED:
-                survived += 1
-                print(result.diff, flush=True)
-            else:
-                caught += 1
-    whole = caught + survived
-    return (f'{module}: {whole} mutants, {caught} caught '
-            f'({100 * caught / max(whole, 1):.0f} %), {survived} survived, '
-            f'{seconds:.0f} s')
+def figures(tree: ast.Module) -> typing.Iterator[ast.expr]:
+    """Constants of modules: a test of them would say the same once more."""
+    for node in tree.body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value:
+            if all(isinstance(part, (ast.Constant, ast.BinOp, ast.UnaryOp,
+                                     ast.operator, ast.unaryop))
+                   for part in ast.walk(node.value)):
+                yield node.value
+
+
+def try_each(path: pathlib.Path, mutants: typing.Iterator[tuple[str, str]],
+             tests: list[str], writer: int) -> None:
+    """Try one mutant after the other; a word about each is written."""
+    unittest.defaultTestLoader.loadTestsFromNames(tests)
+    for name in list(sys.modules):
+        if name.partition('.')[0] in (PACKAGE.name, 'tests'):
+            del sys.modules[name]
+    began = time.monotonic()
+    if not passes(tests, _MOST_SECONDS):
+        os._exit(1)
+    limit = max((time.monotonic() - began) * _PATIENCE, _LEAST_SECONDS)
+    for changed, patch in mutants:
+        path.write_text(changed)
+        survived = passes(tests, limit)
+        if survived:
+            print(path, patch, sep='\n', flush=True)
+        os.write(writer, b'survived ' if survived else b'caught ')
+
+
+def passes(tests: list[str], seconds: float) -> bool:
+    """Whether these tests pass within that time."""
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        os.dup2(1, 2)
+        resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
+        with report_failure():
+            program = unittest.main(None, argv=['mutant', '-f', *tests],
+                                    exit=False)
+            os._exit(0 if program.result.wasSuccessful() else 1)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.02)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    if not ended:
+        os.waitpid(child, 0)
+    return bool(ended) and status == 0
+
+
+@contextlib.contextmanager
+def report_failure() -> typing.Iterator[None]:
+    """End this process by whatever is raised, as no caller of it is here."""
+    try:
+        yield
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)
 
 
 if __name__ == '__main__':

@@ -15,14 +15,16 @@
 
 # Change the code at one place after the other, and see whether a test fails.
 #
-#   tools/mutants.sh [--tests "MODULE..."] [--most N] MODULE...
+#   tools/mutants.sh [--sample N] [--seed S] [--tests "MODULE..."] NAME...
 #
-# MODULE is a path below ironic_imagedeploy, as engine/transfer/chunk_plan. Its
-# tests are those whose names begin like it (tests/unit/.../test_chunk_plan*),
-# and those of --tests. With --most, N mutants at random instead of all.
+# NAME is a module below ironic_imagedeploy, as engine/transfer/chunk_plan, or
+# a folder with all of its modules. The tests of a module are those whose names
+# begin like it (tests/unit/.../test_chunk_plan*), or else like its folder, or
+# else all that are in the folder; and those of --tests. With --sample, N
+# mutants of each module at random, the same ones for the same seed (1).
 #
-# It works on a copy of the last commit, by cosmic-ray. A table of what was
-# caught comes last, and each survivor before it, as a patch.
+# It works on a copy of the last commit, by cosmic-ray. Each survivor is shown
+# as a patch, and a table of what was caught comes last.
 
 set -eu -o pipefail
 

@@ -30,6 +30,9 @@ total() {
 count_tests() {
     local failures
     failures=$(total "$1" "Failed|Unexpected Success")
+    # A process that died takes the rest of its tests with it.
+    mapfile -t -O "${#failing[@]}" failing < <(
+        sed -nE 's/^\{[0-9]+\} (\S.*) \[[^]]*\] \.\.\. inprogress$/\1 (its process died)/p' "$1")
     if [ "$2" -ne 0 ] && [ "$failures" -eq 0 ]; then
         # A module that can't be imported ends the run before its totals.
         failures=1

@@ -14,6 +14,7 @@
 
 import io
 import json
+import logging
 import os
 import pathlib
 import tempfile
@@ -21,6 +22,7 @@ import threading
 from unittest import mock
 from wsgiref import simple_server
 
+import fixtures
 from testtools import content
 from testtools import content_type
 
@@ -57,6 +59,8 @@ class ApiTestCase(base.DbTestCase):
             content_type.UTF8_TEXT, lambda: [
                 '\n'.join([*server.exchanges, server.errors.getvalue()])
                 .encode()]))
+        self.useFixture(fixtures.FakeLogger('keystoneauth',
+                                            level=logging.DEBUG))
         threading.Thread(target=server.serve_forever, args=(0.05,),
                          daemon=True).start()
         self.addCleanup(server.server_close)

@@ -72,7 +72,7 @@ ARGSINFO = {name: {'description': description, 'required': False}
     ('policy', 'Object with options of [imagedeploy] for this image, as '
      'read_back; those of the ramdisk by default.'))}
 STEP = {'step': names.STREAM_STEP, 'priority': 0, 'interface': 'deploy',
-        'reboot_requested': False, 'abortable': True, 'argsinfo': ARGSINFO}
+        'reboot_requested': False, 'argsinfo': ARGSINFO}
 #: Options of the ramdisk that an argument may state.
 _POLICY = {option.dest: option for option in opts.OPTS
            if option.dest in {field.name for field in dataclasses.fields(

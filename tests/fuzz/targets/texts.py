@@ -25,6 +25,7 @@ from ironic_imagedeploy.engine.contents import fstab_repair
 from ironic_imagedeploy.engine.contents import initramfs
 from ironic_imagedeploy.engine.contents import kernel_options
 from ironic_imagedeploy.engine.contents import kernels
+from ironic_imagedeploy.engine.contents.system import default_entry
 from ironic_imagedeploy.engine.contents.system import first_boot
 from ironic_imagedeploy.engine.contents.system import fstab
 from ironic_imagedeploy.engine.contents.system import growth
@@ -36,6 +37,8 @@ from ironic_imagedeploy.engine.contents.system import menus
 from ironic_imagedeploy.engine.contents.system import modules
 from ironic_imagedeploy.engine.contents.system import network
 from ironic_imagedeploy.engine.contents.system import os_release
+from ironic_imagedeploy.engine.contents.system import root
+from ironic_imagedeploy.engine.contents.system import volumes
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import manifest
 from tests.fuzz import make_seeds
@@ -88,6 +91,12 @@ def read_release(text: bytes) -> object:
 
 def read_menus(text: bytes) -> object:
     return menus.read(OneText(text, 'x.conf'))
+
+
+def read_default_entry(text: bytes) -> object:
+    return default_entry.find(root.Root(
+        volume=volumes.Volume(length=0), points={}, files=root.MountedFiles(
+            OneText(text, 'x.conf'), '', {}, budget.Budget())))
 
 
 def read_first_boot(text: bytes) -> object:
@@ -242,6 +251,15 @@ TARGETS: list[target.Target] = [
                   of('boot/loader/entries/x.conf'), of('etc/default/grub'),
                   b'append root=/dev/sda1 ro\n'], read_menus,
         words=(b'linux ', b'options ', b'set a=$a', b'$a', b'root=', *SHELL)),
+    target.TextTarget(
+        'default-entry', [
+            b'set default=0\nmenuentry "a" --id b {\n'
+            b'linux /vmlinuz root=/dev/sda1 ro\ninitrd /initrd\n}\n',
+            b'load_env\nset default=$saved_entry\nsaved_entry=b>c\n'
+            b'submenu b {\nmenuentry c {\nlinux ($root)/a root=x\n}\n}\n'],
+        read_default_entry, words=(
+            b'set default=', b'menuentry ', b'{\n', b'}\n', b'linux ',
+            b'initrd ', b'blscfg\n', b'set a=$a', b'$a', b'>', *SHELL)),
     target.TextTarget(
         'first-boot', [of('etc/cloud/cloud.cfg'),
                        b'datasource_list:\n - NoCloud\n - OpenStack\n'],

@@ -38,6 +38,7 @@ _LOADERS = ('boot/loader', 'efi/loader', 'boot/efi/loader')
 _ENVIRONMENT_SIZE = 4096
 _RESCUE = 'rescue'
 _VARIABLE = re.compile(r'\$\{?[A-Za-z_]\w*\}?')
+_TOO_LONG = 'kernel options that are too long, or not printable'
 _ROOT = re.compile(r'(?:^|\s)root=\S')
 
 
@@ -126,9 +127,15 @@ def _expanded(words: tuple[str, ...], variables: Mapping[str, str]
               ) -> Iterator[str]:
     """Words with the variables that are known; others alone are empty."""
     most = kernel_options.MOST_BYTES
+    left = 2 * most
     for word in words:
+        if len(word) > most:
+            raise Unreadable(_TOO_LONG)
         found = _VARIABLE.sub(lambda match: variables.get(
             match[0].strip('${}'), match[0])[:most], word)
+        left -= len(found)
+        if left < 0:
+            raise Unreadable(_TOO_LONG)
         if _VARIABLE.fullmatch(found):
             continue
         if '$' in found:
@@ -145,7 +152,7 @@ def _quoted(word: str) -> str:
 def _checked(line: str) -> str:
     if len(line) > kernel_options.MOST_BYTES or not line.isascii() or (
             not line.isprintable()):
-        raise Unreadable('kernel options that are too long, or not printable')
+        raise Unreadable(_TOO_LONG)
     if not _ROOT.search(line):
         raise Unreadable('kernel options that name no root')
     return line

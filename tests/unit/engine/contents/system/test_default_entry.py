@@ -114,6 +114,11 @@ class FindTest(base.EngineTestCase):
                  'not printable'),
                 (f'menuentry a {{\nlinux /vmlinuz root={"x" * 2100}\n}}\n',
                  'too long'),
+                (f'set a={"x" * 2000}\nmenuentry a {{\n'
+                 f'linux /vmlinuz root={"$a" * 900}\n}}\n', 'too long'),
+                (f'set a={"x" * 2000}\nmenuentry a {{\n'
+                 f'linux /vmlinuz root=x {"$a " * 60000}\n}}\n',
+                 'too long'),
                 ('configfile /other\n', 'without its default entry')):
             with self.subTest(text[:60]):
                 self.assert_unclear(self.menu(text), reason)

@@ -50,7 +50,7 @@ class BootFiles:
             with engine.open_source(path) as source:
                 found[role] = remedies.with_remedies(engine.inspect(
                     source, engine.Expectation(
-                        image_type=role, arch=args.arch)), path)
+                        image_type=role, arch=args.arch)), path, args)
         return cls(found)
 
     def expected(self, expectation: engine.Expectation) -> engine.Expectation:

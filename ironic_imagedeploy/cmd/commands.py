@@ -59,7 +59,7 @@ def check(args: argparse.Namespace) -> int:
         if misplaced := inspection.misplaced(is_partition):
             inspection = dataclasses.replace(inspection, findings=(
                 *inspection.findings,
-                remedies.with_remedy(misplaced, args.source)))
+                remedies.with_remedy(misplaced, args.source, args)))
         verdicts = machines.verdicts(inspection, args)
         _show(args, {**inspection.to_dict(), 'verdicts': verdicts,
                      'boot_files': beside.to_dict()},
@@ -231,7 +231,7 @@ def _inspect(source: engine.Source, args: argparse.Namespace,
     """The inspection, with remedies for who uses the command line."""
     return remedies.with_remedies(
         engine.inspect(source, expectation or _expectation(args),
-                       engine.Budget.before_write()), args.source)
+                       engine.Budget.before_write()), args.source, args)
 
 
 def _expectation(args: argparse.Namespace) -> engine.Expectation:
@@ -275,7 +275,7 @@ def _check_kind(args: argparse.Namespace, inspection: engine.Inspection,
     if finding and not args.force:
         raise engine.exceptions.ImageRefused(
             inspection.source.name,
-            [remedies.with_remedy(finding, args.source)])
+            [remedies.with_remedy(finding, args.source, args)])
 
 
 def _check_distinct(args: argparse.Namespace) -> None:

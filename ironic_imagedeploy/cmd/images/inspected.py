@@ -41,4 +41,4 @@ def look(source: engine.Source, args: argparse.Namespace, *,
         source, beside.expected(engine.Expectation(
             permitted=(*choices.PERMITTED_FORMATS, *args.permit),
             contents=contents, **stated)),
-        engine.Budget.before_write()), source.name))
+        engine.Budget.before_write()), source.name, args))

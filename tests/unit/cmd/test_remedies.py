@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import unittest
 
+from ironic_imagedeploy.cmd import imagedeploy
 from ironic_imagedeploy.cmd import remedies
 from ironic_imagedeploy import engine
 from tests.unit.engine import disks
@@ -30,6 +31,11 @@ class RemediesTest(unittest.TestCase):
         super().setUp()
         self.directory = pathlib.Path(self.enterContext(
             tempfile.TemporaryDirectory()))
+        self.use('check', 'x')
+
+    def use(self, *words: str) -> None:
+        """Take the options of another command."""
+        self.arguments = imagedeploy.parser().parse_args(words)
 
     def fix(self, code: str, name: str, content: bytes | bytearray,
             **expectation: object) -> str:
@@ -39,7 +45,7 @@ class RemediesTest(unittest.TestCase):
         with engine.open_source(str(path)) as source:
             inspection = remedies.with_remedies(
                 engine.inspect(source, engine.Expectation(**expectation)),
-                str(path))
+                str(path), self.arguments)
         return next(finding.fix for finding in inspection.findings
                     if finding.code == code)
 
@@ -53,8 +59,8 @@ class RemediesTest(unittest.TestCase):
     def test_formats(self) -> None:
         vmdk = self.made('vmdk')
         fix = self.fix('format-not-permitted', 'a disk.vmdk', vmdk)
-        self.assertIn(f"qemu-img convert -O qcow2 '{self.directory}/a disk."
-                      "vmdk' NEW", fix)
+        self.assertIn(f"convert --permit vmdk '{self.directory}/a disk.vmdk' "
+                      'NEW.qcow2', fix)
         self.assertIn('--permit vmdk', fix)
         self.assertEqual(
             'Say its real format, --disk-format vmdk --permit vmdk',
@@ -90,5 +96,29 @@ class RemediesTest(unittest.TestCase):
             inspection = engine.inspect(source)
             for given, name in ((path.as_uri(), str(path)),
                                 ('https://example.com/disk', 'FILE')):
-                self.assertIn(f'-O qcow2 {name} NEW', remedies.with_remedies(
-                    inspection, given).findings[0].fix)
+                self.assertIn(f'vmdk {name} NEW', remedies.with_remedies(
+                    inspection, given, self.arguments).findings[0].fix)
+
+    def test_options_of_other_commands_are_not_named(self) -> None:
+        root = self.directory / 'root'
+        with root.open('wb') as file:
+            file.truncate(8 * MIB)
+        subprocess.run(['mkfs.ext4', '-q', '-F', root], check=True)
+        for words, option in (
+                (('check', 'x'), '--kernel-beside'),
+                (('upload', 'x'), '--kernel and --ramdisk'),
+                (('write', 'x', 'y'), None)):
+            self.use(*words)
+            fix = self.fix('no-bootloader', 'copy', root.read_bytes(),
+                           image_type='partition', boot_mode='bios')
+            with self.subTest(words[0]):
+                self.assertEqual(option is not None, '--' in fix, fix)
+                self.assertIn(option or '', fix)
+        self.use('upload', 'x', '--kernel', 'k', '--ramdisk', 'r')
+        self.assertIn('Leave out --kernel and --ramdisk', self.fix(
+            'image-type-mismatch', 'disk', disks.gpt(MIB, []),
+            has_kernel=True))
+        self.use('convert', 'x', 'y')
+        self.assertNotIn('--', self.fix(
+            'image-type-mismatch', 'disk', disks.gpt(MIB, []),
+            image_type='partition'))

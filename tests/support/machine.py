@@ -46,6 +46,8 @@ _INIT = '''#!/bin/busybox sh
 exec >/dev/ttyS0 2>&1 </dev/null
 bb=/bin/busybox
 $bb mount -t proc proc /proc
+# sudo complains of a name that no file knows, amid what it prints.
+$bb hostname localhost
 for module in $($bb cat /modules/list); do
     $bb insmod /modules/$module
 done

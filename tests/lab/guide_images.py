@@ -39,6 +39,11 @@ _PACKAGES = ('linux-image-amd64', 'netbase', 'openssh-server', 'cloud-init',
              'curl', 'sudo', 'python3', 'busybox', 'efibootmgr', 'grub-efi',
              'grub-pc-bin', 'shim-signed')
 _ROOT = f'debootstrap-debian-{_RELEASE}-amd64.tar.gz'
+#: Variables of diskimage-builder with their addresses, and the ending of the
+#: release there.
+_ARCHIVES = (('DIB_DISTRIBUTION_MIRROR', ''),
+             ('DIB_DISTRIBUTION_MIRROR', '-updates'),
+             ('DIB_DEBIAN_SECURITY_MIRROR', '-security'))
 _CHECKOUT = pathlib.Path(__file__).parents[2]
 _PAGE = _CHECKOUT / 'doc/source/user/making-images.rst'
 #: Of this environment.
@@ -49,7 +54,9 @@ _LONGEST = 7200
 _INSTALL = '''set -e
 export DEBIAN_FRONTEND=noninteractive
 mount -t proc proc /proc
+echo "$SOURCES" >/etc/apt/sources.list
 apt-get -q update
+apt-get -qy upgrade
 apt-get -qy --no-install-recommends install $PACKAGES
 apt-get clean
 rm -rf /etc/apt/sources.list /etc/apt/sources.list.d
@@ -136,6 +143,10 @@ def _here(directory: pathlib.Path, words: str, name: str) -> None:
 def _root() -> pathlib.Path:
     """A folder with the root that diskimage-builder begins with."""
     packages = [*_PACKAGES, *recipes.SYSTEMS['debian'].cloud_init]
+    archives = _variables()
+    # What is not up to date in here is replaced in the machine, slowly.
+    sources = [f'deb {archives[name]} {_RELEASE}{ending} main'
+               for name, ending in _ARCHIVES if name in archives]
 
     def build(directory: pathlib.Path) -> None:
         tree = directory / 'tree'
@@ -146,14 +157,15 @@ def _root() -> pathlib.Path:
         policy.chmod(0o755)
         commands.run(
             'unshare', '--mount', 'chroot', tree, 'sh', '-c', _INSTALL,
-            timeout=_LONGEST, env={'PACKAGES': ' '.join(packages)})
+            timeout=_LONGEST, env={'PACKAGES': ' '.join(packages),
+                                   'SOURCES': '\n'.join(sources)})
         policy.unlink()
         commands.run('tar', '--numeric-owner', '-C', tree, '-czf',
                      directory / _ROOT, '.', timeout=_LONGEST)
         shutil.rmtree(tree)
 
     return cache.get('guide-root', [pathlib.Path(debian.__file__), _RELEASE,
-                                    *packages], build)
+                                    _INSTALL, *packages], build)
 
 
 def _in_machine(directory: pathlib.Path, words: str, name: str) -> None:

@@ -140,13 +140,17 @@ def _changed(lines: Sequence[bytes], disk: Disk
               if not (disk.esp_uuid and _role(found[index]) is Role.ESP)
               and _role(found[index]) not in (Role.SWAP, Role.ROOT)
               ][:_MOST_MOUNTS]
+    others = {index: [path + b'/' for path in _paths(match)]
+              for index, match in found.items() if index not in changed}
     for mount in mounts:
-        for index, match in found.items():
-            if index not in changed and any(
-                    _is_below(path, mount) for path in _paths(match)):
-                changed.add(index)
-                if len(mounts) < _MOST_MOUNTS:
-                    mounts.append(match[4])
+        above = mount.rstrip(b'/') + b'/'
+        below = [index for index, paths in others.items() if above != b'/'
+                 and any(path.startswith(above) for path in paths)]
+        changed.update(below)
+        for index in below:
+            del others[index]
+            if len(mounts) < _MOST_MOUNTS:
+                mounts.append(found[index][4])
     yield from ((index, found[index]) for index in sorted(changed))
 
 
@@ -208,11 +212,6 @@ def _paths(line: re.Match[bytes]) -> Iterator[bytes]:
     for option in _options(line):
         if match := _LAYER.fullmatch(option):
             yield from match[1].split(b':')
-
-
-def _is_below(path: bytes, mount: bytes) -> bool:
-    mount = mount.rstrip(b'/')
-    return bool(mount) and (path == mount or path.startswith(mount + b'/'))
 
 
 def _role(line: re.Match[bytes]) -> Role:

@@ -15,6 +15,7 @@
 import os
 import platform
 import shutil
+import socket
 
 from ironic_imagedeploy.cmd.build import recipes
 from ironic_imagedeploy.cmd.images import programs
@@ -52,13 +53,29 @@ def require(recipe: recipes.Recipe) -> None:
         found.append('no ' + ', '.join(missing))
         fixes.append('apt install ' + ' '.join(dict.fromkeys(
             wanted[name] for name in missing)))
-    for problem, fix in _kernel(recipe):
+    for problem, fix in (*_host_name(), *_kernel(recipe)):
         found.append(problem)
         fixes.append(fix)
     if found:
         raise programs.ProgramError(
             'build', expected='all that diskimage-builder needs',
             found='; '.join(found), fix='; '.join(fixes) + '.')
+
+
+def _host_name() -> list[tuple[str, str]]:
+    """A host name that does not resolve, with what to do about it.
+
+    sudo complains of one in each command, and diskimage-builder takes the
+    complaint for a part of what losetup says.
+    """
+    name = socket.gethostname()
+    try:
+        # As bytes, since text would have to be a name of IDNA.
+        socket.getaddrinfo(os.fsencode(name), None)
+    except OSError as error:
+        return [(f'a host name that does not resolve, {name!r} ({error})',
+                 f'add the line "127.0.1.1 {name}" to /etc/hosts')]
+    return []
 
 
 def _kernel(recipe: recipes.Recipe) -> list[tuple[str, str]]:

@@ -44,6 +44,8 @@ class RequirementsTest(unittest.TestCase):
             requirements, '_MODULES', str(self.folder / 'modules')))
         self.machine = self.enterContext(mock.patch(
             'platform.machine', autospec=True, return_value='x86_64'))
+        self.name = self.enterContext(mock.patch(
+            'socket.gethostname', autospec=True, return_value='localhost'))
 
     def program(self, name: str) -> None:
         path = self.folder / name
@@ -97,6 +99,14 @@ class RequirementsTest(unittest.TestCase):
         error = self.missing(firmware='uefi')
         self.assertIn('dosfstools', error.fix)
         self.assertIn('vfat', error.found)
+
+    def test_a_host_name_that_does_not_resolve(self) -> None:
+        # A label is 63 characters at most: nobody is asked for such a name.
+        self.name.return_value = 'x' * 64
+        for image_type in ('whole-disk', 'partition'):
+            error = self.missing(image_type=image_type)
+            self.assertIn(f"does not resolve, '{'x' * 64}'", error.found)
+            self.assertIn(f'"127.0.1.1 {"x" * 64}" to /etc/hosts', error.fix)
 
     def test_another_processor(self) -> None:
         self.machine.return_value = 'aarch64'

@@ -154,7 +154,7 @@ class WholeDiskTest(glance.GlanceTestCase):
                 '    image_endpoint_override: http://127.0.0.1:9\n')
             os.environ['OS_CLIENT_CONFIG_FILE'] = str(path)
             outcome = self.invoke('upload', self.image, '--json')
-        self.assert_status(5, outcome)
+        self.assert_status(3, outcome)
         self.assertIn('Glance', json.loads(outcome.stdout)['error'][
             'message'])
 

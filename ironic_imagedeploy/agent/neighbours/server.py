@@ -88,11 +88,12 @@ class ChunkServer:
     def stop(self) -> None:
         """Close all connections; afterwards nothing of the disk is read."""
         self._stopping.set()
-        if self._listener is not None:
+        if self._listener is not None and self._acceptor is not None:
             _shut_down(self._listener)
-            self._listener.close()
-        if self._acceptor is not None:
             self._acceptor.join()
+            # Earlier, what is opened next would have the number of the
+            # descriptor that is still waited for.
+            self._listener.close()
         self._store.close()
         with self._lock:
             connections = list(self._open.items())

@@ -31,7 +31,8 @@ class Liar:
         self.port = self._listener.getsockname()[1]
         self._connections = []
         self._stopped = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def _accept(self):
         while True:
@@ -53,6 +54,10 @@ class Liar:
 
     def close(self):
         self._stopped.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        # A thread that still waits would accept for whoever has the number
+        # of the descriptor next.
+        self._acceptor.join()
         self._listener.close()
         for connection in self._connections:
             connection.close()

@@ -17,6 +17,8 @@ Format Description". A frame has no end of its own: what cannot be the size of
 another block follows it.
 """
 
+from collections.abc import Callable
+
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.codecs import libraries
 from ironic_imagedeploy.engine.codecs import magic
@@ -26,16 +28,24 @@ BLOCK = 8 << 20
 _LARGEST = BLOCK + BLOCK // 255 + 16
 _SIZE = 4
 _LEAST_MATCH = 4
+#: Bytes of a sequence, but for the last one.
+_SHORTEST = 3
+#: Sequences between two tellings: some milliseconds.
+_TOLD = 4096
+
+#: Told of sequences that are decoded next, each in about a microsecond; what
+#: it raises ends the work.
+Draw = Callable[[int], None]
 
 
 class LegacyFrame:
     """A decoder of one frame, with the methods of lzma's decompressor.
 
-    :ivar steps: sequences that were decoded, each in about a microsecond.
+    :param draw: told of the sequences of its blocks.
     """
 
-    def __init__(self) -> None:
-        self.steps = 0
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
         self.eof = False
         self.unused_data = b''
         self._stored = bytearray()
@@ -76,9 +86,8 @@ class LegacyFrame:
         if not 0 < size <= _LARGEST:
             self.unused_data, self.eof = bytes(stored), True
             return
-        decoded, steps = block(bytes(stored[_SIZE:_SIZE + size]))
-        self._decoded = memoryview(decoded)
-        self.steps += steps
+        self._decoded = memoryview(block(
+            bytes(stored[_SIZE:_SIZE + size]), self._draw))
         del stored[:_SIZE + size]
 
     def _has_block(self) -> bool:
@@ -93,16 +102,19 @@ class LegacyFrame:
         return int.from_bytes(self._stored[:_SIZE], 'little')
 
 
-def block(stored: bytes, limit: int = BLOCK) -> tuple[bytes, int]:
-    """Decode a block: its bytes, and how many sequences it has.
+def block(stored: bytes, draw: Draw, limit: int = BLOCK) -> bytes:
+    """Decode a block.
 
+    :param draw: told of its sequences, as they come.
     :param limit: bytes that it may decode to.
     :raises DecodeError: when it is damaged, or decodes to more.
     """
     decoded = bytearray()
-    at, end, steps = 0, len(stored), 0
+    at, end, told = 0, len(stored), 0
     while at < end:
-        steps += 1
+        if not told:
+            draw(told := min(_TOLD, (end - at) // _SHORTEST + 1))
+        told -= 1
         token = stored[at]
         at += 1
         count = token >> 4
@@ -113,7 +125,7 @@ def block(stored: bytes, limit: int = BLOCK) -> tuple[bytes, int]:
         decoded += stored[at:at + count]
         at += count
         if at == end:
-            return bytes(decoded), steps
+            return bytes(decoded)
         distance = int.from_bytes(stored[at:at + 2], 'little')
         at += 2
         count = token & 15

@@ -59,7 +59,7 @@ class _Work(typing.NamedTuple):
 
 
 #: The slowest are bytes that repeat for bzip2, and such of which little can
-#: be spared for the others. LZ4 counts its own.
+#: be spared for the others. LZ4 draws its own.
 _WORK = {'gz': _Work(100, 8), 'zstd': _Work(100, 8), 'xz': _Work(500, 80),
          'lzma': _Work(500, 80), 'bz2': _Work(6000, 200),
          'lz4': _Work(500, 0)}
@@ -127,7 +127,7 @@ class Bytes:
         :raises UnreadableContent: when it is damaged.
         :raises TooComplex: when that takes too much work.
         """
-        start, problems = _decoder(name)
+        start, problems = _decoder(name, budget)
         budget.draw(_PART_STEPS)
         try:
             yield from self._unpack(start(), _WORK[name], budget)
@@ -137,16 +137,14 @@ class Bytes:
 
     def _unpack(self, part: typing.Any, work: _Work, budget: _budget.Budget
                 ) -> Iterator[bytes]:
-        begin, out, steps = self.position, 0, 0
+        begin, out = self.position, 0
         for stored in self._rest():
             fed = len(stored)
             while True:
                 unpacked = part.decompress(stored, streams.PIECE)
                 stored, out = b'', out + len(unpacked)
-                done = getattr(part, 'steps', 0)
-                budget.draw(1 + done - steps + work.unpacked * len(unpacked)
+                budget.draw(1 + work.unpacked * len(unpacked)
                             // streams.PIECE, len(unpacked))
-                steps = done
                 _check_growth(out, self.position - begin)
                 if unpacked:
                     yield unpacked
@@ -188,11 +186,13 @@ def _check_growth(out: int, stored: int) -> None:
                      f'{_GROWTH} times its bytes', found='more')
 
 
-def _decoder(name: str) -> tuple[Callable[[], typing.Any],
-                                 tuple[type[Exception], ...]]:
+def _decoder(name: str, budget: _budget.Budget
+             ) -> tuple[Callable[[], typing.Any],
+                        tuple[type[Exception], ...]]:
     """The maker of decoders of a compression, and their errors."""
     if name == 'lz4':
-        return lz4_legacy.LegacyFrame, (errors.DecodeError,)
+        return (lambda: lz4_legacy.LegacyFrame(budget.draw)), (
+            errors.DecodeError,)
     if name == 'lzma':
         return (lambda: lzma.LZMADecompressor(
             lzma.FORMAT_ALONE, memlimit=_MEMORY)), (lzma.LZMAError,)

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import os
+import stat
 import sys
 import typing
 
@@ -97,9 +98,10 @@ def write(args: argparse.Namespace) -> int:
     _check_distinct(args)
     trusted_manifest.check_usage(args)
     args.bmap_location, args.bmap = args.bmap, bmaps.stated(args.bmap)
+    expectation = _expectation_of_target(args)
     with sources.open_source(args) as source:
-        inspection = _inspect(source, args)
-        inspection.raise_if_refused()
+        inspection = _inspect(source, args, expectation)
+        _raise_if_refused(args, inspection)
         if args.dry_run:
             return _try(args, inspection)
         _warn(inspection)
@@ -243,6 +245,34 @@ def _expectation(args: argparse.Namespace) -> engine.Expectation:
     return engine.Expectation(
         permitted=(*choices.PERMITTED_FORMATS, *args.permit),
         has_kernel=getattr(args, 'kernel_beside', False), **stated)
+
+
+def _expectation_of_target(args: argparse.Namespace) -> engine.Expectation:
+    """Expectation of the options, and of the sectors of a disk to write."""
+    expectation = _expectation(args)
+    if not (os.path.exists(args.target)
+            and stat.S_ISBLK(os.stat(args.target).st_mode)):
+        return expectation
+    with engine.open_target(args.target, read_only=True) as target:
+        return dataclasses.replace(expectation,
+                                   sector_size=target.sector_size)
+
+
+def _raise_if_refused(args: argparse.Namespace,
+                      inspection: engine.Inspection) -> None:
+    """Stop at an image that must not be written.
+
+    :raises SectorSizeMismatch: when it was made for other sectors than those
+        of the target, and nothing else is wrong.
+    :raises ImageRefused: when anything else is.
+    """
+    errors = [finding for finding in inspection.findings
+              if finding.severity is engine.Severity.ERROR]
+    if errors and all(each.code == 'sector-size' for each in errors):
+        raise engine.exceptions.SectorSizeMismatch(
+            args.target, expected=errors[0].expected, found=errors[0].found,
+            fix=errors[0].fix)
+    inspection.raise_if_refused()
 
 
 @contextlib.contextmanager

@@ -139,6 +139,25 @@ class DiskTest(TargetTestCase):
         self.assert_refuses(disk.device, 'sectors', '512 bytes', '4096')
         self.assert_unfit(disk)
 
+    def test_file_system_that_counts_in_less_than_a_sector(self) -> None:
+        image = self.directory / 'root'
+        with image.open('wb') as file:
+            file.truncate(SIZE)
+        disk = self.disk(SIZE, sector_size=4096)
+        for size, status in ((1024, 5), (4096, 0)):
+            disks.run('mke2fs', '-q', '-F', '-t', 'ext4', '-b', str(size),
+                      image)
+            for options in (('--dry-run',), ()):
+                outcome = self.invoke('write', image, disk.device, '--force',
+                                      '--progress', 'none', *options)
+                self.assert_status(status, outcome)
+                if status:
+                    self.assert_one_sentence(
+                        outcome, disk.device, 'blocks of 4096 bytes',
+                        'counts in 1024 bytes', 'mkfs.ext4 -b 4096')
+                    self.assert_untouched(disk)
+        self.assert_written(image, disk)
+
     def test_medium_that_fails(self) -> None:
         # A loop device is as good as the file behind it.
         place = self.small_file_system(6 * MIB)

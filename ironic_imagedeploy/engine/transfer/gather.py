@@ -25,7 +25,12 @@ _LARGE = 256 << 10
 
 
 class Sink(typing.Protocol):
-    """Takes the bytes of the disk, from several threads, in any sequence."""
+    """Takes the bytes of the disk, from several threads, in any sequence.
+
+    :ivar zero_step: bytes of zeroes that it takes by one call at most.
+    """
+
+    zero_step: int
 
     def write(self, start: int, view: memoryview) -> None:
         """Take bytes for that offset of the disk."""

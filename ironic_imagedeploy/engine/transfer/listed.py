@@ -106,6 +106,8 @@ class _ProvingSink:
     :param sink: gets what was compared.
     """
 
+    zero_step = 256 << 20
+
     def __init__(self, name: str, bmap: bmaps.Bmap,
                  sink: gather.Sink | None = None) -> None:
         self._name = name

@@ -50,8 +50,6 @@ Part = Callable[[], None]
 
 #: Jobs that wait.
 _JOBS = 16
-#: Bytes zeroed by one call, so that a stop is not waited for too long.
-_ZERO_STEP = 256 << 20
 
 
 class Pipeline(abc.ABC):
@@ -155,10 +153,11 @@ class Pipeline(abc.ABC):
 
     def _zero(self) -> None:
         for extent in self._layout.zeroes():
-            for start in range(extent.start, extent.end, _ZERO_STEP):
+            for start in range(extent.start, extent.end,
+                               self._sink.zero_step):
                 if self._stopped.is_set():
                     return
-                step = min(_ZERO_STEP, extent.end - start)
+                step = min(self._sink.zero_step, extent.end - start)
                 self._sink.zero(start, step)
                 self._meter.advance(zeroes=step)
 

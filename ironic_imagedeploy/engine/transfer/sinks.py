@@ -38,6 +38,9 @@ class WritingSink:
     :param journal: is told of it for the next attempt.
     """
 
+    #: A stop is not waited for too long.
+    zero_step = 256 << 20
+
     def __init__(self, target: targets.Target, held: held_ends.HeldEnds,
                  log: read_back.WriteLog, meter: _meter.Meter,
                  journal: journals.Journal | None = None) -> None:
@@ -78,6 +81,9 @@ class ComparingSink:
     :param target: the disk.
     """
 
+    #: What is read shows in the progress as it goes.
+    zero_step = 16 << 20
+
     def __init__(self, target: targets.Target, meter: _meter.Meter) -> None:
         self._target = target
         self._meter = meter
@@ -113,6 +119,7 @@ class ListedSink:
 
     def __init__(self, sink: gather.Sink, ranges: Sequence[bmap.Range]
                  ) -> None:
+        self.zero_step = sink.zero_step
         self._sink = sink
         self._ranges = ranges
         self._ends = [listed.end for listed in ranges]

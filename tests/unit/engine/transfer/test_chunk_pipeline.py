@@ -44,6 +44,8 @@ class StoredImage(formats.MappedImage):
 class ListSink:
     """A disk in memory."""
 
+    zero_step = 256 << 20
+
     def __init__(self, size: int) -> None:
         self.disk = bytearray(size)
         self.writes = 0

@@ -20,6 +20,8 @@ KIB = 1 << 10
 class Log:
     """What reaches the disk."""
 
+    zero_step = 256 << 20
+
     def __init__(self) -> None:
         self.steps: list[tuple[object, ...]] = []
 

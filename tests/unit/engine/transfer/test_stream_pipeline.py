@@ -14,6 +14,7 @@ import ctypes
 import hashlib
 import threading
 import typing
+from unittest import mock
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
@@ -22,9 +23,11 @@ from ironic_imagedeploy.engine.sources import recorded
 from ironic_imagedeploy.engine.transfer import buffers
 from ironic_imagedeploy.engine.transfer import cutter
 from ironic_imagedeploy.engine.transfer import meter
+from ironic_imagedeploy.engine.transfer import sinks
 from ironic_imagedeploy.engine.transfer import stream_pipeline
 from tests.unit.engine import base
 from tests.unit.engine import memory
+from tests.unit.engine import recording
 from tests.unit.engine import transfers
 
 KIB = base.KIB
@@ -45,6 +48,8 @@ class DoublingImage(formats.MappedImage):
 
 class ListSink:
     """A disk in memory and the writes that it took."""
+
+    zero_step = 256 << 20
 
     def __init__(self, size: int) -> None:
         self.disk = bytearray(b'\xa5') * size
@@ -165,6 +170,18 @@ class WriteTest(PipelineTestCase):
         self.image = DoublingImage(self.source)
         self.add(MIB, ZERO)
         self.assert_written()
+
+    def test_zeroes_that_are_compared_are_told_as_they_are_read(self
+                                                                ) -> None:
+        self.add(64 * MIB, ZERO)
+        target = recording.RecordingTarget(64 * MIB)
+        target.disk[:] = bytes(64 * MIB)
+        with mock.patch.object(self.meter, 'advance', autospec=True) as told:
+            self.run_pipeline(sinks.ComparingSink(target, self.meter))
+        steps = [call.kwargs.get('zeroes', 0)
+                 for call in told.call_args_list]
+        self.assertEqual(64 * MIB, sum(steps))
+        self.assertLessEqual(max(steps), 16 * MIB)
 
     def test_a_stop_need_not_wait_for_all_zeroes(self) -> None:
         self.add(1 << 40, ZERO)

@@ -54,21 +54,28 @@ def check(target: targets.Target, stored: bytes, *, slowness: float = 1
     """
     before, _ = _memory()
     (_PROC / 'clear_refs').write_text(_RESET_PEAK)
-    began = time.process_time()
-    with _stopped_after(STOP * slowness):
-        outcome = _outcome(target, stored)
-    taken = time.process_time() - began
+    outcome, first = _timed(target, stored, slowness)
     _, peak = _memory()
+    if peak - before > MEMORY:
+        raise Broken(f'{peak - before} bytes of memory')
+    again, second = _timed(target, stored, slowness)
+    # A busy machine makes one of them long.
+    taken = min(first, second)
     if taken > SECONDS * slowness and taken > (
             SECONDS * slowness * _slowness_now()):
         raise Broken(f'{taken:.1f} seconds')
-    if peak - before > MEMORY:
-        raise Broken(f'{peak - before} bytes of memory')
-    with _stopped_after(STOP * slowness):
-        again = _outcome(target, stored)
     if target.repeats and repr(again) != repr(outcome):
         raise Broken(f'once {outcome!r:.500}, and then {again!r:.500}')
     return outcome
+
+
+def _timed(target: targets.Target, stored: bytes, slowness: float
+           ) -> tuple[object, float]:
+    """What came of an input, and seconds of the processor for it."""
+    began = time.process_time()
+    with _stopped_after(STOP * slowness):
+        outcome = _outcome(target, stored)
+    return outcome, time.process_time() - began
 
 
 def _outcome(target: targets.Target, stored: bytes) -> object:

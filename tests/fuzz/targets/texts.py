@@ -259,7 +259,8 @@ TARGETS: list[target.Target] = [
             b'submenu b {\nmenuentry c {\nlinux ($root)/a root=x\n}\n}\n'],
         read_default_entry, words=(
             b'set default=', b'menuentry ', b'{\n', b'}\n', b'linux ',
-            b'initrd ', b'blscfg\n', b'set a=$a', b'$a', b'>', *SHELL)),
+            b'initrd ', b'blscfg\n', b'set a=$a', b'$a', b'>', *SHELL),
+        errors=(exceptions.UnreadableContent,)),
     target.TextTarget(
         'first-boot', [of('etc/cloud/cloud.cfg'),
                        b'datasource_list:\n - NoCloud\n - OpenStack\n'],

@@ -86,16 +86,10 @@ class _StoreExchange(web.Exchange):
 
     def do_GET(self) -> None:
         self.server.seen.append(self.headers.get('Authorization'))
-        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
-        self.file = self.server.directory / path.lstrip('/')
-        self.server.requests.append(self.headers.get('Range', ''))
-        if not self.file.is_file():
-            self.refuse(404)
-            return
-        try:
-            self.server.answer(self)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
+        super().do_GET()
+
+    def find(self, path: str) -> pathlib.Path:
+        return self.server.directory / urllib.parse.unquote(path).lstrip('/')
 
 
 class _Store(web.Server):

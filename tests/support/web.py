@@ -52,8 +52,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
     server: 'Server'
 
     def do_GET(self) -> None:
-        path = urllib.parse.urlsplit(self.path).path
-        self.file = self.server.directory / pathlib.Path(path).name
+        self.file = self.find(urllib.parse.urlsplit(self.path).path)
         self.server.requests.append(self.headers.get('Range', ''))
         if not self.file.is_file():
             self.refuse(404)
@@ -62,6 +61,10 @@ class Exchange(http.server.BaseHTTPRequestHandler):
             self.server.answer(self)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+
+    def find(self, path: str) -> pathlib.Path:
+        """Where the file of a path is, if it is there."""
+        return self.server.directory / pathlib.Path(path).name
 
     def serve(self, *, ranges: bool = True, etag: str | None = None,
               content: bytes | None = None,

@@ -49,6 +49,15 @@ class CacheTestCase(base.ConductorTestCase):
                                   shared=False) as task:
             return serving.provide(task).image
 
+    def taken_over(self):
+        """What another conductor, with a cache of its own, orders."""
+        self.config(http_url=self._serve(self.http), group='deploy')
+        self.config(instance_master_path=str(self.directory / 'other'),
+                    group='pxe')
+        with self.task(shared=False) as task:
+            task.driver.deploy._update_instance_info(task)
+        return self.refreshed().driver_internal_info['imagedeploy']
+
     def instance(self, node=None):
         """What the web server of the conductor gives to the node."""
         return self.http / 'agent_images' / (node or self.node).uuid

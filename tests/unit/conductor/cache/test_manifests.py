@@ -132,13 +132,7 @@ class ServingTest(ManifestTestCase):
 
     def test_another_conductor_serves_it_itself(self):
         before = self.served()
-        self.config(http_url=self._serve(self.http), group='deploy')
-        self.config(instance_master_path=str(self.directory / 'other'),
-                    group='pxe')
-        with self.task(shared=False) as task:
-            task.driver.deploy._update_instance_info(task)
-        after = self.refreshed().driver_internal_info['imagedeploy'][
-            'manifest']
+        after = self.taken_over()['manifest']
         self.assertNotEqual(before['url'], after['url'])
         self.assertEqual(before['root'], after['root'])
         self.assert_manifest(after)

@@ -98,9 +98,8 @@ def write(args: argparse.Namespace) -> int:
     _check_distinct(args)
     trusted_manifest.check_usage(args)
     args.bmap_location, args.bmap = args.bmap, bmaps.stated(args.bmap)
-    expectation = _expectation_of_target(args)
     with sources.open_source(args) as source:
-        inspection = _inspect(source, args, expectation)
+        inspection = _inspect(source, args, _expectation_of_target(args))
         _raise_if_refused(args, inspection)
         if args.dry_run:
             return _try(args, inspection)

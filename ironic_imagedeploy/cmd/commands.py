@@ -247,9 +247,10 @@ def _expectation(args: argparse.Namespace) -> engine.Expectation:
 
 
 def _expectation_of_target(args: argparse.Namespace) -> engine.Expectation:
-    """Expectation of the options, and of the sectors of a disk to write."""
+    """Expectation of the options, else of the sectors of a disk to write."""
     expectation = _expectation(args)
-    if not (os.path.exists(args.target)
+    if expectation.sector_size or not (
+            os.path.exists(args.target)
             and stat.S_ISBLK(os.stat(args.target).st_mode)):
         return expectation
     with engine.open_target(args.target, read_only=True) as target:
@@ -262,12 +263,13 @@ def _raise_if_refused(args: argparse.Namespace,
     """Stop at an image that must not be written.
 
     :raises SectorSizeMismatch: when it was made for other sectors than those
-        of the target, and nothing else is wrong.
+        of the target, which no option states, and nothing else is wrong.
     :raises ImageRefused: when anything else is.
     """
     errors = [finding for finding in inspection.findings
               if finding.severity is engine.Severity.ERROR]
-    if errors and all(each.code == 'sector-size' for each in errors):
+    if not args.sector_size and errors and all(
+            each.code == 'sector-size' for each in errors):
         raise engine.exceptions.SectorSizeMismatch(
             args.target, expected=errors[0].expected, found=errors[0].found,
             fix=errors[0].fix)

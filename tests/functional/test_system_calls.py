@@ -93,8 +93,11 @@ class WriteTest(SystemCallTestCase):
         self.assert_written(self.raw, self.target)
 
     def test_a_disk_that_cannot_zero_is_zeroed_by_writes(self) -> None:
-        """The first three calls ask for its size, sectors and protection."""
-        calls = self.write(inject='ioctl:error=EOPNOTSUPP:when=4+')
+        """Three calls ask for its size, sectors and protection, twice.
+
+        Before the image is looked at, and before it is written.
+        """
+        calls = self.write(inject='ioctl:error=EOPNOTSUPP:when=7+')
         self.assertEqual([], [call for call in calls if call.kind == 'zero'])
         self.assertEqual(
             [Call('write', 0, 512), FLUSH, Call('write', 32 << 10, 512),

@@ -13,13 +13,10 @@
 """The commands ``check``, ``map``, ``write``, ``verify`` and ``mend``."""
 
 import argparse
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-import contextlib
 import dataclasses
 import os
-import stat
 import sys
 import typing
 
@@ -29,7 +26,6 @@ from ironic_imagedeploy.cmd import console
 from ironic_imagedeploy.cmd import disk_map
 from ironic_imagedeploy.cmd.images import mend
 from ironic_imagedeploy.cmd import machines
-from ironic_imagedeploy.cmd import output_files
 from ironic_imagedeploy.cmd import overwrite
 from ironic_imagedeploy.cmd import progress_bar
 from ironic_imagedeploy.cmd import remedies
@@ -39,25 +35,31 @@ from ironic_imagedeploy.cmd import sources
 from ironic_imagedeploy.cmd import standard_input
 from ironic_imagedeploy.cmd import summary
 from ironic_imagedeploy.cmd import svg
+from ironic_imagedeploy.cmd import targets
 from ironic_imagedeploy.cmd import text
 from ironic_imagedeploy.cmd import trusted_manifest
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import choices
 
-#: Codes of findings that are about the target, as those of a write.
-_OF_TARGET = frozenset({'too-large', 'sector-size'})
-
 
 def check(args: argparse.Namespace) -> int:
     """Inspect the image and tell what was found."""
-    is_partition = _measure(args)
+    if args.disk and (args.disk_size or args.sector_size):
+        args.parser.error('--target says the size of the disk and of its '
+                          'sectors')
+    measures = targets.measure(args.disk) if args.disk else None
+    expectation = _expectation(args)
+    if measures:
+        expectation = dataclasses.replace(
+            expectation, disk_size=measures.size,
+            sector_size=measures.sector_size)
     beside = boot_files.BootFiles.inspect(args)
     with sources.open_source(args) as source:
         inspection = beside.judged_with(_inspect(
             source, args, beside.expected(machines.expected(
-                args, dataclasses.replace(_expectation(args), contents=True)))
-        ))
-        if misplaced := inspection.misplaced(is_partition):
+                args, dataclasses.replace(expectation, contents=True)))))
+        if misplaced := inspection.misplaced(
+                measures.is_partition if measures else None):
             inspection = dataclasses.replace(inspection, findings=(
                 *inspection.findings,
                 remedies.with_remedy(misplaced, args.source, args)))
@@ -68,9 +70,8 @@ def check(args: argparse.Namespace) -> int:
                   *beside.rows(), *machines.rows(verdicts)]))
     if inspection.verdict == 'accept':
         return 0
-    if args.disk and _OF_TARGET.issuperset(
-            finding.code for finding in inspection.findings
-            if finding.severity is engine.Severity.ERROR):
+    if measures and targets.only_errors(inspection, 'too-large',
+                                        'sector-size'):
         return engine.exceptions.TargetError.exit_status
     return engine.exceptions.ImageRefused.exit_status
 
@@ -95,18 +96,22 @@ def map_(args: argparse.Namespace) -> int:
 
 def write(args: argparse.Namespace) -> int:
     """Write the image to the target, unless it is refused."""
-    _check_distinct(args)
+    targets.require_distinct(args)
     trusted_manifest.check_usage(args)
     args.bmap_location, args.bmap = args.bmap, bmaps.stated(args.bmap)
     with sources.open_source(args) as source:
-        inspection = _inspect(source, args, _expectation_of_target(args))
+        expectation = _expectation(args)
+        if not args.sector_size:
+            expectation = dataclasses.replace(
+                expectation, sector_size=targets.sector_size(args.target))
+        inspection = _inspect(source, args, expectation)
         _raise_if_refused(args, inspection)
         if args.dry_run:
             return _try(args, inspection)
         _warn(inspection)
-        with (_open_target(args, inspection.largest) as target,
+        with (targets.opened(args, inspection.largest) as target,
               retries.display(args) as display):
-            _check_kind(args, inspection, target)
+            targets.require_kind(args, inspection, target)
             if not overwrite.is_confirmed(
                     target, yes=args.yes,
                     piped=args.source == standard_input.DASH):
@@ -168,7 +173,7 @@ def verify(args: argparse.Namespace) -> int:
 
 def repair_gpt(args: argparse.Namespace) -> int:
     """Repair the GPT of a disk, or of a raw image."""
-    _check_device(args.target)
+    targets.require_device(args.target)
     with engine.open_target(args.target) as target:
         done = engine.repair_gpt(target)
         if done:
@@ -195,35 +200,34 @@ def mend_(args: argparse.Namespace) -> int:
     return repair_gpt(args)
 
 
-def _measure(args: argparse.Namespace) -> bool | None:
-    """Expect the disk that --target names.
-
-    :returns: whether it is a partition; None when it may be either.
-    """
-    if not args.disk:
-        return None
-    if args.disk_size or args.sector_size:
-        args.parser.error('--target says the size of the disk and of its '
-                          'sectors')
-    with engine.open_target(args.disk, read_only=True) as target:
-        args.disk_size = target.size
-        if target.fixed_sectors:
-            args.sector_size = target.sector_size
-        return target.is_partition
-
-
 def _try(args: argparse.Namespace, inspection: engine.Inspection) -> int:
     """Hold an accepted image against the target, and leave that alone."""
-    _check_device(args.target)
+    targets.require_device(args.target)
     if os.path.exists(args.target):
         with engine.open_target(args.target) as target:
-            _check_kind(args, inspection, target)
+            targets.require_kind(args, inspection, target)
             engine.require_fit(inspection, target)
     _show(args, {**inspection.to_dict(), 'verdicts': [],
                  'boot_files': None}, [
         *summary.check(inspection, inspection.source.name), '',
         f'dry run: nothing was written to {text.printable(args.target)}'])
     return 0
+
+
+def _raise_if_refused(args: argparse.Namespace,
+                      inspection: engine.Inspection) -> None:
+    """Stop at an image that must not be written.
+
+    :raises SectorSizeMismatch: when it was made for other sectors than those
+        of the target, which no option states, and nothing else is wrong.
+    :raises ImageRefused: when anything else is.
+    """
+    errors = targets.only_errors(inspection, 'sector-size')
+    if errors and not args.sector_size:
+        raise engine.exceptions.SectorSizeMismatch(
+            args.target, expected=errors[0].expected, found=errors[0].found,
+            fix=errors[0].fix)
+    inspection.raise_if_refused()
 
 
 def _inspect(source: engine.Source, args: argparse.Namespace,
@@ -244,96 +248,6 @@ def _expectation(args: argparse.Namespace) -> engine.Expectation:
     return engine.Expectation(
         permitted=(*choices.PERMITTED_FORMATS, *args.permit),
         has_kernel=getattr(args, 'kernel_beside', False), **stated)
-
-
-def _expectation_of_target(args: argparse.Namespace) -> engine.Expectation:
-    """Expectation of the options, else of the sectors of a disk to write."""
-    expectation = _expectation(args)
-    if expectation.sector_size or not (
-            os.path.exists(args.target)
-            and stat.S_ISBLK(os.stat(args.target).st_mode)):
-        return expectation
-    with engine.open_target(args.target, read_only=True) as target:
-        return dataclasses.replace(expectation,
-                                   sector_size=target.sector_size)
-
-
-def _raise_if_refused(args: argparse.Namespace,
-                      inspection: engine.Inspection) -> None:
-    """Stop at an image that must not be written.
-
-    :raises SectorSizeMismatch: when it was made for other sectors than those
-        of the target, which no option states, and nothing else is wrong.
-    :raises ImageRefused: when anything else is.
-    """
-    errors = [finding for finding in inspection.findings
-              if finding.severity is engine.Severity.ERROR]
-    if not args.sector_size and errors and all(
-            each.code == 'sector-size' for each in errors):
-        raise engine.exceptions.SectorSizeMismatch(
-            args.target, expected=errors[0].expected, found=errors[0].found,
-            fix=errors[0].fix)
-    inspection.raise_if_refused()
-
-
-@contextlib.contextmanager
-def _open_target(args: argparse.Namespace, create_size: int
-                 ) -> Iterator[engine.Target]:
-    """The target; who is stopped while it is open learns its state."""
-    _check_device(args.target)
-    args.is_begun = False
-    try:
-        with engine.open_target(args.target, create_size=create_size
-                                ) as target:
-            yield target
-    except console.Interrupted as stop:
-        if not args.is_begun:
-            stop.add_note('nothing was written')
-        elif os.path.exists(args.target):
-            stop.add_note(f'{args.target} is incomplete and boots nothing')
-        else:
-            stop.add_note(f'{args.target} was removed')
-        raise
-
-
-def _check_kind(args: argparse.Namespace, inspection: engine.Inspection,
-                target: engine.Target) -> None:
-    """A partition image belongs in a partition, a disk onto a disk.
-
-    :raises ImageRefused: when it is the other way round, without --force.
-    """
-    finding = inspection.misplaced(target.is_partition)
-    if finding and not args.force:
-        raise engine.exceptions.ImageRefused(
-            inspection.source.name,
-            [remedies.with_remedy(finding, args.source, args)])
-
-
-def _check_distinct(args: argparse.Namespace) -> None:
-    """A file written onto itself would be lost: that is a usage error."""
-    path = output_files.local_path(args.source)
-    # A loop device is the file behind it.
-    backing = os.path.join(
-        '/sys/block', os.path.basename(os.path.realpath(args.target)),
-        'loop/backing_file')
-    targets = [args.target]
-    with contextlib.suppress(OSError), open(backing) as file:
-        targets.append(file.read().rstrip('\n'))
-    for target in targets:
-        with contextlib.suppress(OSError, ValueError):
-            if os.path.samefile(path, target):
-                args.parser.error('SOURCE and TARGET are the same file')
-
-
-def _check_device(path: str) -> None:
-    """A mistyped device must not become a file in the memory of /dev."""
-    folder = os.path.dirname(os.path.realpath(path))
-    with contextlib.suppress(OSError):
-        if not os.path.exists(path) and os.path.samestat(
-                os.stat(folder), os.stat('/dev')):
-            raise engine.exceptions.TargetError(
-                path, expected='a disk', found='no such device',
-                fix='Check the name: lsblk lists the disks.')
 
 
 def _warn(inspection: engine.Inspection) -> None:

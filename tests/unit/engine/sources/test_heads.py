@@ -381,7 +381,7 @@ class DocumentTest(served.ServedTestCase):
         self.assertLess(sum(sent), 40 * MIB)
 
     def test_a_whole_one(self) -> None:
-        self.assert_same(self.content, self.get())
+        self.assert_same(self.content, self.get(30))
 
     def test_twice_is_once(self) -> None:
         adapter = self.session.get_adapter('http://')

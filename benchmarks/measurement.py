@@ -43,6 +43,8 @@ class Measurement:
         among them.
     :ivar processor: seconds of a processor, of all its processes; of its
         work alone where the command says so.
+    :ivar machine: seconds of its processors that the machine was busy while
+        the command ran: with it, the web server, the kernel and all else.
     :ivar said: the last line of its output when that is JSON.
     """
 
@@ -50,6 +52,7 @@ class Measurement:
     peak: int
     written: int
     processor: float
+    machine: float
     said: dict[str, typing.Any]
 
 
@@ -81,7 +84,7 @@ def run(command: Sequence[str | pathlib.Path],
 
     :raises Failed: when its exit status is not 0.
     """
-    before, busy = written(), _processor()
+    before, busy, machine_busy = written(), _processor(), _machine_busy()
     start = time.monotonic()
     process = subprocess.Popen(
         ['setpriv', '--pdeathsig', 'KILL', *command],
@@ -97,6 +100,7 @@ def run(command: Sequence[str | pathlib.Path],
             except subprocess.TimeoutExpired:
                 peak = max(peak, sum(map(_peak, _family(process.pid))))
         seconds = time.monotonic() - start
+        machine_busy = _machine_busy() - machine_busy
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -108,7 +112,7 @@ def run(command: Sequence[str | pathlib.Path],
     return Measurement(
         said.get('seconds', seconds), peak,
         said.get('written', written() - before),
-        said.get('processor', _processor() - busy), said)
+        said.get('processor', _processor() - busy), machine_busy, said)
 
 
 def written() -> int:
@@ -126,6 +130,14 @@ def _version(name: str) -> str | None:
 def _processor() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def _machine_busy() -> float:
+    """Seconds that the processors have worked (proc_stat(5)), all together."""
+    with open('/proc/stat') as file:
+        user, nice, system, _, _, irq, softirq = map(
+            int, file.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf('SC_CLK_TCK')
 
 
 def _last_line(output: str) -> dict[str, typing.Any]:

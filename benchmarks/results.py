@@ -65,6 +65,11 @@ class Row:
         return statistics.median(run.processor for run in self.runs)
 
     @property
+    def machine(self) -> float:
+        """Median of the seconds that the processors of the machine worked."""
+        return statistics.median(run.machine for run in self.runs)
+
+    @property
     def peak(self) -> int:
         """The largest."""
         return max(run.peak for run in self.runs)
@@ -82,6 +87,7 @@ class Row:
             'name': self.name, 'seconds': round(self.seconds, 3),
             'runs': [round(run.seconds, 3) for run in self.runs],
             'processor': round(self.processor, 3),
+            'machine': round(self.machine, 3),
             'peak': self.peak, 'stored': self.stored,
             'fetched': self.fetched, 'written': self.written,
             'zeroed': self.zeroed, 'identical': self.identical,
@@ -160,6 +166,17 @@ class Result:
         return (self.ours.processor / self.processors
                 / self.ours.seconds)
 
+    @property
+    def within_reach(self) -> float | None:
+        """How many times as fast we would be if no processor ever waited.
+
+        With the same work: ours, that of the server and of the kernel.
+        """
+        if self.faster is None:
+            return None
+        return (self.faster * self.ours.seconds
+                / (self.ours.machine / self.processors))
+
     def to_dict(self) -> dict[str, typing.Any]:
         """For JSON."""
         return {
@@ -173,6 +190,8 @@ class Result:
             'bound': self.bound.name,
             'of_work': round(self.of_work, 3), 'work': round(self.work, 3),
             'busy': round(self.busy, 3),
+            'within_reach': self.within_reach and round(
+                self.within_reach, 3),
             'peak': self.ours.peak,
             'goals': {'faster_than_node': SPEED_GOALS.get(self.image),
                       'faster_first': FIRST_NODE_GOAL,

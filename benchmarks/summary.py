@@ -98,6 +98,10 @@ def _sentences(result: results.Result) -> Iterator[str]:
            f'{result.processors}, {result.of_work:.2f} of our time; ours '
            f'took {result.ours.processor:.2f} s, {result.busy:.2f} of all '
            'there was')
+    if reach := result.within_reach:
+        yield (f'  machine: with the server and the kernel its processors '
+               f'worked {result.ours.machine:.2f} s; if none ever waited, '
+               f'that would be {reach:.2f}x')
     if inside := result.ours.inside:
         yield (f'  without the start of Python ours takes {inside:.2f} s, '
                f'the bound is {bound.seconds / inside:.2f} of that')

@@ -71,7 +71,7 @@ mount -t devpts devpts /dev/pts
 do modprobe $module; done
 /usr/lib/systemd/systemd-udevd --daemon
 until [ -b {machine.DRIVE} ]; do sleep 1; done
-mkfs.ext4 -q {machine.DRIVE}
+mkfs.ext4 -q -O ^has_journal {machine.DRIVE}
 mkdir -p /mnt
 mount {machine.DRIVE} /mnt
 mkdir /mnt/tmp /mnt/cache
@@ -113,7 +113,7 @@ def get(name: str) -> pathlib.Path:
     build = _here if '--type partition' in words else _in_machine
     directory = cache.get(
         f'guide-{name}', [
-            pathlib.Path(__file__), pathlib.Path(recipes.__file__), words,
+            words, _ORDERS, _INSTALL, pathlib.Path(recipes.__file__),
             importlib.metadata.version('diskimage-builder')],
         lambda directory: build(directory, words, name))
     return directory / f'{name}.qcow2'

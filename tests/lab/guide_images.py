@@ -53,6 +53,7 @@ _GIB = 1 << 30
 _LONGEST = 7200
 _INSTALL = '''set -e
 export DEBIAN_FRONTEND=noninteractive
+unset TMPDIR
 mount -t proc proc /proc
 echo "$SOURCES" >/etc/apt/sources.list
 apt-get -q update

@@ -13,7 +13,9 @@
 """The user guide about images: its commands work, its pictures are right."""
 
 import collections
+import contextlib
 import datetime
+import io
 import os
 import pathlib
 import re
@@ -23,6 +25,7 @@ import sys
 import typing
 from unittest import mock
 
+from ironic_imagedeploy.cmd import imagedeploy
 from tests.functional import glance
 from tests.functional import guide
 from tests.functional import partition_images
@@ -91,6 +94,19 @@ class PageTest(glance.GlanceTestCase):
                 self.assertEqual(0, done.returncode,
                                  done.stdout + done.stderr)
                 variables = (self.directory / 'variables').read_text()
+
+    def test_builds_that_take_a_network_are_understood(self) -> None:
+        """Each shows what it would run."""
+        lines = [line for block in blocks(guide.PAGE.read_text())
+                 for line in block.script.replace('\\\n', '').splitlines()
+                 if line.startswith('ironic-imagedeploy build')]
+        self.assertGreater(len(lines), 1)
+        for line in lines:
+            words = [word for word in line.split()[1:] if word != '--print']
+            shown = io.StringIO()
+            with contextlib.redirect_stdout(shown):
+                self.assertEqual(0, imagedeploy.main([*words, '--print']))
+            self.assertIn('disk-image-create', shown.getvalue())
 
     def provide(self) -> None:
         """Files that the page calls by their names, and its programs."""

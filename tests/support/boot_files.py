@@ -63,6 +63,20 @@ def efi_program(text: str, machine: int = 0x8664) -> bytes:
     return front + struct.pack('<H', machine) + bytes(200) + text.encode()
 
 
+def efi_sections(sections: Mapping[str, bytes]) -> bytes:
+    """A program for UEFI with these sections, as ukify puts them."""
+    header = b'MZ' + bytes(0x3a) + (0x80).to_bytes(4, 'little')
+    header = header.ljust(0x80, b'\0') + b'PE\0\0' + struct.pack(
+        '<HHIIIHH', 0x8664, len(sections), 0, 0, 0, 240, 0) + bytes(240)
+    place, table, content = 0x400, b'', b''
+    for name, part in sections.items():
+        stored = part.ljust(-(-max(len(part), 1) // 512) * 512, b'\0')
+        table += struct.pack('<8sIIII16x', name.encode(), len(part), 0x1000,
+                             len(stored), place + len(content))
+        content += stored
+    return (header + table).ljust(place, b'\0') + content
+
+
 def archive(files: Mapping[str, bytes], padding: int = 512) -> bytes:
     """A cpio archive, as initramfs-tools and dracut make it.
 

@@ -40,12 +40,15 @@ _CHECKSUM_AT = 13
 #: Clusters of a whole volume.
 _MOST_FAT12 = 4084
 _MOST_FAT16 = 65524
-#: Clusters of one directory or file that are followed.
+#: Clusters of one directory that are followed.
 _MOST_CLUSTERS = 256
 #: Bytes of one directory.
 _MOST_BYTES = 1 << 20
-#: Steps of the budget that a cluster costs, and an entry.
+#: Bytes of a file that are read at once.
+_PIECE = 1 << 20
+#: Steps of the budget that a cluster costs, one of a file, and an entry.
 _CLUSTER_STEPS = 6
+_FILE_STEPS = 3
 _ENTRY_STEPS = 2
 
 
@@ -129,8 +132,21 @@ class FatVolume:
         return self._entries(self._chain(directory.cluster, _MOST_BYTES))
 
     def front(self, file: Entry, length: int) -> bytes:
-        """The first bytes of a file."""
-        return self._chain(file.cluster, min(length, file.size))
+        """The first bytes of a file; fewer where its clusters end."""
+        return b''.join(self._pieces(file.cluster, min(length, file.size)))
+
+    def pieces(self, file: Entry) -> Iterator[bytes]:
+        """A file in its sequence, up to a MiB at once.
+
+        :raises BadContent: when its clusters end before it.
+        """
+        left = file.size
+        for piece in self._pieces(file.cluster, file.size):
+            yield piece
+            left -= len(piece)
+        if left:
+            raise _damaged(f'a file of {file.size} bytes that ends after '
+                           f'{file.size - left}')
 
     def _entries(self, stored: bytes) -> Iterator[Entry]:
         parts: list[bytes] = []
@@ -173,6 +189,42 @@ class FatVolume:
                                              length - len(stored)))
             cluster = self._next(cluster)
         return bytes(stored)
+
+    def _pieces(self, cluster: int, length: int) -> Iterator[bytes]:
+        """Up to that many bytes of a file's clusters."""
+        for first, count in self._runs(
+                cluster, -(-length // self._cluster_size)):
+            piece = self._read(
+                self._data_at + (first - 2) * self._cluster_size,
+                min(count * self._cluster_size, length))
+            length -= len(piece)
+            yield piece
+
+    def _runs(self, cluster: int, most: int) -> Iterator[tuple[int, int]]:
+        """Clusters of a file that lie together: the first, and how many.
+
+        :param most: clusters.
+        :raises BadContent: when a cluster follows itself.
+        """
+        first, count = cluster, 0
+        # Brent's: a circle comes back to what was passed before.
+        passed, at = -1, 1
+        for number in range(1, most + 1):
+            if not 2 <= cluster <= self._last:
+                break
+            if cluster == passed:
+                raise _damaged(f'the cluster {cluster}, which follows itself')
+            if number == at:
+                passed, at = cluster, 2 * at
+            self._budget.draw(_FILE_STEPS)
+            if count and (cluster != first + count
+                          or (count + 1) * self._cluster_size > _PIECE):
+                yield first, count
+                first, count = cluster, 0
+            count += 1
+            cluster = self._next(cluster)
+        if count:
+            yield first, count
 
     def _next(self, cluster: int) -> int:
         if self._bits == 12:

@@ -23,8 +23,6 @@ Unreadable = exceptions.UnreadableContent
 
 #: Names of all directories that are kept.
 _MOST_NAMES = 20_000
-#: Bytes of a file that are read at once.
-_LARGEST = 128 << 20
 
 
 class FatFiles:
@@ -81,8 +79,13 @@ class FatFiles:
 
         :raises UnreadableContent: when it cannot be told.
         """
-        if whole := self.front(path, _LARGEST):
-            yield whole
+        entry = self._entry(_parts(path))
+        if entry is None or entry.directory:
+            return
+        try:
+            yield from self._volume.pieces(entry)
+        except exceptions.BadContent as bad:
+            raise Unreadable(bad.found) from bad
 
     def _entry(self, parts: tuple[str, ...]) -> fat.Entry | None:
         if not parts:

@@ -18,7 +18,6 @@ Of each there is what tells how it starts, in partitions of small files.
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-import struct
 
 from tests.support import boot_files
 from tests.unit.engine import disks
@@ -105,16 +104,7 @@ def unified(options: str | None, version: str, *, linux: bytes = bytes(4096),
                 **({'.cmdline': options.encode()} if options is not None
                    else {}), '.linux': linux,
                 **({'.initrd': initramfs} if initramfs is not None else {})}
-    header = b'MZ' + bytes(0x3a) + (0x80).to_bytes(4, 'little')
-    header = header.ljust(0x80, b'\0') + b'PE\0\0' + struct.pack(
-        '<HHIIIHH', 0x8664, len(sections), 0, 0, 0, 240, 0) + bytes(240)
-    place, table, content = 0x400, b'', b''
-    for name, text_ in sections.items():
-        stored = text_.ljust(-(-max(len(text_), 1) // 512) * 512, b'\0')
-        table += struct.pack('<8sIIII16x', name.encode(), len(text_), 0x1000,
-                             len(stored), place + len(content))
-        content += stored
-    return (header + table).ljust(place, b'\0') + content
+    return boot_files.efi_sections(sections)
 
 
 def cloud_init(config: str = '') -> dict[str, bytes]:

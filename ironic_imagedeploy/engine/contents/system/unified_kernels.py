@@ -12,17 +12,21 @@
 
 """Unified kernels: kernel, initramfs and options in one EFI program.
 
-Source: "Unified Kernel Image (UKI)" of UAPI. Of a program with several
-profiles it is the first one.
+Sources: "Unified Kernel Image (UKI)" of UAPI, and systemd-stub(7) for the
+addons beside it. Of a program with several profiles it is the first one.
 """
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
+import re
+import typing
 
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import pe
 from ironic_imagedeploy.engine.contents.system import files as _files
+from ironic_imagedeploy.engine import exceptions
 
 #: Programs that are looked at; bytes at the front of each, where ukify puts
 #: the sections with text; and bytes of one of these.
@@ -32,7 +36,14 @@ _TEXT = 8192
 _KERNEL = 32 << 10
 _FOLDER, _FALLBACK = 'efi/linux', 'efi/boot'
 #: Another partition for them, by the Boot Loader Specification.
-_BOOT_FOLDER = 'boot/EFI/Linux'
+_BOOT, _BOOT_FOLDER = 'boot', 'EFI/Linux'
+#: Addons of all kernels of a partition, of one, and the names that they have.
+_COMMON, _OWN, _ADDON = 'loader/addons', '{}.extra.d', '.addon.efi'
+_MOST_ADDONS = 16
+#: Bytes at the front of an addon, where its text is.
+_ADDON_FRONT = 128 << 10
+#: Tries that are left, in a name: no part of that of a folder.
+_TRIES = re.compile(r'\+\d+(?:-\d+)?(?=\.|$)', re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,8 +53,10 @@ class UnifiedKernel:
     :ivar path: in the root, without the first slash: hostile text, as all.
     :ivar arch: the processor; None when it does not tell.
     :ivar version: as of ``uname -r``; empty when it does not tell.
-    :ivar options: kernel options; None when they cannot be read.
-    :ivar initramfs: where it is in the program, and its bytes; None without.
+    :ivar options: kernel options, with those of addons; None when they cannot
+        be read.
+    :ivar initramfs: where it is in the program, and its bytes; None without,
+        and where addons have more of it.
     """
 
     path: str
@@ -53,57 +66,103 @@ class UnifiedKernel:
     initramfs: tuple[int, int] | None = None
 
 
+class _Program(typing.NamedTuple):
+    """A program that may be one.
+
+    :ivar point: mount point of its partition.
+    :ivar path: in the root.
+    """
+
+    point: str
+    path: str
+
+
 def read(files: _files.Files, esps: Iterable[str]
          ) -> tuple[UnifiedKernel, ...]:
     """Unified kernels of a root, by their names.
 
     :param esps: mount points of EFI system partitions.
     """
-    found = [_kernel(files, path) for path in _paths(files, esps)]
+    found = [_kernel(files, program) for program in _programs(files, esps)]
     # Where nothing else is, firmware starts one itself.
     return tuple(found) or tuple(
-        kernel for path in _programs(files, esps, _FALLBACK)
-        if (kernel := _kernel(files, path)).options is not None)
+        kernel for program in _in_folder(files, esps, _FALLBACK)
+        if (kernel := _kernel(files, program)).options is not None)
 
 
-def _paths(files: _files.Files, esps: Iterable[str]) -> list[str]:
-    others = [] if 'boot' in esps else [
-        f'{_BOOT_FOLDER}/{name}' for name in files.list(_BOOT_FOLDER)
-        if name.endswith('.efi')]
-    return [*_programs(files, esps, _FOLDER), *others][:_MOST]
+def _programs(files: _files.Files, esps: Iterable[str]) -> list[_Program]:
+    others = [] if _BOOT in esps else _in_folder(files, [_BOOT], _BOOT_FOLDER)
+    return [*_in_folder(files, esps, _FOLDER), *others][:_MOST]
 
 
-def _programs(files: _files.Files, esps: Iterable[str], folder: str
-              ) -> list[str]:
-    return [f'{point}/{folder}/{name}' for point in esps
+def _in_folder(files: _files.Files, points: Iterable[str], folder: str
+               ) -> list[_Program]:
+    return [_Program(point, f'{point}/{folder}/{name}') for point in points
             for name in reversed(files.list(f'{point}/{folder}'))
             if name.lower().endswith('.efi')][:_MOST]
 
 
-def _kernel(files: _files.Files, path: str) -> UnifiedKernel:
-    front = files.front(path, _FRONT) or b''
-    found: dict[str, pe.Section] = {}
-    for section in pe.sections(front):
-        found.setdefault(section.name, section)
+def _kernel(files: _files.Files, program: _Program) -> UnifiedKernel:
+    front = files.front(program.path, _FRONT) or b''
+    found = _sections(front)
     if '.linux' not in found:
-        return UnifiedKernel(path=path)
+        return UnifiedKernel(path=program.path)
     place = found['.linux'].start
     header = kernels.kernel(front[place:place + _KERNEL])
-    named = _text(found['.uname'], front) if '.uname' in found else ''
+    named = _text(found.get('.uname'), front) or ''
     initramfs = found.get('.initrd')
+    options = [_text(found.get('.cmdline'), front)]
+    for content, sections in _addons(files, program, named):
+        options.append(_text(sections.get('.cmdline'), content))
+        if '.initrd' in sections:
+            initramfs = None
     return UnifiedKernel(
-        path=path, arch=efi_programs.architecture(front) or (
+        path=program.path, arch=efi_programs.architecture(front) or (
             header.arch if header else None),
-        version=(named or '').split(' ')[0] or (
+        version=named.split(' ')[0] or (
             header.version if header else None) or '',
-        # Without the section it boots with none.
-        options=(_text(found['.cmdline'], front) if '.cmdline' in found
-                 else ''),
+        options=None if None in options else ' '.join(
+            filter(None, options)),
         initramfs=initramfs and (initramfs.start, initramfs.length))
 
 
-def _text(section: pe.Section, front: bytes) -> str | None:
-    """The text in a section; None where that is far away."""
+def _addons(files: _files.Files, program: _Program, version: str
+            ) -> Iterator[tuple[bytes, dict[str, pe.Section]]]:
+    """Addons of a kernel, in their order: their fronts and their sections.
+
+    Without secure boot it does not matter who signed them.
+
+    :param version: of the kernel, which those for another one differ in.
+    """
+    folder, _, name = program.path.rpartition('/')
+    for place in (f'{program.point}/{_COMMON}',
+                  f'{folder}/{_OWN.format(_TRIES.sub("", name, 1))}'):
+        names = [name for name in files.list(place)
+                 if name.lower().endswith(_ADDON)]
+        if len(names) > _MOST_ADDONS:
+            raise exceptions.UnreadableContent(
+                f'more than {_MOST_ADDONS} addons of unified kernels')
+        for name in names:
+            front = files.front(f'{place}/{name}', _ADDON_FRONT) or b''
+            sections = _sections(front)
+            wanted = _text(sections.get('.uname'), front)
+            if '.linux' not in sections and (
+                    not version or wanted in ('', version)):
+                yield front, sections
+
+
+def _sections(front: bytes) -> dict[str, pe.Section]:
+    """The first section of each name."""
+    found: dict[str, pe.Section] = {}
+    for section in pe.sections(front):
+        found.setdefault(section.name, section)
+    return found
+
+
+def _text(section: pe.Section | None, front: bytes) -> str | None:
+    """The text in a section, empty without; None where it is far away."""
+    if section is None:
+        return ''
     length = min(section.length, _TEXT)
     text = front[section.start:section.start + length]
     return (text.partition(b'\0')[0].decode('utf-8', 'replace').strip()

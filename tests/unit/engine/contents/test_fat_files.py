@@ -20,6 +20,7 @@ from tests.unit.engine import base
 from tests.unit.engine import disks
 
 MIB = base.MIB
+_PROGRAM = 'efi/boot/bootx64.efi'
 FILES = {
     '/EFI/BOOT/BOOTX64.EFI': random.Random(1).randbytes(70_000),
     '/EFI/debian/grub.cfg': b'search.fs_uuid x\n',
@@ -68,12 +69,52 @@ class FatFilesTest(base.EngineTestCase):
             self.assertEqual(names, files.list(path))
             self.assertEqual(names, files.list(path))
 
+    def test_a_large_file_between_others(self) -> None:
+        """Never much of it at once."""
+        path = self.directory / 'volume'
+        noise = random.Random(2).randbytes(300_000)
+        disks.fat(path, 34 * MIB, {f'/{name}': noise for name in 'abcdefghij'},
+                  bits=16)
+        for name in 'aceg':
+            base.run('mdel', '-i', path, f'::{name}')
+        content = random.Random(3).randbytes(3 * MIB)
+        large = self.directory / 'large'
+        large.write_bytes(content)
+        base.run('mcopy', '-i', path, large, '::')
+        files = self.opened(path.read_bytes())
+        pieces = [*files.pieces('large')]
+        self.assertEqual(content, b''.join(pieces))
+        self.assertGreater(len(pieces), 4)
+        self.assertLessEqual(max(map(len, pieces)), MIB)
+        self.assertEqual(content[:2 * MIB], files.front('large', 2 * MIB))
+        self.assertEqual([], [*files.pieces('none')])
+
+    def test_a_file_whose_clusters_go_in_a_circle(self) -> None:
+        volume = bytearray(self.made())
+        entry = volume.index(b'BOOTX64 EFI')
+        first = int.from_bytes(volume[entry + 26:entry + 28], 'little')
+        volume[entry + 28:entry + 32] = (1 << 30).to_bytes(4, 'little')
+        reserved = int.from_bytes(volume[14:16], 'little')
+        for length in (1, 2, 7):
+            at = reserved * 512 + 2 * (first + length)
+            volume[at:at + 2] = (first + 1).to_bytes(2, 'little')
+            for read in (lambda files: files.front(_PROGRAM, 1 << 30),
+                         lambda files: list(files.pieces(_PROGRAM))):
+                with self.assertRaises(
+                        exceptions.UnreadableContent) as caught:
+                    read(self.opened(volume))
+                self.assertIn('follows itself', str(caught.exception))
+            volume[at:at + 2] = (first + length + 1).to_bytes(2, 'little')
+
     def test_a_file_that_ends_too_early(self) -> None:
         volume = bytearray(self.made())
         at = volume.index(b'BOOTX64 EFI')
         volume[at + 28:at + 32] = (1 << 30).to_bytes(4, 'little')
         with self.assertRaises(exceptions.UnreadableContent):
-            self.opened(volume).front('efi/boot/bootx64.efi', 1 << 20)
+            self.opened(volume).front(_PROGRAM, 1 << 20)
+        with self.assertRaises(exceptions.UnreadableContent) as caught:
+            list(self.opened(volume).pieces(_PROGRAM))
+        self.assertIn('that ends after 71680', str(caught.exception))
 
     def test_damage(self) -> None:
         dice = random.Random(4)

@@ -14,6 +14,7 @@ import random
 import struct
 
 from ironic_imagedeploy.engine.contents.system import unified_kernels
+from ironic_imagedeploy.engine import exceptions
 from tests.support import boot_files
 from tests.unit.engine import base
 from tests.unit.engine import disks
@@ -21,6 +22,14 @@ from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 
 UnifiedKernel = unified_kernels.UnifiedKernel
+
+
+def addon(options: str, version: str = '') -> bytes:
+    """An addon with kernel options."""
+    return boot_files.efi_sections({
+        '.sbat': b'sbat,1\n', **({'.uname': version.encode()}
+                                 if version else {}),
+        '.cmdline': options.encode()})
 
 
 class UnifiedKernelsTest(base.EngineTestCase):
@@ -73,6 +82,72 @@ class UnifiedKernelsTest(base.EngineTestCase):
             'boot/EFI/Linux/a.efi': systems.unified('root=x', '6')})
         found, = unified_kernels.read(files, ['efi'])
         self.assertEqual('boot/EFI/Linux/a.efi', found.path)
+
+    def options(self, addons: dict[str, bytes], name: str = 'a.efi',
+                version: str = '6.7') -> str | None:
+        """Options of a kernel with these files on its partition."""
+        files = system_disks.files(self.directory, {
+            f'esp/efi/linux/{name}': systems.unified('root=x', version),
+            **{f'esp/{path}': content for path, content in addons.items()}})
+        found, = unified_kernels.read(files, ['esp'])
+        return found.options
+
+    def test_options_of_addons(self) -> None:
+        """Those for all come before its own, each by name."""
+        self.assertEqual('root=x quiet console=tty0 console=ttyS0 ro', (
+            self.options({
+                'efi/linux/a.efi.extra.d/b.addon.efi': addon('ro'),
+                'efi/linux/a.efi.extra.d/a.addon.efi': addon('console=ttyS0'),
+                'loader/addons/y.addon.efi': addon('console=tty0'),
+                'loader/addons/x.ADDON.efi': addon('quiet')})))
+
+    def test_a_root_that_only_an_addon_names(self) -> None:
+        files = system_disks.files(self.directory, {
+            'boot/EFI/Linux/a.efi': systems.unified(None, '6'),
+            'boot/loader/addons/a.addon.efi': addon('root=UUID=1')})
+        found, = unified_kernels.read(files, ['efi'])
+        self.assertEqual('root=UUID=1', found.options)
+
+    def test_tries_that_are_left(self) -> None:
+        """They are no part of the name of the folder."""
+        for name in ('a+3.efi', 'a+0-3.efi'):
+            self.assertEqual('root=x ro', self.options(
+                {'efi/linux/a.efi.extra.d/b.addon.efi': addon('ro')}, name))
+        self.assertEqual('root=x', self.options(
+            {'efi/linux/a.efi.extra.d/b.addon.efi': addon('ro')}, 'a+x.efi'))
+
+    def test_addons_for_other_kernels(self) -> None:
+        for content in (addon('ro', '6.8'), systems.unified('ro', '6.7'),
+                        b'MZ'):
+            self.assertEqual('root=x', self.options(
+                {'loader/addons/a.addon.efi': content}))
+        self.assertEqual('root=x', self.options({
+            'efi/linux/b.efi.extra.d/a.addon.efi': addon('ro'),
+            'loader/addons/a.efi': addon('ro')}))
+        self.assertEqual('root=x ro', self.options(
+            {'loader/addons/a.addon.efi': addon('ro', '6.7')}))
+
+    def test_options_of_an_addon_that_are_far_away(self) -> None:
+        program = bytearray(addon('ro'))
+        at = program.index(b'.cmdline')
+        struct.pack_into('<I', program, at + 20, 1 << 30)
+        self.assertIsNone(self.options(
+            {'loader/addons/a.addon.efi': bytes(program)}))
+
+    def test_an_initramfs_that_addons_go_on_with(self) -> None:
+        files = system_disks.files(self.directory, {
+            'esp/efi/linux/a.efi': systems.unified(
+                'root=x', '6', initramfs=b'070701' * 99),
+            'esp/loader/addons/a.addon.efi': boot_files.efi_sections(
+                {'.initrd': b'070701' * 99})})
+        found, = unified_kernels.read(files, ['esp'])
+        self.assertIsNone(found.initramfs)
+
+    def test_many_addons(self) -> None:
+        with self.assertRaises(exceptions.UnreadableContent):
+            self.options({
+                f'loader/addons/{number:03}.addon.efi': addon(f'a{number}')
+                for number in range(40)})
 
     def test_other_programs(self) -> None:
         self.assertEqual([None, None], [found.options for found in self.read(

@@ -35,6 +35,7 @@ from ironic.drivers.modules import agent_client
 from ironic import objects
 
 from ironic_imagedeploy.conductor import agent_errors
+from ironic_imagedeploy.conductor.progress import commands
 
 #: Seconds that an agent may take to accept a connection, and be silent.
 _TIMEOUT = 4.0
@@ -70,13 +71,13 @@ class TooSlow(Unbounded):
                 '[agent]command_timeout higher.')
 
 
-class NotJson(Unbounded):
-    """An answer that Ironic would show beside all that it had sent."""
+class NotAnAnswer(Unbounded):
+    """An answer that Ironic would fail at, or show beside its own order."""
 
-    _msg_fmt = ('The agent does not answer as an agent: expected JSON, found '
-                'something else with HTTP status %(status)d. Look at the '
-                'console of the node, and at what is between it and the '
-                'conductor; then deploy it again.')
+    _msg_fmt = ('The agent does not answer as an agent: expected %(expected)s '
+                'in JSON, found something else with HTTP status %(status)d. '
+                'Look at the console of the node, and at what is between it '
+                'and the conductor; then deploy it again.')
 
 
 class Call:
@@ -273,14 +274,10 @@ class _OwnSession(_Session):
             # Not what Ironic would try again.
             raise TooSlow(seconds=seconds)
         answer = typing.cast(requests.Response, call.result)
-        if answer.request.method == 'POST' and not _is_json(answer):
-            raise NotJson(status=answer.status_code)
+        expected, is_such = (
+            (commands.COMMAND, commands.is_one)
+            if answer.request.method == 'POST'
+            else (commands.COMMANDS, commands.are_listed))
+        if not is_such(answer):
+            raise NotAnAnswer(expected=expected, status=answer.status_code)
         return answer
-
-
-def _is_json(answer: requests.Response) -> bool:
-    try:
-        answer.json()
-    except ValueError:
-        return False
-    return True

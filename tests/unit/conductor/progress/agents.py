@@ -14,10 +14,11 @@ import datetime
 import http.server
 import json
 import threading
+import time
 from unittest import mock
 
-
 from ironic.common import states
+from ironic.drivers.modules import agent_base
 
 from ironic_imagedeploy.conductor.progress import poll
 from ironic_imagedeploy.conductor.progress import records
@@ -106,3 +107,32 @@ class FollowTestCase(base.ConductorTestCase):
         info = self.refreshed().driver_internal_info['imagedeploy']
         self.assertEqual(0, info['workers'])
         return info.get('progress')
+
+
+class HeartbeatTestCase(FollowTestCase):
+    """The agent calls, and Ironic asks it what it did."""
+
+    def setUp(self):
+        super().setUp()
+        self.node.set_driver_internal_info('agent_cached_deploy_steps', {
+            'deploy': [STEP]})
+        self.node.save()
+        self.config(command_timeout=1, group='agent')
+        self.agent.sent = 0
+
+    def heartbeat(self):
+        with self.task(shared=False) as task, mock.patch.object(
+                agent_base, '_continue_steps', autospec=True) as go_on:
+            task.driver.deploy.heartbeat(
+                task, f'http://127.0.0.1:{self.agent.server_port}', '13.0')
+        self.went_on = go_on.called
+        return self.refreshed()
+
+    def assert_failed(self, words, seconds):
+        began = time.monotonic()
+        node = self.heartbeat()
+        self.assertLess(time.monotonic() - began, seconds)
+        self.assertEqual(states.DEPLOYFAIL, node.provision_state)
+        self.assertIn(words, node.last_error)
+        self.assertNotIn('agent_token', node.last_error)
+        self.assertEqual(1, len(self.agent.asked))

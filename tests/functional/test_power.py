@@ -75,17 +75,20 @@ class WholeDiskTest(PowerTestCase):
         self.check(*power.SCENARIOS[7:10])
 
     def test_mbr(self) -> None:
-        self.check(*power.SCENARIOS[10:])
+        self.check(*power.SCENARIOS[10:16])
+
+    def test_sectors_of_4096_bytes(self) -> None:
+        self.check(*power.SCENARIOS[16:])
 
 
 class JudgeTest(PowerTestCase):
     """The judge sees what it has to."""
 
-    def verdict(self, content: bytes, *known: systems.System
-                ) -> power.Verdicts:
+    def verdict(self, content: bytes, *known: systems.System,
+                sector_size: int = 512) -> power.Verdicts:
         path = self.directory / 'disk'
         path.write_bytes(content)
-        verdicts = power.Verdicts(cuts.Medium(path), known)
+        verdicts = power.Verdicts(cuts.Medium(path), known, sector_size)
         verdicts.judge('now')
         return verdicts
 
@@ -93,23 +96,25 @@ class JudgeTest(PowerTestCase):
         for kind, layout in systems.LAYOUTS.items():
             system = systems.make(kind, 'NEW')
             with self.subTest(kind):
-                self.assertEqual(
-                    {'NEW': 1}, self.verdict(system.content, system).counts)
+                self.assertEqual({'NEW': 1}, self.verdict(
+                    system.content, system,
+                    sector_size=layout.sector_size).counts)
                 path = self.directory / 'disk'
                 self.assertEqual(set(layout.firmware), {
-                    start.firmware
-                    for start in firmware.starts(cuts.Medium(path))})
+                    start.firmware for start in firmware.starts(
+                        cuts.Medium(path), layout.sector_size)})
         iso = systems.make_iso(systems.SIZE)
         self.assertEqual({'ISO': 1}, self.verdict(iso.content, iso).counts)
 
     def test_half_systems(self) -> None:
-        for kind in systems.LAYOUTS:
+        for kind, layout in systems.LAYOUTS.items():
             system = systems.make(kind, 'NEW')
             content = bytearray(system.content)
             content[12 * MIB] ^= 1
             with self.subTest(kind):
                 self.assertEqual(1, len(self.verdict(
-                    bytes(content), system).halves))
+                    bytes(content), system,
+                    sector_size=layout.sector_size).halves))
 
     def test_backup_of_a_gpt(self) -> None:
         system = systems.make('early', 'NEW')

@@ -79,7 +79,8 @@ class PartitionPowerTestCase(partition_images.PartitionImageTestCase):
             self.skipTest(f'needs the package {lacking}')
 
     def _attach(self) -> str:
-        self.faulty = faulty.FaultyDisk(self.backing, self.directory)
+        self.faulty = faulty.FaultyDisk(self.backing, self.directory,
+                                        sector_size=self.SECTOR_SIZE)
         self.addCleanup(self.faulty.close)
         self.faulty.on_close(subprocess.run, [
             'partx', '-d', self.faulty.device])
@@ -123,10 +124,10 @@ class PartitionPowerTestCase(partition_images.PartitionImageTestCase):
         new = self.deployed('NEW', **info)
         made = self.faulty.recording().since(began)
         medium = cuts.Medium(before)
-        verdicts = power.Verdicts(medium, [new, *old])
-        sectors = firmware.sectors(self.SIZE)
-        cuts.replay(made, medium, verdicts.judge, sectors=sectors,
-                    effort=table.effort() / 3)
+        verdicts = power.Verdicts(medium, [new, *old], self.SECTOR_SIZE)
+        cuts.replay(made, medium, verdicts.judge, sectors=firmware.sectors(
+            self.SIZE, self.SECTOR_SIZE), sector_size=self.SECTOR_SIZE,
+            effort=table.effort() / 3)
         table.add(table.Row(
             'power', name, tries=(tries := sum(verdicts.counts.values())
                                   + len(verdicts.halves)),
@@ -137,6 +138,16 @@ class PartitionPowerTestCase(partition_images.PartitionImageTestCase):
                          f'{len(verdicts.halves)} of {tries}')
         self.assertGreater(verdicts.counts['NEW'], 0, verdicts.counts)
         self.assertGreater(nothing, 100)
+
+    def again(self, name: str, boot_mode: str = 'bios', **info: object
+              ) -> None:
+        self.use(partition_images.debian, boot_mode=boot_mode)
+        old = self.deployed('OLD', **{
+            **info, 'preserve_ephemeral': False})
+        self.use(partition_images.debian, lambda tree: partition_images.put(
+            tree, 'boot/vmlinuz-6.2', b'a newer kernel'),
+            boot_mode=boot_mode)
+        self.check(name, old, **info)
 
 
 class NewTest(PartitionPowerTestCase):
@@ -158,16 +169,6 @@ class NewTest(PartitionPowerTestCase):
 class AgainTest(PartitionPowerTestCase):
     """A disk with another system in the same places."""
 
-    def again(self, name: str, boot_mode: str = 'bios', **info: object
-              ) -> None:
-        self.use(partition_images.debian, boot_mode=boot_mode)
-        old = self.deployed('OLD', **{
-            **info, 'preserve_ephemeral': False})
-        self.use(partition_images.debian, lambda tree: partition_images.put(
-            tree, 'boot/vmlinuz-6.2', b'a newer kernel'),
-            boot_mode=boot_mode)
-        self.check(name, old, **info)
-
     def test_bios(self):
         self.again('partition image over another, BIOS')
 
@@ -181,5 +182,19 @@ class AgainTest(PartitionPowerTestCase):
 
     def test_uefi_with_an_ephemeral_partition_that_stays(self):
         self.again('rebuild with preserve_ephemeral, UEFI', 'uefi',
+                   ephemeral_mb=16, ephemeral_format='ext4',
+                   preserve_ephemeral=True)
+
+
+class LargeSectorsTest(PartitionPowerTestCase):
+    """Sectors of 4096 bytes, which no BIOS starts from."""
+
+    SECTOR_SIZE = 4096
+
+    def test_over_another_system(self):
+        self.again('partition image over another, UEFI, 4096', 'uefi')
+
+    def test_with_an_ephemeral_partition_that_stays(self):
+        self.again('rebuild with preserve_ephemeral, UEFI, 4096', 'uefi',
                    ephemeral_mb=16, ephemeral_format='ext4',
                    preserve_ephemeral=True)

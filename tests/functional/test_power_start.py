@@ -56,7 +56,8 @@ class StartTest(base.FunctionalTestCase):
             for cut, judged, disk in wanted:
                 for kind in ('bios', 'uefi'):
                     with self.subTest(f'{scenario}: {cut}, {kind}'):
-                        self.check(disk, kind, judged[kind])
+                        self.check(disk, kind, judged[kind],
+                                   run.sector_size)
             shutil.rmtree(directory)
 
     def choose(self, made, medium, run, seed, count):
@@ -66,7 +67,7 @@ class StartTest(base.FunctionalTestCase):
 
         def judge(cut: str) -> None:
             judged = {kind: power.NOTHING for kind in ('bios', 'uefi')}
-            for start in firmware.starts(medium):
+            for start in firmware.starts(medium, run.sector_size):
                 judged[start.firmware] = next(
                     (system.name for system in run.known
                      if system.is_whole(medium, start.firmware)), 'HALF')
@@ -81,12 +82,13 @@ class StartTest(base.FunctionalTestCase):
                     kept.remove(worst)
                     worst[3].unlink()
         cuts.replay(made, medium, judge, seed=seed, effort=0.5,
-                    sectors=firmware.sectors(medium.size))
+                    sector_size=run.sector_size, sectors=firmware.sectors(
+                        medium.size, run.sector_size))
         return [each[1:] for each in kept]
 
-    def check(self, disk, kind, judged) -> None:
+    def check(self, disk, kind, judged, sector_size) -> None:
         """Start it, and compare with what the judge said."""
-        said = starting.start(disk, kind, self.directory)
+        said = starting.start(disk, kind, self.directory, sector_size)
         is_half = said not in (power.NOTHING, 'NEW', 'OLD', 'ISO')
         table.add(table.Row(
             'power', f'really started, {kind}', tries=1,

@@ -67,8 +67,9 @@ def starts(disk: cuts.Medium, sector_size: int = 512) -> Iterator[Start]:
 def sectors(size: int, sector_size: int = 512) -> list[int]:
     """Offsets of the sectors that decide about a disk of that size."""
     last = size // sector_size - 1
-    numbers = [0, 1, 2, 3, 33, 34, 64, 68, last, last - 1, last - 32,
-               last - 33]
+    entries = _ENTRIES * 512 // sector_size
+    numbers = [0, 1, 2, 3, entries + 1, entries + 2, 64, 68, last, last - 1,
+               last - entries, last - entries - 1]
     return [number * sector_size for number in numbers]
 
 

@@ -141,6 +141,11 @@ SCENARIOS = (
     Scenario('mbr', 'raw', 'mbr', zeroes=False),
     Scenario('mbr-uefi', 'raw', 'both', 3 * MIB),
     Scenario('mbr-uefi', 'qcow2', 'iso', manifest=True),
+    Scenario('4k', 'raw', '4k-early'),
+    Scenario('4k', 'compressed', '4k', 3 * MIB, repaired=True),
+    Scenario('4k-early', 'qcow2', '4k', manifest=True, read_back='full'),
+    Scenario('4k-early', 'raw', 'same', 3 * MIB, manifest=True,
+             repaired=True),
 )
 
 
@@ -148,11 +153,13 @@ class Run:
     """One scenario: write, record, cut.
 
     :param directory: for its files; gone with it.
+    :ivar sector_size: bytes of a sector of the disk.
     """
 
     def __init__(self, scenario: Scenario, directory: pathlib.Path) -> None:
         self.scenario = scenario
         self._directory = directory
+        self.sector_size = systems.LAYOUTS[scenario.new].sector_size
         self.new = systems.make(scenario.new, 'NEW', seed=1)
         self._size = len(self.new.content) + scenario.room
         self.old = self._make_old()
@@ -167,7 +174,8 @@ class Run:
     def record(self) -> recording.Recording:
         """Write the image; what reached the disk."""
         scenario = self.scenario
-        with faulty.FaultyDisk(self._backing, self._directory) as disk:
+        with faulty.FaultyDisk(self._backing, self._directory,
+                               sector_size=self.sector_size) as disk:
             if not scenario.zeroes:
                 disk.set_rules(*faulty.NO_ZEROES)
             if scenario.begun:
@@ -189,10 +197,13 @@ class Run:
         """Judge what power cuts may leave of a recorded write."""
         made = self.record()
         medium = cuts.Medium(self.before)
-        verdicts = Verdicts(medium, self.known)
+        verdicts = Verdicts(medium, self.known, self.sector_size)
         cuts.replay(made, medium, verdicts.judge, seed=seed, effort=effort,
-                    sectors=firmware.sectors(self._size)
-                    + firmware.sectors(len(self.new.content)))
+                    sector_size=self.sector_size,
+                    sectors=[at for size in (self._size,
+                                             len(self.new.content))
+                             for at in firmware.sectors(
+                                 size, self.sector_size)])
         if medium.read(0, self._size) != self._backing.read_bytes():
             raise AssertionError('the recording is not what was written')
         return verdicts

@@ -40,10 +40,12 @@ def lacking() -> str:
                  if not path.exists()), '')
 
 
-def start(disk: pathlib.Path, firmware: str, directory: pathlib.Path) -> str:
+def start(disk: pathlib.Path, firmware: str, directory: pathlib.Path,
+          sector_size: int = 512) -> str:
     """Switch a machine on.
 
     :param firmware: ``bios`` or ``uefi``.
+    :param sector_size: bytes of a sector of the disk.
     :returns: nothing, the name of the system that is whole, or more words
         when it is not.
     """
@@ -51,7 +53,7 @@ def start(disk: pathlib.Path, firmware: str, directory: pathlib.Path) -> str:
     for port in (console, debug):
         port.write_bytes(b'')
     process = subprocess.Popen(
-        _command(disk, firmware, directory, console, debug),
+        _command(disk, firmware, directory, console, debug, sector_size),
         stdin=subprocess.DEVNULL)
     try:
         end = time.monotonic() + _LONGEST
@@ -73,14 +75,17 @@ def start(disk: pathlib.Path, firmware: str, directory: pathlib.Path) -> str:
 
 
 def _command(disk: pathlib.Path, firmware: str, directory: pathlib.Path,
-             console: pathlib.Path, debug: pathlib.Path) -> list[str]:
+             console: pathlib.Path, debug: pathlib.Path, sector_size: int
+             ) -> list[str]:
     command = [
         PROGRAM, '-accel', 'tcg', '-machine', 'q35', '-m', '256',
         '-nodefaults', '-display', 'none', '-no-reboot', '-net', 'none',
         '-serial', f'file:{console}', '-debugcon', f'file:{debug}',
         '-global', 'isa-debugcon.iobase=0x402', '-drive',
         f'if=none,id=disk,format=raw,snapshot=on,file={disk}',
-        '-device', 'virtio-blk-pci,drive=disk,bootindex=1']
+        '-device', 'virtio-blk-pci,drive=disk,bootindex=1,'
+                   f'logical_block_size={sector_size},'
+                   f'physical_block_size={sector_size}']
     if firmware == 'uefi':
         variables = directory / 'variables'
         shutil.copy(_VARIABLES, variables)

@@ -16,7 +16,9 @@ grub2 reads a file of 3 MiB from the root file system, compares its digest,
 and says so on the serial port. Nothing else is in them.
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -59,9 +61,10 @@ reboot
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Places on a disk; sectors.
+    """Places on a disk; in 512 bytes.
 
     :ivar gap: whether the core of grub2 is before the first partition.
+    :ivar sector_size: bytes of a sector of the disk.
     """
 
     label: str
@@ -69,6 +72,7 @@ class Layout:
     core: range | None = None
     root: range = range(20480, 49000)
     gap: bool = False
+    sector_size: int = SECTOR
 
     @property
     def script(self) -> str:
@@ -77,8 +81,10 @@ class Layout:
                   'root': 'L'} if self.label == 'gpt'
                  else {'esp': 'ef', 'root': 'L'})
         places = {'esp': self.esp, 'core': self.core, 'root': self.root}
+        unit = self.sector_size // SECTOR
         return ''.join(
-            f'start={place.start}, size={len(place)}, type={types[name]}\n'
+            f'start={place.start // unit}, size={len(place) // unit}, '
+            f'type={types[name]}\n'
             for name, place in places.items()
             if place and not (name == 'core' and self.gap))
 
@@ -96,6 +102,9 @@ LAYOUTS = {
     'mbr': Layout('dos', core=range(1, 2048), root=range(2048, 49152),
                   gap=True),
     'mbr-uefi': Layout('dos', esp=range(2048, 18432)),
+    # No BIOS starts from such sectors.
+    '4k': Layout('gpt', esp=range(4096, 20480), sector_size=4096),
+    '4k-early': Layout('gpt', esp=range(512, 16896), sector_size=4096),
 }
 
 
@@ -139,10 +148,11 @@ def make(kind: str, name: str, seed: int = 1, size: int = SIZE) -> System:
         path = pathlib.Path(folder, 'disk')
         with path.open('wb') as file:
             file.truncate(size)
-        images.partition(path, layout.label, layout.script)
-        _put_root(path, layout.root, name, seed)
+        with _attached(path, layout.sector_size) as disk:
+            images.partition(disk, layout.label, layout.script)
+        _put_root(path, layout, name, seed)
         if layout.esp:
-            _put_esp(path, layout.esp, name)
+            _put_esp(path, layout.esp, name, layout.sector_size)
         if layout.core:
             _put_core(path, layout.core, name)
         content = path.read_bytes()
@@ -153,7 +163,21 @@ def make(kind: str, name: str, seed: int = 1, size: int = SIZE) -> System:
         for firmware in layout.firmware})
 
 
-def _put_root(path: pathlib.Path, place: range, name: str, seed: int) -> None:
+@contextlib.contextmanager
+def _attached(path: pathlib.Path, sector_size: int) -> Iterator[pathlib.Path]:
+    """A disk with such sectors; the file itself has small ones."""
+    if sector_size == SECTOR:
+        yield path
+        return
+    device = disks.attach(path, sector_size=sector_size)
+    try:
+        yield pathlib.Path(device)
+    finally:
+        disks.run('losetup', '-d', device)
+
+
+def _put_root(path: pathlib.Path, layout: Layout, name: str, seed: int
+              ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = pathlib.Path(folder)
         payload = random.Random(seed).randbytes(_PAYLOAD)
@@ -162,10 +186,11 @@ def _put_root(path: pathlib.Path, place: range, name: str, seed: int) -> None:
             f'{hashlib.sha256(payload).hexdigest()}  payload\n')
         (tree / 'grub.cfg').write_text(_MENU.format(
             name=name, whole=WHOLE, half=HALF))
-        disks.run('mke2fs', '-q', '-t', 'ext4', '-O',
+        disks.run('mke2fs', '-q', '-t', 'ext4', '-b',
+                  str(max(layout.sector_size, 1024)), '-O',
                   '^metadata_csum_seed,^orphan_file,^has_journal', '-L', name,
-                  '-d', tree, '-E', f'offset={place.start * SECTOR}', path,
-                  f'{len(place) // 2}k')
+                  '-d', tree, '-E', f'offset={layout.root.start * SECTOR}',
+                  path, f'{len(layout.root) // 2}k')
 
 
 def _grub(form: str, name: str, *modules: str) -> bytes:
@@ -178,15 +203,19 @@ def _grub(form: str, name: str, *modules: str) -> bytes:
         return output.read_bytes()
 
 
-def _put_esp(path: pathlib.Path, place: range, name: str) -> None:
+def _put_esp(path: pathlib.Path, place: range, name: str,
+             sector_size: int = SECTOR) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        program = pathlib.Path(folder, 'program')
+        program, esp = (pathlib.Path(folder, each)
+                        for each in ('program', 'esp'))
         program.write_bytes(_grub('x86_64-efi', name))
-        disks.run('mkfs.vfat', '--offset', str(place.start), path,
+        disks.run('mkfs.vfat', '-C', '-S', str(sector_size), esp,
                   str(len(place) // 2))
-        esp = f'{path}@@{place.start * SECTOR}'
         disks.run('mmd', '-i', esp, '::EFI', '::EFI/BOOT')
         disks.run('mcopy', '-i', esp, program, '::EFI/BOOT/BOOTX64.EFI')
+        with path.open('r+b') as disk:
+            disk.seek(place.start * SECTOR)
+            disk.write(esp.read_bytes())
 
 
 def _put_core(path: pathlib.Path, place: range, name: str) -> None:

@@ -100,7 +100,9 @@ def _show(service: image_service.GlanceImageService, href: str, role: str
             'image-not-found', name, message='Glance has no such image.',
             expected='an active image of that UUID',
             found=str(error).rstrip('.'),
-            fix=f'openstack image show {identifier}') from None
+            fix=f'openstack image show {identifier}. If it is there, Ironic '
+                'is not allowed to use it: openstack image set --community '
+                f'{identifier}') from None
     except (exception.IronicException, keystone_exceptions.ClientException,
             sdk_exceptions.SDKException) as error:
         raise refusals.refused(

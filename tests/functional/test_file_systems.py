@@ -209,6 +209,39 @@ class FileSystemsTest(base.FunctionalTestCase):
             disks.run('btrfs', 'subvolume', 'set-default',
                       self.mountpoint / default)
 
+    def test_a_root_that_is_a_read_only_snapshot(self) -> None:
+        """openSUSE's: of it, and not of what lies beside it, files are read.
+
+        What a subvolume hides below it counts for nothing.
+        """
+        self.make('mkfs.btrfs', '-q', names=0)
+        first = self.mountpoint / '@/.snapshots/1'
+        with self.mounted('rw'):
+            for entry in self.mountpoint.iterdir():
+                disks.run('rm', '-r', entry)
+            for name in ('@', '@/.snapshots', '@/home', 'system'):
+                disks.run('btrfs', 'subvolume', 'create',
+                          self.mountpoint / name)
+            self.fill(0, 'system')
+            (self.mountpoint / 'system/etc/os-release').write_text(
+                'ID=opensuse-microos\nVERSION_ID=20241125\n')
+            (self.mountpoint / '@/home/.bash_history').touch()
+            first.mkdir()
+            disks.run('btrfs', 'subvolume', 'snapshot', '-r',
+                      self.mountpoint / 'system', first / 'snapshot')
+            disks.run('btrfs', 'subvolume', 'set-default', first / 'snapshot')
+            (self.mountpoint / 'system/etc/os-release').write_text(
+                'ID=another\n')
+        outcome = self.invoke('check', self.image, '--image-type',
+                              'partition', '--json')
+        self.assert_status(0, outcome)
+        self.assertEqual(('opensuse-microos', '20241125'), tuple(
+            outcome.json['contents']['system'][name]
+            for name in ('id', 'version')))
+        files = self.open('btrfs')
+        self.assertEqual(FILES['text-300'], files.front('etc/text-300', 999))
+        self.assertEqual([], files.list('.snapshots'))
+
     def test_over_http(self) -> None:
         """Little is read, and only once."""
         server = web.Server(self.directory)

@@ -65,6 +65,10 @@ def _volume(path: pathlib.Path, part: systems.Part) -> pathlib.Path | None:
             root = volumes.ext4(path.with_suffix('.root'), part.tree, '-U',
                                 part.uuid)
             return lvm.physical_volume(path, root.read_bytes())
+        case 'lvm-xfs':
+            root = volumes.small_xfs(path.with_suffix('.root'), part.tree,
+                                     '-m', f'uuid={part.uuid}')
+            return lvm.physical_volume(path, root.read_bytes())
         case 'btrfs':
             return volumes.btrfs(path, part.tree, '-U', part.uuid, *label)
         case 'vfat':

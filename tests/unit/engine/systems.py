@@ -347,12 +347,6 @@ def logical() -> list[Part]:
         **root.tree, 'etc/fstab': text(fstab)})]
 
 
-#: Those that are known to start on machines of metal.
-GOOD = {function.__name__: function for function in (
-    debian, ubuntu, fedora, centos, suse, alpine, arch, unified_arch, coreos,
-    flatcar, logical)}
-
-
 def changed(parts: Sequence[Part], tree: Mapping[str, bytes | str | None],
             number: int = -1) -> list[Part]:
     """The same partitions, of which one has other files.

@@ -13,6 +13,7 @@
 """Small file systems, made by the tools of each without mounting."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import os
 import pathlib
 import shutil
@@ -65,14 +66,21 @@ def btrfs(path: pathlib.Path, tree: Tree, *options: str,
 
 
 def xfs(path: pathlib.Path, tree: Tree, *options: str,
-        size: int = 320 * MIB) -> pathlib.Path:
+        size: int = 320 * MIB, program: Sequence[str] = ('mkfs.xfs',)
+        ) -> pathlib.Path:
     """By mkfs.xfs, which takes the options."""
     folder = plant(path.with_suffix('.d'), tree)
     prototype = path.with_suffix('.proto')
     prototype.write_text('/\n0 0\nd--755 0 0\n' + _prototype(folder) + '$\n')
-    base.run('mkfs.xfs', '-q', '-f', '-p', prototype, *options,
+    base.run(*program, '-q', '-f', '-p', prototype, *options,
              _sparse(path, size))
     return path
+
+
+def small_xfs(path: pathlib.Path, tree: Tree, *options: str) -> pathlib.Path:
+    """As its own tests make it: mkfs.xfs makes no small one for others."""
+    return xfs(path, tree, *options, size=32 * MIB, program=(
+        'env', 'TEST_DIR=x', 'TEST_DEV=x', 'QA_CHECK_FS=x', 'mkfs.xfs'))
 
 
 def _prototype(folder: pathlib.Path) -> str:

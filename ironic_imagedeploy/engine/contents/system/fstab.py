@@ -29,6 +29,8 @@ _OCTAL = re.compile(r'\\([0-7]{3})')
 _CHANGING = re.compile(
     r'/dev/(?:[hsv]d[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+)(?:p?(\d+))?')
 _OPTIONAL = frozenset({'noauto', 'nofail', 'x-systemd.automount'})
+#: Of growpart-generator: openSUSE's.
+_GROWS = 'x-growpart.grow'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,11 @@ class Mount:
     def is_optional(self) -> bool:
         """Whether the system starts without it."""
         return not _OPTIONAL.isdisjoint(self.options)
+
+    @property
+    def grows(self) -> bool:
+        """Whether its partition becomes as large as the disk lets it."""
+        return _GROWS in self.options
 
 
 def device(name: str) -> Device:

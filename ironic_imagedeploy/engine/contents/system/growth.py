@@ -38,6 +38,11 @@ _PATHS = {
     'tiny-cloud': ('usr/libexec/tiny-cloud', 'lib/tiny-cloud'),
     'cirros-init': ('etc/cirros-init', 'usr/bin/cirros-apply'),
 }
+#: Of openSUSE, for mounts of which the fstab has this option.
+GENERATOR = 'growpart-generator'
+_GENERATORS = tuple(f'usr/lib/systemd/system-generators/{GENERATOR}{ending}'
+                    for ending in ('.sh', ''))
+_GROWS = 'x-growpart.grow'
 _REPART = ('usr/bin/systemd-repart', 'bin/systemd-repart')
 _REPART_FOLDERS = ('etc/repart.d', 'usr/lib/repart.d',
                    'usr/local/lib/repart.d')
@@ -64,6 +69,9 @@ def _mechanisms(files: _files.Files, agents: tuple[str, ...]
     for name, paths in _PATHS.items():
         if any(map(files.exists, paths)):
             yield name
+    if any(map(files.exists, _GENERATORS)) and _GROWS in config_files.read(
+            files, 'etc/fstab'):
+        yield GENERATOR
     if any(map(files.exists, _REPART)) and any(
             config_files.below(files, _REPART_FOLDERS, '.conf')):
         yield 'systemd-repart'

@@ -22,6 +22,7 @@ from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents.system import contents as _contents
 from ironic_imagedeploy.engine.contents.system import first_boot
 from ironic_imagedeploy.engine.contents.system import fstab
+from ironic_imagedeploy.engine.contents.system import growth
 from ironic_imagedeploy.engine.contents.system import volumes as _volumes
 from ironic_imagedeploy.engine import findings
 
@@ -144,7 +145,8 @@ def _is_missing(device: fstab.Device, contents: Contents) -> bool:
 def _check_growth(contents: Contents, root: _volumes.Volume,
                   table: partitions.PartitionTable) -> Iterator[Finding]:
     # Who enlarges a logical volume enlarges its partition before.
-    if contents.is_usr_only or root.logical:
+    if contents.is_usr_only or root.logical or (
+            _grows_instead(contents, table)):
         return
     after = next((partition for partition in table.partitions
                   if partition.start > root.start), None)
@@ -158,6 +160,21 @@ def _check_growth(contents: Contents, root: _volumes.Volume,
         yield Finding(
             code='root-does-not-grow', found='none',
             expected='growpart, growroot, systemd-repart or the like')
+
+
+def _grows_instead(contents: Contents, table: partitions.PartitionTable
+                   ) -> bool:
+    """Whether the last partition grows, as that of /var in MicroOS.
+
+    The root is read-only there.
+    """
+    if contents.growth is not None and growth.GENERATOR not in (
+            contents.growth):
+        return False
+    last = max(partition.start for partition in table.partitions)
+    grown = [mount.device.find(contents.volumes)
+             for mount in contents.table or () if mount.grows]
+    return any(volume and volume.start == last for volume in grown)
 
 
 def _check_console(contents: Contents) -> Iterator[Finding]:

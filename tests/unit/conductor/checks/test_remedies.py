@@ -119,7 +119,8 @@ class CommandsTest(base.ConductorTestCase):
     def test_image_that_glance_does_not_have(self):
         self.use(base.IMAGE_ID)
         self.refusal('image-not-found',
-                     f'openstack image show {base.IMAGE_ID}')
+                     f'openstack image show {base.IMAGE_ID}',
+                     f'openstack image set --community {base.IMAGE_ID}')
 
     def test_image_that_is_not_active(self):
         self.of_glance(status='queued')

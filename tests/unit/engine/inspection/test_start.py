@@ -20,6 +20,7 @@ from ironic_imagedeploy.engine import hardware
 from ironic_imagedeploy.engine import start_policy
 from tests.unit.engine import base
 from tests.unit.engine import disks
+from tests.unit.engine import good_systems
 from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
@@ -60,7 +61,7 @@ class GoodTest(StartTestCase):
     """A false alarm about an image that starts is a defect."""
 
     def test_each_distribution(self) -> None:
-        for name, make in systems.GOOD.items():
+        for name, make in good_systems.ALL.items():
             path = system_disks.disk(self.directory, make())
             for mode in ('uefi', 'bios', None):
                 with self.subTest(name=name, mode=mode):
@@ -224,6 +225,25 @@ class BadTest(StartTestCase):
                          self.codes([*systems.debian(), swap]))
         self.assertEqual(['root-does-not-grow'], self.changed(
             {'usr/bin/growpart': None}))
+
+    def test_what_grows_instead_of_the_root(self) -> None:
+        """A partition behind it that does not is in its way."""
+        *parts, root, last = good_systems.microos()
+        table = root.tree['etc/fstab']
+        assert isinstance(table, bytes)
+        self.assertEqual(['root-not-last'], self.changed(
+            {'etc/fstab': table.replace(b'x-growpart.grow,', b'')},
+            [*parts, root, last], number=-2))
+        self.assertEqual(['root-not-last'], self.changed(
+            {'usr/lib/systemd/system-generators/growpart-generator.sh': None},
+            [*parts, root, last], number=-2))
+        swap = Part(kind='ext4', uuid=systems.BOOT_UUID, tree={})
+        self.assertEqual(['root-not-last'],
+                         self.codes([*parts, root, last, swap]))
+
+    def test_a_serial_console_as_it_is_published(self) -> None:
+        self.assertEqual(['serial-console-only'],
+                         self.codes(good_systems.rocky_as_published()))
 
     def test_no_fallback(self) -> None:
         self.assertEqual(['no-fallback-loader'], self.changed({

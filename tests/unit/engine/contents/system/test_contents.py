@@ -19,6 +19,7 @@ from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents.system import contents
 from tests.support import boot_files
 from tests.unit.engine import base
+from tests.unit.engine import good_systems
 from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 
@@ -49,6 +50,17 @@ FOUND = {
     'logical': ('centos 9', '5.14.0-391.el9.x86_64',
                 '/dev/mapper/rhel--x-root--1', 'tty0', 'cloud-init',
                 'cloud-init with growpart'),
+    'rocky': ('rocky 9.5', good_systems.ROCKY, good_systems.LOGICAL,
+              'tty0 ttyS0,115200n8', 'cloud-init',
+              'cloud-init with growpart'),
+    'rhel': ('rhel 9.4', good_systems.RHEL, f'UUID={systems.ROOT_UUID}',
+             'tty0 ttyS0,115200n8', 'cloud-init', 'cloud-init with growpart'),
+    'leap': ('opensuse-leap 15.6', good_systems.LEAP,
+             f'UUID={systems.ROOT_UUID}', 'ttyS0,115200 tty0', 'cloud-init',
+             'kiwi-repart'),
+    'microos': ('opensuse-microos 20241125', good_systems.MICROOS,
+                f'UUID={systems.ROOT_UUID}', 'ttyS0,115200 tty0',
+                'ignition combustion', 'growpart-generator'),
     'coreos': ('fedora 39', '6.5.11-300.fc39.x86_64', '', '', 'ignition',
                'coreos-growpart'),
     'flatcar': ('flatcar 3815.2.2', '', '', '', 'ignition',
@@ -76,7 +88,7 @@ class ContentsTestCase(base.EngineTestCase):
 class DistributionsTest(ContentsTestCase):
 
     def test_each(self) -> None:
-        for name, make in systems.GOOD.items():
+        for name, make in good_systems.ALL.items():
             with self.subTest(name):
                 found = self.read(self.disk(make()))
                 assert found.system and found.first_boot and found.growth
@@ -146,7 +158,7 @@ class UnreadTest(ContentsTestCase):
         """Whatever changes: an answer, and why a part of it is missing."""
         outcomes: collections.Counter[str] = collections.Counter()
         for name in ('debian', 'fedora', 'centos', 'arch'):
-            disk = self.disk(systems.GOOD[name]())
+            disk = self.disk(good_systems.ALL[name]())
             places: list[int] = []
 
             def read(offset: int, length: int, disk: mmap.mmap = disk,

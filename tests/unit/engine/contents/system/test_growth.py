@@ -43,6 +43,17 @@ class GrowthTest(base.EngineTestCase):
                          self.read(tree, CLOUD_INIT))
         self.assertEqual((), self.read({'etc/x': b''}, CLOUD_INIT))
 
+    def test_a_generator_for_mounts_with_an_option(self) -> None:
+        generator = ('usr/lib/systemd/system-generators/'
+                     'growpart-generator.sh')
+        tree = {generator: b'x', 'etc/fstab': b'UUID=1 / btrfs ro 0 0\n'}
+        self.assertEqual((), self.read(tree))
+        tree['etc/fstab'] = (b'UUID=1 / xfs x-growpart.grow,x-systemd.growfs '
+                             b'0 0\n')
+        self.assertEqual(('growpart-generator',), self.read(tree))
+        del tree[generator]
+        self.assertEqual((), self.read(tree))
+
     def test_what_only_sounds_alike(self) -> None:
         self.assertEqual((), self.read({
             'usr/bin/systemd-repart': b'x', 'usr/local/bin/resizecons': b'x',

@@ -16,6 +16,7 @@ from ironic_imagedeploy.engine.contents.system import root
 from ironic_imagedeploy.engine.contents.system import volumes
 from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
+from tests.unit.engine import good_systems
 from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 
@@ -27,6 +28,9 @@ ROOTS = {
     'alpine': (2, {'boot/efi': 1}), 'arch': (2, {'boot': 1}),
     'unified_arch': (2, {'efi': 1}),
     'logical': (None, {'boot': 3, 'boot/efi': 2}),
+    'rocky': (None, {'boot': 4, 'boot/efi': 3}),
+    'rhel': (4, {'boot': 3, 'boot/efi': 2}), 'leap': (3, {'boot/efi': 2}),
+    'microos': (3, {'boot/efi': 2}),
     'coreos': (4, {'boot': 3, 'boot/efi': 2}),
     'flatcar': (3, {'usr': 3, 'boot': 1})}
 
@@ -86,7 +90,7 @@ class FinderTest(base.EngineTestCase):
         return root.Finder(read, volumes.find(read, table, drawn), drawn)
 
     def test_each_distribution(self) -> None:
-        for name, make in systems.GOOD.items():
+        for name, make in good_systems.ALL.items():
             with self.subTest(name):
                 finder = self.finder(make())
                 found = finder.find()

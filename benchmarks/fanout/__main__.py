@@ -120,6 +120,7 @@ def main() -> None:
         size = wanted.size * _MIB
         sha256, sha512 = _image(folder, size)
         network.create(wanted.server_rate * 1e6)
+        machine['congestion_control'] = network.congestion_control()
         with server.WebServer(folder, folder, network.SERVER) as web:
             url = web.url(folder / 'image.raw')
             image = fleet.Image(

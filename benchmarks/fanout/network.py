@@ -18,6 +18,7 @@ network namespace of this process, or in those of the nodes.
 
 import itertools
 import json
+import pathlib
 
 from tests.support import commands
 
@@ -79,6 +80,12 @@ def sent() -> int:
         'ip', '-json', '-stats', 'link', 'show', 'dev', BRIDGE))
     found: int = links[0]['stats64']['tx']['bytes']
     return found
+
+
+def congestion_control() -> str:
+    """Congestion control of TCP that connections have by default."""
+    return pathlib.Path('/proc/sys/net/ipv4/tcp_congestion_control'
+                        ).read_text().strip()
 
 
 def _shape(device: str, rate: float, *enter: str) -> None:

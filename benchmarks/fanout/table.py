@@ -50,7 +50,8 @@ def made(results: Sequence[fleet.Result], machine: dict[str, typing.Any],
         _HEAD, *(row(result, size) for result in results), '',
         f'{machine["date"]}, {machine["processors"]} processors '
         f'({machine["processor"]}), Linux {machine["kernel"]}, '
-        f'load before {machine["load_before"]:.1f}',
+        f'load before {machine["load_before"]:.1f}, '
+        f'TCP with {machine["congestion_control"]}',
         ', '.join(f'{name} {version}' for name, version
                   in machine['versions'].items())]
     alone = [result.seconds()[0] for result in results

@@ -22,6 +22,9 @@ from ironic_imagedeploy.agent.neighbours import watch as watches
 
 #: Seconds over which speeds are taken.
 WINDOW = 2.0
+#: And those over which it is seen how fast a peer gets chunks itself: it has
+#: pauses, too, when several came together.
+_GROWTH = 4.0
 #: Seconds that a peer has to answer for the first time, and those of them for
 #: which a less preferred one waits.
 _FIRST_ANSWER, _PRECEDENCE = 3.0, 1.5
@@ -29,9 +32,9 @@ _FIRST_ANSWER, _PRECEDENCE = 3.0, 1.5
 _REST = 2.0
 #: Chunks in a row that a peer does not have though it said so.
 _BROKEN_PROMISES = 8
-#: Seconds that a chunk takes at most, so that several come at a time; and how
-#: many then.
-_BRIEF, _SEVERAL = 0.05, 4
+#: Seconds that a chunk takes at most, so that another one is asked for before
+#: it is there; and three more, on two connections.
+_BRIEF, _VERY_BRIEF = 2.0, 0.05
 #: Seconds between two trials at last.
 _MOST_RARELY = 64.0
 
@@ -75,11 +78,11 @@ class Candidate:
     def growth(self, now: float) -> float:
         """Chunks per second that it got of late."""
         counts = list(self._counts)
-        before = [count for when, count in counts if when <= now - WINDOW]
+        before = [count for when, count in counts if when <= now - _GROWTH]
         if not counts:
             return 0.0
         first = before[-1] if before else counts[0][1]
-        return (counts[-1][1] - first) / WINDOW
+        return (counts[-1][1] - first) / _GROWTH
 
     def has_time_for(self, index: int) -> bool:
         """Whether it has a chunk, and is to be asked for it now.
@@ -87,10 +90,10 @@ class Candidate:
         Chunks that come one after the other are there earlier than those
         that come together, and go on to the next node then.
         """
-        several = not self.failures and (
-            self.fastest > 1 / _BRIEF)
-        return self.in_flight < (_SEVERAL if several else 1) and (
-            self.watch.has(index))
+        fastest = 0 if self.failures else self.fastest
+        most = 4 if fastest > 1 / _VERY_BRIEF else (
+            2 if fastest > 1 / _BRIEF else 1)
+        return self.in_flight < most and self.watch.has(index)
 
     def is_live(self, now: float) -> bool:
         """Whether it may be asked."""
@@ -133,7 +136,7 @@ class Candidate:
             self._counts.append(
                 (now, int.from_bytes(bits, 'little').bit_count()))
             while len(self._counts) > 1 and (
-                    self._counts[1][0] <= now - WINDOW):
+                    self._counts[1][0] <= now - _GROWTH):
                 self._counts.popleft()
         self._changed()
 

@@ -24,7 +24,9 @@ import threading
 import time
 
 from ironic_imagedeploy.agent.neighbours import candidates
+from ironic_imagedeploy.agent.neighbours import connection as connections
 from ironic_imagedeploy.agent.neighbours import peer as peers
+from ironic_imagedeploy.agent.neighbours import pipeline as pipelines
 from ironic_imagedeploy.agent.neighbours import preference
 from ironic_imagedeploy.agent.neighbours import server_turns
 from ironic_imagedeploy.contract import neighbours as contract
@@ -41,6 +43,9 @@ _FLOOR = 64 << 10
 _SLOWEST = 16
 #: Seconds between two looks at whether it is time for something.
 _PAUSE = 0.25
+#: Part of the image at its end during which nothing is tried: a trial may take
+#: many times as long as a chunk, and the write waits for it.
+_ENDING = 8
 #: Failures in a row after which a peer is not asked any more.
 _FAILURES = 3
 
@@ -66,6 +71,8 @@ class Neighbourhood:
         self._preference = preference.Preference(self._candidates)
         self._turns = server_turns.ServerTurns(
             first=len(named) < contract.MOST_PEERS)
+        self._left = sum(not manifest.is_zero(index)
+                         for index in range(manifest.count))
         self._closed = False
         self._arrivals: collections.deque[tuple[float, int]] = (
             collections.deque())
@@ -105,17 +112,18 @@ class Neighbourhood:
             raise _absent(candidate)
         first = start - self._manifest.bounds(index)[0]
         try:
-            candidate.peer.fetch(
+            began = candidate.peer.fetch(
                 index, (first, first + len(view)), view,
-                self._allowed(len(view)),
-                nearly_done=lambda: self._give_up_place(choice))
-        except peers.NotHere:
+                self._allowed(len(view)))
+            choice.began = choice.began if choice.has_part else began
+            choice.has_part = True
+        except pipelines.NotHere:
             self._lost(choice, candidate, promise=True)
             raise _absent(candidate) from None
-        except peers.PeerFailed as problem:
+        except connections.PeerFailed as problem:
             self._lost(choice, candidate, promise=False)
             if candidate.failures < _FAILURES and not isinstance(
-                    problem, peers.PeerRefused):
+                    problem, connections.PeerRefused):
                 raise _absent(candidate) from None
             raise exceptions.SourceError(
                 candidate.name, expected='the chunks that it says it has',
@@ -125,9 +133,10 @@ class Neighbourhood:
         """Learn that a chunk came, by the thread that asked for it."""
         choice = self._chosen()
         self._local.choice = None
-        if choice is None or choice.chunk != index:
-            return
         with self._changed:
+            self._left -= 1
+            if choice is None or choice.chunk != index:
+                return
             now = time.monotonic()
             speed = len(view) / max(now - choice.began, 1e-6)
             self._free(choice)
@@ -172,11 +181,13 @@ class Neighbourhood:
                         each.is_live(now) or each.is_awaited(now)
                         for each in self._candidates):
                     return _Choice(index, None, now)
-                if self._turns.take(now, speed, growing=any(
+                ending = self._left < self._manifest.count // _ENDING
+                if self._turns.take(now, speed, ending=ending, growing=any(
                         each.growth(now) > 0 for each in self._candidates)):
                     return _Choice(index, None, now, is_turn=True)
                 peer = self._preference.choose(
-                    index, now, speed / self._manifest.chunk_size)
+                    index, now, speed / self._manifest.chunk_size,
+                    ending=ending)
                 if peer:
                     peer.in_flight += 1
                     return _Choice(index, peer, now, has_place=True)
@@ -207,12 +218,6 @@ class Neighbourhood:
         """Let this thread get its chunk from the server."""
         self._local.choice = _Choice(choice.chunk, None, time.monotonic())
 
-    def _give_up_place(self, choice: '_Choice') -> None:
-        """Let another thread ask the peer, while the last bytes come."""
-        with self._changed:
-            self._free(choice)
-            self._changed.notify_all()
-
     def _free(self, choice: '_Choice') -> None:
         if choice.candidate is not None and choice.has_place:
             choice.candidate.in_flight -= 1
@@ -229,6 +234,7 @@ class _Choice:
 
     :ivar chunk: its index.
     :ivar began: time (monotonic).
+    :ivar has_part: some of the chunk came; it was that one's turn since then.
     :ivar is_turn: the server is asked though there are peers.
     :ivar has_place: it counts among what the candidate is asked for.
     """
@@ -236,6 +242,7 @@ class _Choice:
     chunk: int
     candidate: Candidate | None
     began: float
+    has_part: bool = False
     is_turn: bool = False
     has_place: bool = False
 

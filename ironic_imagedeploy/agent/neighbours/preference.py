@@ -26,9 +26,11 @@ from ironic_imagedeploy.agent.neighbours import candidates
 Candidate = candidates.Candidate
 
 #: Chunks that a peer may have less than others, whatever its speed.
-_LAG = 8
+_LAG = 16
 #: How much faster another peer must be.
 _BETTER = 2.0
+#: How much slower than the fastest one a peer gets chunks that falls behind.
+_STUCK = 3.0
 #: Seconds between two trials of other peers, and between two returns to a
 #: preferred one, at first.
 _TRIALS, _RETURNS = 1.0, 3.0
@@ -47,11 +49,12 @@ class Preference:
         self._trials = candidates.Trials(_TRIALS)
         self._returns = candidates.Trials(_RETURNS)
 
-    def choose(self, index: int, now: float, growth: float
-               ) -> Candidate | None:
+    def choose(self, index: int, now: float, growth: float, *,
+               ending: bool = False) -> Candidate | None:
         """Peer that is asked for a chunk now; None to wait for one.
 
         :param growth: chunks per second that come from peers of late.
+        :param ending: a trial is not worth it any more.
         """
         live = [each for each in self._ranked if each.is_live(now)]
         current = self._kept(live, now, growth)
@@ -64,7 +67,7 @@ class Preference:
             if found:
                 self._turn_to(found, now)
                 self._returns.delay(now)
-        elif (current.speed and self._is_settled(now)
+        elif (not ending and current.speed and self._is_settled(now)
                 and self._trials.are_due(now)):
             other = next((each for each in live if each is not current
                           and each.has_time_for(index)), None)
@@ -107,7 +110,7 @@ class Preference:
         fastest = max(each.fastest for each in self._ranked)
         return (self._is_settled(now)
                 and other.count >= current.count + _LAG
-                and current.growth(now) <= fastest / _BETTER)
+                and current.growth(now) <= fastest / _STUCK)
 
     def _is_settled(self, now: float) -> bool:
         """Whether the current peer had time to show how fast it is."""

@@ -78,6 +78,7 @@ class ChunkServer:
             (host, port), backlog=_BACKLOG,
             family=socket.AF_INET6 if is_six else socket.AF_INET,
             dualstack_ipv6=host == '::' and socket.has_dualstack_ipv6())
+        _fill_link(self._listener)
         self._acceptor = threading.Thread(
             target=self._accept, args=(self._listener,), daemon=True,
             name='neighbours')
@@ -250,8 +251,10 @@ class _Conversation:
 
         :raises BadMessage: when it is too long.
         """
-        # A peer that is not proven has no time to be idle.
-        seconds = (self._limits.idle_seconds if self.holder
+        # A peer that is not proven has no time to be idle, nor has one that
+        # has begun.
+        seconds = (self._limits.idle_seconds
+                   if self.holder and not self._received
                    else self._limits.head_seconds)
         end = time.monotonic() + seconds
         while protocol.END_OF_HEAD not in self._received:
@@ -279,6 +282,26 @@ class _Conversation:
                 secured.settimeout(max(end - time.monotonic(), 0.001))
                 sent = secured.send(view[:_PIECE])
                 view = view[sent:]
+
+
+def _fill_link(listener: socket.socket) -> None:
+    """Have a congestion control that a chain does not mislead.
+
+    BBR sends as fast as it has seen bytes arrive, and takes the pauses of a
+    chain that fills, and answers that queue behind what this node sends, for
+    a slow link: a third of one was used for many seconds.
+    """
+    used = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    if not used.startswith(b'bbr'):
+        return
+    for name in (b'cubic', b'reno'):
+        try:
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION,
+                                name)
+            return
+        except OSError:
+            # Not in this kernel, or not for this user.
+            continue
 
 
 def _shut_down(connection: socket.socket) -> None:

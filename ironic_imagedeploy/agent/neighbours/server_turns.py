@@ -58,11 +58,13 @@ class ServerTurns:
         self._spell: _Spell | None = None
         self._wins = 0
 
-    def take(self, now: float, speed: float, *, growing: bool) -> bool:
+    def take(self, now: float, speed: float, *, growing: bool,
+             ending: bool = False) -> bool:
         """Take a turn, when it is time for one.
 
         :param speed: bytes per second that come from all peers.
         :param growing: peers get chunks themselves.
+        :param ending: a trial is not worth it any more.
         """
         if growing:
             self._fed = now
@@ -79,7 +81,8 @@ class ServerTurns:
                 self._fed = now
                 if self._hungry > _PATIENT:
                     self._patience /= 2
-            elif (self._first is not None and self._trials.are_due(now)
+            elif (not ending and self._first is not None
+                    and self._trials.are_due(now)
                     and now - self._first > candidates.WINDOW):
                 self._baseline = speed
             else:

@@ -17,6 +17,7 @@ import threading
 
 from oslo_log import log
 
+from ironic_imagedeploy.agent.neighbours import connection as connections
 from ironic_imagedeploy.agent.neighbours import peer as peers
 
 LOG = log.getLogger(__name__)
@@ -76,12 +77,12 @@ class Watch:
                 if bits is not None:
                     self.bits, self.answered = bits, True
                     self._changed()
-            except peers.PeerFailed as problem:
+            except connections.PeerFailed as problem:
                 LOG.debug('The neighbour %(name)s does not answer: '
                           '%(problem)s', {'name': self._peer.name,
                                           'problem': problem})
                 version, self.bits = None, None
-                self.refused = isinstance(problem, peers.PeerRefused)
+                self.refused = isinstance(problem, connections.PeerRefused)
                 self._changed()
                 pause, retry = retry, min(2 * retry, _LAST_RETRY)
             if self.refused:

@@ -239,8 +239,10 @@ class ChunkedSource(base.Source):
         return Filled(fetched, verifying)
 
     def _only_origin_has(self, indexes: range) -> bool:
-        return not self._suppliers and self._kept.last_before(
-            indexes[0] - 1, indexes[-1]) == indexes[-1]
+        # Who is told of chunks gives them to others, who wait for each.
+        return (not self._suppliers and self._verified is None
+                and self._kept.last_before(
+                    indexes[0] - 1, indexes[-1]) == indexes[-1])
 
     def _ahead(self, first: int, last: int) -> '_Ahead':
         """The origin, asked for all up to a chunk at once."""

@@ -11,14 +11,11 @@
 # under the License.
 
 
-import threading
 import time
-import unittest
 
-from ironic_imagedeploy.agent.neighbours import peer as peers
-from ironic_imagedeploy.contract import neighbours as contract
+from ironic_imagedeploy.agent.neighbours import connection as connections
+from ironic_imagedeploy.agent.neighbours import pipeline as pipelines
 from tests.support.simulation import certificate
-from tests.unit.agent.neighbours import fakes
 from tests.unit.agent.neighbours import images
 
 MIB = images.MIB
@@ -43,14 +40,14 @@ class FetchTest(images.ServerTestCase):
         peer = self.peer()
         for _ in range(20):
             fetched(peer, 3)
-            with self.assertRaises(peers.NotHere):
+            with self.assertRaises(pipelines.NotHere):
                 fetched(peer, 2)
         self.assertEqual(1, len(self.server._open))
 
     def test_not_here(self):
         for index, root in ((2, images.MANIFEST.root), (99, None),
                             (0, 'ab' * 32)):
-            with self.assertRaises(peers.NotHere):
+            with self.assertRaises(pipelines.NotHere):
                 fetched(self.peer(root=root or images.MANIFEST.root), index)
 
     def test_a_connection_that_was_closed_for_being_idle(self):
@@ -68,49 +65,19 @@ class FetchTest(images.ServerTestCase):
         self.assertEqual((version + 1, b'\x1b'), peer.news(version))
 
 
-class NearlyDoneTest(unittest.TestCase):
-
-    def test_the_next_is_asked_for_while_the_last_bytes_come(self):
-        nearly_done, rest = threading.Event(), 64 * 1024
-        content = images.chunk(0)
-
-        def answer(secured, stopped):
-            secured.recv(4096)
-            secured.sendall(b'HTTP/1.1 206 Partial Content\r\n'
-                            b'Content-Length: 1048576\r\n\r\n')
-            secured.sendall(content[:-4 * rest])
-            self.assertFalse(nearly_done.wait(0.2))
-            secured.sendall(content[-4 * rest:-rest])
-            # The rest comes only when somebody else may ask.
-            if nearly_done.wait(5):
-                secured.sendall(content[-rest:])
-            stopped.wait(5)
-        liar = fakes.Liar(answer)
-        self.addCleanup(liar.close)
-        peer = peers.Peer(
-            contract.Peer(url=f'https://{images.ADDRESS}:{liar.port}',
-                          certificate=images.CERTIFICATE.pem),
-            root=images.MANIFEST.root, most_news=64)
-        self.addCleanup(peer.close)
-        found = bytearray(MIB)
-        peer.fetch(0, (0, MIB), memoryview(found), 10,
-                   nearly_done=nearly_done.set)
-        self.assertEqual(content, found)
-
-
 class RefusalTest(images.ServerTestCase):
 
     def test_another_certificate(self):
         other = certificate.make(images.ADDRESS)
-        with self.assertRaises(peers.PeerRefused):
+        with self.assertRaises(connections.PeerRefused):
             fetched(self.peer(pem=other.pem), 0)
         self.assertEqual(0, self.server.gate.total)
 
     def test_another_ticket(self):
         for ticket in (images.OTHER, images.TICKET[:-1], 'x'):
-            with self.assertRaises(peers.PeerRefused):
+            with self.assertRaises(connections.PeerRefused):
                 fetched(self.peer(ticket=ticket), 0)
-            with self.assertRaises(peers.PeerRefused):
+            with self.assertRaises(connections.PeerRefused):
                 self.peer(ticket=ticket).news(None)
 
     def test_an_expired_ticket(self):
@@ -118,11 +85,11 @@ class RefusalTest(images.ServerTestCase):
         peer = self.peer()
         fetched(peer, 0)
         time.sleep(0.3)
-        with self.assertRaises(peers.PeerRefused):
+        with self.assertRaises(connections.PeerRefused):
             fetched(peer, 1)
 
     def test_nobody_is_there(self):
         peer = self.peer()
         self.server.stop()
-        with self.assertRaises(peers.PeerFailed):
+        with self.assertRaises(connections.PeerFailed):
             fetched(peer, 0)

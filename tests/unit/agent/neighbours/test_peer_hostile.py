@@ -15,7 +15,9 @@ import time
 import unittest
 from unittest import mock
 
+from ironic_imagedeploy.agent.neighbours import connection as connections
 from ironic_imagedeploy.agent.neighbours import peer as peers
+from ironic_imagedeploy.agent.neighbours import pipeline as pipelines
 from ironic_imagedeploy.agent.neighbours import protocol
 from ironic_imagedeploy.contract import neighbours as contract
 from tests.unit.agent.neighbours import fakes
@@ -49,7 +51,7 @@ class HostilePeerTest(unittest.TestCase):
     """A peer with the right certificate costs seconds, whatever it does."""
 
     def setUp(self):
-        for module, name in ((peers, 'PATIENCE'),
+        for module, name in ((connections, 'PATIENCE'),
                              (protocol, 'NEWS_SECONDS')):
             patcher = mock.patch.object(module, name, 0.5)
             patcher.start()
@@ -65,9 +67,9 @@ class HostilePeerTest(unittest.TestCase):
             root=images.MANIFEST.root, most_news=64)
         self.addCleanup(peer.close)
         view = memoryview(bytearray(MIB))
-        with self.assertRaises((peers.PeerFailed, peers.NotHere)):
+        with self.assertRaises((connections.PeerFailed, pipelines.NotHere)):
             peer.fetch(0, (0, MIB), view, SECONDS)
-        with self.assertRaises(peers.PeerFailed):
+        with self.assertRaises(connections.PeerFailed):
             peer.news(None)
 
     def within(self, seconds, answer):

@@ -48,9 +48,10 @@ class PreferenceTest(unittest.TestCase):
         """Let a chunk of a peer come."""
         self.named[number].gave(speed * MIB)
 
-    def chosen(self, index, later=0.0, growth=0.0):
+    def chosen(self, index, later=0.0, growth=0.0, ending=False):
         """Number of the peer that is asked for a chunk."""
-        peer = self.found.choose(index, self.began + later, growth)
+        peer = self.found.choose(index, self.began + later, growth,
+                                 ending=ending)
         return None if peer is None else self.named.index(peer)
 
     def test_the_first_one_is_waited_for(self):
@@ -88,6 +89,14 @@ class PreferenceTest(unittest.TestCase):
         self.found.gave(self.named[1], self.began + SETTLED)
         self.assertEqual(1, self.chosen(3, later=SETTLED))
 
+    def test_nothing_is_tried_at_the_end(self):
+        for number in (0, 1):
+            self.has(number, *range(40))
+        self.assertEqual(0, self.chosen(1))
+        self.gives(0, 1)
+        self.assertEqual(0, self.chosen(2, later=SETTLED, ending=True))
+        self.assertEqual(1, self.chosen(2, later=SETTLED))
+
     def test_one_that_is_not_faster_is_tried_only(self):
         for number in (0, 1):
             self.has(number, *range(40))
@@ -117,7 +126,12 @@ class PreferenceTest(unittest.TestCase):
         self.assertEqual(0, self.chosen(1))
         self.named[0].in_flight = 1
         self.assertIsNone(self.chosen(2))
-        # One that gives a chunk in less than a twentieth of a second.
+        # One that gives a chunk in less than two seconds.
+        self.gives(0, 1)
+        self.assertEqual(0, self.chosen(2))
+        self.named[0].in_flight = 2
+        self.assertIsNone(self.chosen(3))
+        # In less than a twentieth of one.
         self.gives(0, 100)
         self.named[0].in_flight = 3
         self.assertEqual(0, self.chosen(2))

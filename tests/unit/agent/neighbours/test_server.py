@@ -18,6 +18,7 @@ import ssl
 import threading
 import time
 
+from ironic_imagedeploy.agent.neighbours import server as servers
 from ironic_imagedeploy.contract import neighbours as contract
 from tests.unit.agent.neighbours import images
 
@@ -85,6 +86,32 @@ class AnswerTest(RawTestCase):
             b'HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n'
             b'Content-Type: application/octet-stream', head)
         self.assertEqual(images.chunk(0), body)
+
+    def test_requests_that_come_together(self):
+        last = HEAD.replace(b'/0 ', b'/4 ')
+        with self.secured() as connection:
+            connection.sendall(HEAD + HEAD.replace(b'/0 ', b'/2 ') + last)
+            received = b''
+            while not (received.count(b'HTTP/1.1 404') == 2
+                       and received.endswith(b'\r\n\r\n')):
+                part = connection.recv(1 << 16)
+                self.assertTrue(part)
+                received += part
+        self.assertEqual(
+            [b'200', b'404', b'404'],
+            [part[:3] for part in received.split(b'HTTP/1.1 ')[1:]])
+        self.assertIn(images.chunk(0), received)
+
+    def test_a_link_is_filled(self):
+        with socket.create_server((images.ADDRESS, 0)) as listener:
+            option = socket.IPPROTO_TCP, socket.TCP_CONGESTION
+            try:
+                listener.setsockopt(*option, b'bbr')
+            except OSError:
+                self.skipTest('this kernel has no BBR')
+            servers._fill_link(listener)
+            found = listener.getsockopt(*option, 16).rstrip(b'\0')
+        self.assertIn(found, (b'cubic', b'reno'))
 
     def test_statuses(self):
         for message, status in (

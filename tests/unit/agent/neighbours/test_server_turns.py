@@ -65,6 +65,12 @@ class ServerTurnsTest(unittest.TestCase):
         self.assertFalse(self.take(self.turns(first=False), 15))
         self.assertTrue(self.take(self.turns(first=False), 33))
 
+    def test_it_is_not_tried_at_the_end(self):
+        turns = self.turns()
+        self.assertFalse(turns.take(self.began + 5, MIB, growing=True,
+                                    ending=True))
+        self.assertTrue(self.take(turns, 5))
+
     def test_a_faster_one_is_used_for_some_seconds(self):
         turns, taken = self.turns(), []
         for tenth in range(30, 400):

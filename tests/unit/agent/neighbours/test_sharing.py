@@ -15,6 +15,7 @@ import socket
 import types
 
 from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy.agent.neighbours import connection as connections
 from ironic_imagedeploy.agent.neighbours import peer as peers
 from ironic_imagedeploy.agent.neighbours import sharing
 from ironic_imagedeploy.contract import neighbours as contract
@@ -162,7 +163,7 @@ class GiveTest(SharingTestCase):
             self.assertTrue(self.manifest.matches(index, view), index)
         self.assertEqual(sum(map(len, self.found.values())),
                          report['served'])
-        with self.assertRaises(peers.PeerFailed):
+        with self.assertRaises(connections.PeerFailed):
             self.asked()
 
     def test_until_the_write_fails(self):
@@ -170,7 +171,7 @@ class GiveTest(SharingTestCase):
         with self.assertRaises(AssertionError):
             self.share()
         self.assertEqual({}, self.found)
-        with self.assertRaises(peers.PeerFailed):
+        with self.assertRaises(connections.PeerFailed):
             self.asked()
 
     def test_the_port_is_taken(self):

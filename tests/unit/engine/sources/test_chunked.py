@@ -99,6 +99,20 @@ class ChunkedSourceTest(ChunkedTestCase):
             source.reports)
         self.assertLess(fetched, len(self.content))
 
+    def test_who_is_told_need_not_wait_for_the_next_chunk(self) -> None:
+        read: dict[int, int] = {}
+        source = self.made()
+        source.ask_first([], lambda index, view: read.update(
+            {index: max(offset + length for offset, length
+                        in self.origin.reads)}))
+        start, end = 0, 3
+        first = self.manifest.bounds(start)[0]
+        view = memoryview(bytearray(self.manifest.bounds(end - 1)[1] - first))
+        source.fill_chunks(range(start, end), view)
+        self.assertEqual({*range(start, end)}, {*read})
+        for index, position in read.items():
+            self.assertLessEqual(position, self.manifest.bounds(index)[1])
+
     def test_reads_at_any_offset_are_verified_and_kept(self) -> None:
         source = self.made()
         for offset, length in ((5, 10), (MIB - 3, 6), (0, 2 * MIB + 3),

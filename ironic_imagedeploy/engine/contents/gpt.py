@@ -36,6 +36,8 @@ _HEADER = struct.Struct('<8sIIIIQQQQ16sQIII')
 _ENTRY = struct.Struct('<16s16sQQQ72s')
 #: Bytes of partition entries that are read at most (1024 entries).
 _ENTRIES_LIMIT = 128 << 10
+#: Sector where the first of them may be: before it are the MBR and a header.
+_FIRST_ENTRIES = 2
 _LEGACY_BOOTABLE = 1 << 2
 
 
@@ -125,6 +127,10 @@ def read_header(read: _read.Read, sector_size: int, sector: int
         raise exceptions.BadContent(
             'corrupt', f'the GPT header for sector {sector}',
             f'the one for sector {own}')
+    if entries_at < _FIRST_ENTRIES:
+        raise exceptions.BadContent(
+            'corrupt', f'GPT entries from sector {_FIRST_ENTRIES} on, after '
+            'the first header', f'entries from sector {entries_at}')
     if entry_size < _ENTRY.size or entry_size * count > _ENTRIES_LIMIT:
         raise exceptions.BadContent(
             'corrupt', f'{_ENTRIES_LIMIT} bytes of GPT entries',

@@ -155,6 +155,12 @@ class BackupTest(partition_tables.PartitionsTestCase):
     def test_a_header_for_another_place(self) -> None:
         self.assert_bad('corrupt', disks.gpt(MIB, own=2), 'sector 1')
 
+    def test_entries_where_the_header_is(self) -> None:
+        """Written anew, they would damage each other."""
+        for sector in (0, 1):
+            self.assert_bad('corrupt', disks.gpt(MIB, entries_at=sector),
+                            f'entries from sector {sector}')
+
     def test_partitions_that_overlap(self) -> None:
         for entries in ((Entry(100, 200), Entry(200, 300)),
                         (Entry(100, 300), Entry(150, 160)),

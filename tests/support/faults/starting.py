@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import time
 
+from tests.support import disks
 from tests.support.faults import power
 from tests.support.faults import systems
 
@@ -29,6 +30,10 @@ _LONGEST = 120
 _NOTHING = re.compile(
     r'No bootable device|No bootable option|Interactive Shell|'
     r'Press any key to enter the Boot Manager', re.IGNORECASE)
+#: SeaBIOS, when it jumps to a first sector.
+_JUMP = 'Booting from 0000:7c00'
+#: Bytes of a first sector before the disk's signature and partition table.
+_BOOT_CODE = 440
 _SAID = re.compile(rf'(?:{systems.WHOLE}|{systems.HALF}) (\w+)')
 
 
@@ -64,6 +69,10 @@ def start(disk: pathlib.Path, firmware: str, directory: pathlib.Path,
                 return (found[1] if found[0].startswith(systems.WHOLE)
                         else found[0])
             if 'STARTED' not in said and _NOTHING.search(said):
+                return power.NOTHING
+            # Zeroes are no program: the processor runs on through memory.
+            if _JUMP in said and not any(disks.first_bytes(
+                    disk, _BOOT_CODE)):
                 return power.NOTHING
             if ended:
                 break

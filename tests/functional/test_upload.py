@@ -72,6 +72,18 @@ class WholeDiskTest(glance.GlanceTestCase):
         self.assertEqual(('mine', 'b=c', 'community'), (
             record['os_distro'], record['a'], record['visibility']))
 
+    def test_an_image_that_ironic_may_not_use(self) -> None:
+        """Glance makes images that are shared with nobody."""
+        outcome = self.invoke('upload', self.image)
+        self.assert_status(0, outcome)
+        record, = self.records().values()
+        self.assertIn(f'openstack image set --community {record["id"]}',
+                      outcome.stderr)
+        outcome = self.invoke('upload', self.image, '--visibility',
+                              'community')
+        self.assert_status(0, outcome)
+        self.assertNotIn('community', outcome.stderr)
+
     def test_from_a_web_server_and_another_checksum(self) -> None:
         server = web.Server(self.shared)
         self.addCleanup(server.stop)

@@ -38,6 +38,9 @@ from ironic_imagedeploy.cmd import sources
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import manifest_builder
 
+#: Other images it takes of one project only.
+_SEEN_BY_IRONIC = ('public', 'community')
+
 
 def upload(args: argparse.Namespace) -> int:
     """Check an image, then put it into Glance, with all that belongs to it."""
@@ -62,6 +65,10 @@ def upload(args: argparse.Namespace) -> int:
               _all_or_nothing(glance) as made):
             result = _Upload(glance, made, display).run(
                 plan, source, inspection)
+    if args.visibility not in _SEEN_BY_IRONIC:
+        console.say('note: Ironic deploys an image that is public or '
+                    'community: openstack image set --community '
+                    f'{result["image"]}')
     result['seconds'] = round(time.monotonic() - began, 3)
     console.show([console.to_json(result)] if args.json else
                  (f'{line}\n' for line in summary.upload(

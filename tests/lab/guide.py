@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import functools
 import json
 import pathlib
+import re
 import shlex
 from typing import Any
 
@@ -37,6 +38,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     'whole-disk-bios': ('debian-13', {'boot_mode': 'bios'}),
     'partition': ('debian-13-root', {})}
 _CLOUD = 'lab'
+_UPLOADED = re.compile(r' in Glance as ([0-9a-f-]{36})$', re.MULTILINE)
 #: Of a partition image, which fits into it.
 _ROOT_GB = 3
 #: Seconds; a usual kernel, and cloud-init, on an emulated machine.
@@ -52,6 +54,7 @@ class GuideJob(job.Job):
         self._machines = {kind: self._new_machine(**KINDS[kind][1])
                           for kind in dict.fromkeys(kinds)}
         self._images: dict[str, pathlib.Path] = {}
+        self._identifiers: dict[str, str] = {}
 
     @property
     def checks(self) -> list[job.Check]:
@@ -79,19 +82,25 @@ class GuideJob(job.Job):
         command = guide_images.command('upload', f'{name}.qcow2')
         progress.say(f'    {command}')
         program, *options = shlex.split(command)
-        print(commands.run(
+        said = commands.run(
             guide_images.PROGRAMS / program, *options,
             cwd=self._images[name].parent, env={
                 'OS_CLIENT_CONFIG_FILE': str(configuration),
-                'OS_CLOUD': _CLOUD}), flush=True)
+                'OS_CLOUD': _CLOUD})
+        print(said, flush=True)
+        match = _UPLOADED.search(said)
+        assert match
+        # No list has the image of a community.
+        self._identifiers[name] = match[1]
 
     def deploy(self, kind: str) -> None:
         name, _ = KINDS[kind]
         hardware = self._machines[kind]
         user = cloud.Cloud()
         node = user.deploy(
-            user.enrol(hardware, 'imagedeploy'), user.find(name),
-            job.HOSTNAME, job.DEPLOY_TIMEOUT,
+            user.enrol(hardware, 'imagedeploy'),
+            user.find(self._identifiers[name]), job.HOSTNAME,
+            job.DEPLOY_TIMEOUT,
             **({'root_gb': _ROOT_GB} if kind == 'partition' else {}))
         if node.provision_state != 'active':
             raise AssertionError(f'{node.provision_state}: {node.last_error}')

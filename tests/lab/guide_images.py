@@ -114,10 +114,16 @@ def get(name: str) -> pathlib.Path:
     build = _here if '--type partition' in words else _in_machine
     directory = cache.get(
         f'guide-{name}', [
-            words, _ORDERS, _INSTALL, pathlib.Path(recipes.__file__),
+            words, _printed(words), _ORDERS, _INSTALL,
             importlib.metadata.version('diskimage-builder')],
         lambda directory: build(directory, words, name))
     return directory / f'{name}.qcow2'
+
+
+def _printed(words: str) -> str:
+    """What a command of the page hands to diskimage-builder."""
+    program, *options = words.split()
+    return commands.run(PROGRAMS / program, *options, '--print')
 
 
 def _variables() -> dict[str, str]:

@@ -72,19 +72,13 @@ def _recipe(args: argparse.Namespace) -> recipes.Recipe:
             args.parser.error(f'{word!r} is not a name')
     if args.arch == 'arm64' and args.firmware in ('bios', 'both'):
         args.parser.error('machines of arm64 have no BIOS')
-    if args.image_type == 'partition':
-        for option in ('firmware', 'console'):
-            if getattr(args, option):
-                args.parser.error(
-                    f'--{option} is for whole-disk images: the boot loader '
-                    'of a partition image is installed on the node')
     return recipes.Recipe(
         system=args.system, release=args.release or '',
         image_type=args.image_type, arch=args.arch, network=args.network,
         firmware=args.firmware or (
             'uefi' if args.arch == 'arm64' else 'both'),
         console='' if args.console == 'none' else (
-            args.console or recipes.CONSOLE),
+            args.console or recipes.CONSOLES[args.arch]),
         mirror=args.mirror or '', elements=tuple(args.element),
         packages=tuple(args.package))
 

@@ -21,8 +21,9 @@ import shlex
 #: Processors, as distributions call them, with their names as of ``uname -m``.
 ARCHITECTURES: Mapping[str, str] = {'amd64': 'x86_64', 'arm64': 'aarch64'}
 PROGRAM = 'disk-image-create'
-#: The serial console that most servers have.
-CONSOLE = 'ttyS0,115200'
+#: The serial console that most servers have, by processor.
+CONSOLES: Mapping[str, str] = {'amd64': 'ttyS0,115200',
+                               'arm64': 'ttyAMA0,115200'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,8 @@ class Recipe:
 
     :ivar release: of the system; empty for the usual one.
     :ivar image_type: ``whole-disk`` or ``partition``.
-    :ivar firmware: of a whole-disk image: ``uefi``, ``bios`` or ``both``.
+    :ivar firmware: ``uefi``, ``bios`` or ``both``; a partition image is for
+        both.
     :ivar network: ``cloud-init`` or ``dhcp``.
     :ivar console: serial device, as ``ttyS0,115200``; empty for none.
     :ivar mirror: that packages come from; empty for the usual one.
@@ -75,7 +77,7 @@ class Recipe:
     firmware: str = 'both'
     arch: str = 'amd64'
     network: str = 'cloud-init'
-    console: str = CONSOLE
+    console: str = CONSOLES['amd64']
     mirror: str = ''
     elements: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -117,8 +119,9 @@ class Recipe:
     def _elements(self) -> Iterator[str]:
         yield SYSTEMS[self.system].element
         if not self.is_whole_disk:
-            # The node installs the boot loader, by what grub2 brings along.
-            yield from ('baremetal', 'grub2')
+            # The node installs the boot loader, by what grub2 brings along;
+            # of the other one it takes the kernel options.
+            yield from ('baremetal', 'grub2', 'bootloader')
         else:
             # The layout for UEFI has a place for the loader of BIOS, too.
             yield from ('vm', 'block-device-mbr' if self.firmware == 'bios'
@@ -146,12 +149,13 @@ class Recipe:
             yield 'DIB_CLOUD_INIT_DATASOURCES', 'ConfigDrive, OpenStack'
         # Cards of a machine are not called eth0 and eth1.
         yield 'DIB_APT_MINIMAL_CREATE_INTERFACES', '0'
-        if self.is_whole_disk:
-            # The usual kernel options are for virtual machines.
-            yield 'DIB_BOOTLOADER_DEFAULT_CMDLINE', 'nofb'
-            yield 'DIB_NO_TIMER_CHECK', 'False'
-            yield 'DIB_BOOTLOADER_VIRTUAL_TERMINAL', 'tty0'
-            yield 'DIB_BOOTLOADER_USE_SERIAL_CONSOLE', str(
-                bool(self.console))
-            if self.console:
-                yield 'DIB_BOOTLOADER_SERIAL_CONSOLE', self.console
+        # The usual kernel options are for virtual machines.
+        yield 'DIB_BOOTLOADER_DEFAULT_CMDLINE', 'nofb'
+        yield 'DIB_NO_TIMER_CHECK', 'False'
+        yield 'DIB_BOOTLOADER_VIRTUAL_TERMINAL', 'tty0'
+        yield 'DIB_BOOTLOADER_USE_SERIAL_CONSOLE', str(bool(self.console))
+        if self.console:
+            yield 'DIB_BOOTLOADER_SERIAL_CONSOLE', self.console
+        if not self.is_whole_disk:
+            # Of the loaders for BIOS and UEFI it would install both.
+            yield 'DIB_SKIP_GRUB_PACKAGE_INSTALL', 'True'

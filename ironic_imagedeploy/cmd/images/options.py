@@ -39,8 +39,8 @@ def _build(sub: argparse.ArgumentParser) -> None:
         help='what is built (default: %(default)s)')
     sub.add_argument(
         '--firmware', choices=('uefi', 'bios', 'both'),
-        help='what shall start a whole-disk image (default: both, and uefi '
-        'for arm64)')
+        help='what shall start the image (default: both, and uefi for '
+        'arm64); a partition image is for both in any case')
     sub.add_argument(
         '--arch', choices=sorted(recipes.ARCHITECTURES), default='amd64',
         help='the processor (default: %(default)s)')
@@ -50,8 +50,10 @@ def _build(sub: argparse.ArgumentParser) -> None:
         'or DHCP on all cards, without cloud-init (default: %(default)s)')
     sub.add_argument(
         '--console', metavar='DEVICE',
-        help='serial console of a whole-disk image, beside that of the '
-        f'screen; none leaves it out (default: {recipes.CONSOLE})')
+        help='serial console of the image, beside that of the screen; '
+        'none leaves it out (default: '
+        f'{recipes.CONSOLES["amd64"]}; for arm64 '
+        f'{recipes.CONSOLES["arm64"]})')
     sub.add_argument('--element', action='append', default=[],
                      metavar='NAME', help='another element of '
                      'diskimage-builder; may be repeated')

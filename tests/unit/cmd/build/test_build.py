@@ -86,8 +86,6 @@ class BuildTest(program.CommandTestCase):
         for arguments in (('--element', 'a;b'), ('--package=-x',),
                           ('--firmware', 'bios', '--arch', 'arm64'),
                           ('--firmware', 'both', '--arch', 'arm64'),
-                          ('--type', 'partition', '--console', 'none'),
-                          ('--type', 'partition', '--firmware', 'uefi'),
                           ('--print', '--json'),
                           ('-o', 'there')):
             with self.subTest(arguments):

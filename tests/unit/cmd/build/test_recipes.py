@@ -11,12 +11,15 @@
 # under the License.
 
 
+import contextlib
 import importlib.util
+import io
 import pathlib
 import shlex
 import unittest
 
 from ironic_imagedeploy.cmd.build import recipes
+from ironic_imagedeploy.cmd import imagedeploy
 
 
 def words(**options: object) -> list[str]:
@@ -50,8 +53,10 @@ class RecipeTest(unittest.TestCase):
         self.assertLess(command.index('baremetal'), command.index('grub2'))
         self.assertNotIn('vm', command)
         self.assertEqual((), recipe.boot_modes)
-        self.assertFalse([name for name in recipe.variables()
-                          if 'BOOTLOADER' in name])
+        variables = recipe.variables()
+        self.assertEqual('True', variables['DIB_SKIP_GRUB_PACKAGE_INSTALL'])
+        self.assertEqual('ttyS0,115200',
+                         variables['DIB_BOOTLOADER_SERIAL_CONSOLE'])
 
     def test_a_kernel_for_metal(self):
         for arch in recipes.ARCHITECTURES:
@@ -64,6 +69,26 @@ class RecipeTest(unittest.TestCase):
         command = words(network='dhcp')
         self.assertIn('dhcp-all-interfaces', command)
         self.assertNotIn('cloud-init', command)
+
+    def test_consoles_of_servers(self):
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            for arch, console in (('amd64', 'ttyS0'), ('arm64', 'ttyAMA0')):
+                self.assertEqual(0, imagedeploy.main([
+                    'build', 'debian', '--arch', arch, '-o', 'x', '--print']))
+                self.assertIn(f'SERIAL_CONSOLE={console},115200',
+                              shown.getvalue())
+
+    def test_a_partition_image_for_any_firmware(self):
+        shown = set()
+        for firmware in ('uefi', 'bios', 'both'):
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                self.assertEqual(0, imagedeploy.main([
+                    'build', 'debian', '--type', 'partition', '--firmware',
+                    firmware, '-o', 'x', '--print']))
+            shown.add(output.getvalue())
+        self.assertEqual(1, len(shown))
 
     def test_without_a_serial_console(self):
         variables = recipes.Recipe(system='debian', console='').variables()

@@ -99,6 +99,11 @@ class Race:
             os.cpu_count() or 1, [
                 results.Row(each.name, each.copies)
                 for each in able.values()])
+        # Who writes first waits for what the host of a virtual machine does
+        # once, as giving the disk its blocks. That is nobody's work.
+        first = result.rows[0]
+        self._measure(able[first.name], results.Row(
+            f'{first.name}, not counted', first.copies))
         for row in result.rows:
             self._measure(able[row.name], row)
         result.rows = [row for row in result.rows if not _is_slower_variant(

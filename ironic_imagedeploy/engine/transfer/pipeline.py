@@ -71,6 +71,7 @@ class Pipeline(abc.ABC):
         self._jobs: queue.SimpleQueue[jobs.Job | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(_JOBS)
         self._stopped = threading.Event()
+        self._ended = set[threading.Thread]()
         self._error: BaseException | None = None
         self._error_lock = threading.Lock()
 
@@ -83,10 +84,7 @@ class Pipeline(abc.ABC):
         others = [self._thread(part) for part in (
             *self._parts(), self._zero, *[self._work] * self._workers)]
         try:
-            for thread in (*readers, *others):
-                while thread.is_alive() and not self._stopped.is_set():
-                    thread.join(_meter.TICK)
-                    self._meter.tick()
+            self._watch([*readers, *others])
         except BaseException as error:
             self._stop(error)
         # Nothing may be written after this method has returned. A reader is
@@ -99,6 +97,21 @@ class Pipeline(abc.ABC):
                 thread.join(_meter.TICK / len(readers))
             raise self._error
         self._meter.tick()
+
+    def _watch(self, running: list[threading.Thread]) -> None:
+        """Wait for all threads, or until all is stopped.
+
+        :raises RuntimeError: when one ended without a word: others would wait
+            for it, or something would not be written.
+        """
+        while running and not self._stopped.is_set():
+            running[0].join(_meter.TICK)
+            self._meter.tick()
+            over = [each for each in running if not each.is_alive()]
+            for thread in over:
+                if thread not in self._ended:
+                    raise RuntimeError(f'{thread.name} did not run to its end')
+            running = [each for each in running if each not in over]
 
     @abc.abstractmethod
     def _readers(self) -> Sequence[Part]:
@@ -120,6 +133,7 @@ class Pipeline(abc.ABC):
                 pass
             except BaseException as error:
                 self._stop(error)
+            self._ended.add(threading.current_thread())
         thread = threading.Thread(target=guarded, name=part.__name__,
                                   daemon=True)
         thread.start()

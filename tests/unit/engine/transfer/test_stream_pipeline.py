@@ -253,6 +253,20 @@ class ErrorTest(PipelineTestCase):
                 self.run_pipeline(sink, workers)
             self.assertIs(error, caught.exception)
 
+    def test_a_thread_that_dies_without_a_word(self) -> None:
+        """As one into which another program's trace function fails."""
+        self.add(4 * MIB, DATA)
+        run = threading.Thread.run
+        for name in ('_read', '_hash_chunks', '_split', '_zero', '_work'):
+            def die(thread: threading.Thread, name: str = name) -> None:
+                if thread.name != name:
+                    run(thread)
+
+            with (self.subTest(name), mock.patch.object(
+                    threading.Thread, 'run', die),
+                  self.assertRaisesRegex(RuntimeError, name)):
+                self.run_pipeline(ListSink(4 * MIB), 2)
+
     def test_the_error_of_the_decoder_is_raised_as_it_is(self) -> None:
         error = KeyError('what is this')
 

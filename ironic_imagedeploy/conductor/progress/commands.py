@@ -23,6 +23,8 @@ import requests
 #: Levels of an answer. That about a machine has some ten; code that follows
 #: them one by one fails at a thousand.
 _DEEPEST = 64
+#: Steps that a result tells of.
+_STEPS = ('clean_step', 'deploy_step', 'service_step')
 #: What each command has, as an error tells it.
 COMMAND = 'a command with a name and a status'
 COMMANDS = 'commands, each with a name and a status'
@@ -74,9 +76,8 @@ def _is_command(told: typing.Any) -> bool:
             and _is_mapping_or_none(told.get('command_error'))
             and (not result or isinstance(result, str)
                  or isinstance(result, dict) and all(
-                     _is_mapping_or_none(value)
-                     for name, value in result.items()
-                     if name.endswith('_step'))))
+                     _is_mapping_or_none(result.get(name))
+                     for name in _STEPS)))
 
 
 def _is_mapping_or_none(told: typing.Any) -> bool:

@@ -58,6 +58,14 @@ class BuildTest(unittest.TestCase):
                           '2012-08-10/meta_data.json',
                           '2012-08-10/user_data'}, set(files))
 
+    def test_a_file_has_room_for_what_the_file_system_adds(self):
+        parts = {name: 'x' * (4096 + 600_000 * number)
+                 for number, name in enumerate((
+                     'network_data', 'user_data', 'vendor_data'))}
+        files = self.built(parts, uuid='the-uuid')
+        self.assertEqual(parts['user_data'].encode(),
+                         files['latest/user_data'])
+
     def test_much_data_has_room(self):
         files = self.built({'user_data': 'x' * (5 << 20)}, uuid='the-uuid')
         self.assertEqual(5 << 20, len(files['latest/user_data']))

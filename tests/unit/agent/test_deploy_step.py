@@ -138,6 +138,11 @@ class StepTest(StreamImageTestCase):
             'image_checksum': self.server.url('SHA512SUMS')}
         self.streamed()
 
+    def test_a_file_of_checksums_without_an_end(self):
+        (self.directory / 'SHA512SUMS').write_bytes(bytes(1 + (1 << 20)))
+        self.refused('file of 1048577 bytes', image_url=self.url,
+                     checksum=self.server.url('SHA512SUMS'))
+
     def test_checksums_of_the_baremetal_operator(self):
         """The algorithm is empty where the host does not name it."""
         (self.directory / 'SHA512SUMS').write_text(self.sha512)

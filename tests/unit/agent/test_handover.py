@@ -56,10 +56,11 @@ class BootableOrWipedTest(ramdisk.AgentTestCase):
 
     def test_it_is_said_loudly_when_nothing_can_be_wiped(self):
         with self.assertRaises(engine.exceptions.TargetMayBoot) as caught:
-            self.fail(self.gone, self.gone)
+            self.fail(f'{self.gone}1', f'{self.gone}2', self.gone)
         for words in ('MAY BOOT', 'a first error', 'No such file',
                       'Do not start the machine'):
             self.assertIn(words, str(caught.exception))
+        self.assertEqual(self.gone, caught.exception.subject)
         self.assertIsInstance(caught.exception.__cause__, KeyError)
 
     def test_a_wipe_that_is_interrupted(self):

@@ -13,6 +13,7 @@
 
 from ironic_imagedeploy.agent import order
 from ironic_imagedeploy.contract import report
+from ironic_imagedeploy import engine
 from tests.support import ramdisk
 from tests.unit.contract import before
 
@@ -60,6 +61,20 @@ class ReadTest(ramdisk.AgentTestCase):
             image_server_auth_strategy='http_basic',
             image_server_user='user', image_server_password='secret',
             configdrive='secret').download))
+
+    def test_a_checksum_is_required(self):
+        with engine.open_target(str(self.disk)) as target:
+            self.assertTrue(self.read().expectation(target).require_checksum)
+
+    def test_an_array_has_room_for_what_starts_it(self):
+        is_array = self.patched(order.sysfs, 'is_array')
+        for answer, room in ((True, order.software_raid.ESP_SIZE),
+                             (False, None)):
+            is_array.return_value = answer
+            with (self.subTest(answer),
+                  engine.open_target(str(self.disk)) as target):
+                self.assertEqual(
+                    room, self.read().expectation(target).raid_esp)
 
     def test_sizes(self):
         read = self.read(image_type='partition', root_mb='8')

@@ -42,6 +42,21 @@ class PublisherTest(ramdisk.AgentTestCase):
             self.assertEqual(expected, self.shown(5.1, 1)['bottleneck'])
             self.assertEqual('decode', self.shown(6.0, 2)['bottleneck'])
 
+    def test_phases_in_any_order(self):
+        self.now.return_value = 0.0
+        self.publisher = progress.Publisher(str(self.disk))
+        for now, phase in ((0.0, 'write'), (1.0, 'read-back'),
+                           (2.0, 'read-back'), (3.0, 'finish'),
+                           (5.0, 'boot')):
+            self.now.return_value = now
+            self.publisher(engine.Progress(phase, 1, 2, 7.0, 'disk'))
+        self.now.return_value = 9.0
+        self.assertEqual(
+            [('write', 0.0, 1.0), ('read-back', 1.0, 2.0),
+             ('finish', 3.0, 2.0), ('boot', 5.0, 4.0)],
+            [(each['name'], each['start'], each['seconds'])
+             for each in self.publisher.phases()])
+
 
 class FailureTest(ramdisk.AgentTestCase):
 

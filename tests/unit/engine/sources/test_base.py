@@ -54,6 +54,14 @@ class OriginTest(base.EngineTestCase):
                  'https://example.com:8443/')):
             self.assertEqual(_base.origin(one), _base.origin(other))
 
+    def test_a_port_that_is_none(self) -> None:
+        for url in ('http://u:secret@example.com:99999/a', 'http://x:y/'):
+            with self.subTest(url), self.assertRaises(
+                    exceptions.SourceError) as caught:
+                _base.origin(url)
+            self.assert_complete(caught.exception)
+            self.assertNotIn('secret', str(caught.exception))
+
     def test_others(self) -> None:
         origin = _base.origin('https://example.com/a')
         for url in ('http://example.com/a', 'https://example.org/a',

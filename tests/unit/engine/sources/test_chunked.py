@@ -313,6 +313,31 @@ class ServedChunksTest(served.ServedTestCase):
               self.assertRaises(exceptions.ChunkMismatch)):
             self.filled(source, range(6))
 
+    def test_a_bit_among_neighbouring_chunks(self) -> None:
+        """They are fetched one by one then, and none is taken unverified."""
+        for last, mends in ((3, True), (5, False)):
+            source = chunked.ChunkedSource(self.manifest, self.opened())
+            bad: list[typing.Any] = []
+
+            def wrong(exchange: web.Exchange, bad: list[typing.Any] = bad,
+                      mends: bool = mends) -> bool:
+                bad[:] = bad or [exchange.connection]
+                return not mends or exchange.connection is bad[0]
+
+            self.server.answer = self.flip(wrong)
+            start, end = MIB, 4 * MIB
+            buffer = bytearray(end - start)
+            with self.subTest(last), self.assertLogs(level='WARNING'):
+                if mends:
+                    filled = source.fill_chunks(
+                        range(1, 4), memoryview(buffer), last)
+                    self.assert_same(self.content[start:end], buffer)
+                    self.assertEqual(end - start, filled.fetched)
+                else:
+                    with self.assertRaises(exceptions.ChunkMismatch):
+                        source.fill_chunks(range(1, 4), memoryview(buffer),
+                                           last)
+
     def test_a_connection_that_drops(self) -> None:
         source = chunked.ChunkedSource(self.manifest, self.opened())
         for how in ('close', 'reset'):

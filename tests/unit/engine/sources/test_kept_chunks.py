@@ -52,6 +52,16 @@ class KeptChunksTest(base.EngineTestCase):
         self.assertEqual(self.chunk(0), self.kept.take(0))
         self.assertIsNone(self.kept.take(0))
 
+    def test_the_last_before_one_that_is_kept(self) -> None:
+        for index in (1, 3, 6):
+            self.kept.put(index, self.chunk(index))
+        for first, last, expected in ((0, 9, 0), (1, 9, 2), (2, 9, 2),
+                                      (3, 9, 5), (3, 6, 5), (3, 5, 5),
+                                      (6, 9, 9), (7, 7, 7)):
+            with self.subTest((first, last)):
+                self.assertEqual(expected,
+                                 self.kept.last_before(first, last))
+
     def test_two_that_want_a_chunk(self) -> None:
         self.assertEqual((7, None), (self.fill(7), self.fill(7)))
         self.assertEqual([7], self.fetched)

@@ -157,6 +157,14 @@ class SafeRedirectTest(served.ServedTestCase):
         self.assert_same(self.content,
                          self.streamed(self.opened(verify=False)))
 
+    def test_nowhere(self) -> None:
+        for place in ('http://[::1/', 'http://h:p/', 'https://', 'file:///x',
+                      '\xff\xfe', '//[x]/'):
+            self.server.answer = lambda exchange, place=place: (
+                exchange.refuse(302, {'Location': place}))
+            with self.subTest(place):
+                self.assert_fails(exceptions.SourceError, retries=0)
+
     def test_names_beyond_ascii(self) -> None:
         self.save('%C3%BCmage', self.content)
         self.server.answer = web.nth(0, lambda exchange: exchange.refuse(

@@ -269,6 +269,28 @@ class ErrorTest(base.EngineTestCase):
         self.assertIs(exceptions.ReadBackMismatch, type(error))
         self.assertIn('4096 to 4607', error.expected)
         self.assert_complete(error)
+        target.read_only = True
+        error = target.mismatch(4096, 512)
+        self.assertIs(exceptions.TargetDiffers, type(error))
+        self.assertIn('4096 to 4607', error.expected)
+        self.assert_complete(error)
+
+    def test_a_disk_that_fails(self) -> None:
+        target = self.enterContext(file.FileTarget(
+            self.save('disk', bytes(MIB))))
+        for name, call, where in (
+                ('preadv', lambda: target.read(8192, 512),
+                 'read at byte 8192'),
+                ('pwrite', lambda: target.write(512, memoryview(b'x')),
+                 'write at byte 512'),
+                ('fsync', target.flush, 'flush at byte 0')):
+            with (self.subTest(name), mock.patch.object(
+                    _base.os, name, autospec=True,
+                    side_effect=OSError(errno.EIO, os.strerror(errno.EIO))),
+                  self.assertRaises(exceptions.TargetError) as caught):
+                call()
+            self.assertIn(where, caught.exception.expected)
+            self.assert_complete(caught.exception)
 
 
 class OpenTest(base.EngineTestCase):

@@ -11,7 +11,9 @@
 # under the License.
 
 import errno
+import os
 import pathlib
+import struct
 import unittest
 from unittest import mock
 
@@ -96,6 +98,44 @@ class IdentityTest(base.EngineTestCase):
                              (disk / 'sda2', ours), (disk / 'sda3', ours)):
             with mock.patch.object(block.BlockTarget, '_sysfs', sysfs):
                 self.assertEqual(words, target.identity)
+
+
+class ZeroTest(unittest.TestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.target = object.__new__(block.BlockTarget)
+        self.target.path, self.target.sector_size = '/dev/sdx', 512
+        self.target._descriptor, self.target._zeroout = -1, True
+        self.ioctl = self.enterContext(mock.patch.object(
+            block.fcntl, 'ioctl', autospec=True))
+
+    def test_whole_sectors(self) -> None:
+        self.assertTrue(self.target._zero_fast(512, 1024))
+        self.ioctl.assert_called_once_with(
+            -1, block._BLKZEROOUT, struct.pack('QQ', 512, 1024))
+
+    def test_parts_of_sectors(self) -> None:
+        for offset, length in ((100, 512), (512, 100), (511, 513)):
+            self.assertFalse(self.target._zero_fast(offset, length))
+        self.ioctl.assert_not_called()
+
+    def test_a_disk_that_cannot_is_not_asked_again(self) -> None:
+        for number in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL):
+            self.target._zeroout = True
+            self.ioctl.reset_mock()
+            self.ioctl.side_effect = OSError(number, 'cannot')
+            with self.subTest(number):
+                for _ in range(2):
+                    self.assertFalse(self.target._zero_fast(0, 512))
+                self.ioctl.assert_called_once()
+
+    def test_a_disk_that_fails(self) -> None:
+        self.ioctl.side_effect = OSError(errno.EIO, os.strerror(errno.EIO))
+        with self.assertRaises(exceptions.TargetError) as caught:
+            self.target._zero_fast(4096, 512)
+        self.assertIn('zeroing at byte 4096', caught.exception.expected)
+        self.assertTrue(self.target._zeroout)
 
 
 class RereadTest(unittest.TestCase):

@@ -12,8 +12,11 @@
 
 import contextlib
 import dataclasses
+import errno
+import io
 import os
 import random
+from unittest import mock
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
@@ -111,8 +114,61 @@ class OpenTest(FileTargetTestCase):
             self.assert_not_opened(self.new, exceptions.TargetBusy)
             self.assertTrue(os.path.exists(self.new))
 
+    def test_a_file_that_is_a_disk_already(self) -> None:
+        real = os.path.realpath(self.path)
+        places = [f'/sys/block/loop{number}/loop/backing_file'
+                  for number in range(3)]
+        for last, is_busy in ((f'{real}\n', True), ('/another\n', False)):
+            texts = [FileNotFoundError(), io.StringIO('/other\n'),
+                     io.StringIO(last)]
+            with (self.subTest(last), mock.patch.object(
+                    file.glob, 'glob', autospec=True, return_value=places),
+                  mock.patch.object(file, 'open', mock.Mock(
+                      side_effect=texts), create=True)):
+                if not is_busy:
+                    file.FileTarget(self.path).close()
+                    continue
+                with self.assertRaises(exceptions.TargetBusy) as caught:
+                    file.FileTarget(self.path)
+                self.assertIn('loop2', caught.exception.found)
+
+    def test_a_size_that_cannot_be_had(self) -> None:
+        with file.FileTarget(self.new, MIB) as target:
+            with self.assertRaises(exceptions.TargetError) as caught:
+                target.adapt(-1)
+            self.assert_complete(caught.exception)
+            self.assertEqual(MIB, target.size)
+
 
 class ZeroTest(FileTargetTestCase):
+
+    def without_holes(self, number: int) -> mock.Mock:
+        """The call that makes holes, which fails from now on."""
+        library = mock.Mock(spec=['fallocate'])
+        library.fallocate.return_value = -1
+        self.enterContext(mock.patch.object(file, '_LIBC', library))
+        self.enterContext(mock.patch.object(
+            file.ctypes, 'get_errno', spec=True, return_value=number))
+        return library.fallocate
+
+    def test_a_file_system_without_holes(self) -> None:
+        fallocate = self.without_holes(errno.EOPNOTSUPP)
+        with file.FileTarget(self.path) as target:
+            target.zero(0, MIB)
+            target.zero(2 * MIB, MIB)
+            self.assertEqual(2 * MIB, target.zeroes_written)
+        fallocate.assert_called_once()
+        self.assert_same(bytes(MIB) + self.content[MIB:2 * MIB] + bytes(MIB),
+                         self.read(self.path))
+
+    def test_a_file_system_that_fails(self) -> None:
+        self.without_holes(errno.EIO)
+        with file.FileTarget(self.path) as target:
+            with self.assertRaises(exceptions.TargetError) as caught:
+                target.zero(MIB, MIB)
+            self.assert_complete(caught.exception)
+        self.assertIn(f'zeroing at byte {MIB}', caught.exception.expected)
+        self.assert_same(self.content, self.read(self.path))
 
     def test_zeroes_make_holes(self) -> None:
         with file.FileTarget(self.path) as target:

@@ -53,6 +53,10 @@ class ImageTargetTest(unittest.TestCase):
         self.assertIn('Input/output error', caught.exception.found)
         self.assertIn(f'at byte {SIZE}', caught.exception.expected)
 
+    def test_a_mismatch_tells_where(self) -> None:
+        error = self.target(self.image).mismatch(4096, 512)
+        self.assertIn('4096 to 4607', error.expected)
+
     def test_two_images_of_one_disk(self) -> None:
         self.assertEqual(SIZE, self.compare(self.target(
             self.image)).virtual_size)

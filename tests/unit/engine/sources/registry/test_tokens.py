@@ -71,6 +71,23 @@ class TokenServiceTest(served.RegistryTestCase):
             with self.subTest(status):
                 self.assert_refused(f'HTTP status {status}')
 
+    def test_a_service_that_hangs_up(self) -> None:
+        def begin(exchange: registry.Exchange) -> None:
+            exchange.start(200, {'Content-Length': '100'})
+            exchange.wfile.write(b'{"token": "')
+            exchange.hang_up('reset')
+
+        for answer in (lambda exchange: exchange.hang_up('reset'), begin):
+            self.patch_token(answer)
+            with self.subTest(answer):
+                self.assert_refused('127.0.0.1')
+
+    def test_a_service_that_nobody_runs(self) -> None:
+        other = registry.Registry(self.blobs)
+        other.stop()
+        self.registry.challenge = f'Bearer realm="http://{other.host}/token"'
+        self.assert_refused('127.0.0.1')
+
     def test_answers_without_an_end(self) -> None:
         for answer in web.NEVER_ENDING:
             self.patch_token(answer)

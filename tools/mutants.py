@@ -54,7 +54,8 @@ _TRIES = 3
 _SHOWN = 8 << 10
 #: Operators whose changes say nothing: whether two equal values are one object
 #: is up to the interpreter.
-_SILENT = re.compile('ReplaceComparisonOperator_(Eq|NotEq)_(Is|IsNot)$')
+_SILENT = re.compile(
+    'ReplaceComparisonOperator_((Eq|NotEq)_(Is|IsNot)|Is_Eq|IsNot_NotEq)$')
 
 
 class Mutant(typing.NamedTuple):

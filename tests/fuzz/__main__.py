@@ -24,16 +24,15 @@ What breaks a promise is made smaller and printed; put it into
 """
 
 import argparse
-import os
 import pathlib
 import subprocess
 import sys
 import time
 
+from tests.fuzz import engine
+
 #: Files of this module that run as programs of their own.
 _ENGINE = 'tests.fuzz.engine'
-_CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home()
-                                     / '.cache'), 'ironic-imagedeploy', 'fuzz')
 
 
 def main(arguments: list[str]) -> int:
@@ -45,8 +44,8 @@ def main(arguments: list[str]) -> int:
                                      description=__doc__.split('\n')[0])
     parser.add_argument('--seconds', type=int, default=600,
                         help='for all targets together (600)')
-    parser.add_argument('--corpus', type=pathlib.Path, default=_CACHE,
-                        help=f'where inputs are kept ({_CACHE})')
+    parser.add_argument('--corpus', type=pathlib.Path, default=engine.CACHE,
+                        help=f'where inputs are kept ({engine.CACHE})')
     parser.add_argument('target', nargs='*', help='its name; all without one')
     options = parser.parse_args(arguments)
     names = options.target or listed()

@@ -22,12 +22,16 @@ what is new is not known; it says so.
 """
 
 import importlib.util
+import os
 import pathlib
 import random
 import sys
 import time
 import typing
 
+#: Inputs that are kept, by target.
+CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home()
+                                    / '.cache'), 'ironic-imagedeploy', 'fuzz')
 #: Edits, or bytes of a raw text, that an input has at most.
 _MOST_BYTES = 4096
 #: Instrumented readers are some times slower, and say nothing about time.

@@ -222,6 +222,9 @@ def _fish(commands: dict[str, list[Argument]]) -> Iterator[str]:
     for name, found in commands.items():
         begin = (f"{start} -n '__fish_seen_subcommand_from {name}'" if name
                  else first)
+        if name and not any(each.is_file for each in found
+                            if not each.flags):
+            yield f'{begin} -f'
         for argument in found:
             flags = ' '.join(
                 f'-l {flag[2:]}' if flag.startswith('--') else f'-s {flag[1:]}'

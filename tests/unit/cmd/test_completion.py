@@ -10,8 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 import importlib.util
+import os
 import pathlib
 import shutil
 import subprocess
@@ -32,6 +32,18 @@ compopt() { :; }
 _ironic_imagedeploy
 printf '%s\\n' "${COMPREPLY[@]}"
 """
+#: What a real shell offers after words.
+OFFERED = {
+    'rep': {'repair-gpt', 'report'},
+    'check --im': {'--image-type'},
+    'write disk --check': {'--checksum', '--checksum-file'},
+    'check --boot-mode u': {'uefi'},
+    'check im': {'image'},
+    'check --checksum-file im': {'image'},
+    'completion ': {'bash', 'zsh', 'fish'},
+    'ramdisk ': {'add'},
+    'watch im': set(),
+    'check --disk-size i': set()}
 
 
 def manual() -> types.ModuleType:
@@ -88,6 +100,22 @@ class CompletionTest(program.CommandTestCase):
                                 else f'{"-l" if flag[1] == "-" else "-s"} '
                                 f'{flag.lstrip("-")}')
                         self.assertIn(word, script, (shell, name))
+
+    @unittest.skipUnless(shutil.which('fish'), 'fish is not here')
+    def test_fish(self) -> None:
+        script = self.directory / 'script.fish'
+        script.write_text(completion.script('fish'))
+        for words, offered in OFFERED.items():
+            found = subprocess.run(
+                ['fish', '--no-config', '--command',
+                 f'source {script}; complete --do-complete '
+                 f'"ironic-imagedeploy {words}"'],
+                cwd=self.directory, check=True, capture_output=True,
+                text=True, env={**os.environ, 'HOME': str(self.directory)})
+            self.assertEqual('', found.stderr)
+            self.assertEqual(offered, {
+                line.partition('\t')[0]
+                for line in found.stdout.splitlines()}, words)
 
     def test_shells_that_are_here_read_it(self) -> None:
         for shell in completion.SHELLS:

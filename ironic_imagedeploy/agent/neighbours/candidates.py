@@ -24,7 +24,7 @@ from ironic_imagedeploy.agent.neighbours import watch as watches
 WINDOW = 2.0
 #: And those over which it is seen how fast a peer gets chunks itself: it has
 #: pauses, too, when several came together.
-_GROWTH = 4.0
+GROWTH = 4.0
 #: Seconds that a peer has to answer for the first time, and those of them for
 #: which a less preferred one waits.
 _FIRST_ANSWER, _PRECEDENCE = 3.0, 1.5
@@ -48,7 +48,7 @@ class Candidate:
     :ivar in_flight: chunks that it is asked for now.
     :ivar speed: bytes per second of its last chunks, while they came; 0
         before the first.
-    :ivar fastest: chunks per second, of the fastest one.
+    :ivar fastest: chunks per second, of the fastest ones.
     :ivar failures: in a row.
     """
 
@@ -78,11 +78,11 @@ class Candidate:
     def growth(self, now: float) -> float:
         """Chunks per second that it got of late."""
         counts = list(self._counts)
-        before = [count for when, count in counts if when <= now - _GROWTH]
+        before = [count for when, count in counts if when <= now - GROWTH]
         if not counts:
             return 0.0
         first = before[-1] if before else counts[0][1]
-        return (counts[-1][1] - first) / _GROWTH
+        return (counts[-1][1] - first) / GROWTH
 
     def has_time_for(self, index: int) -> bool:
         """Whether it has a chunk, and is to be asked for it now.
@@ -111,8 +111,11 @@ class Candidate:
 
     def gave(self, speed: float) -> None:
         """A right chunk of it came."""
-        self.speed = 0.75 * self.speed + 0.25 * speed if self.speed else speed
-        self.fastest = max(self.fastest, speed / self._chunk_size)
+        # Of the seconds, not of the speeds: what waited in this machine while
+        # the chunk before was taken seems to come in no time.
+        self.speed = (1 / (0.75 / self.speed + 0.25 / speed) if self.speed
+                      else speed)
+        self.fastest = max(self.fastest, self.speed / self._chunk_size)
         self.failures = self._broken = 0
 
     def failed(self, now: float, *, promise: bool) -> None:
@@ -136,7 +139,7 @@ class Candidate:
             self._counts.append(
                 (now, int.from_bytes(bits, 'little').bit_count()))
             while len(self._counts) > 1 and (
-                    self._counts[1][0] <= now - _GROWTH):
+                    self._counts[1][0] <= now - GROWTH):
                 self._counts.popleft()
         self._changed()
 

@@ -16,6 +16,10 @@ It is the first that the order names, as long as that one is well. A peer that
 falls behind the others, and one that has chunks but gives them slowly, is
 left for the next one; when it is well again it is preferred again. Nodes
 stand in a chain so, and each link carries the image once in each direction.
+
+Who leaves its peer for that one's own peer makes a fork: both share a link,
+and get half of it. So a peer is well again as soon as it gets chunks about
+as fast as this node.
 """
 
 from collections.abc import Sequence
@@ -45,6 +49,7 @@ class Preference:
     def __init__(self, ranked: Sequence[Candidate]) -> None:
         self._ranked = ranked
         self._current: Candidate | None = None
+        self._tried: Candidate | None = None
         self._since = time.monotonic()
         self._trials = candidates.Trials(_TRIALS)
         self._returns = candidates.Trials(_RETURNS)
@@ -65,6 +70,8 @@ class Preference:
             found = next((each for each in live if each is not current
                           and self._is_ahead(each, current, now)), None)
             if found:
+                # Who is left for getting little may give it fast.
+                current.speed = 0.0
                 self._turn_to(found, now)
                 self._returns.delay(now)
         elif (not ending and current.speed and self._is_settled(now)
@@ -73,16 +80,18 @@ class Preference:
                           and each.has_time_for(index)), None)
             if other:
                 self._trials.delay(now)
-                found = other
+                found = self._tried = other
         return found if found and found.has_time_for(index) else None
 
     def gave(self, candidate: Candidate, now: float) -> None:
         """Learn that a chunk of a peer came, which may have been tried."""
-        if candidate is self._current or self._current is None:
+        if self._current is None or candidate is not self._tried:
             return
+        self._tried = None
         better = candidate.speed > _BETTER * self._current.speed
         self._trials.judge(better, now)
         if better:
+            self._returns.judge(False, now)
             self._turn_to(candidate, now)
 
     def _kept(self, live: list[Candidate], now: float, growth: float
@@ -100,7 +109,7 @@ class Preference:
                         and (not each.speed
                              or each.speed > current.speed / _BETTER)):
                     self._turn_to(each, now)
-                    self._returns.judge(False, now)
+                    self._returns.delay(now)
                     break
         return self._current
 
@@ -117,4 +126,4 @@ class Preference:
         return now - self._since > candidates.WINDOW
 
     def _turn_to(self, candidate: Candidate | None, now: float) -> None:
-        self._current, self._since = candidate, now
+        self._current, self._since, self._tried = candidate, now, None

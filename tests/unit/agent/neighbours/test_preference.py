@@ -41,8 +41,8 @@ class PreferenceTest(unittest.TestCase):
         now = self.began + later
         peer._counts.clear()
         peer._counts.extend([
-            (now - candidates.WINDOW, len(indexes)
-             - int(grows * candidates.WINDOW)), (now, len(indexes))])
+            (now - candidates.GROWTH, len(indexes)
+             - int(grows * candidates.GROWTH)), (now, len(indexes))])
 
     def gives(self, number, speed):
         """Let a chunk of a peer come."""
@@ -115,6 +115,45 @@ class PreferenceTest(unittest.TestCase):
         self.gives(1, 8)
         self.assertEqual(0, self.chosen(55, later=later, growth=6))
 
+    def test_a_fork_heals(self):
+        self.test_one_that_falls_behind_is_left()
+        # Both get half of the link that they share, again and again.
+        for turn in range(6):
+            later = SETTLED + 10 * (turn + 1)
+            first = range(40 + 6 * turn)
+            self.has(0, *first, grows=1.4, later=later)
+            self.has(1, *range(60 + 6 * turn), grows=2.8, later=later)
+            self.gives(1, 1.4)
+            self.assertEqual(0, self.chosen(first[-1], later=later,
+                                            growth=1.4))
+            # It was left before it came to the chunk that is wanted.
+            later += SETTLED
+            self.has(0, *first, grows=0, later=later)
+            self.has(1, *range(66 + 6 * turn), grows=2.8, later=later)
+            self.assertEqual(1, self.chosen(len(first) + 2, later=later,
+                                            growth=0))
+
+    def test_what_comes_late_is_no_trial(self):
+        self.test_one_that_falls_behind_is_left()
+        later = SETTLED + 10
+        self.has(0, *range(60), grows=6, later=later)
+        self.has(1, *range(60), grows=6, later=later)
+        self.gives(1, 8)
+        self.assertEqual(0, self.chosen(55, later=later, growth=6))
+        # It was asked for before.
+        self.found.gave(self.named[1], self.began + later)
+        self.assertEqual(0, self.chosen(56, later=later, growth=6))
+
+    def test_a_chunk_that_had_come_before_is_not_taken_for_fast(self):
+        for _ in range(4):
+            self.gives(0, 2.8)
+        self.gives(0, 20)
+        self.gives(0, 2.5)
+        self.has(0, *range(20), grows=2.5, later=SETTLED)
+        self.has(1, *range(40), grows=2.8, later=SETTLED)
+        self.assertIsNone(self.chosen(30))
+        self.assertIsNone(self.chosen(30, later=SETTLED))
+
     def test_one_that_rests_is_not_asked(self):
         for number in (0, 1):
             self.has(number, *range(40))
@@ -132,7 +171,8 @@ class PreferenceTest(unittest.TestCase):
         self.named[0].in_flight = 2
         self.assertIsNone(self.chosen(3))
         # In less than a twentieth of one.
-        self.gives(0, 100)
+        for _ in range(16):
+            self.gives(0, 100)
         self.named[0].in_flight = 3
         self.assertEqual(0, self.chosen(2))
         self.named[0].in_flight = 4

@@ -163,6 +163,12 @@ class StrangerTest(RawTestCase):
         self.assertTrue(self.is_closed(self.plain(), 5))
         self.settle()
 
+    def test_a_head_that_has_begun(self):
+        self.restart(idle_seconds=60.0, head_seconds=0.5)
+        with self.secured() as connection:
+            connection.sendall(HEAD.replace(b'/0 ', b'/2 ') + HEAD[:20])
+            self.assertTrue(self.is_closed(connection, 5))
+
     def test_a_byte_now_and_then(self):
         self.restart(head_seconds=0.3)
         with self.secured() as connection:

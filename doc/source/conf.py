@@ -22,6 +22,7 @@ extensions = [
     'openstackdocstheme',
     'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
+    'seen',
     'sphinx.ext.autodoc',
 ]
 

@@ -34,7 +34,7 @@ from tests.support import disks
 from tests.support import images
 
 _BLOCK = re.compile(
-    r'(?:^\.\. seen: (?P<seen>.*)\n\n)?'
+    r'(?:^\.\. seen:: (?P<seen>.*)\n\n)?'
     r'^\.\. code-block:: console\n\n(?P<body>(?:   .*\n|\n)+)', re.MULTILINE)
 _SEEN = re.compile(r'(\d{4}-\d\d-\d\d) (network|hypervisor|devices)')
 

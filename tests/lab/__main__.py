@@ -158,8 +158,9 @@ def _parse() -> argparse.Namespace:
         '--guide', nargs='*', choices=[*guide.KINDS], metavar='MACHINE',
         help='build and upload the images of the user guide by its commands, '
              'and deploy them onto these machines: whole-disk (UEFI), '
-             'whole-disk-bios, partition (UEFI) (default: whole-disk '
-             'partition)')
+             'whole-disk-bios, whole-disk-sata (UEFI, a disk that '
+             "Debian's kernel for clouds does not find), partition (UEFI) "
+             '(default: whole-disk partition)')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
         help='of the partition image: debian, from packages; '

@@ -36,6 +36,7 @@ from tests.support import progress
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     'whole-disk': ('debian-13', {}),
     'whole-disk-bios': ('debian-13', {'boot_mode': 'bios'}),
+    'whole-disk-sata': ('debian-13', {'disk_bus': 'sata'}),
     'partition': ('debian-13-root', {})}
 _CLOUD = 'lab'
 _UPLOADED = re.compile(r' in Glance as ([0-9a-f-]{36})$', re.MULTILINE)

@@ -34,6 +34,7 @@ def create(rate: float) -> None:
 
     :param rate: bits per second of what the server sends.
     """
+    _use_default_of_kernels()
     _ip('link', 'set', 'lo', 'up')
     _ip('link', 'add', BRIDGE, 'type', 'bridge')
     _ip('address', 'add', f'{SERVER}/16', 'dev', BRIDGE)
@@ -59,6 +60,7 @@ def connect(number: int, pid: int, rate: float) -> None:
         'netns', str(pid))
     _ip('link', 'set', port, 'master', BRIDGE, 'up')
     _shape(port, rate)
+    _use_default_of_kernels(*enter)
     commands.run(*enter, 'ip', 'link', 'set', 'lo', 'up')
     commands.run(*enter, 'ip', 'address', 'add', f'{address(number)}/16',
                  'dev', 'eth0')
@@ -86,6 +88,21 @@ def congestion_control() -> str:
     """Congestion control of TCP that connections have by default."""
     return pathlib.Path('/proc/sys/net/ipv4/tcp_congestion_control'
                         ).read_text().strip()
+
+
+def _use_default_of_kernels(*enter: str) -> None:
+    """Have the congestion control of most kernels, whatever this one has.
+
+    A namespace may use only what the machine allows to everybody; reno, which
+    every kernel has, is the nearest to cubic.
+    """
+    for name in ('cubic', 'reno'):
+        try:
+            commands.run(*enter, 'sysctl', '-qw',
+                         f'net.ipv4.tcp_congestion_control={name}')
+            return
+        except commands.CommandFailed:
+            continue
 
 
 def _shape(device: str, rate: float, *enter: str) -> None:

@@ -134,12 +134,8 @@ class PreferenceTest(unittest.TestCase):
                                             growth=0))
 
     def test_what_comes_late_is_no_trial(self):
-        self.test_one_that_falls_behind_is_left()
+        self.test_one_that_is_well_again_is_preferred_again()
         later = SETTLED + 10
-        self.has(0, *range(60), grows=6, later=later)
-        self.has(1, *range(60), grows=6, later=later)
-        self.gives(1, 8)
-        self.assertEqual(0, self.chosen(55, later=later, growth=6))
         # It was asked for before.
         self.found.gave(self.named[1], self.began + later)
         self.assertEqual(0, self.chosen(56, later=later, growth=6))

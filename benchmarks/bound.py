@@ -133,7 +133,7 @@ def look(path: str, manifest_path: str, device: str
     source = engine.open_source(path)
     image = engine.inspect(source).image
     assert isinstance(image, base.MappedImage)
-    target = _CountingTarget(device)
+    target = CountingTarget(device)
 
     def run() -> dict[str, int]:
         found = reuse.find(image, manifest, target,
@@ -145,7 +145,7 @@ def look(path: str, manifest_path: str, device: str
     return run
 
 
-class _CountingTarget(block.BlockTarget):
+class CountingTarget(block.BlockTarget):
     """A disk that counts the bytes that are read."""
 
     count = 0

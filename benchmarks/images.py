@@ -97,9 +97,7 @@ def prepare(cache: pathlib.Path, size: int, names: list[str]) -> list[Image]:
             once(path, functools.partial(
                 _run, 'zstd', '-q', '-f', '-T0', '-3', guest, '-o'))
         elif name != 'raw':
-            once(path, functools.partial(
-                _run, 'qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-m',
-                '8', *_QCOW2[name], guest))
+            once(path, functools.partial(convert, name, guest))
         images.append(Image(name, path, 'raw' if 'raw' in name else 'qcow2',
                             virtual, guest))
     return images
@@ -112,6 +110,15 @@ _QCOW2 = {
     'thin': ('-c',),
 }
 NAMES = ('qcow2-zlib', 'qcow2-zstd', 'qcow2-plain', 'raw', 'raw.zst', 'thin')
+
+
+def convert(name: str, guest: pathlib.Path, path: pathlib.Path) -> None:
+    """Make a qcow2 of a disk.
+
+    :param name: of the image.
+    """
+    _run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-m', '8',
+         *_QCOW2[name], guest, path)
 
 
 def _guest(path: pathlib.Path, size: int, files: int) -> None:

@@ -13,6 +13,7 @@
 
 """Plan of a write by a manifest: which chunks of the file it needs."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Set
@@ -27,6 +28,8 @@ from ironic_imagedeploy.engine.transfer import held_ends
 from ironic_imagedeploy.engine.transfer import jobs
 
 Extent = _extent.Extent
+#: Tells whether the disk has the bytes between two of its offsets already.
+OnDisk = Callable[[int, int], bool]
 COMPRESSED = _extent.ExtentKind.COMPRESSED
 DATA = _extent.ExtentKind.DATA
 ZERO = _extent.ExtentKind.ZERO
@@ -91,6 +94,7 @@ class ChunkPlan(jobs.Layout):
         self.ends = frozenset(self._end_chunks())
         #: Chunks of which everything that begins in them is on the disk.
         self.have: Set[int] = frozenset()
+        self._on_disk: OnDisk | None = None
         self.stored_size = sum(end - start for start, end in
                                manifest.data_ranges(0, manifest.size))
         self.zero_size = image.map.zeroes
@@ -98,13 +102,16 @@ class ChunkPlan(jobs.Layout):
             self.zero_size = sum(extent.length for extent in self.zeroes())
         self.data_size: int = image.map.end - self.zero_size
 
-    def skip(self, have: Set[int]) -> None:
+    def skip(self, have: Set[int], on_disk: OnDisk | None = None) -> None:
         """Leave out chunks, but for those with bytes of the disk's ends.
 
         :param have: chunks of which everything that begins in them is on the
             disk.
+        :param on_disk: tells what else is; what spans into a chunk that is
+            not needed otherwise does not need it then.
         """
         self.have = have - self.ends
+        self._on_disk = on_disk
         kept = len(self.have) * self._manifest.chunk_size
         self.data_size = max(self.data_size - kept, 0)
         self.stored_size = max(self.stored_size - kept, 0)
@@ -165,7 +172,7 @@ class ChunkPlan(jobs.Layout):
             if extent.source_offset >= end:
                 begun.append(extent)
             elif extent.kind is COMPRESSED:
-                if self._has(extent.source_offset):
+                if self._has(extent.source_offset, extent.start, extent.end):
                     self.reused += extent.source_length
                 else:
                     taken.append(extent)
@@ -181,13 +188,14 @@ class ChunkPlan(jobs.Layout):
         for low, high in written_ranges(
                 self._manifest, extent.source_offset,
                 min(extent.source_end, end)):
-            if not self.have:
+            if not (self.have or self._on_disk):
                 yield _part(extent, low, high)
                 continue
+            to_disk = extent.start - extent.source_offset
             while low < high:
                 middle = min(high, (low // self._manifest.chunk_size + 1)
                              * self._manifest.chunk_size)
-                if self._has(low):
+                if self._has(low, low + to_disk, middle + to_disk):
                     self.reused += middle - low
                 else:
                     yield _part(extent, low, middle)
@@ -204,8 +212,15 @@ class ChunkPlan(jobs.Layout):
         if position < extent.source_end:
             yield _zero(extent, position, extent.source_end)
 
-    def _has(self, offset: int) -> bool:
-        return offset // self._manifest.chunk_size in self.have
+    def _has(self, offset: int, start: int, end: int) -> bool:
+        """Whether a part of the file need not be written.
+
+        :param offset: of its first byte.
+        :param start: offset of its first byte on the disk.
+        :param end: offset on the disk after its last byte.
+        """
+        return (offset // self._manifest.chunk_size in self.have
+                or bool(self._on_disk and self._on_disk(start, end)))
 
     def _chunks(self, extents: Iterable[Extent]) -> list[int]:
         size = self._manifest.chunk_size

@@ -14,8 +14,8 @@
 """Chunks of a compressed image whose bytes are on the target already.
 
 What is compressed in a file cannot be told by the disk. So the disk is looked
-at by a manifest of its own (:mod:`disk_manifest`), and a chunk of the file is
-not needed where all that begins in it decodes to bytes that are there.
+at by a manifest of its own (:mod:`disk_manifest`), and a part of the file is
+not needed where it decodes to bytes that are there.
 """
 
 from collections.abc import Iterator
@@ -32,11 +32,33 @@ from ironic_imagedeploy.engine.transfer import meter as _meter
 from ironic_imagedeploy.engine.transfer import reuse
 
 
+class Found(typing.NamedTuple):
+    """Parts of a compressed image that are on the target.
+
+    :ivar chunks: of its file, of which nothing is needed: their indexes.
+    :ivar there: chunks of the disk that are there: their indexes.
+    :ivar disk_size: bytes of a chunk of the disk.
+    """
+
+    chunks: set[int]
+    there: Set[int]
+    disk_size: int
+
+    def has(self, start: int, end: int) -> bool:
+        """Whether the disk has these bytes.
+
+        :param start: offset of the first one.
+        :param end: offset after the last one.
+        """
+        return all(index in self.there for index in range(
+            start // self.disk_size, -(-end // self.disk_size)))
+
+
 def find(image: _formats.MappedImage, manifest: manifests.Manifest,
          disk: manifests.Manifest, target: targets.Target,
          held: held_ends.HeldEnds, meter: _meter.Meter, *,
-         workers: int | None = None) -> set[int]:
-    """Indexes of chunks of the file of which nothing has to be written.
+         workers: int | None = None) -> Found:
+    """Parts of an image that are on the target.
 
     :param manifest: of the file.
     :param disk: manifest of the disk in the image.
@@ -57,25 +79,23 @@ def find(image: _formats.MappedImage, manifest: manifests.Manifest,
                 yield reuse.ChunkLook(
                     index, [reuse.Part(0, start, end - start)], disk)
 
-    there = reuse.sampled(looks, disk, target, meter, workers)
-    return _needless(image, manifest.chunk_size, disk.chunk_size, there)
+    found = Found(set(), reuse.sampled(looks, disk, target, meter, workers),
+                  disk.chunk_size)
+    found.chunks.update(_needless(image, manifest.chunk_size, found))
+    return found
 
 
-def _needless(image: _formats.MappedImage, size: int, disk_size: int,
-              there: Set[int]) -> set[int]:
-    """Chunks of the file whose extents all lie in chunks of the disk.
+def _needless(image: _formats.MappedImage, size: int, found: Found
+              ) -> set[int]:
+    """Chunks of the file whose extents are all on the target.
 
     :param size: bytes of a chunk of the file.
-    :param disk_size: bytes of a chunk of the disk.
-    :param there: indexes of the chunks of the disk.
     """
-    found, needed = set[int](), set[int]()
-    if there:
+    needless, needed = set[int](), set[int]()
+    if found.there:
         for index, start, end in _stored(image, size):
-            is_there = all(each in there for each in range(
-                start // disk_size, -(-end // disk_size)))
-            (found if is_there else needed).add(index)
-    return found - needed
+            (needless if found.has(start, end) else needed).add(index)
+    return needless - needed
 
 
 class _Stored(typing.NamedTuple):

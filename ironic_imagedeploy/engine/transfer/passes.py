@@ -225,12 +225,15 @@ class _ChunkPass(Pass):
         if journal:
             have = journal.find(self._image, manifest, target, self._meter,
                                 workers=workers)
-        have |= (reuse.find(self._image, manifest, target, held, self._meter,
-                            known=have, workers=workers)
-                 if disk is None or not self._image.map.has_compressed else
-                 disk_reuse.find(self._image, manifest, disk, target, held,
-                                 self._meter, workers=workers))
-        self._plan.skip(have)
+        if disk is None or not self._image.map.has_compressed:
+            have |= reuse.find(self._image, manifest, target, held,
+                               self._meter, known=have, workers=workers)
+            self._plan.skip(have)
+        else:
+            found = disk_reuse.find(self._image, manifest, disk, target, held,
+                                    self._meter, workers=workers)
+            have |= found.chunks
+            self._plan.skip(have, found.has)
         if self._written:
             for index in have:
                 self._written(index)

@@ -12,7 +12,9 @@
 
 """Hosts of Metal3, of which nobody names the interface."""
 
+import dataclasses
 import hashlib
+import time
 
 from tests.lifecycle import base
 from tests.support import commands
@@ -187,6 +189,38 @@ class DefaultInterfaceTest(HostTestCase):
         self.assertIn('aborted', found['last_error'])
         self.assertEqual('power off', found['power_state'])
         self.assertFalse(self.subject.machine.running)
+
+    def test_custom_deploy(self) -> None:
+        self.provision(self.by_step())
+        self.assertEqual('custom-agent', self.interface())
+        self.assert_streamed()
+
+    def test_custom_deploy_that_is_undone_while_it_writes(self) -> None:
+        machine = self.subject.machine
+        machine.held = True
+        self.begin(self.by_step())
+        self.subject.wait_for_write()
+        began = time.monotonic()
+        self.operator.deprovision(self.uuid)
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertFalse(machine.running)
+        self.assertEqual('power off', self.operator.node(self.uuid)[
+            'power_state'])
+        machine.held = False
+        self.provision(self.by_step())
+        self.assert_streamed(2)
+
+    def by_step(self) -> metal3.Spec:
+        """A host with the image and ``customDeploy``."""
+        return dataclasses.replace(self.spec(), method='stream_image')
+
+    def assert_streamed(self, times: int = 1) -> None:
+        """By our agent side alone."""
+        self.assertEqual([(True, True, f'sha256:{self.sha256}')] * times, [
+            (write.ours, write.verified, write.checksum)
+            for write in self.subject.machine.writes])
+        self.assertNotIn('imagedeploy', self.operator.node(self.uuid)[
+            'driver_internal_info'])
 
 
 class AutodetectTest(HostTestCase):

@@ -37,6 +37,8 @@ _STEPS = [{'step': 'write_image', 'priority': 0, 'interface': 'deploy',
            'reboot_requested': False},
           {'step': 'erase_devices_metadata', 'priority': 0,
            'interface': 'deploy', 'reboot_requested': False}]
+_STREAM = {'step': names.STREAM_STEP, 'priority': 0, 'interface': 'deploy',
+           'reboot_requested': False, 'argsinfo': {}}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,7 +158,7 @@ class Agent:
             self._commands.append(command)
             step = params.get('step', {}).get('step')
             self.asked.append(f'{name} {step}' if step else name)
-            if step == 'write_image':
+            if step in ('write_image', names.STREAM_STEP):
                 # As in ironic-python-agent, whoever waits does so elsewhere.
                 self._later(0, functools.partial(
                     self._write, command, params))
@@ -170,9 +172,11 @@ class Agent:
             case 'get_deploy_steps':
                 managers = {**_GENERIC, **(_OURS if self.behaviour.ours
                                            else {})}
-                return {
-                    'deploy_steps': {'generic_hardware_manager': _STEPS},
-                    'hardware_manager_version': managers}
+                steps = {'generic_hardware_manager': _STEPS}
+                if self.behaviour.ours:
+                    steps[names.HARDWARE_MANAGER] = [_STREAM]
+                return {'deploy_steps': steps,
+                        'hardware_manager_version': managers}
             case 'get_partition_uuids':
                 return self._partitions()
             case 'load_kernel':
@@ -196,8 +200,7 @@ class Agent:
     def _write(self, command: dict[str, Any], params: dict[str, Any]) -> None:
         started, life = time.monotonic(), self._life
         try:
-            outcome = writing.read(params['node'], params['step']['args'][
-                'image_info'], self.behaviour.whole, self.behaviour.ours)
+            outcome = self._read(params['node'], params['step'])
         except Exception as error:
             with self._lock:
                 if life == self._life:
@@ -213,6 +216,13 @@ class Agent:
             if life == self._life:
                 self.writes.append(outcome)
                 self._tick(command, params['step'], outcome, started)
+
+    def _read(self, node: dict[str, Any], step: dict[str, Any]
+              ) -> writing.Outcome:
+        if step['step'] == names.STREAM_STEP:
+            return writing.read_by_step(node, self.behaviour.whole)
+        return writing.read(node, step['args']['image_info'],
+                            self.behaviour.whole, self.behaviour.ours)
 
     def _tick(self, command: dict[str, Any], step: dict[str, Any],
               outcome: writing.Outcome, started: float) -> None:

@@ -93,6 +93,21 @@ def read(node: dict[str, Any], image_info: dict[str, Any],
     return _read_stock(image_info, whole)
 
 
+def read_by_step(node: dict[str, Any], whole: bool) -> Outcome:
+    """Fetch the image of instance_info, as our step without arguments.
+
+    :param whole: not only its begin.
+    :raises RequestException, ValueError: as :func:`read`.
+    """
+    info = node['instance_info']
+    outcome = _read_stock({
+        'urls': [info['image_source']], 'image_type': info.get('image_type'),
+        'os_hash_algo': info['image_os_hash_algo'],
+        'os_hash_value': info['image_os_hash_value'],
+        'disk_format': info['image_disk_format']}, whole)
+    return dataclasses.replace(outcome, ours=True)
+
+
 def _ordered(image_info: dict[str, Any]) -> dict[str, Any]:
     url, = image_info['urls']
     return {'url': url,

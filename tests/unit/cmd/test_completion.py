@@ -13,6 +13,7 @@
 import importlib.util
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import types
@@ -31,6 +32,19 @@ COMP_CWORD=$(($# - 1))
 compopt() { :; }
 _ironic_imagedeploy
 printf '%s\\n' "${COMPREPLY[@]}"
+"""
+#: What zsh does on a terminal of its own when the tabulator is pressed twice;
+#: the other key leaves it.
+ZSH_TAB = r"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D'
+zpty -w shell 'leave() { BUFFER=exit; zle accept-line; }; zle -N leave'
+zpty -w shell "bindkey '^X' leave; LISTMAX=1000; setopt no_list_ambiguous"
+zpty -w shell 'PS1=rea; PS1+=dy'
+zpty -r shell text '*ready*'
+zpty -w -n shell "$*"$'\t\t\x18'
+while zpty -r shell text; do print -rn -- $text; done
 """
 #: What a real shell offers after words.
 OFFERED = {
@@ -116,6 +130,24 @@ class CompletionTest(program.CommandTestCase):
             self.assertEqual(offered, {
                 line.partition('\t')[0]
                 for line in found.stdout.splitlines()}, words)
+
+    @unittest.skipUnless(shutil.which('zsh'), 'zsh is not here')
+    def test_zsh(self) -> None:
+        (self.directory / '_ironic-imagedeploy').write_text(
+            completion.script('zsh'))
+        words_of_all = set().union(*OFFERED.values())
+        for words, offered in OFFERED.items():
+            shown = subprocess.run(
+                ['zsh', '-f', '-c', ZSH_TAB, 'zsh',
+                 f'ironic-imagedeploy {words}'], cwd=self.directory,
+                check=True, capture_output=True, text=True, timeout=60,
+                env={**os.environ, 'TERM': 'dumb', 'COLUMNS': '200'}
+                ).stdout.replace('\a', '')
+            shown = re.sub(r' -- .*', '', shown)
+            self.assertEqual(offered, {
+                word for word in words_of_all
+                if re.search(rf'(?<![\w-]){word}(?![\w-])', shown)
+                } - set(words.split()), (words, shown))
 
     def test_shells_that_are_here_read_it(self) -> None:
         for shell in completion.SHELLS:

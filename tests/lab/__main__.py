@@ -24,6 +24,7 @@ import sys
 import time
 from typing import TextIO
 
+from tests.lab import agent_builder
 from tests.lab import checks
 from tests.lab import comparison
 from tests.lab import guide
@@ -102,6 +103,10 @@ def _job(arguments: argparse.Namespace,
         return guide.GuideJob(
             checkout, state, arguments.guide or ['whole-disk', 'partition'],
             arguments.force_raw_images)
+    if arguments.agent_builder:
+        return agent_builder.AgentBuilderJob(
+            checkout, state, arguments.deploy_interface,
+            arguments.force_raw_images)
     if arguments.watch is not None:
         return watching.WatchJob(checkout, state, arguments.force_raw_images,
                                  arguments.watch)
@@ -161,6 +166,10 @@ def _parse() -> argparse.Namespace:
              'whole-disk-bios, whole-disk-sata (UEFI, a disk that '
              "Debian's kernel for clouds does not find), partition (UEFI) "
              '(default: whole-disk partition)')
+    job.add_argument(
+        '--agent-builder', action='store_true',
+        help='build the deploy ramdisk with ironic-python-agent-builder and '
+             'our element, as an operator does it, and deploy with it')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
         help='of the partition image: debian, from packages; '
@@ -201,7 +210,7 @@ def _parse() -> argparse.Namespace:
         parser.error('--builder and --rebuild go with --partition-image')
     if arguments.partition_image == []:
         arguments.partition_image = ['uefi', 'bios']
-    if arguments.guide is not None:
+    if arguments.guide is not None or arguments.agent_builder:
         arguments.timeout = arguments.timeout or 14400
     if arguments.timeout is None:
         machines = (len(arguments.partition_image or [])

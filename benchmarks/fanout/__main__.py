@@ -135,6 +135,7 @@ def main() -> None:
     text = table.made(results, machine, size)
     print(text)
     if wanted.output:
+        wanted.output.mkdir(parents=True, exist_ok=True)
         (wanted.output / 'fanout.txt').write_text(text)
         (wanted.output / 'fanout.json').write_text(json.dumps(
             {'machine': machine, 'size': size, 'results': [

@@ -166,9 +166,13 @@ class Trials:
     def judge(self, better: bool, now: float) -> None:
         """Take the result of one."""
         if better:
-            # What was slow for a moment is not taken for slow.
             self._seconds = self._first
-            self._next = now + WINDOW * random.uniform(1, 2)  # nosec B311
+            self.repeat(now)
         else:
             self._seconds = min(2 * self._seconds, _MOST_RARELY)
             self.delay(now)
+
+    def repeat(self, now: float) -> None:
+        """Let the next one come soon."""
+        # What was slow for a moment is not taken for slow.
+        self._next = now + WINDOW * random.uniform(1, 2)  # nosec B311

@@ -138,16 +138,16 @@ class Neighbourhood:
             if choice is None or choice.chunk != index:
                 return
             now = time.monotonic()
-            speed = len(view) / max(now - choice.began, 1e-6)
+            seconds = max(now - choice.began, 1e-6)
             self._free(choice)
             if choice.candidate is not None:
-                choice.candidate.gave(speed)
+                choice.candidate.gave(len(view) / seconds)
                 self._preference.gave(choice.candidate, now)
                 self._arrivals.append((now, len(view)))
                 self._turns.peer_gave(
                     now, len(view) / max(self._speed(now), 1))
             elif choice.is_turn:
-                self._turns.end(now, speed)
+                self._turns.end(now, len(view), seconds)
             self._changed.notify_all()
 
     def drop(self, candidate: Candidate) -> None:

@@ -13,15 +13,18 @@
 """Turns of the server: when it is asked though there are peers.
 
 The server of an image is tried now and then with one chunk: often by the
-first nodes of a chain, rarely by the others. While it is twice as fast as all
-peers were, one thread goes on there for some seconds. Who gets nothing from
-any peer, while none of them gets anything either, takes a chunk from the
-server, and one after the other when that lasts.
+first nodes of a chain, rarely by the others, and soon by a node whose peers
+give a small part of what they gave. While it is twice as fast as all peers
+were, one thread goes on there for some seconds; where the node does not get
+more by that, its disk is what is slow, and the server is left alone. Who gets
+nothing from any peer, while none of them gets anything either, takes a chunk
+from the server, and one after the other when that lasts.
 """
 
+import dataclasses
+import math
 import random
 import time
-import typing
 
 from ironic_imagedeploy.agent.neighbours import candidates
 
@@ -29,8 +32,16 @@ from ironic_imagedeploy.agent.neighbours import candidates
 _BETTER, _TIMES = 2.0, 3
 #: Seconds between two trials at first, and for those behind the first nodes.
 _OFTEN, _RARELY = 1.0, 16.0
-#: Seconds that a faster server is used until peers are measured again.
-_SPELL = 8.0
+#: Seconds that a faster server is used until peers are measured again: the
+#: first time, and at most.
+_SPELL, _MOST_SPELL = 2.0, 8.0
+#: How much more a node must get with the server than it got without.
+_WORTH = 1.5
+#: How many times as long slow peers are waited for, at most, after spells that
+#: were not worth it.
+_MOST_DOUBT = 32
+#: Part of the best speed of the peers below which they are too slow.
+_LOW = 4
 #: Seconds without a chunk from or at any peer after which something is wrong;
 #: and before the first one, for the first nodes of a chain and for the others:
 #: it has to fill, and nobody knows how long it is.
@@ -56,7 +67,12 @@ class ServerTurns:
         self._asking = False
         self._baseline: float | None = None
         self._spell: _Spell | None = None
+        self._spell_seconds = _SPELL
         self._wins = 0
+        self._doubt = 1
+        self._best = 0.0
+        self._well = time.monotonic()
+        self._quickest = self._slow_patience = math.inf
 
     def take(self, now: float, speed: float, *, growing: bool,
              ending: bool = False) -> bool:
@@ -68,11 +84,13 @@ class ServerTurns:
         """
         if growing:
             self._fed = now
+        self._best = max(self._best, speed)
+        if speed >= self._best / _LOW:
+            self._well = now
         if self._asking:
             return False
         if self._spell and now > self._spell.end:
-            self._spell = None
-            self._trials.delay(now)
+            self._end_spell(self._spell, now, speed)
         self._baseline = None
         if self._spell is None:
             if now - self._fed > self._patience:
@@ -81,29 +99,54 @@ class ServerTurns:
                 self._fed = now
                 if self._hungry > _PATIENT:
                     self._patience /= 2
-            elif (not ending and self._first is not None
-                    and self._trials.are_due(now)
-                    and now - self._first > candidates.WINDOW):
+            elif self._is_trial(now, ending=ending):
                 self._baseline = speed
+                self._well = now
             else:
                 return False
         self._asking = True
         return True
 
-    def end(self, now: float, speed: float) -> None:
+    def end(self, now: float, length: int, seconds: float) -> None:
         """Learn that a turn is over.
 
-        :param speed: bytes per second of its chunk.
+        :param length: bytes of its chunk.
+        :param seconds: that it took.
         """
         self._asking = False
+        if self._spell:
+            self._spell.length += length
         if self._baseline is None:
             return
-        better = speed > _BETTER * self._baseline
-        self._trials.judge(better, now)
+        better = length / seconds > _BETTER * self._baseline
+        if better:
+            self._trials.repeat(now)
+        else:
+            self._trials.judge(False, now)
         self._wins = self._wins + 1 if better else 0
         if self._wins >= _TIMES:
-            self._wins = 0
-            self._spell = _Spell(now + _SPELL)
+            self._spell = _Spell(now, now + self._spell_seconds,
+                                 self._baseline)
+
+    def _is_trial(self, now: float, *, ending: bool) -> bool:
+        """Whether a trial is due, by the clock or by slow peers."""
+        if self._first is None or now - self._first <= candidates.WINDOW:
+            return False
+        if now - self._well > self._slow_patience * self._doubt:
+            return True
+        return not ending and self._trials.are_due(now)
+
+    def _end_spell(self, spell: '_Spell', now: float, speed: float) -> None:
+        """Judge by what the node got whether the server is of use."""
+        self._spell = None
+        got = spell.length / (now - spell.began) + speed
+        worth = got > _WORTH * spell.baseline
+        self._trials.judge(worth, now)
+        self._wins = _TIMES - 1 if worth else 0
+        self._doubt = 1 if worth else min(2 * self._doubt, _MOST_DOUBT)
+        self._spell_seconds = (min(2 * self._spell_seconds, _MOST_SPELL)
+                               if worth else _SPELL)
+        self._well = now
 
     def peer_gave(self, now: float, seconds: float) -> None:
         """Learn that a chunk of a peer came.
@@ -115,14 +158,23 @@ class ServerTurns:
             self._trials.delay(now)
         self._fed = now
         self._hungry = 0
-        self._patience = random.uniform(  # nosec B311
-            *_PATIENCE) + 4 * seconds
+        patience = random.uniform(*_PATIENCE)  # nosec B311
+        self._patience = patience + 4 * seconds
+        self._quickest = min(self._quickest, seconds)
+        self._slow_patience = patience + 4 * self._quickest
 
 
-class _Spell(typing.NamedTuple):
+@dataclasses.dataclass
+class _Spell:
     """Some seconds in which the server is asked, as it is faster.
 
+    :ivar began: time (monotonic).
     :ivar end: time (monotonic).
+    :ivar baseline: bytes per second of all peers before it.
+    :ivar length: bytes of the server since it began.
     """
 
+    began: float
     end: float
+    baseline: float
+    length: int = 0

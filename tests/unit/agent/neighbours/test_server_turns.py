@@ -41,7 +41,7 @@ class ServerTurnsTest(unittest.TestCase):
         turns = self.turns(first=False)
         self.assertTrue(self.take(turns, 5, growing=False))
         self.assertFalse(self.take(turns, 50, growing=False))
-        turns.end(self.began + 6, MIB)
+        turns.end(self.began + 6, MIB, 1.0)
         self.assertFalse(self.take(turns, 5.5, growing=False))
         self.assertTrue(self.take(turns, 9, growing=False))
 
@@ -50,7 +50,7 @@ class ServerTurnsTest(unittest.TestCase):
         for tenth in range(600):
             if self.take(turns, tenth / 10, growing=False):
                 taken.append(tenth / 10)
-                turns.end(self.began + tenth / 10, MIB)
+                turns.end(self.began + tenth / 10, MIB, 1.0)
         self.assertGreater(taken[1] - taken[0], 0.9)
         self.assertLess(taken[-1] - taken[-2], 0.2)
         self.assertGreater(len(taken), 400)
@@ -71,24 +71,61 @@ class ServerTurnsTest(unittest.TestCase):
                                     ending=True))
         self.assertTrue(self.take(turns, 5))
 
+    def taken(self, turns, seconds, *, each, **more):
+        """Times of the turns, when a chunk of the server takes so long."""
+        found, free = [], 0.0
+        for tenth in range(30, 10 * seconds):
+            later = tenth / 10
+            if later >= free:
+                if found and free:
+                    turns.end(self.began + later, MIB, 0.1)
+                    free = 0.0
+                if self.take(turns, later, **more):
+                    found.append(later)
+                    free = later + each
+        return found
+
     def test_a_faster_one_is_used_for_some_seconds(self):
-        turns, taken = self.turns(), []
-        for tenth in range(30, 400):
-            if self.take(turns, tenth / 10, speed=MIB):
-                taken.append(tenth / 10)
-                turns.end(self.began + tenth / 10, 3 * MIB)
+        taken = self.taken(self.turns(), 60, each=0.1, speed=MIB)
         # Three trials, seconds apart, and then one chunk after the other.
         self.assertGreater(taken[2] - taken[0], 3.9)
-        self.assertLess(taken[4] - taken[3], 0.2)
-        together = [later for later in taken if later < taken[3] + 8]
-        self.assertGreater(len(together), 70)
-        self.assertTrue(any(later - before > 0.9 for before, later in zip(
-            taken[4:], taken[5:], strict=False)))
+        self.assertLess(taken[4] - taken[3], 0.3)
+        spells = [[taken[2]]]
+        for before, later in zip(taken[2:], taken[3:], strict=False):
+            if later - before > 1.9:
+                spells.append([])
+            spells[-1].append(later)
+        lengths = [each[-1] - each[0] for each in spells]
+        # Longer and longer, with one trial in between.
+        for length, expected in zip(lengths, (2, 4, 8, 8), strict=False):
+            self.assertAlmostEqual(expected, length, delta=0.4)
+        self.assertGreater(len(taken), 220)
+
+    def test_one_that_makes_the_node_no_faster_is_left_alone(self):
+        # A chunk comes fast, and then waits for the disk.
+        taken = self.taken(self.turns(), 120, each=2.0, speed=MIB)
+        self.assertLess(len(taken), 25)
+
+    def test_slow_peers_are_seen_soon_and_at_the_end_too(self):
+        turns = self.turns(first=False)
+        self.assertFalse(self.take(turns, 3, speed=10 * MIB))
+        taken = []
+        for tenth in range(30, 300):
+            later = tenth / 10
+            if turns.take(self.began + later, MIB / 2, growing=True,
+                          ending=True):
+                taken.append(later)
+                turns.end(self.began + later, MIB, 0.1)
+                if tenth % 20 == 0:
+                    turns.peer_gave(self.began + later, 2.0)
+        self.assertLess(taken[0], 6)
+        self.assertLess(taken[2], 12)
+        self.assertGreater(len(taken), 60)
 
     def test_one_that_is_not_faster_is_tried_less_and_less(self):
         turns, tried = self.turns(), []
         for tenth in range(30, 1000):
             if self.take(turns, tenth / 10):
                 tried.append(tenth / 10)
-                turns.end(self.began + tenth / 10, 10 * MIB)
+                turns.end(self.began + tenth / 10, MIB, 0.1)
         self.assertTrue(4 <= len(tried) <= 8, tried)

@@ -242,6 +242,70 @@ class FileSystemsTest(base.FunctionalTestCase):
         self.assertEqual(FILES['text-300'], files.front('etc/text-300', 999))
         self.assertEqual([], files.list('.snapshots'))
 
+    def test_subvolumes_that_the_fstab_mounts(self) -> None:
+        """openSUSE's: what grub2 has, and homes, lie beside the root."""
+        uuid = '6d1f2b3c-0000-4000-8000-00000000000a'
+        self.make('mkfs.btrfs', '-q', '-U', uuid, names=0)
+        points = ('boot/grub2/i386-pc', 'root', 'var')
+        with self.mounted('rw'):
+            for entry in self.mountpoint.iterdir():
+                disks.run('rm', '-r', entry)
+            (self.mountpoint / 'top').mkdir()
+            for name in ('@', 'system'):
+                disks.run('btrfs', 'subvolume', 'create',
+                          self.mountpoint / name)
+            self.fill(0, 'system')
+            for point in points:
+                path = self.mountpoint / '@' / point
+                path.parent.mkdir(parents=True, exist_ok=True)
+                disks.run('btrfs', 'subvolume', 'create', path)
+                (self.mountpoint / 'system' / point).mkdir(parents=True)
+            for path in ('@/boot/grub2/i386-pc/normal.mod', 'top/x',
+                         '@/root/.bash_history',
+                         'system/var/hidden'):
+                (self.mountpoint / path).write_text('ls\n')
+            (self.mountpoint / 'system/etc/fstab').write_text(
+                f'UUID={uuid} / btrfs defaults 0 0\n' + ''.join(
+                    f'UUID={uuid} /{point} btrfs subvol=/{path} 0 0\n'
+                    for point, path in (
+                        *((point, f'@/{point}') for point in points),
+                        ('many', 'top'), ('some', 'nowhere'))))
+            disks.run('btrfs', 'subvolume', 'set-default',
+                      self.mountpoint / 'system')
+        outcome = self.invoke('check', self.image, '--image-type',
+                              'partition', '--json')
+        self.assert_status(0, outcome)
+        contents = outcome.json['contents']
+        self.assertIn('grub2 (BIOS)', contents['loaders'])
+        self.assertEqual(['root/.bash_history'],
+                         contents['left']['histories'])
+        self.assertEqual([], contents['unread'])
+
+    def test_a_subvolume_that_a_snapshot_has_not(self) -> None:
+        """As the kernel lists it: its name, and nothing in it."""
+        self.make('mkfs.btrfs', '-q', names=0)
+        with self.mounted('rw'):
+            for name in ('@', '@/var'):
+                disks.run('btrfs', 'subvolume', 'create',
+                          self.mountpoint / name)
+            (self.mountpoint / '@/var/x').touch()
+            disks.run('btrfs', 'subvolume', 'snapshot',
+                      self.mountpoint / '@', self.mountpoint / 'copy')
+            disks.run('btrfs', 'subvolume', 'set-default',
+                      self.mountpoint / 'copy')
+        with self.mounted('ro'):
+            self.assertEqual(['var'], os.listdir(self.mountpoint))
+            self.assertEqual([], os.listdir(self.mountpoint / 'var'))
+        files = self.open('btrfs')
+        self.assertEqual((['var'], []), (files.list(''), files.list('var')))
+        self.assertTrue(files.exists('var'))
+        top = files.subvolume('/')
+        self.assertEqual(['x'], top and top.list('@/var'))
+        for path, found in (('@/var', ['x']), ('copy', ['var']),
+                            ('nowhere', None), ('boot', None)):
+            below = files.subvolume(path)
+            self.assertEqual(found, below and below.list(''), path)
+
     def test_over_http(self) -> None:
         """Little is read, and only once."""
         server = web.Server(self.directory)

@@ -59,7 +59,8 @@ def file_system(kind: str) -> Callable[[Disk], object]:
     def read(disk: Disk) -> object:
         files = filesystems.open_file_system(kind, disk.read, disk.size,
                                              budget.Budget())
-        return (files.unit, files.is_dirty, files.beyond_grub, [
+        return (files.unit, files.is_dirty, files.beyond_grub, told(
+            lambda: (top := files.subvolume('/')) and top.list('etc')), [
             (told(lambda path=path: files.list(path)),
              told(lambda path=path: files.exists(path)),
              told(lambda path=path: files.front(path, _FRONT)))

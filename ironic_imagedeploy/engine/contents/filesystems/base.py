@@ -206,6 +206,14 @@ class FileSystem(abc.ABC):
     def lookup(self, directory: Node, name: bytes) -> Node | None:
         """Entry of a directory."""
 
+    def subvolume(self, path: str) -> 'FileSystem | None':
+        """The files of a subvolume alone; None where there is none.
+
+        :param path: from the top of the file system.
+        :raises UnreadableContent: when it cannot be told.
+        """
+        return None
+
     @functools.cached_property
     def _roots(self) -> tuple[Node, ...]:
         return tuple(self.find_roots())

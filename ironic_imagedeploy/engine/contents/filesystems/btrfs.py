@@ -19,13 +19,16 @@ device.
 
 import bisect
 from collections.abc import Iterator
+import copy
 import hashlib
+import stat
 import struct
 import typing
 
 from ironic_imagedeploy.engine.codecs import btrfs_extents
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.contents.filesystems import base
+from ironic_imagedeploy.engine.contents.filesystems import btrfs_chunks
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
 from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine import exceptions
@@ -54,18 +57,16 @@ _MOST_NODES = 64
 _NODE_STEPS = 12
 #: Bytes of an item that cost another step.
 _CHEAP = 4096
-_CHUNK = struct.Struct('<QQQQIIIHH')
-_STRIPE = struct.Struct('<QQ16x')
-#: Each stripe of them holds all: single, and without RAID0, 10, 5 and 6.
-_STRIPED = 8 | 64 | 128 | 256
-_MOST_CHUNKS = 1 << 14
 _ENTRY = struct.Struct('<QBQQHHB')
 # Types of items.
 _INODE_ITEM, _DIR_ITEM, _DIR_INDEX = 1, 84, 96
 _EXTENT_DATA, _ROOT_ITEM, _CHUNK_ITEM = 108, 132, 228
 # Numbers of trees.
+_ROOT_REF = 156
 _CHUNK_TREE, _TOP = 3, 5
 _ROOT_DIRECTORY = 256
+#: Of a directory that Linux shows where a subvolume is none of this one's.
+_EMPTY = 2
 _SIZE_AT = 16
 _MODE_AT = 52
 _ROOT_BLOCK_AT = 176
@@ -88,14 +89,6 @@ class _Tree(typing.NamedTuple):
     level: int
 
 
-class _Chunk(typing.NamedTuple):
-    """A range of logical places, and where it is on the device; in bytes."""
-
-    start: int
-    length: int
-    place: int
-
-
 class Btrfs(base.FileSystem):
     """A btrfs file system on one device, without stripes."""
 
@@ -106,11 +99,11 @@ class Btrfs(base.FileSystem):
         stored = blocks.at(_SUPERBLOCK, _SUPERBLOCK_SIZE)
         root, chunks, log = _TREES.unpack_from(stored, _TREES_AT)
         self.unit, self._node_size = struct.unpack_from('<II', stored, 144)
-        self._device, device_size = _DEVICE.unpack_from(stored, _DEVICE_AT)
+        device, device_size = _DEVICE.unpack_from(stored, _DEVICE_AT)
         self._check(stored, device_size)
         self._root_tree = _Tree(root, stored[198])
         self._default_at, = struct.unpack_from('<Q', stored, 128)
-        self._chunks: list[_Chunk] = []
+        self._chunks = btrfs_chunks.Chunks(device, blocks.draw)
         self._subvolumes: dict[int, _Tree] = {}
         self._nodes: dict[int, bytes] = {}
         self._read_chunks(stored, _Tree(chunks, stored[199]))
@@ -147,6 +140,14 @@ class Btrfs(base.FileSystem):
     def _is_root(self, node: base.Node | None) -> bool:
         etc = node and self._resolve(node, 'etc')
         return etc is not None and etc.is_directory
+
+    def subvolume(self, path: str) -> 'Btrfs | None':
+        node = self._resolve(self._subvolume_root(_TOP), path)
+        if node is None or node.number != _ROOT_DIRECTORY:
+            return None
+        found = copy.copy(self)
+        found._roots = (node,)
+        return found
 
     def lookup(self, directory: base.Node, name: bytes) -> base.Node | None:
         self._blocks.draw(16)
@@ -233,10 +234,10 @@ class Btrfs(base.FileSystem):
         if not start:
             return b''
         if not compression:
-            return read(self._place(start + offset), count)
+            return read(self._chunks.place(start + offset), count)
         if stored_size > btrfs_extents.LARGEST:
             raise base.Unreadable('a damaged btrfs extent')
-        part = read(self._place(start), stored_size)
+        part = read(self._chunks.place(start), stored_size)
         return self._decoded(compression, part, size)[offset:offset + count]
 
     def _decoded(self, compression: int, stored: bytes, size: int) -> bytes:
@@ -262,6 +263,10 @@ class Btrfs(base.FileSystem):
     def _located(self, volume: int, location: _Key) -> base.Node:
         number, kind, _ = location
         if kind == _ROOT_ITEM:
+            # A snapshot keeps the name of a subvolume that it has not got.
+            key = (volume, _ROOT_REF, number)
+            if not any(self._search(self._root_tree, key, key)):
+                return base.Node(_EMPTY, stat.S_IFDIR, volume)
             return self._subvolume_root(number)
         key = (number, _INODE_ITEM, 0)
         for _, stored in self._search(self._tree(volume), key, key):
@@ -339,7 +344,7 @@ class Btrfs(base.FileSystem):
         if block not in self._nodes:
             if len(self._nodes) == _MOST_NODES:
                 del self._nodes[next(iter(self._nodes))]
-            self._nodes[block] = self._blocks.at(self._place(block),
+            self._nodes[block] = self._blocks.at(self._chunks.place(block),
                                                  self._node_size)
         return self._nodes[block]
 
@@ -348,47 +353,16 @@ class Btrfs(base.FileSystem):
         size, = struct.unpack_from('<I', stored, 160)
         part = stored[_SYSTEM_CHUNKS:][:min(size, _SYSTEM_CHUNKS_MOST)]
         at = 0
-        while at + _KEY.size + _CHUNK.size <= len(part):
+        while at + _KEY.size + btrfs_chunks.LEAST <= len(part):
             _, kind, start = _KEY.unpack_from(part, at)
             if kind != _CHUNK_ITEM:
                 raise base.Unreadable('a damaged btrfs superblock')
             at += _KEY.size
-            at += self._add_chunk(start, part[at:])
+            at += self._chunks.add(start, part[at:])
         for key, chunk in self._search(
                 tree, (0, _CHUNK_ITEM, 0), (_ANY, _CHUNK_ITEM, _ANY)):
             if key[1] == _CHUNK_ITEM:
-                self._add_chunk(key[2], chunk)
-                if len(self._chunks) > _MOST_CHUNKS:
-                    raise base.Unreadable('too many btrfs chunks')
-
-    def _add_chunk(self, start: int, stored: bytes) -> int:
-        """Note where a chunk is.
-
-        :returns: bytes of its item.
-        """
-        if len(stored) < _CHUNK.size:
-            raise base.Unreadable('a damaged btrfs chunk')
-        length, _, _, kind, _, _, _, count, _ = _CHUNK.unpack_from(stored)
-        end: int = _CHUNK.size + count * _STRIPE.size
-        if end > len(stored):
-            raise base.Unreadable('a damaged btrfs chunk')
-        self._blocks.draw(count)
-        for at in range(_CHUNK.size, end, _STRIPE.size):
-            device, place = _STRIPE.unpack_from(stored, at)
-            if device == self._device and not kind & _STRIPED:
-                bisect.insort(self._chunks, _Chunk(start, length, place))
-                break
-        return end
-
-    def _place(self, logical: int) -> int:
-        """Where a logical place is on the device."""
-        after = bisect.bisect(self._chunks, logical,
-                              key=lambda chunk: chunk.start)
-        if after:
-            start, length, place = self._chunks[after - 1]
-            if logical < start + length:
-                return place + logical - start
-        raise base.Unreadable('a btrfs block outside of all chunks')
+                self._chunks.add(key[2], chunk)
 
 
 def _name_hash(name: bytes) -> int:

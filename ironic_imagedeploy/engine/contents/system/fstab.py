@@ -31,6 +31,7 @@ _CHANGING = re.compile(
 _OPTIONAL = frozenset({'noauto', 'nofail', 'x-systemd.automount'})
 #: Of growpart-generator: openSUSE's.
 _GROWS = 'x-growpart.grow'
+_SUBVOLUME = 'subvol='
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,13 @@ class Mount:
     def grows(self) -> bool:
         """Whether its partition becomes as large as the disk lets it."""
         return _GROWS in self.options
+
+    @property
+    def subvolume(self) -> str:
+        """Path of a subvolume of btrfs; empty where the default is meant."""
+        return next((option[len(_SUBVOLUME):]
+                     for option in reversed(self.options)
+                     if option.startswith(_SUBVOLUME)), '')
 
 
 def device(name: str) -> Device:

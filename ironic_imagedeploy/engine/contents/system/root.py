@@ -19,6 +19,7 @@ for everything else the fstab of the system. Nothing is mounted in fact.
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 
 from ironic_imagedeploy.engine import budget as _budget
@@ -55,6 +56,7 @@ _ESP_POINTS = frozenset({'boot/efi', 'efi'})
 _MOST_DEPLOYMENTS = 16
 #: File systems that are opened; each keeps up to 16 MiB.
 _MOST_OPENED = 6
+_MOST_SUBVOLUMES = 32
 #: Steps of the budget that it takes to make sense of a file.
 _READ_STEPS = 20
 _BYTES_A_STEP = 16
@@ -185,6 +187,7 @@ class Finder:
             alone, volume)
         opened = {point: mounted for point, found in points.items()
                   if (mounted := self._open(found)) is not None}
+        opened |= self._subvolumes(table)
         return Root(volume=volume, table=table, points=points,
                     files=MountedFiles(files, prefix, opened, self._budget))
 
@@ -197,16 +200,36 @@ class Finder:
         return Root(volume=volume, points=points, files=MountedFiles(
             None, '', {**opened, _USR_POINT: usr}, self._budget))
 
+    def _subvolumes(self, table: Iterable[fstab.Mount]
+                    ) -> dict[str, _files.Files]:
+        """Files of subvolumes of btrfs by their mount points."""
+        opened: dict[str, _files.Files] = {}
+        for mount in table:
+            point = mount.point.strip('/')
+            found = mount.device.find(self._volumes) if (
+                point and mount.subvolume) else None
+            if found is None or len(opened) == _MOST_SUBVOLUMES:
+                continue
+            with self._telling(found):
+                files = self._open(found)
+                if isinstance(files, filesystems.FileSystem) and (
+                        below := files.subvolume(mount.subvolume)):
+                    opened[point] = below
+        return opened
+
     def _points(self, wanted: Mapping[str, fstab.Device],
                 root: _files.Files, own: _volumes.Volume
                 ) -> dict[str, _volumes.Volume]:
         """Volumes by their mount points, by the fstab, or by what is in it."""
-        found = {point: volume for point, device in wanted.items()
+        named = {point: volume for point, device in wanted.items()
                  if point in _POINTS
                  and (volume := device.find(self._volumes))}
+        # Subvolumes of the root's own are in it.
+        found = {point: volume for point, volume in named.items()
+                 if volume != own}
         others = [volume for volume in self._volumes
                   if volume != own and volume not in found.values()]
-        if 'boot' not in found:
+        if 'boot' not in named:
             boot = next((volume for volume in others
                          if volume.type == _BOOT_TYPE), None)
             if boot is None and not root.list('boot'):
@@ -218,8 +241,8 @@ class Finder:
                     if volume.type in partitions.ESP_TYPES), None)
         if esp and not any(volume.type in partitions.ESP_TYPES
                            for volume in found.values()):
-            named = sorted(_ESP_POINTS & {*wanted})
-            found[named[0] if named else _esp_point(root, found)] = esp
+            usual = sorted(_ESP_POINTS & {*wanted})
+            found[usual[0] if usual else _esp_point(root, found)] = esp
         return found
 
     def _like_boot(self, volumes: Iterable[_volumes.Volume]
@@ -236,13 +259,19 @@ class Finder:
             if len(self._opened) >= _MOST_OPENED:
                 return None
             self._opened[volume] = None
-            try:
+            with self._telling(volume):
                 self._opened[volume] = _open(self._read, volume,
                                              self._budget)
-            except (exceptions.BadContent, exceptions.UnreadableContent,
-                    exceptions.SourceNotSeekable) as reason:
-                self.unread.append(f'{_called(volume)}: {reason}')
         return self._opened[volume]
+
+    @contextlib.contextmanager
+    def _telling(self, volume: _volumes.Volume) -> Iterator[None]:
+        """Go on without what cannot be read, and tell of it."""
+        try:
+            yield
+        except (exceptions.BadContent, exceptions.UnreadableContent,
+                exceptions.SourceNotSeekable) as reason:
+            self.unread.append(f'{_called(volume)}: {reason}')
 
 
 def _esp_point(root: _files.Files, found: Mapping[str, _volumes.Volume]

@@ -63,6 +63,14 @@ class TableTest(unittest.TestCase):
             [(mount.device.name, mount.point, mount.kind, mount.options,
               mount.is_optional) for mount in found])
 
+    def test_subvolumes(self) -> None:
+        for options, found in (
+                ('rw,subvolid=256,subvol=/@/home', '/@/home'),
+                ('subvol=@', '@'), ('subvol=a,subvol=b', 'b'),
+                ('defaults', ''), ('x-subvol=a', '')):
+            mount, = fstab.parse(f'UUID=x /home btrfs {options}\n'.encode())
+            self.assertEqual(found, mount.subvolume)
+
     def test_any_bytes(self) -> None:
         dice = random.Random(1)
         for _ in range(500):

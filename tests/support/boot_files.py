@@ -63,8 +63,12 @@ def efi_program(text: str, machine: int = 0x8664) -> bytes:
     return front + struct.pack('<H', machine) + bytes(200) + text.encode()
 
 
-def efi_sections(sections: Mapping[str, bytes]) -> bytes:
-    """A program for UEFI with these sections, as ukify puts them."""
+def efi_sections(sections: Mapping[str, bytes], *, signed: bool = False
+                 ) -> bytes:
+    """A program for UEFI with these sections, as ukify puts them.
+
+    :param signed: with a table of certificates after them, of zeroes.
+    """
     header = b'MZ' + bytes(0x3a) + (0x80).to_bytes(4, 'little')
     header = header.ljust(0x80, b'\0') + b'PE\0\0' + struct.pack(
         '<HHIIIHH', 0x8664, len(sections), 0, 0, 0, 240, 0) + bytes(240)
@@ -74,7 +78,15 @@ def efi_sections(sections: Mapping[str, bytes]) -> bytes:
         table += struct.pack('<8sIIII16x', name.encode(), len(part), 0x1000,
                              len(stored), place + len(content))
         content += stored
-    return (header + table).ljust(place, b'\0') + content
+    made = bytearray((header + table).ljust(place, b'\0') + content)
+    if signed:
+        # The optional header of PE32+, with 16 directories, and in it where
+        # the certificates are.
+        struct.pack_into('<H', made, 0x98, 0x20b)
+        struct.pack_into('<I', made, 0x98 + 108, 16)
+        struct.pack_into('<II', made, 0x98 + 144, len(made), 512)
+        made += bytes(512)
+    return bytes(made)
 
 
 def archive(files: Mapping[str, bytes], padding: int = 512) -> bytes:

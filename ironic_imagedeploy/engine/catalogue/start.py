@@ -110,6 +110,20 @@ ENTRIES: Mapping[str, entry.Entry] = {
         fix='Install the signed shim and grub2 of the distribution (Debian: '
             'shim-signed and grub-efi-amd64-signed), or turn secure boot '
             'off.'),
+    'unsigned-kernel': _warning(
+        meaning='The machine boots with secure boot, and the newest kernel in '
+                'the image has no signature, or an addon of a unified kernel '
+                'has none. Whose signature it is is not looked at: the keys '
+                'of the machine are not known.',
+        message='With secure boot, the newest kernel is not started.',
+        fix='Install the signed kernel of the distribution, or sign it with a '
+            'key that the machine has; or turn secure boot off.',
+        cases={'addon': Case(
+            message='With secure boot, the kernel options of an addon do not '
+                    'count.',
+            fix='Sign it with a key that the machine has (ukify build '
+                '--secureboot-private-key ...), or build the unified kernel '
+                'with these options.')}),
     'unstable-device-name': _warning(
         meaning='A boot menu or the fstab names a disk by a name that '
                 'depends on its controller and on the order of the disks.',

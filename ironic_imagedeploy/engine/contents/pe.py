@@ -83,10 +83,12 @@ def least_size(front: bytes) -> int:
                 if section.start), default=0)
 
 
-def is_signed(front: bytes, file_size: int) -> bool:
+def is_signed(front: bytes, file_size: int | None = None) -> bool:
     """Whether a program has a table of certificates, inside of its file.
 
     Sections "Optional Header" and "The Attribute Certificate Table".
+
+    :param file_size: bytes of the file; None when that is not known.
     """
     start = _number(front[_HEADER_AT]) + _OPTIONAL
     at = _DIRECTORIES.get(front[start:start + 2])
@@ -96,8 +98,8 @@ def is_signed(front: bytes, file_size: int) -> bool:
     place, size = (
         _number(front[at + start:at + start + 4])
         for start in (_CERTIFICATES, _CERTIFICATES + 4))
-    return (_number(front[at - 4:at]) > _CERTIFICATES // 8
-            and 0 < size <= file_size - place)
+    return _number(front[at - 4:at]) > _CERTIFICATES // 8 and size > 0 and (
+        file_size is None or size <= file_size - place)
 
 
 def _number(stored: bytes) -> int:

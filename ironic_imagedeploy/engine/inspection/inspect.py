@@ -218,6 +218,7 @@ class _Look:
         expected = self._expectation
         if expected.contents:
             yield from start.check(contents, found)
+        yield from node.check_signatures(expected, contents)
         yield from drivers.check(contents, expected.devices)
         yield from drivers.check_modules(contents, expected.kernel_version)
         if found and found.esp and expected.boot_mode != 'bios':

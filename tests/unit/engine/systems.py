@@ -98,13 +98,13 @@ def entry(options: str) -> bytes:
 
 
 def unified(options: str | None, version: str, *, linux: bytes = bytes(4096),
-            initramfs: bytes | None = None) -> bytes:
+            initramfs: bytes | None = None, signed: bool = False) -> bytes:
     """A unified kernel, with the sections that ukify makes."""
     sections = {'.osrel': b'ID=arch\n', '.uname': version.encode(),
                 **({'.cmdline': options.encode()} if options is not None
                    else {}), '.linux': linux,
                 **({'.initrd': initramfs} if initramfs is not None else {})}
-    return boot_files.efi_sections(sections)
+    return boot_files.efi_sections(sections, signed=signed)
 
 
 def cloud_init(config: str = '') -> dict[str, bytes]:

@@ -22,6 +22,7 @@ from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import boot_files
 from ironic_imagedeploy.engine.contents import initramfs
 from ironic_imagedeploy.engine.contents import kernels
+from ironic_imagedeploy.engine.contents import pe
 from ironic_imagedeploy.engine.contents.system import files as _files
 from ironic_imagedeploy.engine.contents.system import modules as _modules
 from ironic_imagedeploy.engine.contents.system import unified_kernels
@@ -53,6 +54,8 @@ class InstalledKernel:
     :ivar initramfs: the path of its initramfs; empty without one.
     :ivar initramfs_at: where it begins in that file, and its bytes; None when
         it is all of it.
+    :ivar is_signed: it has a signature that secure boot could verify; None
+        when it is not a program for UEFI.
     :ivar modules: the folder of its modules; empty without one.
     :ivar drivers: all modules and what is built in, by name; None when that
         is not told.
@@ -66,6 +69,7 @@ class InstalledKernel:
     arch: str | None = None
     initramfs: str = ''
     initramfs_at: tuple[int, int] | None = None
+    is_signed: bool | None = None
     modules: str = ''
     drivers: frozenset[str] | None = dataclasses.field(default=None,
                                                        repr=False)
@@ -164,11 +168,14 @@ def _paths(files: _files.Files) -> Iterator[tuple[str, str]]:
 
 def _kernel(files: _files.Files, path: str, version: str
             ) -> InstalledKernel:
-    header = kernels.kernel(files.front(path, _FRONT) or b'')
+    front = files.front(path, _FRONT) or b''
+    header = kernels.kernel(front)
     versions = [name for name in (header and header.version, version)
                 if name]
     return _with_drivers(files, InstalledKernel(
         path=path, arch=header.arch if header else None,
+        is_signed=(None if pe.machine(front) is None
+                   else pe.is_signed(front)),
         initramfs=_initramfs(files, path, version)), versions)
 
 
@@ -177,7 +184,7 @@ def _unified(files: _files.Files, kernel: unified_kernels.UnifiedKernel
     return _with_drivers(files, InstalledKernel(
         path=kernel.path, arch=kernel.arch,
         initramfs=kernel.path if kernel.initramfs else '',
-        initramfs_at=kernel.initramfs),
+        initramfs_at=kernel.initramfs, is_signed=kernel.is_signed),
         [kernel.version] if kernel.version else [])
 
 

@@ -57,6 +57,9 @@ class UnifiedKernel:
         be read.
     :ivar initramfs: where it is in the program, and its bytes; None without,
         and where addons have more of it.
+    :ivar is_signed: it has a signature that secure boot could verify; None
+        when it is not a program.
+    :ivar unsigned_addons: paths of those that secure boot passes over.
     """
 
     path: str
@@ -64,6 +67,16 @@ class UnifiedKernel:
     version: str = ''
     options: str | None = None
     initramfs: tuple[int, int] | None = None
+    is_signed: bool | None = None
+    unsigned_addons: tuple[str, ...] = ()
+
+
+class _Addon(typing.NamedTuple):
+    """Front of an addon, and the sections in it."""
+
+    path: str
+    front: bytes
+    sections: dict[str, pe.Section]
 
 
 class _Program(typing.NamedTuple):
@@ -112,10 +125,13 @@ def _kernel(files: _files.Files, program: _Program) -> UnifiedKernel:
     named = _text(found.get('.uname'), front) or ''
     initramfs = found.get('.initrd')
     options = [_text(found.get('.cmdline'), front)]
-    for content, sections in _addons(files, program, named):
-        options.append(_text(sections.get('.cmdline'), content))
-        if '.initrd' in sections:
+    unsigned = []
+    for addon in _addons(files, program, named):
+        options.append(_text(addon.sections.get('.cmdline'), addon.front))
+        if '.initrd' in addon.sections:
             initramfs = None
+        if not pe.is_signed(addon.front):
+            unsigned.append(addon.path)
     return UnifiedKernel(
         path=program.path, arch=efi_programs.architecture(front) or (
             header.arch if header else None),
@@ -123,14 +139,13 @@ def _kernel(files: _files.Files, program: _Program) -> UnifiedKernel:
             header.version if header else None) or '',
         options=None if None in options else ' '.join(
             filter(None, options)),
-        initramfs=initramfs and (initramfs.start, initramfs.length))
+        initramfs=initramfs and (initramfs.start, initramfs.length),
+        is_signed=pe.is_signed(front), unsigned_addons=tuple(unsigned))
 
 
 def _addons(files: _files.Files, program: _Program, version: str
-            ) -> Iterator[tuple[bytes, dict[str, pe.Section]]]:
-    """Addons of a kernel, in their order: their fronts and their sections.
-
-    Without secure boot it does not matter who signed them.
+            ) -> Iterator[_Addon]:
+    """Addons of a kernel, in their order.
 
     :param version: of the kernel, which those for another one differ in.
     """
@@ -148,7 +163,7 @@ def _addons(files: _files.Files, program: _Program, version: str
             wanted = _text(sections.get('.uname'), front)
             if '.linux' not in sections and (
                     not version or wanted in ('', version)):
-                yield front, sections
+                yield _Addon(f'{place}/{name}', front, sections)
 
 
 def _sections(front: bytes) -> dict[str, pe.Section]:

@@ -17,6 +17,7 @@ from collections.abc import Set
 
 from ironic_imagedeploy.engine.contents import efi_programs
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine.contents.system import contents as _contents
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine.inspection import expectation as _expectation
 
@@ -137,6 +138,31 @@ def check_secure_boot(expectation: Expectation,
             code='unsigned-loader', expected='a signed program, as '
             f'{efi_programs.default(expectation.arch)}',
             found='programs without a signature')
+
+
+def check_signatures(expectation: Expectation, contents: _contents.Contents
+                     ) -> Iterator[Finding]:
+    """Findings about kernels that nothing starts with secure boot.
+
+    Whose signatures the firmware of the machine takes is not known: it is
+    looked whether there are any.
+    """
+    if not expectation.secure_boot or expectation.boot_mode == 'bios':
+        return
+    kernel = next(iter(contents.kernels or ()), None)
+    if kernel and kernel.is_signed is False:
+        yield Finding(
+            code='unsigned-kernel', expected='a kernel with a signature',
+            found=f'/{kernel.path} without one',
+            data={'path': f'/{kernel.path}', 'version': kernel.version})
+    addons = [path for each in contents.unified_kernels or ()
+              for path in each.unsigned_addons]
+    if addons:
+        yield Finding(
+            code='unsigned-kernel', case='addon',
+            expected='addons with a signature',
+            found=f'/{addons[0]} without one',
+            data={'path': f'/{addons[0]}'})
 
 
 def unknown_arch(arch: str, found: str) -> Finding:

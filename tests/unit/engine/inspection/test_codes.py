@@ -124,8 +124,8 @@ class CodesTest(verdicts.VerdictTestCase):
         """Findings about a good system with other files in a partition."""
         return self.disk_of(systems.changed(systems.debian(), tree, number))
 
-    def disk_of(self, parts: list[systems.Part], suspended: int = 0
-                ) -> Findings:
+    def disk_of(self, parts: list[systems.Part], suspended: int = 0,
+                **expectation: typing.Any) -> Findings:
         """Findings about a system, with the mark of one that hibernates."""
         path = system_disks.disk(self.directory, parts)
         if suspended:
@@ -134,7 +134,7 @@ class CodesTest(verdicts.VerdictTestCase):
                 file.write(b'S1SUSPEND')
         with engine.open_source(str(path)) as source:
             return engine.inspect(source, engine.Expectation(
-                contents=True)).findings
+                contents=True, **expectation)).findings
 
     def for_machine(self, aliases: bytes, **expectation: typing.Any
                     ) -> Findings:
@@ -248,6 +248,8 @@ EXAMPLES: dict[str, Callable[[CodesTest], Findings]] = {
         b'', initramfs=True, raid_esp=1 << 30),
     'esp-too-large': lambda test: test.for_machine(b'', raid_esp=MIB),
     'unsigned-loader': lambda test: test.for_machine(b'', secure_boot=True),
+    'unsigned-kernel': lambda test: test.disk_of(
+        systems.unified_arch(), secure_boot=True),
     'network-old-name': lambda test: test.system({
         **dict.fromkeys(systems.cloud_init()),
         'etc/network/interfaces': b'auto eth0\niface eth0 inet dhcp\n',

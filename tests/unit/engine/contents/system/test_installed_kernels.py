@@ -14,6 +14,7 @@ from ironic_imagedeploy.engine.contents.system import installed_kernels
 from ironic_imagedeploy.engine.contents.system import unified_kernels
 from tests.support import boot_files
 from tests.unit.engine import base
+from tests.unit.engine import disks
 from tests.unit.engine import system_disks
 from tests.unit.engine import systems
 from tests.unit.engine import volumes
@@ -36,6 +37,13 @@ class InstalledKernelsTest(base.EngineTestCase):
             modules=f'usr/lib/modules/{VERSION}',
             drivers=frozenset({'ahci', 'snd_hda', 'ext4'}),
             built_in=frozenset({'ext4'})), found)
+
+    def test_signatures(self) -> None:
+        for content, signed in (
+                (disks.program(0x8664, signed=True), True),
+                (disks.program(0x8664), False), (boot_files.bzimage(), None)):
+            found, = self.read({'boot/vmlinuz-6': content})
+            self.assertIs(signed, found.is_signed)
 
     def test_the_newest_first(self) -> None:
         versions = ('6.9.1-1', '6.10.0-2', '6.10.0-10', '5.99.0-1')

@@ -24,12 +24,12 @@ from tests.unit.engine import systems
 UnifiedKernel = unified_kernels.UnifiedKernel
 
 
-def addon(options: str, version: str = '') -> bytes:
+def addon(options: str, version: str = '', *, signed: bool = False) -> bytes:
     """An addon with kernel options."""
     return boot_files.efi_sections({
         '.sbat': b'sbat,1\n', **({'.uname': version.encode()}
                                  if version else {}),
-        '.cmdline': options.encode()})
+        '.cmdline': options.encode()}, signed=signed)
 
 
 class UnifiedKernelsTest(base.EngineTestCase):
@@ -43,8 +43,8 @@ class UnifiedKernelsTest(base.EngineTestCase):
     def test_a_kernel(self) -> None:
         self.assertEqual((UnifiedKernel(
             path='esp/efi/linux/a.efi', arch='x86_64', version='6.7.4-arch1-1',
-            options='root=UUID=1 quiet'),), self.read(a=systems.unified(
-                'root=UUID=1 quiet', '6.7.4-arch1-1')))
+            options='root=UUID=1 quiet', is_signed=False),), self.read(
+                a=systems.unified('root=UUID=1 quiet', '6.7.4-arch1-1')))
 
     def test_without_options(self) -> None:
         found, = self.read(a=systems.unified(None, ''))
@@ -142,6 +142,17 @@ class UnifiedKernelsTest(base.EngineTestCase):
                 {'.initrd': b'070701' * 99})})
         found, = unified_kernels.read(files, ['esp'])
         self.assertIsNone(found.initramfs)
+
+    def test_signatures(self) -> None:
+        files = system_disks.files(self.directory, {
+            'esp/efi/linux/a.efi': systems.unified('root=x', '6', signed=True),
+            'esp/loader/addons/a.addon.efi': addon('ro', signed=True),
+            'esp/loader/addons/b.addon.efi': addon('quiet'),
+            'esp/loader/addons/c.addon.efi': addon('debug', '7')})
+        found, = unified_kernels.read(files, ['esp'])
+        self.assertIs(True, found.is_signed)
+        self.assertEqual(('esp/loader/addons/b.addon.efi',),
+                         found.unsigned_addons)
 
     def test_many_addons(self) -> None:
         with self.assertRaises(exceptions.UnreadableContent):

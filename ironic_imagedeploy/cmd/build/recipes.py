@@ -33,14 +33,26 @@ class System:
     :ivar element: that makes its root file system.
     :ivar kernels: packages of its usual kernel, with all drivers, by
         processor.
+    :ivar firmware: packages of firmware, where the kernel brings none along.
     :ivar cloud_init: packages that let cloud-init configure the network, and
         grow the root.
+    :ivar programs: that the element runs on the machine that builds, with the
+        package of Debian that each is in.
+    :ivar keyring: keys of its archive, which are looked for on that machine,
+        and the package of Debian that they are in; empty where the element
+        brings its own.
+    :ivar interfaces: variable of the element that configures cards by old
+        names.
     :ivar variables: that its element reads.
     """
 
     element: str
     kernels: Mapping[str, str]
     cloud_init: Sequence[str]
+    firmware: Sequence[str] = ()
+    programs: Mapping[str, str]
+    keyring: tuple[str, str] = ('', '')
+    interfaces: str = 'DIB_APT_MINIMAL_CREATE_INTERFACES'
     variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -50,9 +62,27 @@ SYSTEMS: Mapping[str, System] = {
         kernels={'amd64': 'linux-image-amd64', 'arm64': 'linux-image-arm64'},
         # cloud-init writes /etc/network/interfaces, which ifupdown reads.
         cloud_init=('cloud-guest-utils', 'ifupdown', 'dhcpcd-base'),
+        programs={'debootstrap': 'debootstrap'},
+        keyring=('/usr/share/keyrings/debian-archive-keyring.gpg',
+                 'debian-archive-keyring'),
         # The element has the address of a single host without its folder.
         variables={'DIB_DEBIAN_SECURITY_MIRROR':
                    'http://deb.debian.org/debian-security/'}),
+    'ubuntu': System(
+        element='ubuntu-minimal',
+        # It depends on linux-modules-extra and on linux-firmware.
+        kernels=dict.fromkeys(ARCHITECTURES, 'linux-image-generic'),
+        cloud_init=('cloud-guest-utils', 'netplan.io'),
+        programs={'debootstrap': 'debootstrap'},
+        keyring=('/usr/share/keyrings/ubuntu-archive-keyring.gpg',
+                 'ubuntu-keyring')),
+    'rocky': System(
+        element='rocky-container',
+        kernels=dict.fromkeys(ARCHITECTURES, 'kernel'),
+        firmware=('linux-firmware',),
+        cloud_init=('cloud-utils-growpart',),
+        programs={'podman': 'podman'},
+        interfaces='DIB_YUM_MINIMAL_CREATE_INTERFACES'),
 }
 
 
@@ -136,6 +166,7 @@ class Recipe:
     def _packages(self) -> Iterator[str]:
         system = SYSTEMS[self.system]
         yield system.kernels[self.arch]
+        yield from system.firmware
         if self.network == 'cloud-init':
             yield from system.cloud_init
 
@@ -148,7 +179,7 @@ class Recipe:
         if self.network == 'cloud-init':
             yield 'DIB_CLOUD_INIT_DATASOURCES', 'ConfigDrive, OpenStack'
         # Cards of a machine are not called eth0 and eth1.
-        yield 'DIB_APT_MINIMAL_CREATE_INTERFACES', '0'
+        yield SYSTEMS[self.system].interfaces, '0'
         # The usual kernel options are for virtual machines.
         yield 'DIB_BOOTLOADER_DEFAULT_CMDLINE', 'nofb'
         yield 'DIB_NO_TIMER_CHECK', 'False'

@@ -22,14 +22,16 @@ from ironic_imagedeploy.cmd.images import programs
 
 #: Programs that diskimage-builder runs, with the package of Debian that each
 #: is in.
-_PROGRAMS = {'debootstrap': 'debootstrap', 'qemu-img': 'qemu-utils',
-             'mkfs.ext4': 'e2fsprogs', 'fstrim': 'util-linux',
-             'losetup': 'mount', 'sudo': 'sudo', 'tar': 'tar'}
+_PROGRAMS = {'qemu-img': 'qemu-utils', 'mkfs.ext4': 'e2fsprogs',
+             'fstrim': 'util-linux', 'losetup': 'mount', 'sudo': 'sudo',
+             'tar': 'tar'}
 _WHOLE_DISK = {'kpartx': 'kpartx', 'dmsetup': 'dmsetup'}
 _UEFI = {'mkfs.vfat': 'dosfstools'}
 _DEVICES = '/proc/misc'
 _FILE_SYSTEMS = '/proc/filesystems'
 _MODULES = '/lib/modules'
+#: Variables of diskimage-builder that name keys of the user's own.
+_KEYRINGS = ('DIB_APT_KEYRING', 'DIB_DEBIAN_KEYRING')
 #: Where programs for root are, which is not in everybody's PATH.
 _SBIN = '/usr/local/sbin:/usr/sbin:/sbin'
 
@@ -43,7 +45,8 @@ def require(recipe: recipes.Recipe) -> None:
     if shutil.which(recipes.PROGRAM) is None:
         found.append(f'no {recipes.PROGRAM}')
         fixes.append('pip install diskimage-builder')
-    wanted = dict(_PROGRAMS)
+    system = recipes.SYSTEMS[recipe.system]
+    wanted = {**system.programs, **_PROGRAMS}
     if recipe.is_whole_disk:
         wanted |= _WHOLE_DISK
         if 'uefi' in recipe.boot_modes:
@@ -53,13 +56,26 @@ def require(recipe: recipes.Recipe) -> None:
         found.append('no ' + ', '.join(missing))
         fixes.append('apt install ' + ' '.join(dict.fromkeys(
             wanted[name] for name in missing)))
-    for problem, fix in (*_host_name(), *_kernel(recipe)):
+    for problem, fix in (*_keyring(*system.keyring), *_host_name(),
+                         *_kernel(recipe)):
         found.append(problem)
         fixes.append(fix)
     if found:
         raise programs.ProgramError(
             'build', expected='all that diskimage-builder needs',
             found='; '.join(found), fix='; '.join(fixes) + '.')
+
+
+def _keyring(path: str, package: str) -> list[tuple[str, str]]:
+    """Keys that are missing, with what to do about it.
+
+    debootstrap only warns then, and verifies no signature.
+    """
+    if not path or os.path.exists(path) or any(
+            name in os.environ for name in _KEYRINGS):
+        return []
+    return [(f'no {path}, without which no signature of a package is '
+             'verified', f'apt install {package}')]
 
 
 def _host_name() -> list[tuple[str, str]]:

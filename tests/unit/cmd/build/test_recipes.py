@@ -14,6 +14,7 @@
 import contextlib
 import importlib.util
 import io
+import itertools
 import pathlib
 import shlex
 import unittest
@@ -23,7 +24,7 @@ from ironic_imagedeploy.cmd import imagedeploy
 
 
 def words(**options: object) -> list[str]:
-    return recipes.Recipe(system='debian', **options).command('NAME')
+    return recipes.Recipe(**{'system': 'debian', **options}).command('NAME')
 
 
 class RecipeTest(unittest.TestCase):
@@ -64,6 +65,23 @@ class RecipeTest(unittest.TestCase):
             packages = command[command.index('-p') + 1].split(',')
             kernels = [name for name in packages if 'linux-image' in name]
             self.assertEqual([f'linux-image-{arch}'], kernels)
+
+    def test_the_usual_kernel_of_each_system(self):
+        for system, expected in (
+                ('debian', 'linux-image-amd64'),
+                ('ubuntu', 'linux-image-generic'),
+                ('rocky', 'kernel,linux-firmware')):
+            for kind in ('whole-disk', 'partition'):
+                command = words(system=system, image_type=kind)
+                self.assertEqual(recipes.SYSTEMS[system].element,
+                                 command[command.index('-p') + 2])
+                self.assertTrue(command[command.index('-p') + 1].startswith(
+                    f'{expected},'), command)
+
+    def test_no_card_by_an_old_name(self):
+        for system, name in (('ubuntu', 'APT'), ('rocky', 'YUM')):
+            self.assertEqual('0', recipes.Recipe(system=system).variables()[
+                f'DIB_{name}_MINIMAL_CREATE_INTERFACES'])
 
     def test_dhcp_takes_the_place_of_cloud_init(self):
         command = words(network='dhcp')
@@ -124,14 +142,14 @@ class ElementsTest(unittest.TestCase):
     def test_diskimage_builder_has_them(self):
         found = importlib.util.find_spec('diskimage_builder')
         elements = pathlib.Path(found.origin).parent / 'elements'
-        for kind in ('whole-disk', 'partition'):
-            for network in ('cloud-init', 'dhcp'):
-                for firmware in ('uefi', 'bios', 'both'):
-                    command = words(image_type=kind, network=network,
-                                    firmware=firmware)
-                    for name in command[command.index('-p') + 2:]:
-                        with self.subTest(name):
-                            self.assertTrue((elements / name).is_dir())
+        for system, kind, network, firmware in itertools.product(
+                recipes.SYSTEMS, ('whole-disk', 'partition'),
+                ('cloud-init', 'dhcp'), ('uefi', 'bios', 'both')):
+            command = words(system=system, image_type=kind, network=network,
+                            firmware=firmware)
+            for name in command[command.index('-p') + 2:]:
+                with self.subTest(name):
+                    self.assertTrue((elements / name).is_dir())
 
     def test_it_reads_the_variables(self):
         found = importlib.util.find_spec('diskimage_builder')
@@ -140,9 +158,10 @@ class ElementsTest(unittest.TestCase):
             path.read_text(errors='replace')
             for path in (folder / 'elements').rglob('*')
             if path.is_file() and path.suffix in ('', '.bash'))
-        for kind in ('whole-disk', 'partition'):
+        for system, kind in itertools.product(
+                recipes.SYSTEMS, ('whole-disk', 'partition')):
             for name in recipes.Recipe(
-                    system='debian', image_type=kind, release='trixie',
+                    system=system, image_type=kind, release='trixie',
                     mirror='http://example.com').variables():
                 with self.subTest(name):
                     self.assertIn(f'{name}', text)

@@ -46,6 +46,12 @@ class RequirementsTest(unittest.TestCase):
             'platform.machine', autospec=True, return_value='x86_64'))
         self.name = self.enterContext(mock.patch(
             'socket.gethostname', autospec=True, return_value='localhost'))
+        exists = os.path.exists
+        self.keys = True
+        self.enterContext(mock.patch(
+            'os.path.exists', autospec=True, side_effect=lambda path: (
+                self.keys if str(path).startswith('/usr/share/keyrings')
+                else exists(path))))
 
     def program(self, name: str) -> None:
         path = self.folder / name
@@ -60,7 +66,8 @@ class RequirementsTest(unittest.TestCase):
 
     def missing(self, **options: object) -> programs.ProgramError:
         with self.assertRaises(programs.ProgramError) as caught:
-            requirements.require(recipes.Recipe(system='debian', **options))
+            requirements.require(recipes.Recipe(
+                **{'system': 'debian', **options}))
         return caught.exception
 
     def test_nothing_is_missing(self) -> None:
@@ -72,6 +79,23 @@ class RequirementsTest(unittest.TestCase):
         error = self.missing()
         self.assertIn('pip install diskimage-builder', error.fix)
         self.assertIn('apt install debootstrap kpartx', error.fix)
+
+    def test_keys_of_the_archive(self) -> None:
+        """debootstrap would go on without a signature."""
+        self.keys = False
+        self.assertIn('apt install debian-archive-keyring',
+                      self.missing().fix)
+        self.assertIn('apt install ubuntu-keyring',
+                      self.missing(system='ubuntu').fix)
+        with mock.patch.dict(os.environ, {'DIB_APT_KEYRING': '/my.gpg'}):
+            requirements.require(recipes.Recipe(system='debian'))
+
+    def test_each_system_has_programs_of_its_own(self) -> None:
+        (self.folder / 'debootstrap').unlink()
+        error = self.missing(system='rocky')
+        self.assertEqual('apt install podman.', error.fix)
+        self.program('podman')
+        requirements.require(recipes.Recipe(system='rocky'))
 
     def test_a_partition_image_takes_no_device_mapper(self) -> None:
         (self.folder / 'kpartx').unlink()

@@ -97,8 +97,10 @@ def _job(arguments: argparse.Namespace,
         return reach.ReachJob(checkout, state, arguments.force_raw_images)
     if arguments.kexec:
         return kexec.KexecJob(checkout, state, arguments.force_raw_images)
-    if arguments.start:
-        return starting.StartJob(checkout, state, arguments.force_raw_images)
+    if arguments.start is not None:
+        return starting.StartJob(
+            checkout, state, arguments.start or [*starting.CONTROLLERS],
+            arguments.force_raw_images)
     if arguments.guide is not None:
         return guide.GuideJob(
             checkout, state, arguments.guide or ['whole-disk', 'partition'],
@@ -150,10 +152,12 @@ def _parse() -> argparse.Namespace:
              'are prepared as the baremetal operator of Metal3 does it, one '
              'by the deploy step alone, and one from a registry')
     job.add_argument(
-        '--start', action='store_true',
-        help='deploy the image onto a machine with a SATA disk, for which its '
-             'kernel has no driver: it is refused, unless its owner mutes '
-             'that, and does not start then')
+        '--start', nargs='*', choices=[*starting.CONTROLLERS],
+        metavar='CONTROLLER',
+        help='deploy an image onto a machine with a disk that its kernel has '
+             'no driver for: it is refused, unless its owner mutes that, and '
+             'does not start then; the same image with another kernel starts '
+             f'(default: {" ".join(starting.CONTROLLERS)})')
     job.add_argument(
         '--kexec', action='store_true',
         help='deploy a machine with UEFI and one with BIOS, whose systems are '
@@ -201,7 +205,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         '--timeout', type=int, metavar='SECONDS',
         help='of all checks together (default: 1800, and 900 for each '
-             'deployment of a partition image)')
+             'deployment of a partition image; 1800 for each controller of '
+             '--start)')
     arguments = parser.parse_args()
     if arguments.json and arguments.compare is None:
         parser.error('--json goes with --compare')
@@ -216,6 +221,9 @@ def _parse() -> argparse.Namespace:
         machines = (len(arguments.partition_image or [])
                     + (arguments.neighbours or 0) + 2 * arguments.kexec)
         arguments.timeout = 1800 + 900 * machines * (1 + arguments.rebuild)
+        if arguments.start is not None:
+            arguments.timeout *= 1 + len(arguments.start
+                                         or starting.CONTROLLERS)
     return arguments
 
 

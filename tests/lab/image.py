@@ -13,6 +13,8 @@
 """User images with a serial console: a whole disk, a root partition."""
 
 from collections.abc import Callable
+from collections.abc import Collection
+import functools
 import pathlib
 import shutil
 
@@ -20,9 +22,12 @@ from tests.support import cache
 from tests.support import commands
 from tests.support import debian
 
-_PACKAGES = ('linux-image-cloud-amd64', 'systemd-sysv', 'udev', 'kmod',
-             'initramfs-tools', 'mdadm', 'zstd', 'util-linux', 'mount',
-             'e2fsprogs')
+_PACKAGES = ('systemd-sysv', 'udev', 'kmod', 'initramfs-tools', 'mdadm',
+             'zstd', 'util-linux', 'mount', 'e2fsprogs')
+#: Debian's kernel for clouds drives disks of virtio and NVMe, the usual one
+#: those of servers, too.
+_CLOUD_KERNEL, _USUAL_KERNEL = 'linux-image-cloud-amd64', 'linux-image-amd64'
+_CLOUD_DRIVERS = frozenset({'virtio_blk', 'nvme'})
 
 #: Of the root file system in all images.
 ROOT_LABEL = 'lab-root'
@@ -45,6 +50,18 @@ GRUB_MODULES = ('part_gpt', 'part_msdos', 'fat', 'ext2', 'iso9660', 'normal',
 def whole_disk() -> pathlib.Path:
     """Return the path of the qcow2 image."""
     return _cached('image', _build)
+
+
+def usual_kernel() -> pathlib.Path:
+    """The same with Debian's usual kernel in place of that for clouds."""
+    return _cached('image-usual', functools.partial(
+        _build, kernel=_USUAL_KERNEL))
+
+
+def no_disk_drivers() -> pathlib.Path:
+    """The same without the drivers for disks of its kernel."""
+    return _cached('image-driverless', functools.partial(
+        _build, without=_CLOUD_DRIVERS))
 
 
 def partition() -> pathlib.Path:
@@ -94,8 +111,9 @@ def _cached(kind: str, build: Callable[[pathlib.Path], None]) -> pathlib.Path:
     return cache.get(kind, inputs, build) / 'image.qcow2'
 
 
-def _build(directory: pathlib.Path) -> None:
-    tree, root_size = _build_tree(directory)
+def _build(directory: pathlib.Path, kernel: str = _CLOUD_KERNEL,
+           without: Collection[str] = ()) -> None:
+    tree, root_size = _build_tree(directory, kernel, without)
     raw = directory / 'image.raw'
     with raw.open('wb') as disk:
         # The last MiB holds the second partition table.
@@ -139,13 +157,30 @@ def _build_kernel_beside(directory: pathlib.Path) -> None:
     _pack_root(directory, tree, root_size)
 
 
-def _build_tree(directory: pathlib.Path) -> tuple[pathlib.Path, int]:
-    """The system as a tree, and bytes of a file system for it."""
+def _build_tree(directory: pathlib.Path, kernel: str = _CLOUD_KERNEL,
+                without: Collection[str] = ()) -> tuple[pathlib.Path, int]:
+    """The system as a tree, and bytes of a file system for it.
+
+    :param without: modules that the kernel has not got
+    """
     tree = directory / 'tree'
-    debian.bootstrap(tree, _PACKAGES)
+    debian.bootstrap(tree, [kernel, *_PACKAGES])
+    if without:
+        _remove_modules(tree, without)
     _configure(tree)
     used = int(commands.run('du', '-sk', tree).split()[0]) * 1024
     return tree, (used * 5 // 4 // _MIB + 64) * _MIB
+
+
+def _remove_modules(tree: pathlib.Path, names: Collection[str]) -> None:
+    """Take modules out of a system, and out of its initramfs."""
+    for folder in (tree / 'lib/modules').iterdir():
+        for path in folder.rglob('*.ko*'):
+            if path.name.partition('.')[0].replace('-', '_') in names:
+                path.unlink()
+        commands.run('chroot', tree, 'depmod', folder.name)
+        commands.run('chroot', tree, 'update-initramfs', '-u', '-k',
+                     folder.name, timeout=600)
 
 
 def _make_root(tree: pathlib.Path, raw: pathlib.Path, size: int,

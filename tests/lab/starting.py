@@ -10,16 +10,25 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""An image whose kernel has no driver for the disk of a machine.
+"""Images whose kernels have no driver for the disk of a machine.
 
-It is refused before the disk is touched. Where its owner wants it all the
-same, it is deployed, and does not start.
+Each is refused before the disk is touched. Where its owner wants it all the
+same, it is deployed, and does not start. The same image with a kernel that has
+the driver does.
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+import functools
 import hashlib
 import pathlib
 
+from openstack.baremetal.v1 import node as _node
+from openstack.image.v2 import image as _image
+
 from tests.lab import cloud
+from tests.lab import image
 from tests.lab import job
 from tests.support import commands
 from tests.support import progress
@@ -27,77 +36,134 @@ from tests.support import progress
 _MIB = 1 << 20
 #: Of initramfs-tools, when no driver gives it the root.
 _NO_ROOT = b'does not exist'
-#: Seconds
-_BOOT_TIMEOUT = 600
+#: Seconds; the usual kernel, on an emulated machine.
+_BOOT_TIMEOUT = 900
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Controller:
+    """A controller of the disk.
+
+    :ivar said: words of the refusal: of the device, and its disk
+    :ivar lacking: makes an image whose kernel has no driver for it
+    :ivar right: makes one whose kernel has
+    """
+
+    said: tuple[str, ...]
+    lacking: Callable[[], pathlib.Path]
+    right: Callable[[], pathlib.Path]
+
+
+#: By the bus of the disk; with the first bytes of PCI's or virtio's names.
+CONTROLLERS: dict[str, Controller] = {
+    'virtio': Controller(
+        said=('virtio:d00000002', 'vda'), lacking=image.no_disk_drivers,
+        right=image.whole_disk),
+    'nvme': Controller(
+        said=('bc01sc08', 'nvme0n1'), lacking=image.no_disk_drivers,
+        right=image.whole_disk),
+    'sata': Controller(
+        said=('bc01sc06', 'sda'), lacking=image.whole_disk,
+        right=image.usual_kernel),
+    'sas': Controller(
+        said=('pci:v00001000d00000054', 'sda'), lacking=image.whole_disk,
+        right=image.usual_kernel)}
 
 
 class StartJob(job.Job):
-    """A machine with a SATA controller, and Debian's kernel for clouds."""
+    """A machine for each controller, deployed one after the other."""
 
     def __init__(self, checkout: pathlib.Path, state: pathlib.Path,
-                 force_raw_images: bool) -> None:
+                 kinds: Sequence[str], force_raw_images: bool) -> None:
         super().__init__(checkout, state, ['imagedeploy'], force_raw_images)
-        self.machine = self._new_machine(disk_bus='sata')
+        self._kinds = {kind: self._new_machine(disk_bus=kind)
+                       for kind in dict.fromkeys(kinds)}
+        self._paths: dict[Callable[[], pathlib.Path], pathlib.Path] = {}
+        self._nodes: dict[str, _node.Node] = {}
+        self._marker = hashlib.shake_256(b'untouched').digest(_MIB)
 
     @property
     def checks(self) -> list[job.Check]:
         """All of them, in order."""
-        return [
-            *super().checks,
-            ('image uploaded to Glance', self.upload),
-            ('node enrolled and available', self.enrol),
+        steps = (
             ('image without a driver for the disk is refused', self.refuse),
-            ('disk of the node is untouched', self.untouched),
-            ('it is deployed where its owner wants no findings',
-             self.deploy),
-            ('deployed system does not find its root', self.boot),
-        ]
+            ('its disk is untouched', self.untouched),
+            ('deployed where its owner wants no findings', self.deploy),
+            ('that system does not find its root', self.give_up),
+            ('the same image with the right kernel boots', self.boot))
+        return [
+            *super().checks, ('images uploaded to Glance', self.upload),
+            *((f'{kind}: {name}', functools.partial(step, kind))
+              for kind in self._kinds for name, step in steps)]
 
-    def start(self) -> None:
-        super().start()
-        self._marker = hashlib.shake_256(b'untouched').digest(_MIB)
-        with self.machine.disk.open('r+b') as disk:
-            disk.write(self._marker)
+    def build_image(self) -> None:
+        super().build_image()
+        # Later there is no network to build them with.
+        for kind in self._kinds:
+            controller = CONTROLLERS[kind]
+            for make in (controller.lacking, controller.right):
+                self._paths[make] = make()
 
     def upload(self) -> None:
         self._cloud = cloud.Cloud()
-        self._image = self._cloud.upload('debian', self._image_path, 'qcow2')
-        self._silent = self._cloud.upload(
-            'debian-silent', self._image_path, 'qcow2',
-            imagedeploy_start_findings='off')
+        self._images: dict[Callable[[], pathlib.Path], _image.Image] = {}
+        self._silent: dict[Callable[[], pathlib.Path], _image.Image] = {}
+        for make, path in self._paths.items():
+            self._images[make] = self._cloud.upload(
+                make.__name__, path, 'qcow2')
+            self._silent[make] = self._cloud.upload(
+                f'{make.__name__}-silent', path, 'qcow2',
+                imagedeploy_start_findings='off')
 
-    def enrol(self) -> None:
-        self._node = self._cloud.enrol(self.machine, 'imagedeploy')
-
-    def refuse(self) -> None:
-        node = self._cloud.deploy(self._node, self._image, job.HOSTNAME,
-                                  job.DEPLOY_TIMEOUT)
+    def refuse(self, kind: str) -> None:
+        hardware = self._kinds[kind]
+        with hardware.disk.open('r+b') as disk:
+            disk.write(self._marker)
+        self._nodes[kind] = self._cloud.enrol(hardware, 'imagedeploy')
+        node = self._deploy(kind, self._images[CONTROLLERS[kind].lacking])
         progress.say(f'    last_error: {node.last_error}')
         if node.provision_state != 'deploy failed':
             raise AssertionError(f'the node is {node.provision_state}')
-        missing = [word for word in ('driver-missing', 'bc01sc06', 'sda')
+        missing = [word for word in ('driver-missing',
+                                     *CONTROLLERS[kind].said)
                    if word not in node.last_error]
         if missing:
             raise AssertionError(f'last_error does not say {missing}')
 
-    def untouched(self) -> None:
-        with self.machine.disk.open('rb') as disk:
+    def untouched(self, kind: str) -> None:
+        with self._kinds[kind].disk.open('rb') as disk:
             if disk.read(_MIB) != self._marker:
                 raise AssertionError('the first MiB was overwritten')
 
-    def deploy(self) -> None:
-        self._console = self.machine.console.stat().st_size
-        node = self._cloud.deploy(self._node, self._silent, job.HOSTNAME,
-                                  job.DEPLOY_TIMEOUT)
-        if node.provision_state != 'active':
-            raise AssertionError(f'{node.provision_state}: {node.last_error}')
+    def deploy(self, kind: str) -> None:
+        self._console = self._kinds[kind].console.stat().st_size
+        self._must_be_active(self._deploy(
+            kind, self._silent[CONTROLLERS[kind].lacking]))
 
-    def boot(self) -> None:
+    def give_up(self, kind: str) -> None:
         def has_given_up() -> bool:
-            told = self.machine.console.read_bytes()[self._console:]
+            told = self._kinds[kind].console.read_bytes()[self._console:]
             if f'{job.HOSTNAME} login:'.encode() in told:
                 raise AssertionError('the system started all the same')
             return _NO_ROOT in told
 
         commands.wait_for('an initramfs without a root', has_given_up,
                           timeout=_BOOT_TIMEOUT)
+        self._cloud.undeploy(self._nodes[kind])
+
+    def boot(self, kind: str) -> None:
+        hardware = self._kinds[kind]
+        begin = hardware.console.stat().st_size
+        self._must_be_active(self._deploy(
+            kind, self._images[CONTROLLERS[kind].right]))
+        job.wait_for_login(hardware, begin, _BOOT_TIMEOUT)
+        self._cloud.undeploy(self._nodes[kind])
+
+    def _deploy(self, kind: str, what: _image.Image) -> _node.Node:
+        return self._cloud.deploy(self._nodes[kind], what, job.HOSTNAME,
+                                  job.DEPLOY_TIMEOUT)
+
+    @staticmethod
+    def _must_be_active(node: _node.Node) -> None:
+        if node.provision_state != 'active':
+            raise AssertionError(f'{node.provision_state}: {node.last_error}')

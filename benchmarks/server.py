@@ -83,6 +83,11 @@ class WebServer:
         """Bytes of bodies until now."""
         return sum(map(int, self._log.read_text().split()))
 
+    @property
+    def requests(self) -> int:
+        """Answers until now."""
+        return len(self._log.read_text().split())
+
     def _wait(self) -> None:
         for _ in range(100):
             try:

@@ -75,6 +75,19 @@ class ContentsTest(base.FunctionalTestCase):
         self.assertEqual(
             WARNINGS | {'root-does-not-grow', 'not-bootable'}, codes)
 
+    def test_a_whole_disk_in_qcow2(self) -> None:
+        """Of clusters that are compressed, each is fetched once."""
+        self.whole_disk()
+        for name, *options in (
+                ('plain',), ('deflate', '-c'),
+                ('zstd', '-c', '-o', 'compression_type=zstd')):
+            with self.subTest(name):
+                disks.run('qemu-img', 'convert', '-O', 'qcow2', *options,
+                          self.directory / 'disk.raw', self.directory / name)
+                contents, codes = self.check(name)
+                self.assert_debian(contents)
+                self.assertLessEqual(WARNINGS, codes)
+
     def test_this_machine(self) -> None:
         """A kernel for virtual machines finds the disk of one."""
         contents, codes = self.check('root.raw', '--here')

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# Measure what a look at an image behind a web server costs: the bytes that are
+# fetched, the requests, and the seconds. `benchmarks/check.sh --help` lists the
+# options.
+
+set -euo pipefail
+
+BENCHMARK=benchmarks.check exec "$(dirname "${BASH_SOURCE[0]}")/run.sh" "$@"

@@ -13,7 +13,7 @@
 # What must hold when something fails: disks, and the power. Ends with a table
 # of what was tried.
 #
-#   tools/faults.sh [power|start|disk|machine|cache|network ...]
+#   tools/faults.sh [power|start|disk|machine|cache|network|memory ...]
 #
 # Without a name all of them run; some take long. IMAGEDEPLOY_FAULTS_EFFORT is
 # a factor for what is tried, of what a usual run of the tests tries (10 by
@@ -24,7 +24,7 @@ set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-ALL="power start disk machine cache network"
+ALL="power start disk machine cache network memory"
 declare -A TESTS=(
     [power]='functional.test_power(_partition)?[.]'
     [start]='functional.test_power_start[.]'
@@ -32,6 +32,7 @@ declare -A TESTS=(
     [machine]='functional.test_disk_machine[.]'
     [cache]='unit.conductor.cache.test_each_step[.]'
     [network]='functional.test_faults[.]'
+    [memory]='functional.test_memory_pressure[.]'
 )
 
 wanted=${*:-$ALL}

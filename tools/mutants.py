@@ -41,6 +41,8 @@ from cosmic_ray import plugins
 
 PACKAGE = pathlib.Path('ironic_imagedeploy')
 TESTS = pathlib.Path('tests/unit')
+#: Tests that every module has.
+_EVERYWHERE = ('tests.unit.test_habits',)
 #: Seconds that the tests may take as long as they pass, times this.
 _PATIENCE = 5
 _LEAST_SECONDS = 20.0
@@ -125,7 +127,7 @@ def run(path: pathlib.Path, more: list[str], sample: int | None, seed: str
 
     :returns: how many mutants were caught and survived, of how many.
     """
-    tests = sorted({*more, *tests_of(path)})
+    tests = sorted({*more, *_EVERYWHERE, *tests_of(path)})
     text = path.read_text()
     mutants = list(mutants_of(text))
     found = collections.Counter(all=len(mutants))

@@ -118,6 +118,9 @@ def _agent_errors() -> Iterator[None]:
         raise errors.DeploymentError(str(type(error)(
             error.subject, expected=error.expected, found=error.found,
             fix=_OLDER_TLS))) from None
+    except MemoryError:
+        raise errors.DeploymentError(
+            str(engine.exceptions.OutOfMemory.here())) from None
     except engine.exceptions.ImageDeployError as error:
         # Not 'from error': what is below may name a URL with its secrets.
         raise errors.DeploymentError(str(error)) from None

@@ -64,6 +64,10 @@ def run(command: Callable[[argparse.Namespace], int],
     except engine.exceptions.ImageDeployError as error:
         _fail(args, str(error), error, status=error.exit_status)
         return error.exit_status
+    except MemoryError:
+        shortage = engine.exceptions.OutOfMemory.here()
+        _fail(args, str(shortage), shortage, status=shortage.exit_status)
+        return shortage.exit_status
     except Exception as error:
         _fail(args, 'sorry, this is a bug of this program '
               f'({type(error).__name__}); --debug shows where', error,

@@ -15,6 +15,7 @@
 ::
 
     ImageDeployError                exit status 1
+     |- OutOfMemory
      |- SourceError                                3
      |   |- SourceNotFound
      |   |- SourceTruncated
@@ -94,6 +95,20 @@ class Retriable(Exception):
     """
 
     retry_after: float = 0.0
+
+
+class OutOfMemory(ImageDeployError):
+    """Memory was refused by the system."""
+
+    retry = 'later'
+    summary = 'memory ran out'
+
+    @classmethod
+    def here(cls) -> 'OutOfMemory':
+        """The error for a MemoryError, which tells nothing."""
+        return cls('this machine', expected='128 MiB that are free',
+                   found='less', fix='Try again when other programs take '
+                   'less, or with more memory.')
 
 
 class SourceError(ImageDeployError):

@@ -80,10 +80,13 @@ class Pipeline(abc.ABC):
 
         :raises ImageDeployError: the first one of all threads.
         """
-        readers = [self._thread(part) for part in self._readers()]
-        others = [self._thread(part) for part in (
-            *self._parts(), self._zero, *[self._work] * self._workers)]
+        readers, others = list[threading.Thread](), list[threading.Thread]()
         try:
+            for part in self._readers():
+                readers.append(self._thread(part))
+            for part in (*self._parts(), self._zero,
+                         *[self._work] * self._workers):
+                others.append(self._thread(part))
             self._watch([*readers, *others])
         except BaseException as error:
             self._stop(error)
@@ -136,7 +139,7 @@ class Pipeline(abc.ABC):
             self._ended.add(threading.current_thread())
         thread = threading.Thread(target=guarded, name=part.__name__,
                                   daemon=True)
-        thread.start()
+        threads.start(thread)
         return thread
 
     def _stop(self, error: BaseException) -> None:

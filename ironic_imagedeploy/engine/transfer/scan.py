@@ -80,11 +80,13 @@ class _Scan:
 
         :raises BaseException: the first one of any thread.
         """
-        threads = [threading.Thread(target=self._guarded, name='scan',
-                                    daemon=True) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
+        threads = list[threading.Thread]()
         try:
+            for _ in range(workers):
+                thread = threading.Thread(target=self._guarded, name='scan',
+                                          daemon=True)
+                _threads.start(thread)
+                threads.append(thread)
             for thread in threads:
                 while thread.is_alive():
                     thread.join(_meter.TICK)

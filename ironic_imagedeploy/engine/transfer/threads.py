@@ -10,9 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Number of the threads that work on bytes."""
+"""The threads that work on bytes."""
 
 import os
+import threading
+
+from ironic_imagedeploy.engine import exceptions
 
 #: While one waits for the disk another decodes, or hashes.
 _PER_PROCESSOR = 2
@@ -22,3 +25,14 @@ _MOST = 16
 def count() -> int:
     """Two for each processor that this program may use, 16 at most."""
     return min(_PER_PROCESSOR * len(os.sched_getaffinity(0)), _MOST)
+
+
+def start(thread: threading.Thread) -> None:
+    """Start a thread that was not started yet.
+
+    :raises OutOfMemory: when the system gives no memory for one more.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise exceptions.OutOfMemory.here() from error

@@ -256,6 +256,10 @@ class FailuresTest(ramdisk.AgentTestCase):
         self.assertEqual('too large', self.failed(configdrive='drive'))
         self.assert_boots_nothing()
 
+    def test_no_memory(self):
+        self.patched(engine, 'transfer').side_effect = MemoryError
+        self.assertIn('memory ran out: expected', self.failed())
+
     def test_secrets_in_urls_are_not_told(self):
         self.conf.config(image_download_connection_retries=0)
         for url in (self.server.url('gone?temp_url_sig=verysecret'),

@@ -65,6 +65,12 @@ class JsonTest(program.CommandTestCase):
                            '--disk-size', '1M')
         self.assertEqual('elsewhere', error['retry'])
 
+    def test_no_memory(self):
+        with mock.patch.object(engine, 'inspect', autospec=True,
+                               side_effect=MemoryError):
+            error = self.error(1, 'check', self.image)
+        self.assertEqual(('later', 'less'), (error['retry'], error['found']))
+
     def test_a_bug_has_no_parts(self):
         with mock.patch.object(engine, 'inspect', autospec=True,
                                side_effect=KeyError('bug')):

@@ -12,6 +12,8 @@
 
 """What the tests of the engine stand on."""
 
+from collections.abc import Iterator
+import contextlib
 import logging
 import os
 import pathlib
@@ -19,6 +21,7 @@ import subprocess
 import tempfile
 import threading
 import unittest
+from unittest import mock
 
 from ironic_imagedeploy import engine
 
@@ -58,6 +61,22 @@ class EngineTestCase(unittest.TestCase):
     def assert_no_threads(self) -> None:
         """Whatever was started has ended."""
         self.assertEqual(set(), set(threading.enumerate()) - self._threads)
+
+    @contextlib.contextmanager
+    def few_threads(self, left: int) -> Iterator[None]:
+        """Let so many more threads start, as where memory is short."""
+        start, lock = threading.Thread.start, threading.Lock()
+
+        def limited(thread: threading.Thread) -> None:
+            nonlocal left
+            with lock:
+                if not left:
+                    raise RuntimeError("can't start new thread")
+                left -= 1
+            start(thread)
+
+        with mock.patch.object(threading.Thread, 'start', limited):
+            yield
 
     def assert_complete(self, error: BaseException | engine.Finding) -> None:
         """It says what was expected, what was found and what to do."""

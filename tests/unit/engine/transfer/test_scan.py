@@ -53,6 +53,13 @@ class ScanTest(base.EngineTestCase):
         self.assertEqual(
             {0, 1, 2, 3, 4, 9}, self.present(map(ByteLook, range(10))))
 
+    def test_no_memory_for_a_thread(self) -> None:
+        for left in range(3):
+            with (self.subTest(left), self.few_threads(left),
+                  self.assertRaises(exceptions.OutOfMemory)):
+                self.present(map(ByteLook, range(10)))
+            self.assert_no_threads()
+
     def test_progress(self) -> None:
         told = []
         self.present(map(ByteLook, range(10)), meters.Meter(told.append))

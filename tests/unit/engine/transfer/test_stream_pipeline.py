@@ -267,6 +267,15 @@ class ErrorTest(PipelineTestCase):
                   self.assertRaisesRegex(RuntimeError, name)):
                 self.run_pipeline(ListSink(4 * MIB), 2)
 
+    def test_no_memory_for_a_thread(self) -> None:
+        """What was started before has ended, and writes nothing later."""
+        self.add(4 * MIB, DATA)
+        for left in range(5):
+            with (self.subTest(left), self.few_threads(left),
+                  self.assertRaises(exceptions.OutOfMemory)):
+                self.run_pipeline(ListSink(4 * MIB), 2)
+            self.assert_no_threads()
+
     def test_the_error_of_the_decoder_is_raised_as_it_is(self) -> None:
         error = KeyError('what is this')
 

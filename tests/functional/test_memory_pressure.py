@@ -1,0 +1,157 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A write with too little memory ends, and leaves nothing that starts.
+
+The kernel kills it at any moment, or gives it no more. ``tools/faults.sh
+memory`` tries more moments.
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+from tests.functional import base
+from tests.functional import memory
+from tests.support import disks
+from tests.support.faults import cuts
+from tests.support.faults import firmware
+from tests.support.faults import memory_group
+from tests.support.faults import table
+from tests.support import images
+from tests.support import web
+
+MIB = base.MIB
+SIZE = 96 * MIB
+#: Seconds of the server for 256 KiB.
+_SLOW = 0.003
+
+
+class PressureTestCase(base.FunctionalTestCase):
+    """A compressed image on a server, which is none too fast."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.shared = disks.make_directory()
+        cls.addClassCleanup(shutil.rmtree, cls.shared)
+        cls.guest = images.make_guest(cls.shared / 'guest', SIZE, seed=31,
+                                      label='gpt')
+        dice = random.Random(31)
+        with cls.guest.open('r+b') as file:
+            file.seek(4 * MIB)
+            for _ in range(80):
+                file.write(dice.randbytes(MIB // 2) + bytes(MIB // 2))
+        images.convert(cls.guest, cls.shared / 'image', compress=True)
+
+    def setUp(self) -> None:
+        super().setUp()
+        if lacking := memory_group.lacking():
+            self.skipTest(f'no {lacking}')
+        self.server = web.Server(self.shared)
+        self.addCleanup(self.server.stop)
+        self.server.answer = self.slowly
+        self.target = self.disk(SIZE + 2 * MIB)
+        self.command = (base.PROGRAM, 'write', self.server.url('image'),
+                        self.target.device, '--progress', 'none',
+                        '--checksum', disks.checksum(self.shared / 'image'))
+
+    def slowly(self, exchange: web.Exchange) -> None:
+        write = exchange.wfile.write
+
+        def slow(content: bytes) -> int:
+            time.sleep(_SLOW)
+            return write(content)
+        exchange.wfile.write = slow
+        exchange.serve()
+
+    def ended(self, fault: str, status: int, said: str) -> None:
+        """Look at the disk after a write that has ended."""
+        disks.run('sync')
+        whole = disks.first_difference(
+            self.guest, self.target.backing, SIZE) is None
+        started = [] if whole else [
+            *firmware.starts(cuts.Medium(self.target.backing))]
+        table.add(table.Row(
+            'memory', fault, tries=1, survived=int(not status and whole),
+            refused=int(status != 0), lost=int(not status and not whole),
+            half=len(started)))
+        self.assertEqual([], started)
+        self.assertTrue(whole or status, 'the image is not there')
+        self.assertNotIn('Traceback', said)
+        if not whole and not disks.holds(
+                self.target.backing, 0, self.target.size, disks.OLD):
+            self.assert_boots_nothing(self.target)
+
+
+class KilledTest(PressureTestCase):
+
+    def test_at_any_moment(self) -> None:
+        dice = random.Random(3)
+        began = time.monotonic()
+        with memory_group.MemoryGroup(512 * MIB) as group:
+            process = group.start(*self.command)
+            _, said = process.communicate(timeout=120)
+            self.ended('memory is plenty', process.returncode, said)
+            self.assertEqual((0, 0), (process.returncode, group.kills))
+        whole = time.monotonic() - began
+        killed = 0
+        for _ in range(int(6 * table.effort())):
+            disks.fill(self.target.backing, self.target.size)
+            with memory_group.MemoryGroup(256 * MIB) as group:
+                process = group.start(*self.command)
+                time.sleep(dice.uniform(0, whole))
+                with group.exhausted():
+                    _, said = process.communicate(timeout=120)
+                self.ended('the kernel kills for memory',
+                           process.returncode, said)
+                self.assertIn(process.returncode, (0, -signal.SIGKILL), said)
+                if process.returncode:
+                    self.assertGreater(group.kills, 0)
+                    killed += 1
+        self.assertGreater(killed, 2)
+        self.assert_status(0, self.execute(*self.command[1:]))
+        self.assert_written(self.guest, self.target)
+
+
+class LittleTest(PressureTestCase):
+
+    def test_less_and_less(self) -> None:
+        statuses = []
+        for size in (128, 96, 64, 48, 32, 24, 16):
+            disks.fill(self.target.backing, self.target.size)
+            with memory_group.MemoryGroup(size * MIB) as group:
+                process = group.start(*self.command)
+                _, said = process.communicate(timeout=300)
+            self.ended('memory is little', process.returncode, said)
+            statuses.append(process.returncode)
+        # The first one is what is promised.
+        self.assertEqual(memory.BOUND, 128 * MIB)
+        self.assertEqual(0, statuses[0])
+        self.assertEqual(-signal.SIGKILL, statuses[-1])
+
+    def test_addresses_run_out(self) -> None:
+        """Python is told that there is no more, wherever it asks."""
+        ended = set()
+        for size in range(120, 700, int(80 / table.effort()) + 20):
+            disks.fill(self.target.backing, self.target.size)
+            done = subprocess.run(
+                ['sh', '-c', 'ulimit -v "$0" && exec "$@"', str(size << 10),
+                 *self.command], text=True, capture_output=True, timeout=120)
+            self.ended('addresses run out', done.returncode, done.stderr)
+            ended.add(done.returncode)
+            if done.returncode:
+                self.assertIn('memory ran out', done.stderr)
+        self.assertIn(0, ended)
+        self.assertGreater(len(ended), 1)

@@ -1,0 +1,142 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What holds for each call and each value of the package.
+
+A test of the module that has them would hardly see it: that values cannot be
+changed, that no connection is made that nobody asked for, that a thread does
+not keep a program alive, that FIPS permits a digest.
+"""
+
+import ast
+from collections.abc import Sequence
+import functools
+import pathlib
+import re
+import unittest
+
+PACKAGE = pathlib.Path(__file__).parents[2] / 'ironic_imagedeploy'
+#: Keywords that mean the same in each call, and may have one value only.
+KEYWORDS = {
+    # Redirects are followed by us, who look at where they lead.
+    'allow_redirects': False, 'redirect': False,
+    # Bodies are read piece by piece, as they came.
+    'stream': True, 'decode_content': False,
+    # An answer is looked at, whatever its status.
+    'raise_exc': False,
+    # FIPS permits a digest that only compares.
+    'usedforsecurity': False,
+    # No thread outlives the program.
+    'daemon': True, 'cancel_futures': True,
+    # Values are what they were made as, and say nothing of secrets.
+    'frozen': True, 'kw_only': True, 'repr': False,
+    # Rows that should be of one length are.
+    'strict': True,
+    # Errors of the C library are told.
+    'use_errno': True,
+    # No link leads elsewhere.
+    'follow_symlinks': False,
+    # An option that comes later changes no older command line.
+    'allow_abbrev': False,
+    # What is there, or gone, is as it should be.
+    'exist_ok': True, 'missing_ok': True, 'parents': True,
+}
+#: What has to say it, as its default is another one.
+NEEDED = {'Thread': 'daemon', 'CDLL': 'use_errno', 'zip': 'strict'}
+#: Rows of which the longer one is cut, on purpose.
+SHORTER = {('engine/contents/filesystems/ext4.py', 'zip'),
+           ('engine/contents/system/grub_menu.py', 'zip'),
+           ('engine/contents/system/menus.py', 'zip')}
+#: Values that are filled in step by step; what is private may be one, too.
+CHANGED = {'conductor/cache/record.py: Record'}
+#: Fields that may hold a password, a token, or what a tenant gave.
+SECRET = re.compile('configdrive|password|token$|secret|session$')
+#: A device of that name.
+DEVICE = 'agent/partition_devices.py: Partitions'
+
+
+@functools.cache
+def nodes() -> Sequence[tuple[str, ast.AST]]:
+    """Calls and classes of the package, with the modules that they are in."""
+    return [(str(path.relative_to(PACKAGE)), node)
+            for path in sorted(PACKAGE.rglob('*.py'))
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, (ast.Call, ast.ClassDef))]
+
+
+def name_of(called: ast.expr) -> str:
+    """Last part of the name of what is called."""
+    return getattr(called, 'attr', getattr(called, 'id', ''))
+
+
+def decorators(node: ast.ClassDef) -> dict[str, dict[str, ast.expr]]:
+    """Last names of decorators, with their keywords."""
+    return {name_of(getattr(each, 'func', each)): {
+        keyword.arg or '': keyword.value for keyword in getattr(
+            each, 'keywords', ())} for each in node.decorator_list}
+
+
+class CallsTest(unittest.TestCase):
+
+    def calls(self):
+        for name, node in nodes():
+            if isinstance(node, ast.Call):
+                yield f'{name}:{node.lineno}', name_of(node.func), node
+
+    def test_keywords_have_one_value(self):
+        for place, called, node in self.calls():
+            for keyword in node.keywords:
+                if keyword.arg in KEYWORDS and isinstance(
+                        keyword.value, ast.Constant) and (
+                        place.partition(':')[0], called) not in SHORTER:
+                    with self.subTest(place, keyword=keyword.arg):
+                        self.assertIs(KEYWORDS[keyword.arg],
+                                      keyword.value.value)
+
+    def test_what_has_to_be_said(self):
+        for place, called, node in self.calls():
+            if called in NEEDED:
+                with self.subTest(place, called=called):
+                    self.assertIn(NEEDED[called], [
+                        keyword.arg for keyword in node.keywords])
+
+
+class ValuesTest(unittest.TestCase):
+
+    def values(self):
+        for name, node in nodes():
+            if isinstance(node, ast.ClassDef) and (
+                    said := decorators(node).get('dataclass')) is not None:
+                yield f'{name}: {node.name}', node, said
+
+    def fields(self, node):
+        """Those that are given when a value is made."""
+        return [each for each in node.body
+                if isinstance(each, ast.AnnAssign)
+                and 'ClassVar' not in ast.unparse(each.annotation)
+                and 'init=False' not in ast.unparse(each)]
+
+    def test_they_cannot_be_changed(self):
+        changed = {name for name, _, said in self.values()
+                   if 'frozen' not in said and ': _' not in name}
+        self.assertEqual(CHANGED, changed)
+
+    def test_secrets_are_not_shown(self):
+        seen = 0
+        for name, node, _ in self.values():
+            for field in self.fields(node):
+                if SECRET.search(ast.unparse(field.target)) and (
+                        name != DEVICE):
+                    seen += 1
+                    with self.subTest(name, line=field.lineno):
+                        self.assertIn('repr=False', ast.unparse(field))
+        self.assertGreater(seen, 4)

@@ -24,7 +24,8 @@ from ironic_imagedeploy.engine import hardware
 
 #: Findings about one kind of firmware only.
 _OF_FIRMWARE = {'bios': ('no-bios-boot',),
-                'uefi': ('no-esp', 'no-fallback-loader', 'unsigned-loader')}
+                'uefi': ('no-esp', 'no-fallback-loader', 'unsigned-loader',
+                         'unsigned-kernel')}
 _WORDS = {'bios': 'BIOS', 'uefi': 'UEFI'}
 
 
@@ -63,10 +64,14 @@ def verdicts(inspection: engine.Inspection, args: argparse.Namespace
     found = []
     if inspection.image_type == 'whole-disk':
         for mode, codes in _OF_FIRMWARE.items():
+            its = [finding for finding in inspection.findings
+                   if finding.code in codes]
             found.append({
-                'machine': mode, 'starts': mode in inspection.boot_modes,
-                'codes': [finding.code for finding in inspection.findings
-                          if finding.code in codes]})
+                'machine': mode,
+                'starts': mode in inspection.boot_modes and not any(
+                    finding.severity is engine.Severity.ERROR
+                    for finding in its),
+                'codes': [finding.code for finding in its]})
     if args.here or args.node:
         found.append({
             'machine': args.node or 'here',

@@ -92,6 +92,15 @@ class NodeTest(ironic_api.ApiTestCase):
         self.assertRegex(self.out, r'metal +starts\n')
         self.assertRegex(self.out, r'BIOS +starts\n')
 
+    def test_programs_that_secure_boot_does_not_start(self):
+        path = self.make()
+        self.assertEqual(
+            [('bios', True, []), ('uefi', False, ['unsigned-loader'])],
+            self.verdicts(path, '--secure-boot')[:2])
+        self.check(path, '--secure-boot')
+        self.assertRegex(self.out,
+                         r'UEFI +does not start \(unsigned-loader\)')
+
     def test_a_node_that_was_not_inspected(self):
         path = self.make(**{ALIASES: b''})
         self.assertEqual(('metal', None, []), self.verdicts(path)[-1])

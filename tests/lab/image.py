@@ -24,10 +24,11 @@ from tests.support import debian
 
 _PACKAGES = ('systemd-sysv', 'udev', 'kmod', 'initramfs-tools', 'mdadm',
              'zstd', 'util-linux', 'mount', 'e2fsprogs')
-#: Debian's kernel for clouds drives disks of virtio and NVMe, the usual one
-#: those of servers, too.
+#: Debian's kernel for clouds drives disks of virtual machines and NVMe, the
+#: usual one those of servers, too.
 _CLOUD_KERNEL, _USUAL_KERNEL = 'linux-image-cloud-amd64', 'linux-image-amd64'
-_CLOUD_DRIVERS = frozenset({'virtio_blk', 'nvme'})
+#: Modules of the usual kernel; that for clouds has some of them built in.
+_DISK_DRIVERS = frozenset({'virtio_blk', 'nvme', 'vmw_pvscsi'})
 
 #: Of the root file system in all images.
 ROOT_LABEL = 'lab-root'
@@ -59,9 +60,9 @@ def usual_kernel() -> pathlib.Path:
 
 
 def no_disk_drivers() -> pathlib.Path:
-    """The same without the drivers for disks of its kernel."""
+    """The same with the usual kernel, without some of its drivers."""
     return _cached('image-driverless', functools.partial(
-        _build, without=_CLOUD_DRIVERS))
+        _build, kernel=_USUAL_KERNEL, without=_DISK_DRIVERS))
 
 
 def partition() -> pathlib.Path:

@@ -28,9 +28,7 @@ _EMULATED = ('-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max')
 _VIRTUALIZED = ('-accel', 'kvm', '-cpu', 'host')
 
 _DISK_DEVICES = {'virtio': 'virtio-blk-pci', 'nvme': 'nvme', 'sata': 'ide-hd',
-                 'sas': 'scsi-hd'}
-#: LSI SAS1068, which Linux drives by mptsas, and OVMF and SeaBIOS boot from.
-_SAS_ADAPTER = 'mptsas1068'
+                 'pvscsi': 'scsi-hd'}
 #: On the PCI bus, of the first disk, or of the adapter for all
 _DISK_SLOT = 16
 
@@ -41,7 +39,7 @@ class Machine:
 
     :ivar boot_mode: uefi or bios
     :ivar disk_size: of each disk, bytes
-    :ivar disk_bus: virtio, nvme, sata or sas
+    :ivar disk_bus: virtio, nvme, sata, or pvscsi: a SCSI adapter
     :ivar sector_size: of the disks, bytes
     :ivar sampled: it has a second serial port, for the ramdisk's sampler
     """
@@ -111,8 +109,8 @@ class Machine:
         """Place of a disk on its bus."""
         if self.disk_bus == 'sata':
             return f'bus=ide.{index}'
-        if self.disk_bus == 'sas':
-            return f'bus=sas.0,scsi-id={index}'
+        if self.disk_bus == 'pvscsi':
+            return f'bus=scsi.0,scsi-id={index}'
         return f'addr={_DISK_SLOT + index:#x}'
 
     @contextlib.contextmanager
@@ -149,9 +147,8 @@ class Machine:
                        'downscript=no',
             '-device', f'virtio-net-pci,netdev=net,mac={self.mac},romfile=',
             '-device', 'virtio-rng-pci']
-        if self.disk_bus == 'sas':
-            command += ['-device',
-                        f'{_SAS_ADAPTER},id=sas,addr={_DISK_SLOT:#x}']
+        if self.disk_bus == 'pvscsi':
+            command += ['-device', f'pvscsi,id=scsi,addr={_DISK_SLOT:#x}']
         for index, path in enumerate(self.disks):
             if not path.exists():
                 command.append('-snapshot')

@@ -39,7 +39,7 @@ _PACKAGES = (
 
 _MODULES = (
     'virtio_pci', 'virtio_blk', 'virtio_net', 'virtio_scsi', 'virtio_rng',
-    'nvme', 'ahci', 'mptsas', 'sd_mod', 'sr_mod', 'usb_storage', 'uas',
+    'vmw_pvscsi', 'nvme', 'ahci', 'sd_mod', 'sr_mod', 'usb_storage', 'uas',
     'xhci_pci', 'loop', 'dm_mod', 'md_mod', 'raid1', 'efivarfs', 'ext4', 'xfs',
     'btrfs', 'isofs', 'vfat', 'nls_cp437', 'nls_ascii', 'nls_utf8',
     'nls_iso8859_1',

@@ -71,7 +71,7 @@ class Neighbourhood:
         self._preference = preference.Preference(self._candidates)
         self._turns = server_turns.ServerTurns(
             first=len(named) < contract.MOST_PEERS)
-        self._left = sum(not manifest.is_zero(index)
+        self._left = self._total = sum(not manifest.is_zero(index)
                          for index in range(manifest.count))
         self._closed = False
         self._arrivals: collections.deque[tuple[float, int]] = (
@@ -145,7 +145,7 @@ class Neighbourhood:
                 self._preference.gave(choice.candidate, now)
                 self._arrivals.append((now, len(view)))
                 self._turns.peer_gave(
-                    now, len(view) / max(self._speed(now), 1))
+                    now, len(view), len(view) / max(self._speed(now), 1))
             elif choice.is_turn:
                 self._turns.end(now, len(view), seconds)
             self._changed.notify_all()
@@ -182,8 +182,11 @@ class Neighbourhood:
                         for each in self._candidates):
                     return _Choice(index, None, now)
                 ending = self._left < self._manifest.count // _ENDING
-                if self._turns.take(now, speed, ending=ending, growing=any(
-                        each.growth(now) > 0 for each in self._candidates)):
+                growing = any(each.growth(now) > 0
+                              for each in self._candidates)
+                behind = self._preference.is_ahead(self._total - self._left)
+                if self._turns.take(now, speed, growing=growing,
+                                    behind=behind, ending=ending):
                     return _Choice(index, None, now, is_turn=True)
                 peer = self._preference.choose(
                     index, now, speed / self._manifest.chunk_size,

@@ -94,6 +94,14 @@ class Preference:
             self._returns.judge(False, now)
             self._turn_to(candidate, now)
 
+    def is_ahead(self, count: int) -> bool:
+        """Whether the current peer has many chunks more than this node.
+
+        :param count: chunks that this node has.
+        """
+        return (self._current is not None
+                and self._current.count >= count + _LAG)
+
     def _kept(self, live: list[Candidate], now: float, growth: float
               ) -> Candidate | None:
         """Current peer, or one that comes before it and is well again."""

@@ -14,11 +14,12 @@
 
 The server of an image is tried now and then with one chunk: often by the
 first nodes of a chain, rarely by the others, and soon by a node whose peers
-give a small part of what they gave. While it is twice as fast as all peers
-were, one thread goes on there for some seconds; where the node does not get
-more by that, its disk is what is slow, and the server is left alone. Who gets
-nothing from any peer, while none of them gets anything either, takes a chunk
-from the server, and one after the other when that lasts.
+give a small part of what they gave, or have many chunks that it has not got.
+While it is twice as fast as all peers were, or comes on top of what these
+give, one thread goes on there for some seconds; where the node does not get
+more by that, its link or its disk is what is slow, and the server is left
+alone. Who gets nothing from any peer, while none of them gets anything either,
+takes a chunk from the server, and one after the other when that lasts.
 """
 
 import dataclasses
@@ -70,22 +71,25 @@ class ServerTurns:
         self._spell_seconds = _SPELL
         self._wins = 0
         self._doubt = 1
+        self._came = 0
+        self._behind = False
         self._best = 0.0
         self._well = time.monotonic()
         self._quickest = self._slow_patience = math.inf
 
     def take(self, now: float, speed: float, *, growing: bool,
-             ending: bool = False) -> bool:
+             behind: bool = False, ending: bool = False) -> bool:
         """Take a turn, when it is time for one.
 
         :param speed: bytes per second that come from all peers.
         :param growing: peers get chunks themselves.
+        :param behind: the peer that is asked has many more than this node.
         :param ending: a trial is not worth it any more.
         """
         if growing:
             self._fed = now
         self._best = max(self._best, speed)
-        if speed >= self._best / _LOW:
+        if speed >= self._best / _LOW and not behind:
             self._well = now
         if self._asking:
             return False
@@ -102,6 +106,8 @@ class ServerTurns:
             elif self._is_trial(now, ending=ending):
                 self._baseline = speed
                 self._well = now
+                self._came = 0
+                self._behind = behind
             else:
                 return False
         self._asking = True
@@ -118,11 +124,14 @@ class ServerTurns:
             self._spell.length += length
         if self._baseline is None:
             return
-        better = length / seconds > _BETTER * self._baseline
+        better = (length / seconds > _BETTER * self._baseline
+                  or self._behind and (length + self._came) / seconds
+                  > _WORTH * self._baseline)
         if better:
             self._trials.repeat(now)
         else:
             self._trials.judge(False, now)
+            self._doubt = min(2 * self._doubt, _MOST_DOUBT)
         self._wins = self._wins + 1 if better else 0
         if self._wins >= _TIMES:
             self._spell = _Spell(now, now + self._spell_seconds,
@@ -148,15 +157,17 @@ class ServerTurns:
                                if worth else _SPELL)
         self._well = now
 
-    def peer_gave(self, now: float, seconds: float) -> None:
+    def peer_gave(self, now: float, length: int, seconds: float) -> None:
         """Learn that a chunk of a peer came.
 
+        :param length: its bytes.
         :param seconds: that one takes on the average.
         """
         if self._first is None:
             self._first = now
             self._trials.delay(now)
         self._fed = now
+        self._came += length
         self._hungry = 0
         patience = random.uniform(*_PATIENCE)  # nosec B311
         self._patience = patience + 4 * seconds

@@ -26,7 +26,7 @@ class ServerTurnsTest(unittest.TestCase):
     def turns(self, *, first=True, fed=True):
         found = server_turns.ServerTurns(first=first)
         if fed:
-            found.peer_gave(self.began, 0.1)
+            found.peer_gave(self.began, MIB, 0.1)
         return found
 
     def take(self, turns, later, speed=10 * MIB, growing=True):
@@ -104,7 +104,36 @@ class ServerTurnsTest(unittest.TestCase):
     def test_one_that_makes_the_node_no_faster_is_left_alone(self):
         # A chunk comes fast, and then waits for the disk.
         taken = self.taken(self.turns(), 120, each=2.0, speed=MIB)
-        self.assertLess(len(taken), 25)
+        self.assertLess(len(taken), 35)
+
+    def lagging(self, *, link):
+        """Turns in 60 seconds of a node that is behind its peer.
+
+        The peer gives half a MiB per second, and the server as much as the
+        link of the node has left, while that is shared by both.
+        """
+        turns, found = self.turns(first=False), []
+        came, asked, each = 0.0, None, MIB / max(link - MIB / 2, link / 2)
+        for tenth in range(600):
+            now = self.began + 3 + tenth / 10
+            came += (link / 2 if asked and link < MIB else MIB / 2) / 10
+            if came >= MIB / 8:
+                came -= MIB / 8
+                turns.peer_gave(now, MIB // 8, 0.25)
+            if asked and now >= asked + each:
+                turns.end(now, MIB, each)
+                asked = None
+            if asked is None and turns.take(now, MIB / 2, growing=True,
+                                            behind=True):
+                asked = now
+                found.append(now)
+        return found
+
+    def test_who_is_behind_takes_more_from_the_server_if_that_adds(self):
+        self.assertGreater(len(self.lagging(link=MIB)), 15)
+
+    def test_and_leaves_it_where_its_own_link_is_full(self):
+        self.assertLess(len(self.lagging(link=MIB / 2)), 8)
 
     def test_slow_peers_are_seen_soon_and_at_the_end_too(self):
         turns = self.turns(first=False)
@@ -117,7 +146,7 @@ class ServerTurnsTest(unittest.TestCase):
                 taken.append(later)
                 turns.end(self.began + later, MIB, 0.1)
                 if tenth % 20 == 0:
-                    turns.peer_gave(self.began + later, 2.0)
+                    turns.peer_gave(self.began + later, MIB, 2.0)
         self.assertLess(taken[0], 6)
         self.assertLess(taken[2], 12)
         self.assertGreater(len(taken), 60)

@@ -46,13 +46,13 @@ _AGENT = re.compile(r'(?P<site>.*(?:site|dist)-packages)/ironic_python_agent/'
                     r'__init__\.py')
 _OURS = re.compile(rf'(?:.*(?:site|dist)-packages/){_PACKAGE}'
                    r'(?:-[^/]+\.dist-info)?(?:/.*)?')
-_MODULE = re.compile(r'.*(?:site|dist)-packages/(?P<name>[a-z_0-9]+)/'
-                     r'__init__\.py')
+_MODULE = re.compile(r'.*(?:site|dist)-packages/'
+                     r'(?P<name>(?:backports/)?[a-z_0-9]+)/__init__\.py')
 #: Modules that the agent side imports; those of the agent are among them.
 _NEEDED = ('cryptography', 'oslo_config', 'oslo_log', 'oslo_utils',
            'requests', 'stevedore')
 #: Modules that make it faster.
-_FASTER = ('isal', 'deflate', 'backports')
+_FASTER = ('isal', 'deflate', 'backports.zstd')
 #: Files of grub2 that partition images take, by firmware.
 _GRUB = re.compile(r'(?:.*/)?grub/(?P<platform>i386-pc|x86_64-efi|arm64-efi)/'
                    r'normal\.mod')
@@ -108,7 +108,7 @@ class _Ramdisk:
             self.sites.add(match['site'])
             self.agent_segment = segment
         if match := _MODULE.fullmatch(name):
-            self.modules.add(match['name'])
+            self.modules.add(match['name'].replace('/', '.'))
         elif match := _GRUB.fullmatch(name):
             self.platforms.add(match['platform'])
 

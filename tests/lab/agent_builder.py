@@ -28,6 +28,7 @@ from typing import Any
 from tests.lab import machine
 from tests.lab import ramdisk
 from tests.lab import scenario
+from tests.support import cache
 from tests.support import commands
 from tests.support import debian
 
@@ -36,6 +37,10 @@ _BUILDER = ('ironic-python-agent-builder==7.4.0', 'diskimage-builder==3.43.0')
 _GLEAN = 'glean'
 _FILES = pathlib.Path(__file__).parent / 'files'
 _MACHINE = 'machine-index'
+_ELEMENT = 'element-machine-index'
+#: What goes into it of the checkout.
+_COMMITTED = ('dib/imagedeploy', 'ironic_imagedeploy', 'requirements.txt',
+              'setup.cfg')
 _LONGEST = 2400
 #: It has all of Debian's modules, and is unpacked in memory.
 _MEMORY_MIB = 4096
@@ -45,40 +50,48 @@ class AgentBuilderJob(scenario.MainJob):
     """The main job, with this ramdisk."""
 
     def build_ramdisk(self) -> None:
-        self._ramdisk = build(self._checkout, self._state)
+        self._ramdisk = build(self._checkout)
 
     def _new_machine(self, **traits: Any) -> machine.Machine:
         return super()._new_machine(memory_mib=_MEMORY_MIB, **traits)
 
 
-def build(checkout: pathlib.Path, work: pathlib.Path) -> ramdisk.Ramdisk:
-    """Build the ramdisk with the agent side of the checkout's commit.
+def build(checkout: pathlib.Path) -> ramdisk.Ramdisk:
+    """The ramdisk with the agent side of the checkout's commit, kept."""
+    commit = commands.run('git', '-C', checkout, 'rev-parse', 'HEAD')
+    folder = cache.get(
+        'agent-builder', [commit, pathlib.Path(__file__), _FILES / _ELEMENT,
+                          pathlib.Path(debian.__file__),
+                          importlib.metadata.version('ironic-python-agent')],
+        lambda place: _build(checkout, place))
+    return ramdisk.Ramdisk(folder / 'kernel', folder / 'initramfs')
 
-    :param work: where it is built, and stays.
-    """
-    folder = work / 'agent-builder'
-    folder.mkdir()
-    elements = folder / 'elements'
+
+def _build(checkout: pathlib.Path, folder: pathlib.Path) -> None:
+    work = folder / 'work'
+    work.mkdir()
+    elements = work / 'elements'
     _write_element(elements / _MACHINE)
-    programs = _programs(folder / 'venv')
-    output = folder / 'ironic-python-agent'
+    programs = _programs(work / 'venv')
+    output = work / 'ironic-python-agent'
     commands.run(
         programs / 'ironic-python-agent-builder', '--element', 'imagedeploy',
         '--element', _MACHINE, '--output', output,
-        '--extra-args', f'--image-cache {folder / "cache"}', 'debian',
-        timeout=_LONGEST, cwd=folder, env={
+        '--extra-args', f'--image-cache {work / "cache"}', 'debian',
+        timeout=_LONGEST, cwd=work, env={
             'PATH': f'{programs}:{os.environ["PATH"]}',
             'PYTHONPATH': '',
             'ELEMENTS_PATH': f'{checkout / "dib"}:{elements}',
             'DIB_IMAGEDEPLOY_SOURCE': str(checkout),
-            **_origins(folder / 'origins'), **_mirror(),
+            **_origins(work / 'origins'), **_mirror(),
             # Without the firmware of hardware that is not there.
             'DIB_DEBIAN_COMPONENTS': 'main',
             # Inside and outside a file for pip says which ones to trust.
             **dict.fromkeys(('PIP_CERT', 'PIP_FIND_LINKS', 'CURL_CA_BUNDLE',
                              'REQUESTS_CA_BUNDLE'), '')})
-    return ramdisk.Ramdisk(output.with_suffix('.kernel'),
-                           output.with_suffix('.initramfs'))
+    for suffix in ('kernel', 'initramfs'):
+        shutil.move(f'{output}.{suffix}', folder / suffix)
+    shutil.rmtree(work)
 
 
 def _programs(folder: pathlib.Path) -> pathlib.Path:
@@ -141,7 +154,7 @@ def _write_element(element: pathlib.Path) -> None:
     """An element that lets pip in there use the index of this machine."""
     hooks = element / 'pre-install.d'
     hooks.mkdir(parents=True)
-    shutil.copy(_FILES / 'element-machine-index', hooks / '00-machine-index')
+    shutil.copy(_FILES / _ELEMENT, hooks / '00-machine-index')
     (hooks / '00-machine-index').chmod(0o755)
     certificates = (os.environ.get('PIP_CERT')
                     or ssl.get_default_verify_paths().cafile)

@@ -21,6 +21,9 @@ function install_imagedeploy {
 # The interface itself is enabled by override-defaults.
 function configure_imagedeploy {
     local option
+    if [[ "$IRONIC_IMAGEDEPLOY_DEFAULT" == "True" ]]; then
+        iniset "$IRONIC_CONF_FILE" DEFAULT default_deploy_interface imagedeploy
+    fi
     for option in $IRONIC_IMAGEDEPLOY_OPTIONS; do
         iniset "$IRONIC_CONF_FILE" imagedeploy "${option%%=*}" "${option#*=}"
     done

@@ -10,13 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The element for diskimage-builder names packages that exist."""
+"""The element for diskimage-builder, as its own programs read it."""
 
+import importlib.util
 import json
+import os
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 import unittest
 
 import yaml
@@ -58,3 +62,54 @@ class PackagesTest(unittest.TestCase):
                  if here in (choice or {}).get('arch', here).split(',')]
         self.assertIn('mtools', names)
         self.assertEqual(set(names), set(candidates(names)))
+
+
+BOOT = ['grub-common', 'mtools', 'kexec-tools']
+RED_HAT = ['grub2-tools', 'mtools', 'kexec-tools']
+#: What is installed, by distribution, release and processor.
+INSTALLED = {
+    ('debian', 'trixie', 'amd64'): [
+        *BOOT, 'grub-pc-bin', 'grub-efi-amd64-bin'],
+    ('debian', 'trixie', 'arm64'): [*BOOT, 'grub-efi-arm64-bin'],
+    ('ubuntu', 'noble', 'amd64'): [
+        *BOOT, 'grub-pc-bin', 'grub-efi-amd64-bin'],
+    ('centos', '9-stream', 'x86_64'): [
+        *RED_HAT, 'grub2-pc-modules', 'grub2-efi-x64-modules'],
+    ('centos', '10-stream', 'x86_64'): [
+        *RED_HAT, 'grub2-pc-modules', 'grub2-efi-x64-modules'],
+    ('centos', '10-stream', 'aarch64'): [*RED_HAT, 'grub2-efi-aa64-modules'],
+    ('rocky', '9', 'x86_64'): [
+        *RED_HAT, 'grub2-pc-modules', 'grub2-efi-x64-modules'],
+    ('fedora', '41', 'x86_64'): [
+        *RED_HAT, 'grub2-pc-modules', 'grub2-efi-x64-modules']}
+
+
+@unittest.skipUnless(importlib.util.find_spec('diskimage_builder'),
+                     'diskimage-builder is not here')
+class DistributionsTest(unittest.TestCase):
+    """What diskimage-builder makes of the list and the map."""
+
+    def execute(self, element: str, *arguments: str, **variables: str) -> str:
+        """Run a program of one of its elements."""
+        elements = pathlib.Path(importlib.util.find_spec(
+            'diskimage_builder').origin).parent / 'elements'
+        return subprocess.run(
+            [sys.executable, elements / element, *arguments], check=True,
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, **variables}).stdout
+
+    def test_packages(self):
+        for (distribution, release, arch), expected in INSTALLED.items():
+            with self.subTest(distribution=distribution, arch=arch), \
+                    tempfile.NamedTemporaryFile('r') as squashed:
+                self.execute(
+                    'package-installs/bin/package-installs-squash',
+                    '--elements', ELEMENT.name, '--path', str(ELEMENT.parent),
+                    squashed.name, ARCH=arch)
+                names = [name for name, _ in json.load(squashed)[
+                    'install.d']['install']]
+                found = self.execute(
+                    'pkg-map/bin/pkg-map', '--pkg-map',
+                    str(ELEMENT / 'pkg-map'), '--missing-ok', '--distro',
+                    distribution, '--release', release, *names)
+                self.assertEqual(sorted(expected), sorted(found.split()))

@@ -281,6 +281,28 @@ class FileSystemsTest(base.FunctionalTestCase):
                          contents['left']['histories'])
         self.assertEqual([], contents['unread'])
 
+    def test_usr_in_a_subvolume(self) -> None:
+        """What the root has in its place is hidden."""
+        uuid = '6d1f2b3c-0000-4000-8000-00000000000b'
+        self.make('mkfs.btrfs', '-q', '-U', uuid, names=0)
+        with self.mounted('rw'):
+            disks.run('btrfs', 'subvolume', 'create',
+                      self.mountpoint / '@usr')
+            (self.mountpoint / '@usr/lib').mkdir()
+            (self.mountpoint / '@usr/lib/os-release').write_text('ID=new\n')
+            (self.mountpoint / 'usr/lib').mkdir()
+            for path in ('usr/lib', 'lib'):
+                folder = self.mountpoint / path
+                folder.mkdir(exist_ok=True)
+                (folder / 'os-release').write_text('ID=hidden\n')
+            (self.mountpoint / 'etc/fstab').write_text(
+                f'UUID={uuid} / btrfs defaults 0 0\n'
+                f'UUID={uuid} /usr btrfs subvol=@usr 0 0\n')
+        outcome = self.invoke('check', self.image, '--image-type',
+                              'partition', '--json')
+        self.assert_status(0, outcome)
+        self.assertEqual('new', outcome.json['contents']['system']['id'])
+
     def test_a_subvolume_that_a_snapshot_has_not(self) -> None:
         """As the kernel lists it: its name, and nothing in it."""
         self.make('mkfs.btrfs', '-q', names=0)

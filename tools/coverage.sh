@@ -29,6 +29,14 @@ cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 FOLDERS="engine/transfer engine/sources engine/targets engine/inspection
     agent conductor contract"
 
+AUDITED='[.]test_each_step[.]'
+
+# Run the tests of a kind, but those whose names match.
+measure() {
+    stestr --test-path "./tests/$1" --group-regex '([^.]+[.])+' run \
+        --exclude-regex "$2" ${only:+"$only"}
+}
+
 kinds=()
 only=
 while [ $# -gt 0 ]; do
@@ -64,8 +72,13 @@ for kind in "${kinds[@]:-unit}"; do
         PYTHONPATH=$CHECKOUT $PYTHON -m tests.fuzz.replay || status=1
         continue
     fi
-    stestr --test-path "./tests/$kind" --group-regex '([^.]+[.])+' run \
-        ${only:+"$only"} || status=1
+    # Where Python is audited, two threads that begin to be traced at once
+    # fail, and all that was measured is lost with the process: those tests
+    # have one of their own.
+    measure "$kind" "$AUDITED" || status=1
+    if [ "$kind" = unit ]; then
+        measure "$kind" "^((?!$AUDITED).)*\$" || [ -n "$only" ] || status=1
+    fi
 done
 coverage combine --quiet "$measured" &&
     coverage json --quiet -o "$measured/json" || exit 1

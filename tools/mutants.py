@@ -108,17 +108,23 @@ def row(name: str, found: collections.Counter[str]) -> str:
 
 
 def tests_of(path: pathlib.Path) -> list[str]:
-    """Modules of tests that mirror a module, or its folder, or are there."""
+    """Modules of tests that mirror a module; else those of its folder, too."""
     folder = TESTS / path.parent.relative_to(PACKAGE)
     upwards = [folder, *folder.parents][:len(folder.parts) - 1]
-    found = next(filter(None, (
-        [*place.glob(f'test_{name}.py'), *place.glob(f'test_{name}_*.py')]
-        for name in (path.stem, path.parent.name) for place in upwards)), [])
+
+    def named(name: str, places: list[pathlib.Path]) -> list[pathlib.Path]:
+        return next(filter(None, (
+            [*place.glob(f'test_{name}.py'), *place.glob(f'test_{name}_*.py')]
+            for place in places)), [])
+
+    found = named(path.stem, [folder])
     if not found:
-        found = next(filter(None, (list(place.glob('test_*.py'))
-                                   for place in upwards)))
-    return sorted(str(each.with_suffix('')).replace('/', '.')
-                  for each in found)
+        # One of that name further up may be about something else.
+        found = named(path.stem, upwards) + (
+            named(path.parent.name, upwards) or next(filter(None, (
+                list(place.glob('test_*.py')) for place in upwards))))
+    return sorted({str(each.with_suffix('')).replace('/', '.')
+                   for each in found})
 
 
 def run(path: pathlib.Path, more: list[str], sample: int | None, seed: str

@@ -38,14 +38,9 @@ class PowerTestCase(base.FunctionalTestCase):
 
     def assert_never_half(self, name: str, verdicts: power.Verdicts) -> None:
         """Whatever was started was whole, and the new one was at last."""
-        tries = sum(verdicts.counts.values()) + len(verdicts.halves)
-        table.add(table.Row(
-            'power', name, tries=tries, half=len(verdicts.halves),
-            refused=verdicts.counts[power.NOTHING],
-            survived=sum(verdicts.counts.values())
-            - verdicts.counts[power.NOTHING]))
+        table.add(verdicts.row('power', name))
         self.assertEqual([], [str(half) for half in verdicts.halves[:20]],
-                         f'{len(verdicts.halves)} of {tries}')
+                         f'{len(verdicts.halves)} of {verdicts.tries}')
 
 
 class WholeDiskTest(PowerTestCase):
@@ -88,7 +83,7 @@ class JudgeTest(PowerTestCase):
                 sector_size: int = 512) -> power.Verdicts:
         path = self.directory / 'disk'
         path.write_bytes(content)
-        verdicts = power.Verdicts(cuts.Medium(path), known, sector_size)
+        verdicts = power.Verdicts([cuts.Medium(path)], known, sector_size)
         verdicts.judge('now')
         return verdicts
 

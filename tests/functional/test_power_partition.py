@@ -12,7 +12,6 @@
 
 """The power fails while a partition image is written, with its boot loader."""
 
-import mmap
 import pathlib
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from unittest import mock
 
 from tests.functional import partition_images
 from tests.support.faults import cuts
+from tests.support.faults import deployed
 from tests.support.faults import disk as faulty
 from tests.support.faults import firmware
 from tests.support.faults import power
@@ -27,43 +27,6 @@ from tests.support.faults import systems
 from tests.support.faults import table
 
 MIB = partition_images.MIB
-
-
-class DeployedSystem:
-    """A disk as the agent left it.
-
-    :ivar name: by which it is counted.
-    :param path: a copy of the disk.
-    :param esp: first byte of its EFI system partition, if any.
-    :param needed: ranges that it consists of, beside the ESP.
-    """
-
-    def __init__(self, name: str, path: pathlib.Path, esp: int | None,
-                 needed: list[tuple[int, int]]) -> None:
-        self.name = name
-        self._esp = esp
-        self._needed = needed
-        self._files = files(path, esp) if esp is not None else {}
-        with path.open('rb') as file:
-            self._content = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-
-    def is_whole(self, disk: cuts.Medium, firmware: str) -> bool:
-        """Whether a disk has all of it that such firmware makes use of."""
-        if any(disk.view[start:end].tobytes() != self._content[start:end]
-               for start, end in self._needed):
-            return False
-        return self._esp is None or files(
-            disk.path, self._esp) == self._files
-
-
-def files(path: pathlib.Path, esp: int) -> dict[str, bytes]:
-    """Files in an EFI system partition."""
-    volume = f'{path}@@{esp}'
-    listed = subprocess.run(['mdir', '-/', '-b', '-i', volume, '::EFI'],
-                            text=True, capture_output=True)
-    return {name: subprocess.run(
-        ['mtype', '-i', volume, name], capture_output=True).stdout
-        for name in listed.stdout.split() if not name.endswith('/')}
 
 
 class PartitionPowerTestCase(partition_images.PartitionImageTestCase):
@@ -86,7 +49,7 @@ class PartitionPowerTestCase(partition_images.PartitionImageTestCase):
             'partx', '-d', self.faulty.device])
         return self.faulty.device
 
-    def deployed(self, name: str, **info: object) -> DeployedSystem:
+    def deploy(self, name: str, **info: object) -> deployed.DeployedSystem:
         """Deploy the image; the system that is on the disk then."""
         self.written(root_mb=20, **info)
         path = self.directory / name
@@ -111,9 +74,10 @@ class PartitionPowerTestCase(partition_images.PartitionImageTestCase):
                     core).name, 'start').read_text()) * 512
                 needed = [(0, 440), (at, at + MIB)]
         # What is small is compared first.
-        return DeployedSystem(name, path, esp, [*needed, root])
+        return deployed.DeployedSystem(name, path, esp, [*needed, root])
 
-    def check(self, name: str, *old: DeployedSystem, **info: object) -> None:
+    def check(self, name: str, *old: deployed.DeployedSystem,
+              **info: object) -> None:
         """Deploy, and judge each state that a power cut may leave.
 
         :param old: what may be on the disk before.
@@ -121,28 +85,23 @@ class PartitionPowerTestCase(partition_images.PartitionImageTestCase):
         began = len(self.faulty.recording().epochs)
         before = self.directory / 'before'
         shutil.copy(self.backing, before)
-        new = self.deployed('NEW', **info)
+        new = self.deploy('NEW', **info)
         made = self.faulty.recording().since(began)
         medium = cuts.Medium(before)
-        verdicts = power.Verdicts(medium, [new, *old], self.SECTOR_SIZE)
+        verdicts = power.Verdicts([medium], [new, *old], self.SECTOR_SIZE)
         cuts.replay(made, medium, verdicts.judge, sectors=firmware.sectors(
             self.SIZE, self.SECTOR_SIZE), sector_size=self.SECTOR_SIZE,
             effort=table.effort() / 3)
-        table.add(table.Row(
-            'power', name, tries=(tries := sum(verdicts.counts.values())
-                                  + len(verdicts.halves)),
-            refused=(nothing := verdicts.counts[power.NOTHING]),
-            survived=sum(verdicts.counts.values()) - nothing,
-            half=len(verdicts.halves)))
+        table.add(verdicts.row('power', name))
         self.assertEqual([], [str(half) for half in verdicts.halves[:20]],
-                         f'{len(verdicts.halves)} of {tries}')
+                         f'{len(verdicts.halves)} of {verdicts.tries}')
         self.assertGreater(verdicts.counts['NEW'], 0, verdicts.counts)
-        self.assertGreater(nothing, 100)
+        self.assertGreater(verdicts.counts[power.NOTHING], 100)
 
     def again(self, name: str, boot_mode: str = 'bios', **info: object
               ) -> None:
         self.use(partition_images.debian, boot_mode=boot_mode)
-        old = self.deployed('OLD', **{
+        old = self.deploy('OLD', **{
             **info, 'preserve_ephemeral': False})
         self.use(partition_images.debian, lambda tree: partition_images.put(
             tree, 'boot/vmlinuz-6.2', b'a newer kernel'),

@@ -20,6 +20,9 @@ seen when the lab deploys to one.
 import subprocess
 from unittest import mock
 
+from ironic_python_agent import config  # noqa: F401 (before raid_utils)
+from ironic_python_agent import raid_utils
+
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy import engine
@@ -102,6 +105,31 @@ class SoftwareRaidTest(partition_images.PartitionImageTestCase):
             self.assertEqual(b'EFI PART', content[512:520])
             self.assertFalse(any(content[MIB:]))
         self.assertEqual(2, len(seen))
+
+    def test_the_mirror_of_the_esp_is_made_before_it_is_filled(self):
+        members = self.on_disks(*[
+            f'label: gpt\nsize=4MiB, type=U\nstart=8MiB, type={RAID}\n'] * 2)
+        for member in members:
+            disks.run('partx', '-a', member)
+        backing = self.directory / 'mirror'
+        disks.fill(backing, 16 * MIB, 0)
+        mirror = disks.attach(backing)
+        self.addCleanup(disks.run, 'losetup', '-d', mirror)
+
+        def prepare(device, holders, esp, boot_mode):
+            self.assertEqual('', disks.run('mdir', '-b', '-i', esp, '::'))
+            disks.run('mkfs.vfat', mirror)
+            return mirror
+
+        self.enterContext(mock.patch.object(
+            raid_utils, 'prepare_boot_partitions_for_softraid', prepare))
+        self.enterContext(mock.patch.object(
+            sysfs, 'members', autospec=True,
+            return_value=[f'{member}p1' for member in members]))
+        self.use(partition_images.debian, boot_mode='uefi')
+        self.written()
+        self.assertIn('::/EFI/BOOT/BOOTX64.EFI', disks.run(
+            'mdir', '-b', '-i', mirror, '::EFI/BOOT'))
 
     def test_options_of_a_later_menu(self):
         self.on_disks('label: dos\nstart=2048, type=fd\n')

@@ -183,10 +183,12 @@ def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
     if disk.esp is None:
         raise errors.DeploymentError(
             f'{disk.device} has no EFI system partition')
-    esp.fill(disk.esp, programs, grub.esp_configuration(
+    place, esps = disk.esp, [_partition(disk.esp)]
+    if disk.array:
+        place = disk.array.mirror_esp(disk.esp)
+        esps = [_partition(half) for half in sysfs.members(place)]
+    esp.fill(place, programs, grub.esp_configuration(
         disk.uuid, folder, *_root_names(disk)), vendors)
-    esps = (disk.array.mirror_esp(disk.esp) if disk.array
-            else [_partition(disk.esp)])
     if os.path.exists('/sys/firmware/efi'):
         nvram.add_boot_entries(esps, platform)
 

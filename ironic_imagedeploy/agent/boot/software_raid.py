@@ -84,20 +84,20 @@ class Array:
             if not bios.read_table(disk).first(partitions.BIOS_BOOT)],
             None, 'bios')
 
-    def mirror_esp(self, esp: str) -> list[sysfs.Partition]:
-        """Move an EFI system partition out of the array onto its disks.
+    def mirror_esp(self, esp: str) -> str:
+        """Move an empty EFI system partition out of the array onto its disks.
 
         Firmware does not read the array, but each half of a mirror of its
-        own. UUID and label stay.
+        own. UUID and label stay. What is in the partition is copied file by
+        file, and in no sequence that a loss of power would bear.
 
         :param esp: the partition in the array.
-        :returns: the mirror's halves.
+        :returns: the mirror.
         :raises DeploymentError: when it cannot be made.
         """
         mirror = self._prepare(list(self.disks), esp, 'uefi')
         assert mirror is not None
-        halves = map(sysfs.partition, sysfs.members(mirror))
-        return [half for half in halves if half]
+        return mirror
 
     def _prepare(self, disks: list[str], esp: str | None, boot_mode: str
                  ) -> str | None:

@@ -73,9 +73,41 @@ class Medium:
         self.write(saved[::-1])
 
 
-def replay(made: recording.Recording, medium: Medium, judge: Callable[
-        [str], None], *, sectors: Sequence[int], sector_size: int = 512,
-        seed: int = 0, effort: float = 1.0) -> int:
+class Media:
+    """Disks of the same size, as if they were one, in a row."""
+
+    def __init__(self, media: Sequence[Medium]) -> None:
+        self._media = media
+        self._size = media[0].size
+
+    def write(self, writes: Sequence[Write]) -> None:
+        """Put these bytes there, the last ones over the first ones."""
+        for write in writes:
+            medium, own = self._own(write)
+            medium.write([own])
+
+    def saved(self, writes: Sequence[Write]) -> list[Write]:
+        """What is now where these would go."""
+        found = []
+        for write in writes:
+            medium, own = self._own(write)
+            found += [Write(write.start, each.content)
+                      for each in medium.saved([own])]
+        return found
+
+    def restore(self, saved: list[Write]) -> None:
+        """Undo what was written since then."""
+        self.write(saved[::-1])
+
+    def _own(self, write: Write) -> tuple[Medium, Write]:
+        disk, start = divmod(write.start, self._size)
+        return self._media[disk], Write(start, write.content)
+
+
+def replay(made: recording.Recording | recording.JointRecording,
+           medium: Medium | Media, judge: Callable[[str], None], *,
+           sectors: Sequence[int], sector_size: int = 512, seed: int = 0,
+           effort: float = 1.0) -> int:
     """Judge what power cuts may leave, everywhere in a recording.
 
     :param medium: the disk as it was when the recording began; at the end
@@ -87,7 +119,7 @@ def replay(made: recording.Recording, medium: Medium, judge: Callable[
     """
     dice = random.Random(seed)
     count = 0
-    for number, (name, writes) in enumerate(made.epochs):
+    for number, (name, writes, flushed) in enumerate(made.epochs):
         saved = medium.saved(writes)
         for cut in _cuts(writes, dice, sectors, sector_size, effort):
             medium.write(cut.writes)
@@ -97,6 +129,9 @@ def replay(made: recording.Recording, medium: Medium, judge: Callable[
         medium.write(writes)
         judge(f'{name}, flush {number}: everything')
         count += 1
+        if len(flushed) < len(writes):
+            medium.restore(saved)
+            medium.write(flushed)
     return count
 
 
@@ -135,7 +170,7 @@ def _some(dice: random.Random, count: int, most: int) -> Sequence[int]:
     if count <= most:
         return range(count)
     return sorted({0, 1, count - 2, count - 1,
-                   *dice.sample(range(count), most - 4)})
+                   *dice.sample(range(count), max(most - 4, 0))})
 
 
 def _torn(write: Write, sector_size: int

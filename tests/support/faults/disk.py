@@ -37,6 +37,7 @@ class FaultyDisk:
     :param backing: holds the bytes; as large as the disk.
     :param directory: for its files.
     :ivar file: the file that is served: a disk without a device.
+    :ivar log: of what reached it.
     :ivar device: the loop device.
     """
 
@@ -47,7 +48,7 @@ class FaultyDisk:
         self.sector_size = sector_size
         name = f'{backing.name}-{time.monotonic_ns()}'
         self.file = directory / f'{name}.disk'
-        self._log = directory / f'{name}.log'
+        self.log = directory / f'{name}.log'
         self.file.touch()
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as unless_ready:
@@ -62,7 +63,7 @@ class FaultyDisk:
     def _start(self) -> None:
         self._server = subprocess.Popen(
             [sys.executable, '-m', fuse_file.__name__, self.file,
-             self.backing, self._log], text=True, stdin=subprocess.PIPE,
+             self.backing, self.log], text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE)
         self._stack.callback(self._end)
         self._expect('ready')
@@ -93,7 +94,7 @@ class FaultyDisk:
 
     def recording(self) -> recording.Recording:
         """What reached the disk so far."""
-        return recording.Recording(self._log)
+        return recording.Recording(self.log)
 
     def _order(self, **order: object) -> None:
         assert self._server.stdin

@@ -21,8 +21,8 @@ the file PLACE and prints a line. Then it takes lines of JSON, and answers all:
 ``{"rules": [...]}`` replaces the rules, ``{"mark": TEXT}`` goes into the log.
 It ends when it is unmounted.
 
-The log is a row of records: kind, offset and length, and then the bytes of a
-write or a mark. The protocol is that of <linux/fuse.h>.
+The log is a row of records: kind, offset, length and time, and then the bytes
+of a write or a mark. The protocol is that of <linux/fuse.h>.
 """
 
 import ctypes
@@ -39,8 +39,9 @@ import typing
 
 from tests.support.faults import rules as _rules
 
-#: Kind of a record; W(rite), Z(ero), D(iscard), F(lush) or M(ark).
-RECORD = struct.Struct('<cQQ')
+#: Kind of a record; W(rite), Z(ero), D(iscard), F(lush) or M(ark). Then its
+#: offset, its length, and nanoseconds of a clock that all disks share.
+RECORD = struct.Struct('<cQQQ')
 _MIB = 1 << 20
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _IN = struct.Struct('<IIQQIIIHH')
@@ -238,7 +239,8 @@ class Server:
 
     def _note(self, kind: bytes, start: int, length: int,
               content: bytes | memoryview = b'') -> None:
-        os.writev(self._log, [RECORD.pack(kind, start, length), content])
+        os.writev(self._log, [RECORD.pack(
+            kind, start, length, time.monotonic_ns()), content])
 
 
 if __name__ == '__main__':

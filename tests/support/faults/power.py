@@ -28,6 +28,7 @@ from tests.support.faults import disk as faulty
 from tests.support.faults import firmware
 from tests.support.faults import recording
 from tests.support.faults import systems
+from tests.support.faults import table
 from tests.support import images
 
 MIB = systems.MIB
@@ -56,33 +57,48 @@ class Known(typing.Protocol):
 class Verdicts:
     """What firmware starts after each of many power cuts.
 
+    :param media: the disks of a machine, any of which it may start from.
     :ivar counts: by what is started: nothing, or the name of a system.
     :ivar halves: what must not be.
     """
 
-    def __init__(self, medium: cuts.Medium, known: Sequence[Known],
+    def __init__(self, media: Sequence[cuts.Medium], known: Sequence[Known],
                  sector_size: int = 512) -> None:
         self.counts: collections.Counter[str] = collections.Counter()
         self.halves: list[Half] = []
-        self._medium = medium
+        self._media = media
         self._known = known
         self._sector_size = sector_size
 
     def judge(self, cut: str) -> None:
-        """Look at the medium as it is after that cut."""
+        """Look at the disks as they are after that cut."""
         found = {NOTHING}
-        for start in firmware.starts(self._medium, self._sector_size):
-            found.discard(NOTHING)
-            name = self._whole(start)
-            if name is None:
-                self.halves.append(Half(cut, start))
-                return
-            found.add(name)
+        for medium in self._media:
+            for start in firmware.starts(medium, self._sector_size):
+                found.discard(NOTHING)
+                name = self._whole(medium, start)
+                if name is None:
+                    self.halves.append(Half(cut, start))
+                    return
+                found.add(name)
         self.counts.update([' and '.join(sorted(found))])
 
-    def _whole(self, start: firmware.Start) -> str | None:
+    def row(self, kind: str, fault: str) -> table.Row:
+        """What was found, for the table."""
+        nothing = self.counts[NOTHING]
+        whole = self.counts.total() - nothing
+        return table.Row(kind, fault, tries=self.tries, survived=whole,
+                         refused=nothing, half=len(self.halves))
+
+    @property
+    def tries(self) -> int:
+        """The number of cuts."""
+        return self.counts.total() + len(self.halves)
+
+    def _whole(self, medium: cuts.Medium, start: firmware.Start
+               ) -> str | None:
         for system in self._known:
-            if system.is_whole(self._medium, start.firmware):
+            if system.is_whole(medium, start.firmware):
                 return system.name
         return None
 
@@ -197,7 +213,7 @@ class Run:
         """Judge what power cuts may leave of a recorded write."""
         made = self.record()
         medium = cuts.Medium(self.before)
-        verdicts = Verdicts(medium, self.known, self.sector_size)
+        verdicts = Verdicts([medium], self.known, self.sector_size)
         cuts.replay(made, medium, verdicts.judge, seed=seed, effort=effort,
                     sector_size=self.sector_size,
                     sectors=[at for size in (self._size,

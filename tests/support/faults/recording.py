@@ -12,8 +12,11 @@
 
 """Recordings of what reached a disk."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import functools
+import heapq
 import mmap
 import pathlib
 import typing
@@ -39,14 +42,41 @@ class Write(typing.NamedTuple):
         return Write(self.start + start, self.content[start:end])
 
 
+class Record(typing.NamedTuple):
+    """One thing that reached a disk.
+
+    :ivar time: nanoseconds of a clock that all disks share.
+    :ivar kind: as in :data:`.fuse_file.RECORD`.
+    """
+
+    time: int
+    kind: bytes
+    start: int
+    length: int
+    content: memoryview
+
+    def writes(self, begin: int) -> list[Write]:
+        """The bytes that it leaves on a disk that begins there."""
+        start = begin + self.start
+        if self.kind == b'W':
+            return [Write(start, self.content)]
+        end = start + self.length
+        return [Write(at, _ZEROES[:min(len(_ZEROES), end - at)])
+                for at in range(start, end, len(_ZEROES))]
+
+
 class Epoch(typing.NamedTuple):
-    """Writes between two flushes, in their sequence.
+    """What is written until a flush, in its sequence.
 
     :ivar name: the last mark before its end.
+    :ivar writes: all of which any may be on the medium until then.
+    :ivar flushed: those of them that are on it from then on: all, unless
+        another disk was flushed.
     """
 
     name: str
     writes: list[Write]
+    flushed: list[Write]
 
 
 class Recording:
@@ -67,23 +97,8 @@ class Recording:
     @functools.cached_property
     def epochs(self) -> list[Epoch]:
         """All of it, cut at the flushes; the last one may have no flush."""
-        found, writes, name = [], list[Write](), ''
-        for kind, start, length, content in self._records():
-            if kind == b'M':
-                name = bytes(content).decode()
-            elif kind == b'F':
-                if writes:
-                    found.append(Epoch(name, writes))
-                writes = []
-            elif kind == b'W':
-                writes.append(Write(start, content))
-            else:
-                writes += [Write(at, _ZEROES[:min(
-                    len(_ZEROES), start + length - at)])
-                    for at in range(start, start + length, len(_ZEROES))]
-        if writes:
-            found.append(Epoch(name, writes))
-        return found[self._first:]
+        return _epochs((0, 0, record) for record in self.records())[
+            self._first:]
 
     def since(self, epoch: int) -> 'Recording':
         """What came after so many epochs."""
@@ -92,14 +107,55 @@ class Recording:
     @property
     def kinds(self) -> str:
         """A letter for each record, but marks."""
-        return ''.join(kind.decode() for kind, *_ in self._records()
-                       if kind != b'M')
+        return ''.join(record.kind.decode() for record in self.records()
+                       if record.kind != b'M')
 
-    def _records(self) -> Iterator[tuple[bytes, int, int, memoryview]]:
+    def records(self) -> Iterator[Record]:
+        """All records, in their sequence."""
         at = 0
         while at < len(self._log):
-            kind, start, length = fuse_file.RECORD.unpack_from(self._log, at)
+            kind, start, length, when = fuse_file.RECORD.unpack_from(
+                self._log, at)
             at += fuse_file.RECORD.size
             size = length if kind in b'WM' else 0
-            yield kind, start, length, self._log[at:at + size]
+            yield Record(when, kind, start, length, self._log[at:at + size])
             at += size
+
+
+class JointRecording:
+    """What reached several disks, as if they were one, in a row.
+
+    :param size: bytes of each disk.
+    """
+
+    def __init__(self, recordings: Sequence[Recording], size: int) -> None:
+        self._recordings = recordings
+        self._size = size
+
+    @functools.cached_property
+    def epochs(self) -> list[Epoch]:
+        """All of it, cut where any disk is flushed."""
+        return _epochs(heapq.merge(*(
+            [(disk, disk * self._size, record) for record in made.records()]
+            for disk, made in enumerate(self._recordings)),
+            key=lambda each: each[2].time))
+
+
+def _epochs(records: Iterable[tuple[int, int, Record]]) -> list[Epoch]:
+    """Cut records at the flushes; each has its disk, and where that begins."""
+    found, pending, name = [], list[tuple[int, Write]](), ''
+    for disk, begin, record in records:
+        if record.kind == b'M':
+            name = bytes(record.content).decode()
+        elif record.kind == b'F':
+            flushed = [write for of, write in pending if of == disk]
+            if flushed:
+                found.append(Epoch(
+                    name, [write for _, write in pending], flushed))
+                pending = [each for each in pending if each[0] != disk]
+        else:
+            pending += [(disk, write) for write in record.writes(begin)]
+    if pending:
+        left = [write for _, write in pending]
+        found.append(Epoch(name, left, left))
+    return found

@@ -18,6 +18,7 @@ from oslo_config import cfg
 from oslo_config import fixture
 
 from ironic_python_agent import errors
+from ironic_python_agent import raid_utils
 
 from ironic_imagedeploy.agent.boot import bios
 from ironic_imagedeploy.agent.boot import grub
@@ -170,3 +171,12 @@ class DisksTest(block_devices.SysfsTestCase):
                                     'disks of /dev/md0 cannot be made to '
                                     'boot'):
             self.array(self.gpt(1)).make_bios_boot_partitions()
+
+    def test_mirror_of_the_esp(self):
+        array = self.array(self.gpt(551), self.gpt(551))
+        with mock.patch.object(
+                raid_utils, 'prepare_boot_partitions_for_softraid',
+                autospec=True, return_value='/dev/md1') as prepare:
+            self.assertEqual('/dev/md1', array.mirror_esp('/dev/md0p1'))
+        prepare.assert_called_once_with(
+            '/dev/md0', list(array.disks), '/dev/md0p1', 'uefi')

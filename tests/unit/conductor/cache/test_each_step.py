@@ -46,7 +46,7 @@ class _Steps:
         self.left: int | None = None
         self.room = False
         self.happening: Happening = lambda path: None
-        sys.addaudithook(self._audit)
+        self._audited = False
 
     @contextlib.contextmanager
     def before(self, number: int, happening: Happening, *directories:
@@ -55,6 +55,11 @@ class _Steps:
 
         :param room: count only those that need room on the disk.
         """
+        if not self._audited:
+            # For good. Whoever measures coverage runs these tests alone: an
+            # audited sys.settrace fails in two threads at once.
+            sys.addaudithook(self._audit)
+            self._audited = True
         self.directories = tuple(map(str, directories))
         self.left, self.happening, self.room = number, happening, room
         try:

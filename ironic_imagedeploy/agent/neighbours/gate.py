@@ -19,6 +19,11 @@ import dataclasses
 import threading
 import time
 
+#: Bytes of a body that costs more than the request for it.
+SHORT = 64 << 10
+#: Seconds of short answers that are given at once.
+_BURST = 0.1
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -33,6 +38,8 @@ class Limits:
     :ivar bodies: chunks that are sent at a time, each of them in memory.
     :ivar bodies_of_one: to one holder.
     :ivar holders: that are told apart.
+    :ivar answers: a second to one holder that are shorter than
+        :data:`SHORT`; they cost time, and hardly count as bytes.
     :ivar handshake_seconds: for a connection to be secured.
     :ivar head_seconds: for the head of a request to come.
     :ivar idle_seconds: between two requests of a proven connection.
@@ -47,6 +54,7 @@ class Limits:
     bodies: int = 12
     bodies_of_one: int = 4
     holders: int = 256
+    answers: int = 500
     handshake_seconds: float = 5.0
     head_seconds: float = 5.0
     idle_seconds: float = 30.0
@@ -72,6 +80,7 @@ class Gate:
         self._connections: collections.Counter[str] = collections.Counter()
         self._bodies: collections.Counter[str] = collections.Counter()
         self._unproven: collections.Counter[str] = collections.Counter()
+        self._paced: dict[str, float] = {}
         self._handshakes = float(limits.handshakes)
         self._counted = time.monotonic()
         self._free = threading.Condition()
@@ -123,6 +132,18 @@ class Gate:
                 self._count_out(self._unproven, address)
             else:
                 self._count_out(self._connections, holder)
+
+    def pause(self, holder: str) -> float:
+        """Seconds to wait before the next short answer to a holder."""
+        with self._free:
+            now = time.monotonic()
+            if holder not in self._paced:
+                self._paced = {each: end for each, end in self._paced.items()
+                               if end > now}
+            end = (max(self._paced.get(holder, now), now)
+                   + 1 / self.limits.answers)
+            self._paced[holder] = end
+        return max(end - now - _BURST, 0.0)
 
     @contextlib.contextmanager
     def body(self, holder: str, length: int) -> Iterator[bool]:

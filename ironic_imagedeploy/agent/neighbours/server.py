@@ -17,6 +17,7 @@ All that a peer may take, in connections, memory, bytes and time, is bounded
 by :mod:`gate`.
 """
 
+import math
 import socket
 import ssl
 import threading
@@ -35,6 +36,10 @@ LOG = log.getLogger(__name__)
 #: Bytes given to the kernel at once, so that a stop is noticed.
 _PIECE = 256 << 10
 _BACKLOG = 16
+#: Seconds between two looks at who has had his time, and those that the
+#: connection itself has to notice it: the TLS library goes on, whatever its
+#: time, while there are messages of its own to read.
+_LOOK = 0.5
 
 
 class ChunkServer:
@@ -56,7 +61,8 @@ class ChunkServer:
         self.gate = gate
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, threading.Thread] = {}
+        self._open: dict[socket.socket,
+                         tuple[threading.Thread, _Conversation]] = {}
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
 
@@ -78,6 +84,7 @@ class ChunkServer:
             (host, port), backlog=_BACKLOG,
             family=socket.AF_INET6 if is_six else socket.AF_INET,
             dualstack_ipv6=host == '::' and socket.has_dualstack_ipv6())
+        self._listener.settimeout(_LOOK)
         _fill_link(self._listener)
         self._acceptor = threading.Thread(
             target=self._accept, args=(self._listener,), daemon=True,
@@ -100,7 +107,7 @@ class ChunkServer:
             connections = list(self._open.items())
         for connection, _ in connections:
             _shut_down(connection)
-        for _, thread in connections:
+        for _, (thread, _) in connections:
             thread.join()
 
     def holder(self, ticket: str) -> str | None:
@@ -109,9 +116,15 @@ class ChunkServer:
         return found if time.monotonic() < self._end else None
 
     def _accept(self, listener: socket.socket) -> None:
+        looked = time.monotonic()
         while not self._stopping.is_set():
+            if time.monotonic() - looked >= _LOOK:
+                self._end_overdue()
+                looked = time.monotonic()
             try:
                 connection, where = listener.accept()
+            except TimeoutError:
+                continue
             except OSError:
                 # Out of descriptors, or the end.
                 self._stopping.wait(0.1)
@@ -120,18 +133,27 @@ class ChunkServer:
             if not self.gate.enter(address):
                 connection.close()
                 continue
+            conversation = _Conversation(self, address)
             thread = threading.Thread(
-                target=self._serve, args=(connection, address), daemon=True,
-                name='neighbour')
+                target=self._serve, args=(connection, address, conversation),
+                daemon=True, name='neighbour')
             with self._lock:
-                self._open[connection] = thread
+                self._open[connection] = thread, conversation
             try:
                 thread.start()
             except RuntimeError:
                 self._end_of(connection, address, None)
 
-    def _serve(self, connection: socket.socket, address: str) -> None:
-        conversation = _Conversation(self, address)
+    def _end_overdue(self) -> None:
+        """End the connections that do not notice that their time is over."""
+        now = time.monotonic()
+        with self._lock:
+            for connection, (_, conversation) in self._open.items():
+                if conversation.deadline + _LOOK < now:
+                    _shut_down(connection)
+
+    def _serve(self, connection: socket.socket, address: str,
+               conversation: '_Conversation') -> None:
         try:
             conversation.hold(connection, self._context)
         except (OSError, ValueError) as error:
@@ -155,10 +177,13 @@ class _Conversation:
     """The requests of one connection, one after the other.
 
     :ivar holder: of the ticket that the peer has shown; None before.
+    :ivar deadline: time (monotonic) until which the peer may take; infinite
+        while it is not waited for.
     """
 
     def __init__(self, server: ChunkServer, address: str) -> None:
         self.holder: str | None = None
+        self.deadline = math.inf
         self._server = server
         self._address = address
         self._gate = server.gate
@@ -170,6 +195,7 @@ class _Conversation:
         """Answer until one of both sides has enough."""
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(self._limits.handshake_seconds)
+        self.deadline = time.monotonic() + self._limits.handshake_seconds
         # The descriptor stays with the connection, which the server closes.
         with context.wrap_socket(
                 connection.dup(), server_side=True,
@@ -260,6 +286,7 @@ class _Conversation:
         while protocol.END_OF_HEAD not in self._received:
             if len(self._received) >= protocol.MOST_HEAD:
                 raise protocol.BadMessage()
+            self.deadline = end
             secured.settimeout(max(end - time.monotonic(), 0.001))
             part = secured.recv(protocol.MOST_HEAD)
             if not part:
@@ -267,6 +294,7 @@ class _Conversation:
             if not self._received:
                 end = min(end, time.monotonic() + self._limits.head_seconds)
             self._received += part
+        self.deadline = math.inf
         head, _, rest = bytes(self._received).partition(protocol.END_OF_HEAD)
         self._received = bytearray(rest)
         return head
@@ -274,14 +302,18 @@ class _Conversation:
     def _send(self, secured: ssl.SSLSocket, answer: protocol.Answer,
               body: bytes | memoryview = b'') -> None:
         """Send an answer, which the peer must take in time."""
-        end = (time.monotonic() + self._limits.head_seconds
-               + len(body) / self._limits.floor)
+        if self.holder and len(body) < gates.SHORT:
+            time.sleep(self._gate.pause(self.holder))
+        end = self.deadline = (
+            time.monotonic() + self._limits.head_seconds
+            + len(body) / self._limits.floor)
         for part in (answer.head(), body):
             view = memoryview(part)
             while view:
                 secured.settimeout(max(end - time.monotonic(), 0.001))
                 sent = secured.send(view[:_PIECE])
                 view = view[sent:]
+        self.deadline = math.inf
 
 
 def _fill_link(listener: socket.socket) -> None:

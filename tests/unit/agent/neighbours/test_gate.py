@@ -80,6 +80,22 @@ class ConnectionsTest(unittest.TestCase):
         self.assertLess(len(found._unproven) + len(found._connections), 3)
 
 
+class PauseTest(unittest.TestCase):
+
+    def test_of_one_holder(self):
+        found = made(answers=100)
+        pauses = [found.pause('a') for _ in range(60)]
+        self.assertEqual(10 * [0.0], pauses[:10])
+        self.assertTrue(0.3 < pauses[-1] <= 0.5, pauses[-1])
+        self.assertEqual(0.0, found.pause('b'))
+
+    def test_nothing_is_kept_of_those_who_are_gone(self):
+        found = made(answers=1 << 30)
+        for each in range(1000):
+            found.pause(str(each))
+        self.assertLess(len(found._paced), 3)
+
+
 class BodiesTest(unittest.TestCase):
 
     def test_bytes_of_one(self):

@@ -182,6 +182,21 @@ class StrangerTest(RawTestCase):
             self.assertLess(time.monotonic() - began, 5)
         self.settle()
 
+    def test_records_that_are_no_data(self):
+        """The TLS library reads on past its time while there are some."""
+        class Reading(ssl.SSLSocket):
+            def recv(self, *arguments):
+                self.settimeout(None)
+                return super().recv(*arguments)
+
+        context = images.CERTIFICATE.context
+        self.addCleanup(setattr, context, 'sslsocket_class', ssl.SSLSocket)
+        context.sslsocket_class = Reading
+        self.restart(head_seconds=0.3)
+        with self.secured() as connection:
+            self.assertTrue(self.is_closed(connection, 5))
+        self.settle()
+
     def test_many_connections(self):
         self.restart(unproven=3, connections_of_one=99)
         waiting = [self.plain() for _ in range(20)]
@@ -217,6 +232,21 @@ class PeerWithTicketTest(RawTestCase):
                          [self.status(HEAD) for _ in range(3)])
         self.restart(most=MIB + 5)
         self.assertEqual([200, 503], [self.status(HEAD) for _ in range(2)])
+
+    def test_requests_that_cost_no_bytes(self):
+        self.restart(answers=50)
+        for message in (HEAD.replace(b'/0 ', b' '),
+                        HEAD.replace(b'/0 ', b'/2 '),
+                        HEAD.replace(b'Host: a', b'Range: bytes=0-0')):
+            answers = 0
+            with self.secured() as connection:
+                connection.sendall(message * 500)
+                connection.settimeout(0.2)
+                end = time.monotonic() + 1
+                with contextlib.suppress(TimeoutError):
+                    while time.monotonic() < end:
+                        answers += connection.recv(1 << 16).count(b'HTTP/1.1')
+            self.assertTrue(5 <= answers <= 70, answers)
 
     def test_other_connections_are_still_answered(self):
         slow = [self.secured() for _ in range(6)]

@@ -62,7 +62,10 @@ def devices(inventory: typing.Any, plugin_data: typing.Any
 
 def _disks(inventory: Told, by_bus: Mapping[str, str]
            ) -> Iterator[hardware.Device]:
-    """Controllers that disks hang on; the only one is that of the image."""
+    """Controllers that disks hang on; the only one is that of the image.
+
+    Which of several it is, is not known.
+    """
     disks = _list(inventory.get('disks'))
     aliases = [by_bus.get(_bus_of(disk), '') for disk in disks]
     for disk, alias in zip(disks, aliases, strict=True):
@@ -70,7 +73,7 @@ def _disks(inventory: Told, by_bus: Mapping[str, str]
             yield hardware.Device(
                 kind=hardware.Kind.DISK, alias=alias,
                 name=_NAME(disk.get('name')) or 'a disk',
-                is_root=len({*aliases}) == 1)
+                is_root=True if len({*aliases}) == 1 else None)
 
 
 def _cards(inventory: Told, by_bus: Mapping[str, str]

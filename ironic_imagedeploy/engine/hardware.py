@@ -50,14 +50,15 @@ class Device:
         an asterisk for each number that is not known.
     :ivar name: of the first disk or interface that it has here, as ``sda``.
     :ivar driver: the module that drives it here; empty when nothing tells.
-    :ivar is_root: the disk for the image hangs on it.
+    :ivar is_root: the disk for the image hangs on it; None when that is not
+        known.
     """
 
     kind: Kind
     alias: str
     name: str
     driver: str = ''
-    is_root: bool = False
+    is_root: bool | None = False
 
 
 def devices(sysfs: pathlib.Path | None = None, *, root: str = ''
@@ -79,7 +80,9 @@ def devices(sysfs: pathlib.Path | None = None, *, root: str = ''
             for device in _chain(kind, sysfs / 'class' / folder / name,
                                  sysfs):
                 found.setdefault(device.alias, dataclasses.replace(
-                    device, is_root=(kind is Kind.DISK and name in roots)))
+                    device, is_root=(
+                        kind is Kind.DISK and (name in roots if root
+                                               else None))))
     return tuple(found.values())
 
 

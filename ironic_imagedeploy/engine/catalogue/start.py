@@ -71,7 +71,8 @@ ENTRIES: Mapping[str, entry.Entry] = {
             'or install the modules of that kernel in the image.'),
     'initramfs-without-driver': entry.Entry(
         topic=Topic.START,
-        unless='the image has several kernels',
+        unless='the image has several kernels, or the disk may not be the one '
+               'for the image',
         meaning='The initramfs of the newest kernel has not got the module '
                 'for the controller of the disk: it was made in a virtual '
                 'machine, for that alone, and the kernel finds no root.',

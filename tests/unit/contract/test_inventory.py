@@ -45,9 +45,9 @@ class InventoryTest(unittest.TestCase):
         path = '/dev/disk/by-path/pci-0000:02:00.0-sas-phy0'
         for disks, roots in (
                 ([DISK, {**DISK, 'name': '/dev/sdb'}], [True]),
-                ([DISK, {**DISK, 'by_path': path}], [False, False]),
-                ([DISK, STICK], [False]), ([STICK], []), ([], []),
-                ([DISK, {'name': '/dev/md0', 'by_path': None}], [False])):
+                ([DISK, {**DISK, 'by_path': path}], [None, None]),
+                ([DISK, STICK], [None]), ([STICK], []), ([], []),
+                ([DISK, {'name': '/dev/md0', 'by_path': None}], [None])):
             found = self.devices({'disks': disks}, {
                 'pci_devices': [AHCI, other, XHCI]})
             self.assertEqual(roots, [each.is_root for each in found])

@@ -70,11 +70,13 @@ class DevicesTest(base.EngineTestCase):
 
     def test_what_needs_a_driver(self) -> None:
         self.assertEqual({
-            Device(kind=DISK, alias=AHCI, name='sda', driver='ahci'),
+            Device(kind=DISK, alias=AHCI, name='sda', driver='ahci',
+                   is_root=None),
             Device(kind=DISK, name='vda', driver='virtio_blk',
-                   alias='virtio:d00000002v00001AF4'),
+                   alias='virtio:d00000002v00001AF4', is_root=None),
             Device(kind=DISK, name='vda', driver='virtio_pci',
-                   alias=DEVICES['pci0000:00/0000:00:04.0'][0]),
+                   alias=DEVICES['pci0000:00/0000:00:04.0'][0],
+                   is_root=None),
             Device(kind=NETWORK, alias=IGB, name='eno1', driver='igb')},
             {*hardware.devices(self.make())})
 

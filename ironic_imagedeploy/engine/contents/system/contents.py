@@ -78,7 +78,7 @@ class Wanted:
         """Names, any of which the initramfs of a kernel must have."""
         known = kernel.devices.by_device if kernel.devices else {}
         found = [known[device.alias] for device in self.devices
-                 if device.is_root and known.get(device.alias)]
+                 if device.is_root is not False and known.get(device.alias)]
         return found + [MDADM] if self.raid else found
 
 

@@ -42,6 +42,13 @@ _PINNED = re.compile(
 _GENERATED = re.compile(
     r'generated (?:by cloud-init|from information provided by the '
     r'datasource)|Created by cloud-init')
+#: A match of netplan in which another key comes first: by indentation, which
+#: tells it from an address that the card gets, or in braces.
+_MATCHED = re.compile(
+    r'^( *)match *+:[ \t]*+\n(?:\1 +\S.*\n|[ \t]*\n){1,8}?'
+    r'\1 +macaddress *+: *+' + _ADDRESS
+    + r'|\bmatch\s*+:\s*+\{[^{}]{0,400}?\bmacaddress["\']?\s*+:\s*+'
+    + _ADDRESS, re.MULTILINE)
 _LOOPBACK = 'lo'
 #: Where each kind names the card that it is for, as the kernel would.
 _OLD = r'(eth\d+)'
@@ -87,8 +94,9 @@ def read(files: _files.Files) -> Network:
         text = config_files.read(files, path)
         if _GENERATED.search(text):
             continue
+        is_matched = kind == 'netplan' and _MATCHED.search(text)
         text = '\n'.join(config_files.lines(text))
-        if _PINNED.search(text):
+        if is_matched or _PINNED.search(text):
             pinned.append(path)
         elif kind in _NAMED and (match := _NAMED[kind].search(text)):
             named.append((path, match[1]))

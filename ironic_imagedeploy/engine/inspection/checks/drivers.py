@@ -88,9 +88,11 @@ def _check_initramfs(contents: Contents, kernel: InstalledKernel,
     known = kernel.devices.by_device if kernel.devices else {}
     for device in devices:
         drivers = known.get(device.alias)
-        if device.is_root and drivers in lacks:
+        if device.is_root is not False and drivers in lacks:
             yield Finding(
-                code='initramfs-without-driver', severity=severity,
+                code='initramfs-without-driver',
+                severity=(severity if device.is_root
+                          else findings.Severity.WARNING),
                 expected=f'{" or ".join(sorted(drivers or ()))}, for '
                          f'{device.name}', found=f'/{kernel.initramfs} '
                                                  'without it',

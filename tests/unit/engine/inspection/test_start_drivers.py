@@ -167,6 +167,20 @@ class InitramfsTest(DriversTestCase):
                 alias=ALIAS.replace('*', '0')), initramfs=True)
         self.assertEqual((), inspection.findings)
 
+    def test_one_of_the_disks(self) -> None:
+        """Which of them is for the image, nothing tells."""
+        unknown = device(alias=ALIAS.replace('*', '0'), is_root=None)
+        initrd = 'boot/initrd.img-6.1.0-13-amd64'
+        for files, found in (({'init': b'x'}, [
+                ('initramfs-without-driver', 'warning')]),
+                ({'lib/arcmsr.ko': b'x'}, [])):
+            inspection = self.look({
+                f'{FOLDER}/modules.dep': b'kernel/drivers/arcmsr.ko:\n',
+                f'{FOLDER}/modules.alias': self.DRIVES,
+                initrd: boot_files.archive(files)}, unknown, initramfs=True)
+            self.assertEqual(found, [(each.code, str(each.severity))
+                                     for each in inspection.findings])
+
 
 class RaidTest(DriversTestCase):
     """A whole disk that is to be a software RAID."""

@@ -46,6 +46,21 @@ FREE = {
         f'[ethernet]\ncloned-mac-address={MAC}'}
 
 
+#: Netplan by another key than the first; whether it is for one card.
+NETPLAN = {
+    f'    a:\n      match:\n        name: "en*"\n        macaddress: {MAC}':
+        True,
+    f'    a:\n      match:\n        driver: [x]\n\n        # \n'
+    f"        macaddress: '{MAC}'": True,
+    f'    a: {{match: {{name: "en*", "macaddress": "{MAC}"}}, dhcp4: true}}':
+        True,
+    f'    a:\n      match:\n        name: "en*"\n      macaddress: {MAC}':
+        False,
+    f'    a: {{match: {{name: "en*"}}, macaddress: "{MAC}"}}': False,
+    f'    a:\n      match:\n        name: x\n    b:\n        macaddress: '
+    f'{MAC}': False}
+
+
 class NetworkTest(base.EngineTestCase):
 
     def read(self, tree: volumes.Tree) -> network.Network:
@@ -55,6 +70,12 @@ class NetworkTest(base.EngineTestCase):
         for path, text in PINNED.items():
             self.assertEqual((path,), self.read(
                 {path: systems.text(text)}).pinned)
+
+    def test_netplan_by_several_keys(self) -> None:
+        for text, is_pinned in NETPLAN.items():
+            found = self.read({'etc/netplan/1.yaml': systems.text(
+                f'network:\n  ethernets:\n{text}\n')})
+            self.assertEqual(is_pinned, bool(found.pinned), text)
 
     def test_for_any(self) -> None:
         found = self.read({path: systems.text(text)

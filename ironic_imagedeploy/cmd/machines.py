@@ -86,13 +86,22 @@ def rows(found: list[dict[str, typing.Any]]) -> Iterator[tuple[str, str]]:
         name = each['machine']
         codes = ', '.join(each['codes'])
         words = {True: 'starts', False: 'does not start', None: (
-            'not known: nothing tells which devices it has')}[each['starts']]
+            'not known: what devices it has, or what the kernel drives, could '
+            'not be read')}[each['starts']]
         label = _WORDS.get(name) or text.printable(name)
         yield label, words + (f' ({codes})' if codes else '')
 
 
 def _starts(inspection: engine.Inspection) -> bool | None:
-    """Whether nothing keeps it from starting; None: no device is known."""
+    """Whether nothing keeps it from starting.
+
+    :returns: None where the drivers of a kernel were not compared with the
+        devices of the machine: not both are known.
+    """
     if inspection.verdict == 'refuse':
         return False
-    return True if inspection.expectation.devices else None
+    contents = inspection.contents
+    kernel = next(iter(contents.kernels or ()), None) if contents else None
+    compared = (inspection.expectation.devices and kernel is not None
+                and kernel.drivers is not None and kernel.devices is not None)
+    return True if compared else None

@@ -105,7 +105,14 @@ class NodeTest(ironic_api.ApiTestCase):
         path = self.make(**{ALIASES: b''})
         self.assertEqual(('metal', None, []), self.verdicts(path)[-1])
         self.check(path)
-        self.assertRegex(self.out, r'metal +not known: nothing tells')
+        self.assertRegex(self.out, r'metal +not known: what devices it has')
+
+    def test_an_image_whose_kernel_is_not_found(self):
+        self.inspected()
+        path = system_disks.disk(self.directory, [systems.esp('other')])
+        self.assertEqual(None, self.verdicts(path)[-1][1])
+        self.check(path)
+        self.assertRegex(self.out, r'metal +not known: .*the kernel drives')
 
     def test_what_ironic_knows_of_the_machine(self):
         self.node.properties = {

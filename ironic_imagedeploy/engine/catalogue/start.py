@@ -136,12 +136,18 @@ ENTRIES: Mapping[str, entry.Entry] = {
             fix='Name it by its UUID: root=UUID=...; for grub2, let '
                 'update-grub or grub2-mkconfig write the menu again.')}),
     'device-missing': _warning(
-        meaning='A boot menu or the fstab names a UUID that nothing on the '
-                'disk in the image has. The system stops, or waits for it.',
+        meaning='A boot loader, its menu or the fstab names a UUID that '
+                'nothing on the disk in the image has. The system stops, or '
+                'waits for it.',
         message='The fstab waits for a disk that is not in the image.',
         fix='Correct the UUID, which blkid shows, or give the line the '
             'option nofail.',
-        cases={'menu': Case(
+        cases={'loader': Case(
+            message='grub2 looks for its menu on a file system that is not in '
+                    'the image, and ends at its prompt.',
+            fix='Correct the UUID in grub.cfg on the EFI system partition, '
+                'or let grub-install write that again.'),
+            'menu': Case(
             message='The boot menu names a root that is not in the image.',
             fix='Correct the UUID, which blkid shows: let update-grub or '
                 'grub2-mkconfig write the menu again.')}),

@@ -110,7 +110,7 @@ class NodeTest(ironic_api.ApiTestCase):
     def test_an_image_whose_kernel_is_not_found(self):
         self.inspected()
         path = system_disks.disk(self.directory, [systems.esp('other')])
-        self.assertEqual(None, self.verdicts(path)[-1][1])
+        self.assertIsNone(self.verdicts(path)[-1][1])
         self.check(path)
         self.assertRegex(self.out, r'metal +not known: .*the kernel drives')
 

@@ -94,6 +94,7 @@ class Contents:
     :ivar loaders: boot loaders.
     :ivar has_fallback: firmware without a boot entry finds a program; None
         without an EFI system partition, too.
+    :ivar searches: for the menus, of grub2 for UEFI.
     :ivar command_lines: kernel options of the menus.
     :ivar unified_kernels: those in one program with their initramfs.
     :ivar table: the fstab.
@@ -121,6 +122,7 @@ class Contents:
     kernels: tuple[installed_kernels.InstalledKernel, ...] | None = None
     loaders: tuple[str, ...] | None = None
     has_fallback: bool | None = None
+    searches: tuple[_loaders.Search, ...] | None = None
     command_lines: tuple[menus.CommandLine, ...] | None = None
     unified_kernels: tuple[_UnifiedKernel, ...] | None = None
     table: tuple[fstab.Mount, ...] | None = None
@@ -258,6 +260,8 @@ class _Look:
         yield 'loaders', lambda: _loaders.read(files, esps)
         if esps:
             yield 'has_fallback', lambda: _loaders.has_fallback(files, esps)
+            yield 'searches', lambda: _loaders.searches(
+                files, esps, self._values.get('loaders', ()))
         yield 'kernels', lambda: installed_kernels.read(
             files, [device.alias for device in self._wanted.devices],
             self._values.get('unified_kernels', ()))

@@ -14,8 +14,10 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+import dataclasses
 import re
 
+from ironic_imagedeploy.engine.contents.system import config_files
 from ironic_imagedeploy.engine.contents.system import files as _files
 
 #: Vendors in an EFI system partition that are looked at.
@@ -31,10 +33,23 @@ _BIOS = {'grub2': ('boot/grub/i386-pc/core.img', 'boot/grub2/i386-pc/core.img',
          'extlinux': ('boot/ldlinux.sys', 'boot/extlinux/ldlinux.sys',
                       'boot/syslinux/ldlinux.sys')}
 _GRUB = re.compile(r'EFI/.*/grub[a-z0-9]*.efi')
+_BY_UUID = frozenset({'--fs-uuid', '-u'})
 #: The module of grub2 that reads metadata 1.x of mdadm, and bytes of a program
 #: that has its modules in it.
 _RAID = b'mdraid1x'
 _PROGRAM_BYTES = 8 << 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search:
+    """Search of a grub2 for UEFI for the file system with its menu.
+
+    :ivar path: the file that says so, on the EFI system partition.
+    :ivar uuids: any of which would do: hostile text.
+    """
+
+    path: str
+    uuids: tuple[str, ...]
 
 
 def read(files: _files.Files, esps: Iterable[str]) -> tuple[str, ...]:
@@ -63,6 +78,30 @@ def _for_efi(files: _files.Files, esps: Iterable[str]) -> Iterator[str]:
             for name in files.list(f'{point}/efi/{vendor}'):
                 if _PROGRAM.fullmatch(name):
                     yield f'EFI/{vendor}/{name}'
+
+
+def searches(files: _files.Files, esps: Iterable[str],
+             loaders: Iterable[str]) -> tuple[Search, ...]:
+    """Searches of each grub2 for UEFI, by the file beside it.
+
+    :param loaders: that were found.
+    """
+    folders = dict.fromkeys(path.rpartition('/')[0] for path in loaders
+                            if _GRUB.fullmatch(path))
+    found = [Search(path=f'{folder}/grub.cfg', uuids=tuple(_searched(
+        config_files.read(files, f'{point}/{folder}/grub.cfg'))))
+        for point in esps for folder in folders]
+    return tuple(search for search in found if search.uuids)
+
+
+def _searched(text: str) -> Iterator[str]:
+    """UUIDs that a script of grub2 looks for."""
+    for line in config_files.lines(text):
+        command, *words = line.split()
+        if command == 'search.fs_uuid' and words:
+            yield config_files.unquoted(words[0])
+        elif command == 'search' and not _BY_UUID.isdisjoint(words):
+            yield config_files.unquoted(words[-1])
 
 
 def reads_raid(files: _files.Files, esps: Iterable[str],

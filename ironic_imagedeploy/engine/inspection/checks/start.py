@@ -115,6 +115,15 @@ def _check_devices(contents: Contents, table: partitions.PartitionTable
                 expected='a root that is in the image',
                 data={'device': name})
             break
+    for search in contents.searches or ():
+        if all(_is_missing(fstab.device(f'UUID={uuid}'), contents)
+               for uuid in search.uuids):
+            yield Finding(
+                code='device-missing', case='loader',
+                found=f'a search for {search.uuids[0]} in {search.path}',
+                expected='a file system that is in the image',
+                data={'device': f'UUID={search.uuids[0]}'})
+            break
     for mount in contents.table or ():
         if not mount.is_optional and _is_missing(mount.device, contents):
             yield Finding(

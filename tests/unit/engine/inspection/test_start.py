@@ -173,6 +173,21 @@ class BadTest(StartTestCase):
                 with self.subTest(tree=tree):
                     self.assertEqual(['device-missing'], self.changed(tree))
 
+    def test_a_loader_that_does_not_find_its_menu(self) -> None:
+        for uuids, codes in (
+                ([systems.BOOT_UUID], ['device-missing']),
+                ([systems.ROOT_UUID], []), (['x'], []),
+                ([systems.BOOT_UUID, systems.ROOT_UUID], []),
+                (['AAAA-BBBB', systems.BOOT_UUID], ['device-missing'])):
+            esp = systems.esp('debian')
+            esp.tree['EFI/debian/grub.cfg'] = systems.text(''.join(
+                f'search.fs_uuid {uuid} root\n' for uuid in uuids))
+            with self.subTest(uuids=uuids):
+                parts = [esp if part.type == esp.type else part
+                         for part in systems.debian()]
+                found = self.codes(parts)
+                self.assertEqual(codes, found)
+
     def test_consoles(self) -> None:
         for options, codes in (
                 ('console=ttyS0', ['serial-console-only']),

@@ -47,3 +47,23 @@ class LoadersTest(base.EngineTestCase):
                      reads), (['grub2 (BIOS)'], None)):
                 self.assertEqual(found, loaders.reads_raid(
                     files, ['esp'], paths))
+
+    def test_searches(self) -> None:
+        stubs = {
+            'debian': b'search.fs_uuid 1f2e-3 root hd0,gpt1 \n'
+                      b"set prefix=($root)'/boot/grub'\n",
+            'fedora': b'search --no-floppy --root-dev-only --fs-uuid '
+                      b'--set=dev 2a-3b\nsearch -u --set=root "4c-5d"\n'
+                      b'# search.fs_uuid 6e-7f root\n',
+            'opensuse': b'search --label --set=root ROOT\nsearch.fs_uuid\n'
+                        b'set btrfs_relative_path="yes"\n'}
+        files = system_disks.files(self.directory, {
+            **{f'esp/EFI/{name}/grub.cfg': stub
+               for name, stub in stubs.items()},
+            'esp/EFI/without/grub.cfg': stubs['debian']})
+        self.assertEqual([
+            ('EFI/debian/grub.cfg', ('1f2e-3',)),
+            ('EFI/fedora/grub.cfg', ('2a-3b', '4c-5d'))], [
+                (search.path, search.uuids) for search in loaders.searches(
+                    files, ['esp'], [f'EFI/{name}/grubx64.efi'
+                                     for name in stubs])])

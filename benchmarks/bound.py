@@ -18,6 +18,7 @@ fast as it can, and prints one line of JSON.
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import http.client
 import json
 import mmap
@@ -245,10 +246,8 @@ def _on_all(jobs: list[list[_T]], work: Callable[[list[_T]], None]) -> None:
         thread.join()
 
 
-def main() -> None:
-    parts: dict[str, Callable[..., Callable[[], dict[str, int] | None]]] = {
-        'fetch': fetch, 'decode': decode, 'write': write, 'look': look}
-    run = parts[sys.argv[1]](*sys.argv[2:])
+def say(run: Callable[[], Mapping[str, int | float] | None]) -> None:
+    """Print what a part says, and what it took, as one line of JSON."""
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.monotonic()
     said = run()
@@ -258,6 +257,12 @@ def main() -> None:
         **(said or {}), 'seconds': seconds,
         'processor': (after.ru_utime - before.ru_utime
                       + after.ru_stime - before.ru_stime)}))
+
+
+def main() -> None:
+    parts: dict[str, Callable[..., Callable[[], dict[str, int] | None]]] = {
+        'fetch': fetch, 'decode': decode, 'write': write, 'look': look}
+    say(parts[sys.argv[1]](*sys.argv[2:]))
 
 
 if __name__ == '__main__':

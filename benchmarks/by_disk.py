@@ -17,11 +17,8 @@ does once, and what the agent does then, and prints one line of JSON.
 """
 
 from collections.abc import Callable
-import json
 import pathlib
-import resource
 import sys
-import time
 
 from benchmarks import bound
 from ironic_imagedeploy import engine
@@ -90,15 +87,7 @@ def main() -> None:
     """The command."""
     works: dict[str, Callable[..., Said]] = {
         'make': make, 'look': look, 'write': write}
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    start = time.monotonic()
-    said = works[sys.argv[1]](*sys.argv[2:])
-    seconds = time.monotonic() - start
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({
-        **said, 'seconds': seconds,
-        'processor': (after.ru_utime - before.ru_utime
-                      + after.ru_stime - before.ru_stime)}))
+    bound.say(lambda: works[sys.argv[1]](*sys.argv[2:]))
 
 
 if __name__ == '__main__':

@@ -71,8 +71,9 @@ class Neighbourhood:
         self._preference = preference.Preference(self._candidates)
         self._turns = server_turns.ServerTurns(
             first=len(named) < contract.MOST_PEERS)
-        self._left = self._total = sum(not manifest.is_zero(index)
-                         for index in range(manifest.count))
+        self._missing = {index for index in range(manifest.count)
+                         if not manifest.is_zero(index)}
+        self._total = len(self._missing)
         self._closed = False
         self._arrivals: collections.deque[tuple[float, int]] = (
             collections.deque())
@@ -81,6 +82,11 @@ class Neighbourhood:
     def suppliers(self) -> list[engine.Supplier]:
         """Suppliers, to be asked in this order; then the server is next."""
         return [_Supplier(self, each) for each in self._candidates]
+
+    @property
+    def missing(self) -> int:
+        """Number of chunks that did not come yet, and were not there."""
+        return len(self._missing)
 
     def start(self) -> None:
         """Begin to ask the peers what they have."""
@@ -134,7 +140,7 @@ class Neighbourhood:
         choice = self._chosen()
         self._local.choice = None
         with self._changed:
-            self._left -= 1
+            self._missing.discard(index)
             if choice is None or choice.chunk != index:
                 return
             now = time.monotonic()
@@ -149,6 +155,11 @@ class Neighbourhood:
             elif choice.is_turn:
                 self._turns.end(now, len(view), seconds)
             self._changed.notify_all()
+
+    def written(self, index: int) -> None:
+        """Learn of a chunk that is on the disk, maybe since before."""
+        with self._changed:
+            self._missing.discard(index)
 
     def drop(self, candidate: Candidate) -> None:
         """Ask a peer no more."""
@@ -181,10 +192,10 @@ class Neighbourhood:
                         each.is_live(now) or each.is_awaited(now)
                         for each in self._candidates):
                     return _Choice(index, None, now)
-                ending = self._left < self._manifest.count // _ENDING
+                ending = self.missing < self._manifest.count // _ENDING
                 growing = any(each.growth(now) > 0
                               for each in self._candidates)
-                behind = self._preference.is_ahead(self._total - self._left)
+                behind = self._preference.is_ahead(self._total - self.missing)
                 if self._turns.take(now, speed, growing=growing,
                                     behind=behind, ending=ending):
                     return _Choice(index, None, now, is_turn=True)

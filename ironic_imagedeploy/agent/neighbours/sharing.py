@@ -81,7 +81,7 @@ class NeighbourSharing(Sharing):
     def __init__(self, neighbours: contract.Neighbours,
                  source: engine.ChunkedSource, memory: int) -> None:
         self.store = stores.ChunkStore(source.manifest, memory=memory)
-        self.written = self.store.written
+        self.written = self._on_disk
         self._manifest = source.manifest
         self._gate = gate.Gate(
             gate.Limits(), most=neighbours.max_served,
@@ -129,6 +129,11 @@ class NeighbourSharing(Sharing):
 
     def report(self) -> dict[str, typing.Any]:
         return {'served': self._gate.total}
+
+    def _on_disk(self, index: int) -> None:
+        """Learn of a chunk that is written, or was there before."""
+        self._neighbourhood.written(index)
+        self.store.written(index)
 
     def _verified(self, index: int, view: memoryview) -> None:
         """Learn of a chunk that is right, by the thread that got it."""

@@ -16,6 +16,7 @@ import secrets
 import threading
 import unittest
 
+from ironic_imagedeploy.agent.neighbours import neighbourhood
 from ironic_imagedeploy.agent.neighbours import sharing
 from ironic_imagedeploy.contract import neighbours as contract
 from ironic_imagedeploy import engine
@@ -100,6 +101,25 @@ class Node:
     def kill(self):
         self.stopped.set()
         self.shared.stop()
+
+
+class MissingTest(unittest.TestCase):
+
+    def test_each_chunk_counts_once(self):
+        content = IMAGE[:3 * MIB] + bytes(2 * MIB) + IMAGE[3 * MIB:6 * MIB]
+        manifest = images.manifest_of(content)
+        found = neighbourhood.Neighbourhood((), manifest=manifest)
+        data = [index for index in range(manifest.count)
+                if not manifest.is_zero(index)]
+        self.assertEqual(len(data), found.missing)
+        for index in (data[0], data[0], data[2]):
+            start, end = manifest.bounds(index)
+            # It is read for the inspection, and again to be written.
+            found.verified(index, memoryview(content)[start:end])
+        self.assertEqual(len(data) - 2, found.missing)
+        for index in range(manifest.count):
+            found.written(index)
+        self.assertEqual(0, found.missing)
 
 
 class ChainTest(unittest.TestCase):

@@ -72,7 +72,7 @@ class ServerTurns:
         self._wins = 0
         self._doubt = 1
         self._came = 0
-        self._behind = False
+        self._behind = self._slow = False
         self._best = 0.0
         self._well = time.monotonic()
         self._quickest = self._slow_patience = math.inf
@@ -90,7 +90,7 @@ class ServerTurns:
             self._fed = now
         self._best = max(self._best, speed)
         if speed >= self._best / _LOW and not behind:
-            self._well = now
+            self._well, self._doubt = now, 1
         if self._asking:
             return False
         if self._spell and now > self._spell.end:
@@ -105,7 +105,9 @@ class ServerTurns:
                     self._patience /= 2
             elif self._is_trial(now, ending=ending):
                 self._baseline = speed
-                self._well = now
+                self._slow = self._is_slow(now)
+                if self._slow:
+                    self._well = now
                 self._came = 0
                 self._behind = behind
             else:
@@ -131,7 +133,8 @@ class ServerTurns:
             self._trials.repeat(now)
         else:
             self._trials.judge(False, now)
-            self._doubt = min(2 * self._doubt, _MOST_DOUBT)
+            if self._slow:
+                self._doubt = min(2 * self._doubt, _MOST_DOUBT)
         self._wins = self._wins + 1 if better else 0
         if self._wins >= _TIMES:
             self._spell = _Spell(now, now + self._spell_seconds,
@@ -141,9 +144,12 @@ class ServerTurns:
         """Whether a trial is due, by the clock or by slow peers."""
         if self._first is None or now - self._first <= candidates.WINDOW:
             return False
-        if now - self._well > self._slow_patience * self._doubt:
-            return True
-        return not ending and self._trials.are_due(now)
+        return self._is_slow(now) or (not ending
+                                      and self._trials.are_due(now))
+
+    def _is_slow(self, now: float) -> bool:
+        """Whether peers have been too slow for too long."""
+        return now - self._well > self._slow_patience * self._doubt
 
     def _end_spell(self, spell: '_Spell', now: float, speed: float) -> None:
         """Judge by what the node got whether the server is of use."""

@@ -135,6 +135,16 @@ class ServerTurnsTest(unittest.TestCase):
     def test_and_leaves_it_where_its_own_link_is_full(self):
         self.assertLess(len(self.lagging(link=MIB / 2)), 8)
 
+    def test_failed_trials_of_better_times_are_forgotten(self):
+        turns = self.turns()
+        for tenth in range(30, 600):
+            later = tenth / 10
+            if self.take(turns, later, speed=10 * MIB):
+                turns.end(self.began + later, MIB, 0.2)
+        taken = [later for later in range(60, 80) if turns.take(
+            self.began + later, 5 * MIB, growing=True, behind=True)]
+        self.assertLess(taken[0], 65)
+
     def test_slow_peers_are_seen_soon_and_at_the_end_too(self):
         turns = self.turns(first=False)
         self.assertFalse(self.take(turns, 3, speed=10 * MIB))

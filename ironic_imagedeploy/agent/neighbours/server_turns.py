@@ -38,8 +38,8 @@ _OFTEN, _RARELY = 1.0, 16.0
 _SPELL, _MOST_SPELL = 2.0, 8.0
 #: How much more a node must get with the server than it got without.
 _WORTH = 1.5
-#: How many times as long slow peers are waited for, at most, after spells that
-#: were not worth it.
+#: How many times as long slow peers are waited for, at most, after trials and
+#: spells that were not worth it.
 _MOST_DOUBT = 32
 #: Part of the best speed of the peers below which they are too slow.
 _LOW = 4
@@ -66,13 +66,11 @@ class ServerTurns:
             *_FIRST_PATIENCE[not first])
         self._hungry = 0
         self._asking = False
-        self._baseline: float | None = None
+        self._trial: _Trial | None = None
         self._spell: _Spell | None = None
         self._spell_seconds = _SPELL
         self._wins = 0
         self._doubt = 1
-        self._came = 0
-        self._behind = self._slow = False
         self._best = 0.0
         self._well = time.monotonic()
         self._quickest = self._slow_patience = math.inf
@@ -95,7 +93,7 @@ class ServerTurns:
             return False
         if self._spell and now > self._spell.end:
             self._end_spell(self._spell, now, speed)
-        self._baseline = None
+        self._trial = None
         if self._spell is None:
             if now - self._fed > self._patience:
                 # A chain that fills or mends itself needs no more than that.
@@ -104,12 +102,9 @@ class ServerTurns:
                 if self._hungry > _PATIENT:
                     self._patience /= 2
             elif self._is_trial(now, ending=ending):
-                self._baseline = speed
-                self._slow = self._is_slow(now)
-                if self._slow:
+                self._trial = _Trial(speed, behind, self._is_slow(now))
+                if self._trial.is_slow:
                     self._well = now
-                self._came = 0
-                self._behind = behind
             else:
                 return False
         self._asking = True
@@ -124,21 +119,22 @@ class ServerTurns:
         self._asking = False
         if self._spell:
             self._spell.length += length
-        if self._baseline is None:
+        trial = self._trial
+        if trial is None:
             return
-        better = (length / seconds > _BETTER * self._baseline
-                  or self._behind and (length + self._came) / seconds
-                  > _WORTH * self._baseline)
+        better = (length / seconds > _BETTER * trial.baseline
+                  or trial.is_behind and (length + trial.came) / seconds
+                  > _WORTH * trial.baseline)
         if better:
             self._trials.repeat(now)
         else:
             self._trials.judge(False, now)
-            if self._slow:
+            if trial.is_slow:
                 self._doubt = min(2 * self._doubt, _MOST_DOUBT)
         self._wins = self._wins + 1 if better else 0
         if self._wins >= _TIMES:
             self._spell = _Spell(now, now + self._spell_seconds,
-                                 self._baseline)
+                                 trial.baseline)
 
     def _is_trial(self, now: float, *, ending: bool) -> bool:
         """Whether a trial is due, by the clock or by slow peers."""
@@ -173,12 +169,29 @@ class ServerTurns:
             self._first = now
             self._trials.delay(now)
         self._fed = now
-        self._came += length
+        if self._trial:
+            self._trial.came += length
         self._hungry = 0
         patience = random.uniform(*_PATIENCE)  # nosec B311
         self._patience = patience + 4 * seconds
         self._quickest = min(self._quickest, seconds)
         self._slow_patience = patience + 4 * self._quickest
+
+
+@dataclasses.dataclass
+class _Trial:
+    """A chunk of the server, to see how fast it is.
+
+    :ivar baseline: bytes per second of all peers before it.
+    :ivar is_behind: the peer that was asked has many more than this node.
+    :ivar is_slow: it is made since peers have been too slow.
+    :ivar came: bytes of peers since it began.
+    """
+
+    baseline: float
+    is_behind: bool
+    is_slow: bool
+    came: int = 0
 
 
 @dataclasses.dataclass

@@ -152,14 +152,7 @@ class Ironic:
     """
 
     def __init__(self, cloud: str | None, command: str = 'watch') -> None:
-        try:
-            import openstack
-        except ImportError:
-            raise CloudError(
-                command, expected='openstacksdk', found='no such package',
-                fix="Run pip install 'ironic-imagedeploy[glance]', which "
-                'brings it.'
-            ) from None
+        openstack = engine.require_sdk(command, CloudError)
         self._cloud = cloud
         self._command = command
         self._missing = openstack.exceptions.NotFoundException

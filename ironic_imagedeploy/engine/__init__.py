@@ -59,6 +59,7 @@ if typing.TYPE_CHECKING:
     from ironic_imagedeploy.engine.sources.authorization import Authorization
     from ironic_imagedeploy.engine.sources.clouds import cloud_failure
     from ironic_imagedeploy.engine.sources.clouds import limit_service
+    from ironic_imagedeploy.engine.sources.clouds import require_sdk
     from ironic_imagedeploy.engine.sources.glance import glance_request
     from ironic_imagedeploy.engine.sources.heads import limit_heads
     from ironic_imagedeploy.engine.sources.http import LOOK_TIMEOUT
@@ -72,7 +73,7 @@ __all__ = [
     'cloud_failure', 'compare', 'exceptions', 'glance_request', 'inspect',
     'limit_heads', 'limit_service', 'may_know_secrets', 'open_source',
     'open_target', 'origin', 'reason', 'redact', 'repair_gpt', 'require_fit',
-    'transfer', 'transfer_listed',
+    'require_sdk', 'transfer', 'transfer_listed',
 ]
 
 #: Names that need a client of the web, and the modules of sources that have
@@ -81,6 +82,7 @@ _OF_THE_WEB = {
     'Authorization': 'authorization', 'LOOK_TIMEOUT': 'http',
     'cloud_failure': 'clouds', 'glance_request': 'glance',
     'limit_heads': 'heads', 'limit_service': 'clouds', 'reason': 'reasons',
+    'require_sdk': 'clouds',
 }
 
 if not typing.TYPE_CHECKING:

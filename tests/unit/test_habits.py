@@ -110,6 +110,19 @@ class CallsTest(unittest.TestCase):
                         keyword.arg for keyword in node.keywords])
 
 
+class TextsTest(unittest.TestCase):
+
+    def test_pip_is_asked_for_nothing_that_the_index_does_not_have(self):
+        for path in sorted(PACKAGE.rglob('*.py')):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Constant) and (
+                        'pip install' in str(node.value)):
+                    with self.subTest(path.name, line=node.lineno):
+                        self.assertNotRegex(
+                            node.value,
+                            r"pip install '?ironic[-_]imagedeploy")
+
+
 class ValuesTest(unittest.TestCase):
 
     def values(self):

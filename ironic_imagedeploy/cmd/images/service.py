@@ -57,14 +57,7 @@ class ImageService:
 
     def __init__(self, cloud: str | None) -> None:
         self._cloud = cloud
-        try:
-            import openstack
-        except ImportError:
-            raise CloudError(
-                'Glance', expected='openstacksdk', found='no such package',
-                fix="Run pip install 'ironic-imagedeploy[glance]', which "
-                    'brings it.'
-            ) from None
+        openstack = engine.require_sdk('Glance', CloudError)
         try:
             connection = openstack.connect(cloud=cloud)
             engine.limit_service(connection, _TIMEOUT)

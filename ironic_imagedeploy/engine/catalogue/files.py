@@ -100,9 +100,9 @@ ENTRIES: Mapping[str, Entry] = {
                 fix='Decompress the file before it is uploaded.'),
             'unpacker': Case(
                 message='This machine cannot decompress {compression}.',
-                fix='Install the extra fast: pip install '
-                    "'ironic-imagedeploy[fast]'. Or decompress the file "
-                    'before it is uploaded.'),
+                fix='Run pip install backports.zstd, in the Python '
+                    'environment of ironic-imagedeploy; the extra fast has '
+                    'it. Or decompress the file before it is uploaded.'),
             'memory': Case(
                 message='The {format} file takes too much memory to unpack.',
                 fix='Compress it again: zstd -19, or xz -9, at most.'),
@@ -110,7 +110,9 @@ ENTRIES: Mapping[str, Entry] = {
                             fix=f'Convert it: {_CONVERT}'),
             'decoder': Case(
                 message='This machine cannot decompress {compression}.',
-                fix='Install ironic-imagedeploy[fast], or convert the image: '
+                fix='Run pip install backports.zstd, in the Python '
+                    'environment of ironic-imagedeploy; the extra fast has '
+                    'it. Or convert the image: '
                     'qemu-img convert -c -O qcow2 -o compression_type=zlib '
                     '{file} NEW')}),
     'format-ambiguous': Entry(

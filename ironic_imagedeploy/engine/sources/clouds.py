@@ -13,6 +13,7 @@
 """Services of a cloud, by openstacksdk: its patience, and its failures."""
 
 import os
+import types
 import typing
 
 from ironic_imagedeploy.engine import exceptions
@@ -21,6 +22,24 @@ from ironic_imagedeploy.engine.sources import reasons
 
 #: openstacksdk's name of a cloud when there is none.
 _NO_NAME = 'defaults'
+
+
+def require_sdk(
+        subject: str, kind: type[exceptions.ImageDeployError]
+        = exceptions.SourceError) -> types.ModuleType:
+    """The package openstack, which only who asks a cloud needs.
+
+    :param subject: what was asked for.
+    :raises ImageDeployError: of the kind, when it is not installed.
+    """
+    try:
+        import openstack
+    except ImportError:
+        raise kind(
+            subject, expected='openstacksdk', found='no such package',
+            fix='Run pip install openstacksdk, in the Python environment of '
+                'ironic-imagedeploy; the extra glance has it.') from None
+    return openstack
 
 
 def limit_service(service: typing.Any, timeout: float) -> None:

@@ -130,15 +130,7 @@ def _checksum(location: str, image: typing.Any) -> checksum.Checksum:
 def _find(identifier: str, cloud: str | None, timeout: float
           ) -> tuple[typing.Any, typing.Any]:
     """Glance's proxy and the image's record."""
-    try:
-        import openstack
-    except ImportError:
-        raise exceptions.SourceError(
-            f'{SCHEME}{identifier}', expected='openstacksdk',
-            found='no such package',
-            fix="Run pip install 'ironic-imagedeploy[glance]', which "
-            'brings it.'
-        ) from None
+    openstack = clouds.require_sdk(f'{SCHEME}{identifier}')
     try:
         connection = openstack.connect(cloud=cloud)
         clouds.limit_service(connection, timeout)

@@ -189,4 +189,4 @@ class WithoutOpenStackTest(program.CommandTestCase):
                 'check', 'glance:1be26c0b-03f2-4d2e-ae87-c02d7f33c781')):
             outcome, _, _ = run(*arguments, without=OPTIONAL)
             self.assertEqual(3, outcome.returncode, outcome.stderr)
-            self.assertIn("'ironic-imagedeploy[glance]'", outcome.stderr)
+            self.assertIn('pip install openstacksdk', outcome.stderr)

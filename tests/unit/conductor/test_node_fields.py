@@ -10,18 +10,23 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import pathlib
+import re
+
 from ironic.common import exception
 
 from ironic_imagedeploy.conductor import node_fields
 from ironic_imagedeploy.conductor import serving
 from tests.unit.conductor import base
 
+PAGE = (pathlib.Path(__file__).parents[3]
+        / 'doc/source/admin/who-may-say-what.rst')
 SECRET = 'http://user:53cret@192.0.2.1/?sig=53cret'
 TEXTS = ('image_source', 'kernel', 'ramdisk', 'image_checksum',
          'kernel_checksum', 'ramdisk_checksum', 'image_os_hash_algo',
          'image_os_hash_value', 'image_disk_format', 'image_type',
          'image_download_source', 'image_request_authorization_secret',
-         'kernel_append_params')
+         'image_pull_secret', 'kernel_append_params')
 NUMBERS = ('root_gb', 'swap_mb', 'ephemeral_gb')
 
 
@@ -66,6 +71,12 @@ class NodeFieldsTest(base.ConductorTestCase):
             for name in NUMBERS:
                 self.assert_refused('instance_info', name, value,
                                     'Expected a whole number')
+
+    def test_the_page_tells_what_each_can_cause(self):
+        known = {*node_fields._INSTANCE_INFO, *node_fields._PROPERTIES}
+        self.assertLessEqual({*TEXTS, *NUMBERS}, known)
+        self.assertLessEqual(known, set(re.findall(
+            r'``(\w+)``', PAGE.read_text())))
 
     def test_properties(self):
         for value in (5, True, ['boot_mode:bios'], {'boot_mode': 'bios'}):

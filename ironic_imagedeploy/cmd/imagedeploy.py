@@ -19,8 +19,11 @@ chosen.
 import argparse
 from collections.abc import Collection
 from collections.abc import Sequence
+import contextlib
 import sys
 import typing
+
+from ironic_imagedeploy.cmd import startup
 
 #: The commands, each with what it does.
 COMMANDS = {
@@ -119,8 +122,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status.
     """
     words = sys.argv[1:] if argv is None else argv
-    args = parser(COMMANDS.keys() & set(words)).parse_args(words)
-    from ironic_imagedeploy.cmd import console
-    from ironic_imagedeploy.cmd import output_files
+    chosen = COMMANDS.keys() & set(words)
+    # Only a program that is nobody else's is started so.
+    with startup.quick() if chosen and argv is None else (
+            contextlib.nullcontext()):
+        args = parser(chosen).parse_args(words)
+        from ironic_imagedeploy.cmd import console
+        from ironic_imagedeploy.cmd import output_files
     output_files.check(args)
     return console.run(args.command, args)

@@ -39,7 +39,7 @@ import sys
 {before}
 from ironic_imagedeploy.cmd import imagedeploy
 try:
-    status = imagedeploy.main(sys.argv[1:])
+    status = imagedeploy.main()
 except SystemExit as stop:
     status = stop.code
 import resource

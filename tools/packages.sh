@@ -15,7 +15,9 @@
 # environment of this machine, in minimal systems of Debian 12 (Python 3.11)
 # and Debian 13 (3.13), and in a container image. The dashboard is held against
 # Grafana's schema where npm is there, and the element of diskimage-builder is
-# installed in the folders that Red Hat's distributions have.
+# installed in the folders that Red Hat's distributions have. The commands of
+# the quick start are run in a minimal system with git, and Zuul looks at the
+# jobs.
 #
 #   tools/packages.sh [REGEX]   only the tests that match
 
@@ -28,4 +30,4 @@ for_root tools/packages.sh 'it makes minimal systems' packages
 cd "$CHECKOUT"
 export IMAGEDEPLOY_PACKAGES=1
 exec stestr --test-path ./tests/functional run --serial \
-    "tests.functional.test_(packages|installed|container|dashboard|element).*${1:-}"
+    "tests.functional.test_(packages|installed|container|dashboard|element|quickstart|zuul).*${1:-}"

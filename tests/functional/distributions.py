@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Minimal Debian systems, with Python of their own and no network."""
+"""Minimal Debian systems with Python of their own.
+
+They reach no network but the package index, and that only where it is said.
+"""
 
 import dataclasses
 import os
@@ -35,14 +38,18 @@ class Distribution:
     """A release of Debian.
 
     :ivar python: version of its Python.
+    :ivar packages: what it has beside that.
     """
 
     codename: str
     python: str
+    packages: tuple[str, ...] = ()
 
 
 DEBIAN_12 = Distribution('bookworm', '3.11')
 DEBIAN_13 = Distribution('trixie', '3.13')
+#: That of somebody who has a checkout.
+DEBIAN_13_WITH_GIT = Distribution('trixie', '3.13', ('git',))
 
 
 def _lay(tree: pathlib.Path, system: Distribution) -> None:
@@ -50,7 +57,7 @@ def _lay(tree: pathlib.Path, system: Distribution) -> None:
 
     :param tree: the root of the system, which does not exist yet.
     """
-    inputs = [pathlib.Path(__file__), system.codename]
+    inputs = [pathlib.Path(__file__), system.codename, *system.packages]
     kept = cache.get('distribution', inputs, lambda folder: _bootstrap(
         folder / 'tree', system))
     commands.run('cp', '-a', kept / 'tree', tree)
@@ -61,12 +68,13 @@ def _bootstrap(tree: pathlib.Path, system: Distribution) -> None:
     archives.mkdir(parents=True, exist_ok=True)
     commands.run(
         'debootstrap', '--variant=minbase', f'--cache-dir={archives}',
-        '--include=python3-venv,python-is-python3', system.codename, tree,
-        debian.mirror(), timeout=1200)
+        '--include=' + ','.join((
+            'python3-venv', 'python-is-python3', *system.packages)),
+        system.codename, tree, debian.mirror(), timeout=1200)
 
 
 class Environment(releases.Environment):
-    """A Python environment in a minimal system, which reaches no network."""
+    """A Python environment in a minimal system."""
 
     def __init__(self, tree: pathlib.Path, system: Distribution) -> None:
         self._tree = tree
@@ -92,12 +100,25 @@ class Environment(releases.Environment):
     def download(self, package: pathlib.Path, *extras: str) -> None:
         """Fill the folder, by the pip of the system.
 
-        Another Python chooses other packages. The name server, the index and
-        its certificates are those of this machine, for as long as that takes.
+        Another Python chooses other packages.
         """
         folder = self._within(_WHEELS)
         folder.mkdir(exist_ok=True)
         shutil.copy(package, folder)
+        words = f'[{",".join(extras)}]' if extras else ''
+        self.run_online(
+            str(_HOME / 'bin/pip'), 'download', '-q', '--dest', str(_WHEELS),
+            '--only-binary', ':all:', f'{_WHEELS / package.name}{words}')
+        self._within(pathlib.Path('/etc/pip.conf')).write_text(_PIP)
+
+    def run_online(self, *command: str) -> str:
+        """Run a command that may ask the package index; the output.
+
+        The name server, the index and its certificates are those of this
+        machine, for as long as that takes.
+
+        :raises AssertionError: when it fails, with what it said.
+        """
         certificates = (os.environ.get('PIP_CERT')
                         or ssl.get_default_verify_paths().cafile)
         borrowed = {_NETWORK: _NETWORK, _CERTIFICATES: certificates}
@@ -105,11 +126,9 @@ class Environment(releases.Environment):
             shutil.copy(source, self._within(path))
         index = [f'{name}={value}' for name, value in os.environ.items()
                  if name in ('PIP_INDEX_URL', 'PIP_DEFAULT_TIMEOUT')]
-        words = f'[{",".join(extras)}]' if extras else ''
-        releases.run(
-            *self._enter(network=True), f'PIP_CERT={_CERTIFICATES}', *index,
-            str(_HOME / 'bin/pip'), 'download', '-q', '--dest', str(_WHEELS),
-            '--only-binary', ':all:', f'{_WHEELS / package.name}{words}')
-        for path in borrowed:
-            self._within(path).unlink()
-        self._within(pathlib.Path('/etc/pip.conf')).write_text(_PIP)
+        try:
+            return releases.run(*self._enter(network=True),
+                                f'PIP_CERT={_CERTIFICATES}', *index, *command)
+        finally:
+            for path in borrowed:
+                self._within(path).unlink()

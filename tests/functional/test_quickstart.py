@@ -1,0 +1,58 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The quick start, word by word, where nothing but git and Python is."""
+
+import pathlib
+import re
+
+from tests.functional import distributions
+from tests.functional import guide
+from tests.functional import releases
+from tests.support import commands
+
+_PAGE = releases.ROOT / 'doc/source/install/quickstart.rst'
+#: From here on the page speaks of machines that a test does not have.
+_END = '\nIronic, in half an hour\n'
+_BLOCK = re.compile(r'^\.\. code-block:: console\n\n((?:   .*\n|\n)+)',
+                    re.MULTILINE)
+_CHECKOUT = '/srv/ironic-imagedeploy'
+
+
+def script() -> str:
+    """The commands of the page, one after the other."""
+    page, end, _ = _PAGE.read_text().partition(_END)
+    assert end
+    return re.sub(r'^ +(?:\$ )?', '', '\n'.join(_BLOCK.findall(page)),
+                  flags=re.MULTILINE)
+
+
+class QuickStartTest(releases.ReleaseTestCase):
+
+    def test_commands_one_after_the_other(self) -> None:
+        tree = self.new_folder() / 'tree'
+        system = distributions.Environment(
+            tree, distributions.DEBIAN_13_WITH_GIT)
+        checkout = pathlib.Path(f'{tree}{_CHECKOUT}')
+        releases.run('git', 'clone', '-q', releases.ROOT, checkout)
+        image = guide.make(checkout)
+        said = system.run_online('bash', '-ec',
+                                 f'cd {_CHECKOUT}\n{script()}')
+        for words in (f'{image.name}: accepted', 'boots bios and uefi',
+                      'written to disk.raw', 'identical to disk.raw',
+                      '1 deployment in '):
+            self.assertIn(words, said)
+        commands.run('cmp', image.with_suffix('.raw'), checkout / 'disk.raw')
+        self.assertIn('<svg', (checkout / 'report.html').read_text())
+        wheel, = (checkout / 'dist').glob('*.whl')
+        self.assertRegex(wheel.name,
+                         r'^ironic_imagedeploy-.+-py3-none-any\.whl$')

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """A quick start: the time before a command does anything.
 
 A third of it would go into what is of no use to any command.

@@ -77,6 +77,12 @@ class ExtentMap:
             yield from self._sealed[index].unpack()
         yield from self._open
 
+    def uncompressed(self) -> Iterator[Extent]:
+        """Extents of data and of zeroes, in the sequence of the disk."""
+        for index in range(len(self._sealed)):
+            yield from self._sealed[index].unpack().uncompressed()
+        yield from self._open.uncompressed()
+
     def append(self, length: int, kind: ExtentKind, source_offset: int = 0,
                source_length: int = 0) -> None:
         """Add an extent that follows on the disk. All in bytes.

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Set
+import operator
 import typing
 
 from ironic_imagedeploy.engine import extent as _extent
@@ -49,6 +50,7 @@ _BUFFERS = 8
 #: Extents of a run, and of its first chunk. Honest files have one for each
 #: 512 bytes at most; millions on the same bytes would be an attack.
 _EXTENTS = 16384
+_SOURCE_OFFSET = operator.attrgetter('source_offset')
 
 
 class Run(typing.NamedTuple):
@@ -117,10 +119,10 @@ class ChunkPlan(jobs.Layout):
         self.stored_size = max(self.stored_size - kept, 0)
 
     def zeroes(self) -> Iterator[Extent]:
-        for extent in self._image.extents():
+        for extent in self._image.map.uncompressed():
             if extent.kind is ZERO:
                 yield extent
-            elif extent.kind is DATA:
+            else:
                 yield from self._zero_parts(extent)
 
     def decode(self, piece: jobs.Piece) -> memoryview:
@@ -141,8 +143,8 @@ class ChunkPlan(jobs.Layout):
                 extent.source_offset if extent else 0)
             first = start // size
             after = first + self._length(start)
-            found = begun
-            while extent and extent.source_offset < after * size:
+            found, end = begun, after * size
+            while extent and extent.source_offset < end:
                 if len(found) >= _EXTENTS:
                     after = extent.source_offset // size
                     if after == first:
@@ -168,11 +170,13 @@ class ChunkPlan(jobs.Layout):
                  ) -> tuple[list[Extent], list[Extent]]:
         """Extents that are needed of these, and those after the end."""
         taken, begun = [], []
+        has_some = self._has_some
         for extent in found:
             if extent.source_offset >= end:
                 begun.append(extent)
             elif extent.kind is COMPRESSED:
-                if self._has(extent.source_offset, extent.start, extent.end):
+                if has_some and self._has(
+                        extent.source_offset, extent.start, extent.end):
                     self.reused += extent.source_length
                 else:
                     taken.append(extent)
@@ -180,7 +184,7 @@ class ChunkPlan(jobs.Layout):
                 taken += self._data_parts(extent, end)
                 if extent.source_end > end:
                     begun.append(_part(extent, end, extent.source_end))
-        taken.sort(key=_source_offset)
+        taken.sort(key=_SOURCE_OFFSET)
         return taken, begun
 
     def _data_parts(self, extent: Extent, end: int) -> Iterator[Extent]:
@@ -188,7 +192,7 @@ class ChunkPlan(jobs.Layout):
         for low, high in written_ranges(
                 self._manifest, extent.source_offset,
                 min(extent.source_end, end)):
-            if not (self.have or self._on_disk):
+            if not self._has_some:
                 yield _part(extent, low, high)
                 continue
             to_disk = extent.start - extent.source_offset
@@ -212,6 +216,11 @@ class ChunkPlan(jobs.Layout):
         if position < extent.source_end:
             yield _zero(extent, position, extent.source_end)
 
+    @property
+    def _has_some(self) -> bool:
+        """Whether any part of the file need not be written."""
+        return bool(self.have or self._on_disk)
+
     def _has(self, offset: int, start: int, end: int) -> bool:
         """Whether a part of the file need not be written.
 
@@ -225,11 +234,13 @@ class ChunkPlan(jobs.Layout):
     def _chunks(self, extents: Iterable[Extent]) -> list[int]:
         size = self._manifest.chunk_size
         chunks: list[int] = []
+        after = 0
         for extent in extents:
-            first = extent.source_offset // size
-            if chunks:
-                first = max(first, chunks[-1] + 1)
-            chunks += range(first, -(-extent.source_end // size))
+            # Of many extents in one chunk this is about the first.
+            if extent.source_offset + extent.source_length > after * size:
+                first = max(after, extent.source_offset // size)
+                after = -(-extent.source_end // size)
+                chunks += range(first, after)
         return chunks
 
     def _end_chunks(self) -> Iterator[int]:
@@ -291,7 +302,3 @@ def _part(extent: Extent, low: int, high: int) -> Extent:
 def _zero(extent: Extent, low: int, high: int) -> Extent:
     return Extent(extent.start + low - extent.source_offset, high - low,
                   ZERO)
-
-
-def _source_offset(extent: Extent) -> int:
-    return extent.source_offset

@@ -142,7 +142,7 @@ class Cutter(jobs.Splitter):
         return self._cut.split(chunk)
 
     def zeroes(self) -> Iterator[_extent.Extent]:
-        return (extent for extent in self._image.extents()
+        return (extent for extent in self._image.map.uncompressed()
                 if extent.kind is ZERO)
 
     def decode(self, piece: jobs.Piece) -> memoryview:

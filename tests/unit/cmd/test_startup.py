@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """What the start of a command leaves for later, and for never."""
 
 import subprocess

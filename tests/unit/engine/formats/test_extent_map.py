@@ -178,6 +178,9 @@ class SealedTest(unittest.TestCase):
             sorted((extent for extent in extents if extent.kind is not ZERO),
                    key=lambda extent: extent.source_offset),
             list(self.map.by_source()))
+        self.assertEqual(
+            [extent for extent in extents if extent.kind is not COMPRESSED],
+            list(self.map.uncompressed()))
         for _ in range(50):
             start = self.dice.randrange(end)
             stop = start + self.dice.randint(1, end // 4)

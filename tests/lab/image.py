@@ -17,7 +17,9 @@ from collections.abc import Collection
 import functools
 import pathlib
 import shutil
+import struct
 
+from ironic_imagedeploy.engine.contents import partitions
 from tests.support import cache
 from tests.support import commands
 from tests.support import debian
@@ -35,6 +37,9 @@ ROOT_LABEL = 'lab-root'
 
 _MIB = 1 << 20
 
+_SECTOR = 512
+#: Of the partition with the grub for BIOS, which has its modules in it.
+_BIOS_START = 40 * _SECTOR
 _ESP_START = 1 * _MIB
 _ROOT_START = 33 * _MIB
 
@@ -46,6 +51,11 @@ GRUB_MODULES = ('part_gpt', 'part_msdos', 'fat', 'ext2', 'iso9660', 'normal',
                 'search', 'search_fs_file', 'search_label', 'configfile',
                 'linux', 'serial', 'terminal', 'echo', 'test', 'gzio',
                 'mdraid1x')
+#: Where boot.img names the first sector of the program, and where that names
+#: its others: first, number of them, and segment of memory.
+_BOOT_IMAGE = pathlib.Path('/usr/lib/grub/i386-pc/boot.img')
+_BOOT_CODE = 440
+_FIRST, _OTHERS = 0x5c, _SECTOR - 12
 
 
 def whole_disk() -> pathlib.Path:
@@ -83,11 +93,37 @@ def grub(output: pathlib.Path, configuration: str) -> None:
 
     :param output: the EFI program to write
     """
+    _make_grub('x86_64-efi', output, configuration)
+
+
+def _make_grub(platform: str, output: pathlib.Path, configuration: str,
+               modules: Collection[str] = ()) -> None:
     early = output.with_suffix('.cfg')
     early.write_text(configuration)
-    commands.run('grub-mkimage', '-O', 'x86_64-efi', '-p', '/boot/grub',
-                 '-c', early, '-o', output, *GRUB_MODULES)
+    commands.run('grub-mkimage', '-O', platform, '-p', '/boot/grub',
+                 '-c', early, '-o', output, *GRUB_MODULES, *modules)
     early.unlink()
+
+
+def _install_for_bios(raw: pathlib.Path, configuration: str) -> None:
+    """Put a grub for BIOS into its partition, and what starts it before.
+
+    grub-bios-setup does the same for disks that the kernel knows.
+    """
+    program = raw.with_name('core.img')
+    _make_grub('i386-pc', program, configuration, ['biosdisk'])
+    core, boot = (bytearray(path.read_bytes())
+                  for path in (program, _BOOT_IMAGE))
+    program.unlink()
+    assert len(core) <= _ESP_START - _BIOS_START
+    first = _BIOS_START // _SECTOR
+    struct.pack_into('<Q', boot, _FIRST, first)
+    struct.pack_into('<QH', core, _OTHERS, first + 1,
+                     -(-len(core) // _SECTOR) - 1)
+    with raw.open('r+b') as disk:
+        disk.write(boot[:_BOOT_CODE])
+        disk.seek(_BIOS_START)
+        disk.write(core)
 
 
 def esp(output: pathlib.Path, bootloader: pathlib.Path) -> None:
@@ -119,17 +155,23 @@ def _build(directory: pathlib.Path, kernel: str = _CLOUD_KERNEL,
     with raw.open('wb') as disk:
         # The last MiB holds the second partition table.
         disk.truncate(_ROOT_START + root_size + _MIB)
-    commands.run('sfdisk', '-q', raw, stdin=(
-        f'label: gpt\n'
-        f'start={_ESP_START // 512}, size={(_ROOT_START - _ESP_START) // 512},'
-        f' type=U, name=esp\n'
-        f'start={_ROOT_START // 512}, size={root_size // 512},'
-        f' type=L, name=root\n'))
+    esp_size = _ROOT_START - _ESP_START
+    commands.run('sfdisk', '-q', raw, stdin='\n'.join((
+        'label: gpt', f'first-lba: {_BIOS_START // _SECTOR}', *(
+            f'start={start // _SECTOR}, size={size // _SECTOR}, type={kind}, '
+            f'name={name}' for start, size, kind, name in (
+                (_BIOS_START, _ESP_START - _BIOS_START,
+                 partitions.BIOS_BOOT, 'bios'),
+                (_ESP_START, esp_size, 'U', 'esp'),
+                (_ROOT_START, root_size, 'L', 'root'))), '')))
+    configuration = (
+        f'search --no-floppy --label {ROOT_LABEL} --set=root\n'
+        'configfile ($root)/boot/grub/grub.cfg\n')
     bootloader = directory / 'grub.efi'
-    grub(bootloader, f'search --no-floppy --label {ROOT_LABEL} --set=root\n'
-                     'configfile ($root)/boot/grub/grub.cfg\n')
+    grub(bootloader, configuration)
+    _install_for_bios(raw, configuration)
     commands.run('mkfs.vfat', '--offset', str(_ESP_START // 512), '-F', '16',
-                 raw, str((_ROOT_START - _ESP_START) // 1024))
+                 raw, str(esp_size // 1024))
     _fill_esp(f'{raw}@@{_ESP_START}', bootloader)
     _make_root(tree, raw, root_size, _ROOT_START)
     bootloader.unlink()

@@ -46,14 +46,12 @@ class Controller:
 
     :ivar said: words of the refusal: of the device, and its disk
     :ivar lacking: makes an image whose kernel has no driver for it
+    :ivar boot_mode: that of a firmware that reads its disk
     """
 
     said: tuple[str, ...]
     lacking: Callable[[], pathlib.Path]
-
-
-#: Makes the same image with a kernel that has drivers for all of them.
-_RIGHT = image.usual_kernel
+    boot_mode: str = 'uefi'
 
 
 #: By the bus of the disk; with the first bytes of PCI's or virtio's names.
@@ -66,17 +64,22 @@ CONTROLLERS: dict[str, Controller] = {
         said=('bc01sc06', 'sda'), lacking=image.whole_disk),
     'pvscsi': Controller(
         said=('pci:v000015ADd000007C0', 'sda'),
-        lacking=image.no_disk_drivers)}
+        lacking=image.no_disk_drivers, boot_mode='bios')}
 
 
 class StartJob(job.Job):
     """A machine for each controller, deployed one after the other."""
 
+    #: With a kernel that has drivers for all of them
+    make_image = staticmethod(image.usual_kernel)
+
     def __init__(self, checkout: pathlib.Path, state: pathlib.Path,
                  kinds: Sequence[str], force_raw_images: bool) -> None:
         super().__init__(checkout, state, ['imagedeploy'], force_raw_images)
-        self._kinds = {kind: self._new_machine(disk_bus=kind)
-                       for kind in dict.fromkeys(kinds)}
+        self._kinds = {
+            kind: self._new_machine(
+                disk_bus=kind, boot_mode=CONTROLLERS[kind].boot_mode)
+            for kind in dict.fromkeys(kinds)}
         self._paths: dict[Callable[[], pathlib.Path], pathlib.Path] = {}
         self._nodes: dict[str, _node.Node] = {}
         self._marker = hashlib.shake_256(b'untouched').digest(_MIB)
@@ -99,7 +102,7 @@ class StartJob(job.Job):
         super().build_image()
         # Later there is no network to build them with.
         for kind in self._kinds:
-            for make in (CONTROLLERS[kind].lacking, _RIGHT):
+            for make in (CONTROLLERS[kind].lacking, self.make_image):
                 self._paths[make] = make()
 
     def upload(self) -> None:
@@ -153,7 +156,7 @@ class StartJob(job.Job):
         hardware = self._kinds[kind]
         begin = hardware.console.stat().st_size
         self._must_be_active(self._deploy(
-            kind, self._images[_RIGHT]))
+            kind, self._images[self.make_image]))
         job.wait_for_login(hardware, begin, _BOOT_TIMEOUT)
         self._cloud.undeploy(self._nodes[kind])
 

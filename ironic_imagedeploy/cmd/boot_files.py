@@ -50,7 +50,8 @@ class BootFiles:
             with engine.open_source(path) as source:
                 found[role] = remedies.with_remedies(engine.inspect(
                     source, engine.Expectation(
-                        image_type=role, arch=args.arch)), path, args)
+                        image_type=role, arch=args.arch, contents=True),
+                    engine.Budget.before_write()), path, args)
         return cls(found)
 
     def expected(self, expectation: engine.Expectation) -> engine.Expectation:

@@ -46,9 +46,9 @@ def upload(args: argparse.Namespace) -> int:
     """Check an image, then put it into Glance, with all that belongs to it."""
     plans.check_usage(args)
     began = time.monotonic()
-    glance = None if args.print else services.ImageService(args.os_cloud)
     beside = boot_files.BootFiles.inspect(args)
     with sources.open_source(args) as source:
+        glance = None if args.print else services.ImageService(args.os_cloud)
         # What could not start is refused when it is told what it shall be.
         args.image_type = args.image_type or inspected.look(
             source, args, beside=beside, contents=False).image_type

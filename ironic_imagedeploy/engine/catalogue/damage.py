@@ -114,6 +114,8 @@ ENTRIES: Mapping[str, Entry] = {
             'partition-table': _BAD_TABLE, 'file-system': _UNMOUNTABLE,
             'disk': Case(message='The disk in the image ends too early.',
                          fix=_FROM_ORIGIN),
+            'initramfs': Case(message='The initramfs is not complete.',
+                              fix='Make it again, or copy the whole of it.'),
             'kernel': Case(message='The kernel is not complete.',
                            fix='Use the kernel as the distribution has it in '
                                '/boot, and the whole of it.'),

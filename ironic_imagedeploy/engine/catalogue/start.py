@@ -147,6 +147,11 @@ ENTRIES: Mapping[str, entry.Entry] = {
                     'the image, and ends at its prompt.',
             fix='Correct the UUID in grub.cfg on the EFI system partition, '
                 'or let grub-install write that again.'),
+            'kernel': Case(
+            message='grub2 looks for the kernel on a file system that is not '
+                    'in the image.',
+            fix='Correct the UUID in grub.cfg, which blkid shows: let '
+                'update-grub or grub2-mkconfig write the menu again.'),
             'menu': Case(
             message='The boot menu names a root that is not in the image.',
             fix='Correct the UUID, which blkid shows: let update-grub or '

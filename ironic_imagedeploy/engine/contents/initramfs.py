@@ -66,11 +66,13 @@ class Initramfs:
     :param stored: the bytes of the file, in their sequence.
     :param budget: that the work draws from.
     :ivar segments: those that were read to their ends.
+    :ivar archives: number of the archives in them.
     """
 
     def __init__(self, stored: Iterable[bytes], budget: _budget.Budget
                  ) -> None:
         self.segments: list[Segment] = []
+        self.archives = 0
         self._stored = initramfs_bytes.Bytes(stored)
         self._budget = budget
 
@@ -120,6 +122,7 @@ class Initramfs:
             self._budget.draw(size // _CHEAP)
             whole.leave(_padded(size))
             if name == TRAILER:
+                self.archives += 1
                 return
             yield name.removeprefix('./').lstrip('/')
 

@@ -27,6 +27,7 @@ from ironic_imagedeploy.engine.codecs import compressions
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.codecs import lz4_legacy
 from ironic_imagedeploy.engine.codecs import streams
+from ironic_imagedeploy.engine.codecs import windows
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine import exceptions
 
@@ -34,6 +35,8 @@ Unreadable = exceptions.UnreadableContent
 
 #: Bytes for the window of a compressed part: xz -9 asks for 64 MiB.
 _MEMORY = 64 << 20
+#: Bytes of the header of LZMA without XZ.
+_LZMA_HEADER = 13
 #: Bytes that tell what comes next.
 _FRONT = 8
 #: Bytes that are looked at once for what is not zero.
@@ -45,6 +48,14 @@ _PART_STEPS = 32
 #: gzip and 100,000 with bzip2.
 _SLACK = 64 << 20
 _GROWTH = 64
+
+
+class CutOff(Unreadable):
+    """An initramfs that ends in the middle."""
+
+
+class NotDecoded(Unreadable):
+    """An initramfs that Linux may decode, and nothing here."""
 
 
 class _Work(typing.NamedTuple):
@@ -97,11 +108,11 @@ class Bytes:
     def take(self, count: int) -> bytes:
         """Exactly so many bytes.
 
-        :raises UnreadableContent: when there are fewer.
+        :raises CutOff: when there are fewer.
         """
         while len(self._held) - self._at < count:
             if not self._more():
-                raise Unreadable('an initramfs that is cut off')
+                raise CutOff('an initramfs that is cut off')
         taken = self._held[self._at:self._at + count]
         self._at += count
         return taken
@@ -109,13 +120,13 @@ class Bytes:
     def leave(self, count: int) -> None:
         """Go on after so many bytes.
 
-        :raises UnreadableContent: when there are fewer.
+        :raises CutOff: when there are fewer.
         """
         while (held := len(self._held) - self._at) < count:
             self._held, self._at = b'', 0
             count -= held
             if not self._more():
-                raise Unreadable('an initramfs that is cut off')
+                raise CutOff('an initramfs that is cut off')
         self._at += count
 
     def unpacked(self, name: str, budget: _budget.Budget) -> Iterator[bytes]:
@@ -124,6 +135,8 @@ class Bytes:
         When all of them were taken, the next byte is that after the part.
 
         :param name: of the compression.
+        :raises CutOff: when it ends in the middle.
+        :raises NotDecoded: when nothing here decodes it.
         :raises UnreadableContent: when it is damaged.
         :raises TooComplex: when that takes too much work.
         """
@@ -131,6 +144,10 @@ class Bytes:
         budget.draw(_PART_STEPS)
         try:
             yield from self._unpack(start(), _WORK[name], budget)
+        except errors.WindowTooLarge as error:
+            raise NotDecoded(
+                f'an initramfs that takes a window of {error.found} to '
+                'decode') from error
         except problems as error:
             raise Unreadable(f'an initramfs that is damaged, in {name}: '
                              f'{error}') from error
@@ -158,7 +175,7 @@ class Bytes:
             if part.eof:
                 return
         if not getattr(part, 'may_end', False):
-            raise Unreadable('an initramfs that is cut off')
+            raise CutOff('an initramfs that is cut off')
 
     def _rest(self) -> Iterator[bytes]:
         """The rest, piece by piece."""
@@ -194,14 +211,21 @@ def _decoder(name: str, budget: _budget.Budget
         return (lambda: lz4_legacy.LegacyFrame(budget.draw)), (
             errors.DecodeError,)
     if name == 'lzma':
-        return (lambda: lzma.LZMADecompressor(
-            lzma.FORMAT_ALONE, memlimit=_MEMORY)), (lzma.LZMAError,)
+        return (lambda: windows.BoundedPart(
+            lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE),
+            _lzma_dictionary, _MEMORY)), (lzma.LZMAError,)
     known = compressions.COMPRESSIONS.get(name)
     if known is None:
-        raise Unreadable(f'an initramfs in {name}, for which there is no '
+        raise NotDecoded(f'an initramfs in {name}, for which there is no '
                          'decoder here')
     return (lambda: known.start(_MEMORY)), (errors.DecodeError,
                                             *known.errors)
+
+
+def _lzma_dictionary(header: bytes) -> int | None:
+    """Bytes of the dictionary, which follow the properties."""
+    return (int.from_bytes(header[1:5], 'little')
+            if len(header) >= _LZMA_HEADER else None)
 
 
 def compression(front: bytes) -> str | None:

@@ -58,6 +58,8 @@ _UNUSUAL = Finding(
 #: Seconds that a server may take for a look at the system in an image, which
 #: is advice: what was not reached by then is not judged.
 _SECONDS = 30.0
+#: Bytes that are read at once of a file from its front to its end.
+_PIECE = 1 << 20
 
 
 def inspect(source: sources.Source,
@@ -91,10 +93,22 @@ def _inspect_boot_file(source: recorded.RecordedSource,
     """Judge a kernel or an initramfs, which no disk is in."""
     head = source.read_at(0, min(signatures.HEAD, source.size))
     file = boot_file.judge(kind, head, source.size, expectation.arch)
+    if (kind == kernels.RAMDISK and expectation.contents
+            and not file.findings):
+        file = dataclasses.replace(file, findings=tuple(
+            boot_file.check_archives(_pieces(source), source.budget)))
     return result.Inspection(
         source=source, expectation=expectation, format=file.format,
         compression=file.compression, kernel_version=file.version,
         findings=(*checksum.check(expectation), *file.findings))
+
+
+def _pieces(source: sources.Source) -> Iterator[bytes]:
+    """Bytes of a file, in their sequence."""
+    view = memoryview(bytearray(_PIECE))
+    with contextlib.closing(source.open_stream()) as stream:
+        while count := stream.readinto(view):
+            yield bytes(view[:count])
 
 
 class _Look:

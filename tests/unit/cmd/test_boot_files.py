@@ -11,6 +11,7 @@
 # under the License.
 
 import json
+import lzma
 import pathlib
 
 from tests.support import boot_files
@@ -64,7 +65,10 @@ class BootFilesTest(program.CommandTestCase):
 
     def test_files_that_are_something_else(self) -> None:
         for wrong, code in (({'kernel': b'x' * 99}, 'not-a-kernel'),
-                            ({'ramdisk': b'x' * 99}, 'not-an-initramfs')):
+                            ({'ramdisk': b'x' * 99}, 'not-an-initramfs'),
+                            ({'ramdisk': INITRAMFS[:150]}, 'truncated'),
+                            ({'ramdisk': lzma.compress(bytes(999))},
+                             'not-an-initramfs')):
             status, codes = self.check(**wrong)
             self.assertEqual(4, status)
             self.assertIn(code, codes)

@@ -20,6 +20,7 @@ import typing
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents import read as _read
+from ironic_imagedeploy.engine.contents.system import default_entry
 from ironic_imagedeploy.engine.contents.system import files as _files
 from ironic_imagedeploy.engine.contents.system import firmware
 from ironic_imagedeploy.engine.contents.system import first_boot as _first_boot
@@ -95,6 +96,7 @@ class Contents:
     :ivar has_fallback: firmware without a boot entry finds a program; None
         without an EFI system partition, too.
     :ivar searches: for the menus, of grub2 for UEFI.
+    :ivar kernel_search: of grub2, for the file system with the kernel.
     :ivar command_lines: kernel options of the menus.
     :ivar unified_kernels: those in one program with their initramfs.
     :ivar table: the fstab.
@@ -123,6 +125,7 @@ class Contents:
     loaders: tuple[str, ...] | None = None
     has_fallback: bool | None = None
     searches: tuple[_loaders.Search, ...] | None = None
+    kernel_search: _loaders.Search | None = None
     command_lines: tuple[menus.CommandLine, ...] | None = None
     unified_kernels: tuple[_UnifiedKernel, ...] | None = None
     table: tuple[fstab.Mount, ...] | None = None
@@ -262,6 +265,7 @@ class _Look:
             yield 'has_fallback', lambda: _loaders.has_fallback(files, esps)
             yield 'searches', lambda: _loaders.searches(
                 files, esps, self._values.get('loaders', ()))
+        yield 'kernel_search', lambda: default_entry.kernel_search(files)
         yield 'kernels', lambda: installed_kernels.read(
             files, [device.alias for device in self._wanted.devices],
             self._values.get('unified_kernels', ()))

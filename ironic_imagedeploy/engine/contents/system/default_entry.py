@@ -18,6 +18,7 @@ is executed. Where only that would tell, nothing is guessed.
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import fnmatch
 import re
@@ -27,6 +28,7 @@ from ironic_imagedeploy.engine.contents import kernel_options
 from ironic_imagedeploy.engine.contents.system import config_files
 from ironic_imagedeploy.engine.contents.system import files as _files
 from ironic_imagedeploy.engine.contents.system import grub_menu
+from ironic_imagedeploy.engine.contents.system import loaders
 from ironic_imagedeploy.engine.contents.system import root as _root
 from ironic_imagedeploy.engine import exceptions
 
@@ -76,6 +78,22 @@ def find(root: _root.Root) -> DefaultEntry:
             return _described(root, folder, wanted, {})
     raise Unreadable('no menu of grub2, and no entries of the Boot Loader '
                      'Specification')
+
+
+def kernel_search(files: _files.Files) -> loaders.Search | None:
+    """The search of grub2 for the file system with the kernel, if any.
+
+    :returns: None where it cannot be told which entry is the default, too.
+    """
+    for path in _MENUS:
+        if text := config_files.read(files, path):
+            with contextlib.suppress(Unreadable):
+                menu = grub_menu.parse(text)
+                entry = menu.entry(menu.default(_environment(files)))
+                if entry.searches:
+                    return loaders.Search(path=path, uuids=entry.searches)
+            return None
+    return None
 
 
 def _of_grub(root: _root.Root, path: str, text: str) -> DefaultEntry:

@@ -18,6 +18,7 @@ script is not executed.
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import re
 import shlex
@@ -33,6 +34,7 @@ _MENU_ENTRY = ('menuentry', 'submenu')
 _ID = ('--id', '$menuentry_id_option', '${menuentry_id_option}')
 _LINUX = re.compile(r'linux(?:16|efi)?')
 _INITRD = re.compile(r'initrd(?:16|efi)?')
+_BY_UUID = frozenset({'--fs-uuid', '-u'})
 _ON_ROOT = re.compile(r'\(\$\{?root\}?\)')
 _SAVED = re.compile(r'\$\{?saved_entry\}?')
 _NEXT = re.compile(r'\$\{?next_entry\}?')
@@ -47,6 +49,7 @@ class _Block:
     below: list['_Block'] = dataclasses.field(default_factory=list)
     kernels: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
     initramfs: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
+    searches: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,10 +58,12 @@ class Entry:
 
     :ivar kernel: the path of the kernel, and its options.
     :ivar initramfs: paths.
+    :ivar searches: UUIDs of file systems that they may be on.
     """
 
     kernel: tuple[str, ...]
     initramfs: tuple[str, ...]
+    searches: tuple[str, ...]
 
 
 class Menu:
@@ -134,8 +139,10 @@ class Menu:
                                  + ascii(default[:80]))
         if len(block.kernels) != 1 or len(block.initramfs) > 1 or block.below:
             raise Unreadable('a default entry that does not start one kernel')
-        return Entry(kernel=block.kernels[0], initramfs=tuple(
-            word for words in block.initramfs for word in words))
+        return Entry(
+            kernel=block.kernels[0], initramfs=tuple(
+                word for words in block.initramfs for word in words),
+            searches=tuple(block.searches or self._top.searches))
 
     def _take(self, words: list[str], block: _Block) -> None:
         command, *rest = words
@@ -155,6 +162,17 @@ class Menu:
         elif _INITRD.fullmatch(command):
             block.initramfs.append(tuple(
                 _ON_ROOT.sub('', word) for word in rest))
+        elif uuid := searched(words):
+            block.searches.append(uuid)
+
+
+def searched(words: Sequence[str]) -> str:
+    """The UUID that a command looks for; empty for another command."""
+    if words[0] == 'search.fs_uuid':
+        return words[1] if len(words) > 1 else ''
+    if words[0] == 'search' and not _BY_UUID.isdisjoint(words):
+        return words[-1]
+    return ''
 
 
 def parse(text: str) -> Menu:

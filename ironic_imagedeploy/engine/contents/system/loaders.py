@@ -19,6 +19,7 @@ import re
 
 from ironic_imagedeploy.engine.contents.system import config_files
 from ironic_imagedeploy.engine.contents.system import files as _files
+from ironic_imagedeploy.engine.contents.system import grub_menu
 
 #: Vendors in an EFI system partition that are looked at.
 _MOST = 16
@@ -33,7 +34,6 @@ _BIOS = {'grub2': ('boot/grub/i386-pc/core.img', 'boot/grub2/i386-pc/core.img',
          'extlinux': ('boot/ldlinux.sys', 'boot/extlinux/ldlinux.sys',
                       'boot/syslinux/ldlinux.sys')}
 _GRUB = re.compile(r'EFI/.*/grub[a-z0-9]*.efi')
-_BY_UUID = frozenset({'--fs-uuid', '-u'})
 #: The module of grub2 that reads metadata 1.x of mdadm, and bytes of a program
 #: that has its modules in it.
 _RAID = b'mdraid1x'
@@ -42,9 +42,10 @@ _PROGRAM_BYTES = 8 << 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Search:
-    """Search of a grub2 for UEFI for the file system with its menu.
+    """Search of grub2 for the file system with its menu, or the kernel.
 
-    :ivar path: the file that says so, on the EFI system partition.
+    :ivar path: the file that says so; for the menu, on the EFI system
+        partition.
     :ivar uuids: any of which would do: hostile text.
     """
 
@@ -97,11 +98,8 @@ def searches(files: _files.Files, esps: Iterable[str],
 def _searched(text: str) -> Iterator[str]:
     """UUIDs that a script of grub2 looks for."""
     for line in config_files.lines(text):
-        command, *words = line.split()
-        if command == 'search.fs_uuid' and words:
-            yield config_files.unquoted(words[0])
-        elif command == 'search' and not _BY_UUID.isdisjoint(words):
-            yield config_files.unquoted(words[-1])
+        if uuid := grub_menu.searched(line.split()):
+            yield config_files.unquoted(uuid)
 
 
 def reads_raid(files: _files.Files, esps: Iterable[str],

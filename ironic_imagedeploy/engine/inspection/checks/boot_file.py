@@ -12,12 +12,17 @@
 
 """Checks of a kernel or an initramfs that comes beside a partition image."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 
+from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.contents import efi_programs
+from ironic_imagedeploy.engine.contents import initramfs
+from ironic_imagedeploy.engine.contents import initramfs_bytes
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import signatures
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
 
 Finding = findings.Finding
@@ -96,13 +101,42 @@ def _check_arch(kernel: kernels.Kernel, arch: str | None
 
 
 def _judge_initramfs(head: bytes) -> BootFile:
-    if initramfs := kernels.initramfs(head):
-        return BootFile(format='cpio', compression=initramfs.compression)
-    return BootFile(findings=(Finding(
-        code='not-an-initramfs',
+    if found := kernels.initramfs(head):
+        return BootFile(format='cpio', compression=found.compression)
+    return BootFile(findings=(_no_initramfs(_description(head)),))
+
+
+def check_archives(stored: Iterable[bytes], budget: _budget.Budget
+                   ) -> Iterator[Finding]:
+    """Findings about an initramfs that is read to its end.
+
+    About what nothing here decodes, or not with the budget, there are none.
+
+    :param stored: the bytes of the file, in their sequence.
+    :raises SourceError: when it cannot be read.
+    """
+    whole = initramfs.Initramfs(stored, budget)
+    try:
+        for _ in whole.names():
+            pass
+    except (initramfs_bytes.NotDecoded, exceptions.TooComplex):
+        return
+    except initramfs_bytes.CutOff as error:
+        yield Finding(
+            code='truncated', case='initramfs', found=error.found,
+            expected='archives that come to their end')
+    except exceptions.UnreadableContent as error:
+        yield _no_initramfs(error.found)
+    else:
+        if not whole.archives:
+            yield _no_initramfs('no archive in it')
+
+
+def _no_initramfs(found: str) -> Finding:
+    return Finding(
+        code='not-an-initramfs', found=found, data={'kind': 'initramfs'},
         expected='a cpio archive, as it is or compressed by '
-                 + ', '.join(kernels.INITRAMFS_COMPRESSIONS),
-        found=_description(head), data={'kind': 'initramfs'}),))
+                 + ', '.join(kernels.INITRAMFS_COMPRESSIONS))
 
 
 def _description(head: bytes, compression: str | None = None) -> str:

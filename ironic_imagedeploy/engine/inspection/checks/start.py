@@ -115,15 +115,7 @@ def _check_devices(contents: Contents, table: partitions.PartitionTable
                 expected='a root that is in the image',
                 data={'device': name})
             break
-    for search in contents.searches or ():
-        if all(_is_missing(fstab.device(f'UUID={uuid}'), contents)
-               for uuid in search.uuids):
-            yield Finding(
-                code='device-missing', case='loader',
-                found=f'a search for {search.uuids[0]} in {search.path}',
-                expected='a file system that is in the image',
-                data={'device': f'UUID={search.uuids[0]}'})
-            break
+    yield from _check_searches(contents)
     for mount in contents.table or ():
         if not mount.is_optional and _is_missing(mount.device, contents):
             yield Finding(
@@ -132,6 +124,22 @@ def _check_devices(contents: Contents, table: partitions.PartitionTable
                 found=f'{mount.device.name} for {mount.point} in '
                       '/etc/fstab', data={'device': mount.device.name})
             break
+
+
+def _check_searches(contents: Contents) -> Iterator[Finding]:
+    for case, searches in (('loader', contents.searches or ()),
+                           ('kernel', (contents.kernel_search,))):
+        missing = next((
+            search for search in searches if search and all(
+                _is_missing(fstab.device(f'UUID={uuid}'), contents)
+                for uuid in search.uuids)), None)
+        if missing:
+            uuid = missing.uuids[0]
+            yield Finding(
+                code='device-missing', case=case,
+                found=f'a search for {uuid} in {missing.path}',
+                expected='a file system that is in the image',
+                data={'device': f'UUID={uuid}'})
 
 
 def _all_known(contents: Contents, table: partitions.PartitionTable) -> bool:

@@ -45,8 +45,15 @@ class NoCloudTest(program.CommandTestCase):
     def test_it_is_found_out_before_the_image_is_read(self) -> None:
         self.image.write_bytes(b'nothing')
         self.assert_no_cloud('upload', self.image)
-        self.image.unlink()
-        self.assert_no_cloud('upload', self.image)
+
+    def test_a_file_that_is_not_there_comes_first(self) -> None:
+        missing = self.directory / 'missing'
+        for arguments in ((missing,), (self.image, '--kernel', missing,
+                                       '--ramdisk', missing)):
+            with self.subTest(arguments):
+                self.assertEqual(3, self.run_main('upload', *arguments))
+                self.assertIn(f'{missing}: ', self.err)
+                self.assertNotIn('cloud', self.err)
 
     def test_commands_are_printed_without_one(self) -> None:
         self.assertEqual(0, self.run_main('upload', self.image, '--print'))

@@ -12,6 +12,7 @@
 
 import bz2
 import gzip
+import hashlib
 import lzma
 import typing
 
@@ -53,6 +54,10 @@ class BesideTestCase(base.EngineTestCase):
         self.assert_complete(finding)
         for word in words:
             self.assertIn(word, str(finding))
+
+
+def _lzma_alone(content: bytes) -> bytes:
+    return lzma.compress(content, lzma.FORMAT_ALONE)
 
 
 class KernelTest(BesideTestCase):
@@ -171,6 +176,49 @@ class InitramfsTest(BesideTestCase):
                 (b'hsqs' + bytes(999), 'a squashfs'),
                 (bytes(999), 'zeroes')):
             self.assert_refused('not-an-initramfs', content, found)
+
+    def test_read_to_its_end(self) -> None:
+        archive = boot_files.archive(
+            {'init': hashlib.shake_256(b'init').digest(9999)})
+        for pack in (lambda content: content, gzip.compress, lzma.compress,
+                     bz2.compress, _lzma_alone):
+            content = pack(archive)
+            self.assert_accepted(content, contents=True)
+            self.assert_accepted(archive + bytes(512) + content + bytes(9),
+                                 contents=True)
+            self.assert_refused('truncated', archive + content[:-600],
+                                'cut off', contents=True)
+            self.assert_refused(
+                'truncated', content[:len(content) // 2], 'cut off',
+                'The initramfs is not complete', contents=True)
+            # Who only writes it does not read it twice.
+            self.assert_accepted(content[:len(content) // 2])
+
+    def test_what_has_no_archive_in_it(self) -> None:
+        archive = boot_files.archive({'init': b'#!/bin/sh\n'})
+        for content, found in (
+                (gzip.compress(bytes(9999)), 'no archive'),
+                (lzma.compress(b'x' * 9999), 'damaged archive'),
+                (archive + b'x' * 99, 'something else'),
+                (gzip.compress(archive)[:-8] + bytes(8), 'damaged'),
+                (b'070701' + b'z' * 999, 'damaged archive')):
+            self.assert_refused('not-an-initramfs', content, found,
+                                contents=True)
+
+    def test_what_is_not_decoded_is_not_judged(self) -> None:
+        archive = boot_files.archive({'init': b'#!/bin/sh\n'})
+        large = lzma.compress(archive, filters=[
+            {'id': lzma.FILTER_LZMA2, 'dict_size': 512 * MIB}])
+        alone = bytearray(_lzma_alone(archive))
+        alone[1:5] = (512 * MIB).to_bytes(4, 'little')
+        bomb = gzip.compress(bytes(100 * MIB), 1)
+        for content in (b'\x89LZO\0\r\n\x1a\n' + bytes(99), large,
+                        bytes(alone), bomb):
+            self.assert_accepted(content, contents=True)
+
+    def test_no_file_at_all(self) -> None:
+        """A kernel may have all that it needs in it."""
+        self.assert_accepted(boot_files.archive({}), contents=True)
 
     def test_absurd_size(self) -> None:
         source = memory.MemorySource(b'070701' + bytes(MIB))

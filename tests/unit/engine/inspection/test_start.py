@@ -188,6 +188,29 @@ class BadTest(StartTestCase):
                 found = self.codes(parts)
                 self.assertEqual(codes, found)
 
+    def test_a_loader_that_does_not_find_the_kernel(self) -> None:
+        options = f'linux /boot/vmlinuz root=UUID={systems.ROOT_UUID} ro'
+        good, bad = (f'search --no-floppy --fs-uuid --set=root {uuid}'
+                     for uuid in (systems.ROOT_UUID, systems.BOOT_UUID))
+        for menu, codes in (
+                (f'menuentry a {{\n{bad}\n{options}\n}}\n',
+                 ['device-missing']),
+                (f'{bad}\nmenuentry a {{\n{options}\n}}\n',
+                 ['device-missing']),
+                (f'menuentry a {{\nif x; then\n{bad}\nelse\n{good}\nfi\n'
+                 f'{options}\n}}\n', []),
+                # Only a font is looked for there.
+                (f'{bad}\nmenuentry a {{\n{good}\n{options}\n}}\n', []),
+                (f'menuentry a {{\n{good}\n{options}\n}}\n'
+                 f'menuentry b {{\n{bad}\n{options}\n}}\n', []),
+                (f'set default="$other"\nmenuentry a {{\n{bad}\n{options}\n'
+                 '}\n', []),
+                ('menuentry a {\nsearch --fs-uuid --set=root $uuid\n'
+                 f'{options}\n}}\n', [])):
+            with self.subTest(menu):
+                self.assertEqual(codes, self.changed({
+                    'boot/grub/grub.cfg': systems.text(menu)}))
+
     def test_consoles(self) -> None:
         for options, codes in (
                 ('console=ttyS0', ['serial-console-only']),

@@ -37,6 +37,7 @@ class Qcow2Image(reader.Reader):
         super().__init__(source, budget)
         self._header = qcow2_header.read(self)
         self.virtual_size = self._header.size
+        self._cluster_size = self._header.cluster_size
         self.has_subclusters = self._header.extended_l2
         self._decoder = (clusters.unzstd if self._header.compression_type
                          else clusters.inflate)
@@ -48,17 +49,13 @@ class Qcow2Image(reader.Reader):
                ) -> clusters.Decoded:
         try:
             # A compressed cluster is whole even where the disk ends in it.
-            cluster = self._decoder(stored, self._header.cluster_size)
+            cluster = self._decoder(stored, self._cluster_size)
         except errors.DecodeError as error:
             raise self.corrupt(
                 f'the cluster at byte {extent.source_offset} of the file, '
                 f'which gives none: {error.found}',
                 'clusters that can be decompressed') from error
-        return _clip(cluster, extent)
-
-
-def _clip(cluster: clusters.Decoded, extent: Extent) -> clusters.Decoded:
-    """As much of a cluster as is on the disk."""
-    if len(cluster) == extent.length:
-        return cluster
-    return cluster[:extent.length]
+        if len(cluster) == extent.length:
+            return cluster
+        # As much of it as is on the disk.
+        return cluster[:extent.length]

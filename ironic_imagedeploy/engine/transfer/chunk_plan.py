@@ -26,7 +26,6 @@ from ironic_imagedeploy.engine import manifest as manifests
 from ironic_imagedeploy.engine.transfer import buffers
 from ironic_imagedeploy.engine.transfer import cutter
 from ironic_imagedeploy.engine.transfer import held_ends
-from ironic_imagedeploy.engine.transfer import jobs
 
 Extent = _extent.Extent
 #: Tells whether the disk has the bytes between two of its offsets already.
@@ -73,7 +72,7 @@ class Run(typing.NamedTuple):
         return index >= self.next or index in self.shared
 
 
-class ChunkPlan(jobs.Layout):
+class ChunkPlan(cutter.MappedLayout):
     """Chunks of the file that have bytes for the disk, in runs.
 
     :param image: an accepted image.
@@ -124,9 +123,6 @@ class ChunkPlan(jobs.Layout):
                 yield extent
             else:
                 yield from self._zero_parts(extent)
-
-    def decode(self, piece: jobs.Piece) -> memoryview:
-        return cutter.decoded(self._image, piece)
 
     def runs(self) -> Iterator[Run]:
         """Runs in the file's sequence.

@@ -127,7 +127,19 @@ class Cut:
                                                          chunk.end)
 
 
-class Cutter(jobs.Splitter):
+class MappedLayout(jobs.Layout):
+    """Layout of a file whose image has a map."""
+
+    _image: base.MappedImage
+
+    def decode(self, piece: jobs.Piece) -> memoryview:
+        extent = piece.extent
+        if extent.kind is not COMPRESSED:
+            return piece.stored
+        return memoryview(self._image.decode(extent, piece.stored))
+
+
+class Cutter(MappedLayout, jobs.Splitter):
     """Cuts the file where the extents of an image begin and end."""
 
     def __init__(self, image: base.MappedImage) -> None:
@@ -144,16 +156,3 @@ class Cutter(jobs.Splitter):
     def zeroes(self) -> Iterator[_extent.Extent]:
         return (extent for extent in self._image.map.uncompressed()
                 if extent.kind is ZERO)
-
-    def decode(self, piece: jobs.Piece) -> memoryview:
-        return decoded(self._image, piece)
-
-
-def decoded(image: base.MappedImage, piece: jobs.Piece) -> memoryview:
-    """Bytes of the disk that a piece of an image holds.
-
-    :raises ImageRefused: when they cannot be decoded.
-    """
-    if piece.extent.kind is not COMPRESSED:
-        return piece.stored
-    return memoryview(image.decode(piece.extent, piece.stored))

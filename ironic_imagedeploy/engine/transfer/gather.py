@@ -53,21 +53,21 @@ class Gather:
 
     def put(self, start: int, view: memoryview) -> None:
         """Add bytes for that offset; many at once go on their own."""
-        if (start != self._start + self._length
-                or self._length + len(view) > _GATHER):
+        at, length = self._length, len(view)
+        if start != self._start + at or at + length > _GATHER:
             self.flush()
-            self._start = start
-        if len(view) >= _LARGE:
+            self._start, at = start, 0
+        if length >= _LARGE:
             self.flush()
             # Zeroing is as sure as writing zeroes, and often faster.
             if memory.is_zero(view):
                 self._sink.zero(start, len(view))
             else:
                 self._sink.write(start, view)
-            self._start = start + len(view)
+            self._start = start + length
             return
-        self._memory[self._length:self._length + len(view)] = view
-        self._length += len(view)
+        self._length = at + length
+        self._memory[at:self._length] = view
 
     def flush(self) -> None:
         """Write the bytes that were gathered."""

@@ -189,13 +189,15 @@ class Pipeline(abc.ABC):
 
     def _write(self, pieces: list[jobs.Piece], gather: _gather.Gather
                ) -> None:
+        # For each of a million clusters, with the interpreter's lock held.
+        decode, put, now = self._layout.decode, gather.put, time.monotonic
         seconds, length = 0.0, 0
         for piece in pieces:
-            began = time.monotonic()
-            view = self._layout.decode(piece)
-            seconds += time.monotonic() - began
+            began = now()
+            view = decode(piece)
+            seconds += now() - began
             length += len(view)
-            gather.put(piece.start, view)
+            put(piece.start, view)
         gather.flush()
         self._meter.spent(Stage.DECODE, seconds)
         if self._layout.data_size is not None:

@@ -44,7 +44,7 @@ class Expectation:
     :ivar require_checksum: refuse what comes without a checksum.
     :ivar permit_weak: accept md5 and sha1.
     :ivar contents: also look at the system in the image, and how it starts;
-        read an initramfs to its end.
+        read an initramfs, and a kernel in gzip, to its end.
     :ivar devices: of the machine, which the kernel in it needs drivers for;
         without ``contents``, nothing else is looked at in the system.
     :ivar secure_boot: the firmware starts signed programs only.

@@ -93,10 +93,10 @@ def _inspect_boot_file(source: recorded.RecordedSource,
     """Judge a kernel or an initramfs, which no disk is in."""
     head = source.read_at(0, min(signatures.HEAD, source.size))
     file = boot_file.judge(kind, head, source.size, expectation.arch)
-    if (kind == kernels.RAMDISK and expectation.contents
-            and not file.findings):
+    if expectation.contents and not file.findings and (
+            kind == kernels.RAMDISK or file.compression):
         file = dataclasses.replace(file, findings=tuple(
-            boot_file.check_archives(_pieces(source), source.budget)))
+            boot_file.check_to_end(kind, _pieces(source), source.budget)))
     return result.Inspection(
         source=source, expectation=expectation, format=file.format,
         compression=file.compression, kernel_version=file.version,

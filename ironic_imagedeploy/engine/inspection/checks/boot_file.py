@@ -106,25 +106,49 @@ def _judge_initramfs(head: bytes) -> BootFile:
     return BootFile(findings=(_no_initramfs(_description(head)),))
 
 
-def check_archives(stored: Iterable[bytes], budget: _budget.Budget
-                   ) -> Iterator[Finding]:
-    """Findings about an initramfs that is read to its end.
+def check_to_end(kind: str, stored: Iterable[bytes], budget: _budget.Budget
+                 ) -> Iterator[Finding]:
+    """Findings about a kernel in gzip, or an initramfs, by all its bytes.
 
     About what nothing here decodes, or not with the budget, there are none.
 
+    :param kind: ``kernel`` or ``ramdisk``.
     :param stored: the bytes of the file, in their sequence.
     :raises SourceError: when it cannot be read.
     """
+    check = _check_packed if kind == kernels.KERNEL else _check_archives
+    try:
+        yield from check(stored, budget)
+    except (initramfs_bytes.NotDecoded, exceptions.TooComplex):
+        return
+    except initramfs_bytes.CutOff:
+        yield Finding(
+            code='truncated', expected='a file that comes to its end',
+            case='kernel' if kind == kernels.KERNEL else 'initramfs',
+            found='one that is cut off')
+
+
+def _check_packed(stored: Iterable[bytes], budget: _budget.Budget
+                  ) -> Iterator[Finding]:
+    try:
+        for _ in initramfs_bytes.Bytes(stored).unpacked('gz', budget):
+            pass
+    except initramfs_bytes.CutOff:
+        raise
+    except exceptions.UnreadableContent:
+        yield Finding(
+            code='not-a-kernel', expected='gzip that is whole',
+            found='gzip that is damaged', data={'kind': 'kernel'})
+
+
+def _check_archives(stored: Iterable[bytes], budget: _budget.Budget
+                    ) -> Iterator[Finding]:
     whole = initramfs.Initramfs(stored, budget)
     try:
         for _ in whole.names():
             pass
-    except (initramfs_bytes.NotDecoded, exceptions.TooComplex):
-        return
-    except initramfs_bytes.CutOff as error:
-        yield Finding(
-            code='truncated', case='initramfs', found=error.found,
-            expected='archives that come to their end')
+    except (initramfs_bytes.NotDecoded, initramfs_bytes.CutOff):
+        raise
     except exceptions.UnreadableContent as error:
         yield _no_initramfs(error.found)
     else:

@@ -124,6 +124,17 @@ class KernelTest(BesideTestCase):
         # A signature comes behind it.
         self.assert_accepted(whole + bytes(2000))
 
+    def test_half_of_a_packed_one(self) -> None:
+        noise = hashlib.shake_256(b'kernel').digest(20_000)
+        whole = gzip.compress(boot_files.arm64() + noise)
+        self.assert_accepted(whole, contents=True)
+        self.assert_accepted(whole + bytes(2000), contents=True)
+        self.assert_refused('truncated', whole[:-5000], 'cut off',
+                            'The kernel is not complete', contents=True)
+        self.assert_refused('not-a-kernel', whole[:-8] + bytes(8), 'damaged',
+                            contents=True)
+        self.assert_accepted(whole[:-5000])
+
     def test_headers_that_lie(self) -> None:
         content = bytearray(boot_files.bzimage())
         content[0x1f4:0x1f8] = b'\xff\xff\xff\xff'

@@ -173,7 +173,8 @@ def _spans(times: Mapping[Event, datetime.datetime],
     moments = list(times.items())
     spans: list[Span] = []
     for (event, since), (_, until) in itertools.pairwise(moments):
-        start = (since - moments[0][1]).total_seconds()
+        # The clock may have been set back meanwhile.
+        start = max((since - moments[0][1]).total_seconds(), 0.0)
         seconds = max((until - since).total_seconds(), 0.0)
         if event is Event.WRITE:
             spans += _phases(report, start, seconds)

@@ -56,6 +56,14 @@ NEEDED = {'Thread': 'daemon', 'CDLL': 'use_errno', 'zip': 'strict'}
 SHORTER = {('engine/contents/filesystems/ext4.py', 'zip'),
            ('engine/contents/system/grub_menu.py', 'zip'),
            ('engine/contents/system/menus.py', 'zip')}
+#: What looks at the time of day, which may be set: it tells it to somebody, or
+#: compares it with that of another process, and bears a clock that jumps.
+CLOCKS = {'contract/timeline.py', 'conductor/cache/delivery.py',
+          'conductor/cache/entry.py', 'conductor/neighbours/tracker.py',
+          'conductor/progress/records.py', 'cmd/report.py', 'cmd/nodes.py'}
+TIME_OF_DAY = re.compile(r'time\.(time|time_ns|localtime|gmtime|ctime)|'
+                         r'(datetime|date)\.(now|utcnow|today)|'
+                         r'timeutils\.\w+')
 #: Values that are filled in step by step; what is private may be one, too.
 CHANGED = {'conductor/cache/record.py: Record'}
 #: Fields that may hold a password, a token, or what a tenant gave.
@@ -101,6 +109,11 @@ class CallsTest(unittest.TestCase):
                     with self.subTest(place, keyword=keyword.arg):
                         self.assertIs(KEYWORDS[keyword.arg],
                                       keyword.value.value)
+
+    def test_durations_are_not_measured_by_the_time_of_day(self):
+        found = {path for path, node in nodes() if isinstance(node, ast.Call)
+                 and TIME_OF_DAY.search(ast.unparse(node.func))}
+        self.assertEqual(CLOCKS, found)
 
     def test_what_has_to_be_said(self):
         for place, called, node in self.calls():

@@ -41,7 +41,7 @@ def advanced(before: progress.ProgressRecord | None, answer: typing.Any,
     moved_at = _stamp(now)
     if before and (before.phase, before.done) == (current.phase,
                                                   current.done):
-        moved_at = before.moved_at or moved_at
+        moved_at = _past(before.moved_at, now)
     record = progress.ProgressRecord(
         phase=current.phase, done=current.done, total=current.total,
         percent=_percent(current.done, current.total),
@@ -71,9 +71,11 @@ def silent(before: progress.ProgressRecord | None, patience: float
                       and before.stalled.waiting_for == 'agent'):
         return None
     now = _now()
-    if (now - _time(before.updated_at, now)).total_seconds() < patience:
-        return None
-    return _stalled(before, before.updated_at, 'agent')
+    since = _past(before.updated_at, now)
+    if (now - _time(since, now)).total_seconds() >= patience:
+        return _stalled(before, since, 'agent')
+    return (dataclasses.replace(before, updated_at=since)
+            if since != before.updated_at else None)
 
 
 def _stalled(record: progress.ProgressRecord, since: str, waiting_for: str
@@ -104,6 +106,11 @@ def _now() -> datetime.datetime:
 
 def _stamp(moment: datetime.datetime) -> str:
     return moment.isoformat(timespec='seconds')
+
+
+def _past(stamp: str, now: datetime.datetime) -> str:
+    """A time; now when it is yet to come, as the clock was set back."""
+    return stamp if stamp and _time(stamp, now) <= now else _stamp(now)
 
 
 def _time(stamp: str, default: datetime.datetime) -> datetime.datetime:

@@ -46,6 +46,16 @@ class NodeTest(unittest.TestCase):
         spans = self.outcome(phases=[]).spans
         self.assertIn(outcomes.Span('write', 99, 30), spans)
 
+    def test_a_clock_that_was_set_back_meanwhile(self) -> None:
+        node = deployments.Node()
+        moments = node.driver_internal_info[names.KEY][timeline.KEY]
+        moments['agent'] = '2020-01-01T00:00:00.000+00:00'
+        outcome = outcomes.of_node(node)
+        assert outcome
+        for span in outcome.spans:
+            self.assertGreaterEqual(span.start, 0, span)
+            self.assertGreaterEqual(span.seconds, 0, span)
+
     def test_a_deployment_that_failed(self) -> None:
         outcome = self.outcome(state='deploy failed', error='the image is '
                                'refused', report=None)

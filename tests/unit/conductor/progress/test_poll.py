@@ -220,3 +220,29 @@ class StallTest(agents.FollowTestCase):
         self.assertEqual({'since': '2026-11-23T01:00:00+00:00',
                           'waiting_for': 'agent'}, seen['stalled'])
         self.assertEqual(seen, self.follow(20))
+
+    def test_a_clock_that_is_set_back(self):
+        """The stall counts from then on, not from a time to come."""
+        self.follow()
+        self.assertIsNone(self.follow(-86400)['stalled'])
+        self.assertIsNone(self.follow(20)['stalled'])
+        self.assertEqual(
+            {'since': '2026-11-22T01:00:00+00:00', 'waiting_for': 'network'},
+            self.follow(10)['stalled'])
+
+    def test_a_clock_that_is_set_back_while_an_agent_is_gone(self):
+        self.follow()
+        self.node.set_driver_internal_info('agent_url', 'http://127.0.0.1:1')
+        self.node.save()
+        self.assertIsNone(self.follow(-86400)['stalled'])
+        self.assertIsNone(self.follow(20)['stalled'])
+        self.assertEqual(
+            {'since': '2026-11-22T01:00:00+00:00', 'waiting_for': 'agent'},
+            self.follow(10)['stalled'])
+
+    def test_a_clock_that_is_set_forward(self):
+        """What was no stall is none any more with the next byte."""
+        self.follow()
+        self.assertTrue(self.follow(86400)['stalled'])
+        self.tells(2)
+        self.assertIsNone(self.follow(1)['stalled'])

@@ -106,7 +106,7 @@ OPTS = [
     cfg.IntOpt(
         'workers', default=0, min=0, max=256,
         help='Number of threads in the deploy ramdisk that decode compressed '
-             'clusters. The default, 0, is two for each processor of the '
+             'clusters. The default, 0, is three for each processor of the '
              'node, 16 at most; fewer leave more of a small node to the '
              'agent.'),
     cfg.IntOpt(

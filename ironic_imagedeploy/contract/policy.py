@@ -37,7 +37,7 @@ class Policy:
     :ivar permitted_formats: image formats that may be deployed.
     :ivar read_back: none, sample or full.
     :ivar insecure_checksums_permitted: accept md5 and sha1.
-    :ivar workers: threads that decode; 0 for two each processor.
+    :ivar workers: threads that decode; 0 for three each processor.
     :ivar minimum_speed: bytes per second that a server must give.
     :ivar decompression_memory: MiB for the window of a compressed file.
     :ivar verify: chunks, file or both: what of an image with a manifest is

@@ -58,7 +58,7 @@ class ChunkPipeline(pipeline.Pipeline):
     :param sink: takes the bytes of the disk.
     :param meter: counts; it also calls back now and then, from the thread
         that calls :meth:`run`.
-    :param workers: threads that decode and write; None: two a processor.
+    :param workers: threads that decode and write; None: three a processor.
     :param written: called with the index of a chunk when all that begins in
         it is on the disk, by the thread that wrote the last of it. Zeroes
         may be missing then. Not for chunks with bytes of the disk's ends.

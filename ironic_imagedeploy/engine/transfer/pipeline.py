@@ -50,6 +50,9 @@ Part = Callable[[], None]
 
 #: Jobs that wait.
 _JOBS = 16
+#: Workers for each processor: of three, one mostly waits for the disk, and
+#: another one for the interpreter's lock.
+_EACH = 3
 
 
 class Pipeline(abc.ABC):
@@ -59,7 +62,7 @@ class Pipeline(abc.ABC):
     :param sink: takes the bytes of the disk.
     :param meter: counts; it also calls back now and then, from the thread
         that calls :meth:`run`.
-    :param workers: threads that decode and write; None: two a processor.
+    :param workers: threads that decode and write; None: three a processor.
     """
 
     def __init__(self, layout: jobs.Layout, sink: _gather.Sink, *,
@@ -67,7 +70,7 @@ class Pipeline(abc.ABC):
         self._layout = layout
         self._sink = sink
         self._meter = meter
-        self._workers = workers or threads.count()
+        self._workers = workers or threads.count(_EACH)
         self._jobs: queue.SimpleQueue[jobs.Job | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(_JOBS)
         self._stopped = threading.Event()

@@ -25,6 +25,8 @@ from ironic_imagedeploy.engine.transfer import threads as _threads
 #: Reads that may fail before the target is not looked at any more: a dying
 #: disk takes its time for each.
 _FAILURES = 4
+#: Threads for each processor: one of two waits for the disk.
+_EACH = 2
 
 
 class Look(typing.Protocol):
@@ -58,7 +60,7 @@ def present(target: targets.Target, looks: Iterable[Look], *,
     :param workers: threads; two a processor by default.
     """
     return _Scan(target, looks, memory_size, meter).run(
-        workers or _threads.count())
+        workers or _threads.count(_EACH))
 
 
 class _Scan:

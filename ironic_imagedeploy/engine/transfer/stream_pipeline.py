@@ -53,7 +53,7 @@ class StreamPipeline(pipeline.Pipeline):
     :param algorithm: of the checksum of the file; None to compute none.
     :param meter: counts; it also calls back now and then, from the thread
         that calls :meth:`run`.
-    :param workers: threads that decode and write; None: two a processor.
+    :param workers: threads that decode and write; None: three a processor.
     """
 
     def __init__(self, source: base.Source, splitter: jobs.Splitter,

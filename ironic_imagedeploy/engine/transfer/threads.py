@@ -18,13 +18,12 @@ import threading
 from ironic_imagedeploy.engine import exceptions
 
 #: While one waits for the disk another decodes, or hashes.
-_PER_PROCESSOR = 2
 _MOST = 16
 
 
-def count() -> int:
-    """Two for each processor that this program may use, 16 at most."""
-    return min(_PER_PROCESSOR * len(os.sched_getaffinity(0)), _MOST)
+def count(each: int) -> int:
+    """So many for each processor that this program may use, 16 at most."""
+    return min(each * len(os.sched_getaffinity(0)), _MOST)
 
 
 def start(thread: threading.Thread) -> None:

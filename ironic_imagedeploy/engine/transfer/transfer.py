@@ -50,7 +50,7 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     :param read_back: compare the target with what was written: ``none``,
         ``sample`` (one write of 16) or ``full``.
     :param progress: called about twice a second, by this thread.
-    :param workers: threads that decode and write; two a processor by
+    :param workers: threads that decode and write; three a processor by
         default.
     :param verify_file: compute the checksum of the file where its chunks
         prove themselves, too.

@@ -13,6 +13,7 @@
 """Work of the agent itself on a disk, before and after an image is written."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import typing
 
@@ -23,7 +24,10 @@ from ironic_python_agent import disk_utils
 from ironic_python_agent.extensions import base
 from ironic_python_agent import hardware
 
+from ironic_imagedeploy.agent.boot import previous_system
+from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import order as orders
+from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
@@ -34,10 +38,12 @@ def forget_image() -> None:
     base.get_extension('standby').cached_image_id = None
 
 
-def make_bootable(order: orders.WriteOrder, device: str
+def make_bootable(order: orders.WriteOrder, device: str,
+                  array: software_raid.Array | None = None
                   ) -> tuple[dict[str, typing.Any], bool]:
     """Partition table, config drive and root UUID, the agent's own way.
 
+    :param array: what the device is when it is a software RAID.
     :returns: the result of the agent's command prepare_image, and whether
         the backup of a GPT is where the disk ends.
     :raises RESTError: when the agent finds the disk unusable, which then
@@ -45,7 +51,10 @@ def make_bootable(order: orders.WriteOrder, device: str
     """
     with bootable_or_wiped(device):
         is_repaired = _fix_partition_table(device)
-        return finish(order, {}), is_repaired
+        result = finish(order, {})
+        if array:
+            array.check_members()
+        return result, is_repaired
 
 
 def add_boot_entry(order: orders.WriteOrder) -> None:
@@ -75,21 +84,39 @@ def bootable_or_wiped(*devices: str) -> Iterator[None]:
         yield
     except BaseException as error:
         forget_image()
-        failures: list[BaseException] = []
-        for device in devices:
-            try:
-                with engine.open_target(device) as target:
-                    target.wipe_ends()
-                break
-            except BaseException as failure:
-                LOG.error('%(device)s of a failed deployment cannot be '
-                          'wiped: %(error)s',
-                          {'device': device, 'error': failure})
-                failures.append(failure)
-        else:
+        failures = _wipe(devices)
+        if failures:
             raise engine.exceptions.TargetMayBoot.after(
                 failures, subject=devices[-1], cause=error) from error
         raise
+
+
+def _wipe(devices: Sequence[str]) -> list[BaseException]:
+    """Wipe the first of the devices that can be; what failed if none can."""
+    failures: list[BaseException] = []
+    for device in devices:
+        try:
+            with engine.open_target(device) as target:
+                target.wipe_ends()
+            failures = []
+            break
+        except BaseException as failure:
+            _note(failures, device, failure)
+    if sysfs.is_array(devices[-1]):
+        # Firmware does not begin with the array.
+        failures = []
+        try:
+            previous_system.disable_array(devices[-1])
+        except BaseException as failure:
+            _note(failures, devices[-1], failure)
+    return failures
+
+
+def _note(failures: list[BaseException], device: str, failure: BaseException
+          ) -> None:
+    LOG.error('%(device)s of a failed deployment cannot be wiped: %(error)s',
+              {'device': device, 'error': failure})
+    failures.append(failure)
 
 
 def finish(order: orders.WriteOrder, partition_uuids: dict[str, typing.Any]

@@ -86,6 +86,8 @@ def _write(order: orders.WriteOrder, source: engine.Source, device: str,
                     journals=orders.JOURNALS, written=shared.written)
         publisher.show('boot', 'disk')
         with handover.bootable_or_wiped(partitions.root, device):
+            if array:
+                array.check_members()
             partitions = partitions.with_uuids()
             installed = install.install(
                 install.Disk(
@@ -100,6 +102,8 @@ def _write(order: orders.WriteOrder, source: engine.Source, device: str,
                 platform, order.arch, install_kernel)
             result = handover.finish(order, {
                 **partitions.of_agent, names.BOOTLOADER: platform.name})
+            if array:
+                array.check_members()
     return {**result, names.KEY: {
         **report.to_dict(), **shared.report(), 'bootloader': installed,
         'warnings': [*(twin.warning(device) for twin in found),

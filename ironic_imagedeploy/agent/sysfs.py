@@ -52,6 +52,24 @@ def members(device: str) -> list[str]:
         f'{_directory(device)}/slaves'))
 
 
+def written_members(device: str) -> list[str]:
+    """Members of an array that have not failed."""
+    found = []
+    for name in sorted(os.listdir(f'{_directory(device)}/md')):
+        if name.startswith('dev-'):
+            with open(f'{_directory(device)}/md/{name}/state',
+                      encoding='ascii') as file:
+                if 'faulty' not in file.read():
+                    found.append(f'/dev/{name.removeprefix("dev-")}')
+    return found
+
+
+def disk_of(device: str) -> str:
+    """The disk that a device is a part of, or is."""
+    found = partition(device)
+    return found.disk if found else device
+
+
 def partitions(disk: str) -> dict[int, str]:
     """The devices of a disk's partitions, by their numbers."""
     found = {}

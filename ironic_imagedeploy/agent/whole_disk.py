@@ -16,6 +16,7 @@ import typing
 
 from oslo_log import log
 
+from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import previous_system
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import findings
@@ -41,13 +42,18 @@ def write(order: orders.WriteOrder, source: engine.Source, device: str,
     :raises DeploymentError: when the agent fails; nothing boots then.
     """
     software_raid.check_whole_disk(device, order.boot_mode)
+    array = None
+    if order.boot_mode == 'uefi':
+        array = software_raid.find(device)
+    if array:
+        array.check(grub.platform_of(order.boot_mode, order.arch))
     with sharing.sharing(order.neighbours, source) as shared:
-        return _write(order, source, device, publisher, shared)
+        return _write(order, source, device, publisher, shared, array)
 
 
 def _write(order: orders.WriteOrder, source: engine.Source, device: str,
-           publisher: progress.Publisher, shared: sharing.Sharing
-           ) -> dict[str, typing.Any]:
+           publisher: progress.Publisher, shared: sharing.Sharing,
+           array: software_raid.Array | None) -> dict[str, typing.Any]:
     with engine.open_target(device) as target:
         inspection = engine.inspect(source, order.expectation(target),
                                     engine.Budget.before_write())
@@ -64,7 +70,7 @@ def _write(order: orders.WriteOrder, source: engine.Source, device: str,
                 verify_file=order.policy.verify == 'both',
                 journals=orders.JOURNALS, written=shared.written)
     publisher.show('boot', 'disk')
-    result, is_repaired = handover.make_bootable(order, device)
+    result, is_repaired = handover.make_bootable(order, device, array)
     return {**result, names.KEY: {
         **report.to_dict(), **shared.report(), 'backup_gpt_misplaced': (
             report.backup_gpt_misplaced and not is_repaired),

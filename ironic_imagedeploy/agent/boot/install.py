@@ -187,8 +187,9 @@ def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
     if disk.array:
         place = disk.array.mirror_esp(disk.esp)
         esps = [_partition(half) for half in sysfs.members(place)]
-    esp.fill(place, programs, grub.esp_configuration(
-        disk.uuid, folder, *_root_names(disk)), vendors)
+    with software_raid.complete(place):
+        esp.fill(place, programs, grub.esp_configuration(
+            disk.uuid, folder, *_root_names(disk)), vendors)
     if os.path.exists('/sys/firmware/efi'):
         nvram.add_boot_entries(esps, platform)
 

@@ -16,6 +16,7 @@ Half of it, or half of it with parts of the new one, may be there when the
 power fails while the new one is written.
 """
 
+from collections.abc import Iterator
 import contextlib
 import os
 
@@ -66,7 +67,7 @@ def disable_array(device: str) -> None:
 
     Their boot code and EFI system partitions are not in the array, and would
     start the system in it while another one is written over that. Does
-    nothing for a disk.
+    nothing for a disk. Where one fails, the others are wiped all the same.
 
     :raises TargetError: when a disk cannot be written.
     :raises DeploymentError: when an EFI system partition cannot be made anew.
@@ -75,24 +76,41 @@ def disable_array(device: str) -> None:
         return
     found = filter(None, map(sysfs.partition, sysfs.members(device)))
     disks = dict.fromkeys(member.disk for member in found)
+    failures: list[Exception] = []
     with contextlib.ExitStack() as stack:
-        esps = [stack.enter_context(engine.open_target(esp))
-                for esp in dict.fromkeys(
-                    esp for disk in disks for esp in _esps(disk))]
+        esps = []
+        for path in dict.fromkeys(path for disk in disks
+                                  for path in esp_devices(disk)):
+            with _noted(failures):
+                esps.append(stack.enter_context(engine.open_target(path)))
         for esp in esps:
-            esp.zero(0, esp.sector_size)
-            esp.flush()
+            with _noted(failures):
+                esp.zero(0, esp.sector_size)
+                esp.flush()
         for disk in disks:
-            _clear_boot_code(disk)
+            with _noted(failures):
+                _clear_boot_code(disk)
         for esp in esps:
-            esp.zero(0, min(esp.size, _FRONT))
-            esp.flush()
+            with _noted(failures):
+                esp.zero(0, min(esp.size, _FRONT))
+                esp.flush()
+    if failures:
+        raise failures[0]
     for esp in esps:
         if sysfs.is_array(esp.path):
             _make_fat(esp.path)
 
 
-def _esps(disk: str) -> list[str]:
+@contextlib.contextmanager
+def _noted(failures: list[Exception]) -> Iterator[None]:
+    """Go on with the other disks where one fails."""
+    try:
+        yield
+    except (engine.exceptions.TargetError, errors.DeploymentError) as error:
+        failures.append(error)
+
+
+def esp_devices(disk: str) -> list[str]:
     """EFI system partitions of a disk, or the mirrors that they are in."""
     try:
         table = bios.read_table(disk)

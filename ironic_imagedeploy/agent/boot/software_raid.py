@@ -17,6 +17,8 @@ disks that the firmware boots from: on each of these is a mirror of the EFI
 system partition, or grub2 for BIOS.
 """
 
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import operator
 import re
@@ -50,11 +52,13 @@ class Array:
     :ivar device: the array itself.
     :ivar uuid: as mdadm prints it.
     :ivar disks: that have its members as partitions.
+    :ivar members: those that it was written to when it was found.
     """
 
     device: str
     uuid: str
     disks: tuple[str, ...]
+    members: tuple[str, ...] = ()
 
     @property
     def grub_name(self) -> str:
@@ -73,6 +77,16 @@ class Array:
         """
         for disk in self.disks:
             _check_disk(disk, bios.read_table(disk), platform)
+
+    def check_members(self) -> None:
+        """See that no disk fell out of the array since it was found.
+
+        The array goes on without it; but firmware may start from that disk,
+        and find there what is not whole.
+
+        :raises DeploymentError: naming those that fell out.
+        """
+        _check_members(self.device, self.members)
 
     def make_bios_boot_partitions(self) -> None:
         """On disks with a GPT that have none yet.
@@ -137,8 +151,23 @@ def find(device: str) -> Array | None:
             'expected partitions as its members, found '
             f'{", ".join(whole) or "none"}. Create it anew by '
             'target_raid_config of the node.')
-    return Array(device=device, uuid=uuid, disks=tuple(dict.fromkeys(
-        partition.disk for partition in members.values() if partition)))
+    return Array(
+        device=device, uuid=uuid,
+        members=tuple(sysfs.written_members(device)),
+        disks=tuple(dict.fromkeys(
+            partition.disk for partition in members.values() if partition)))
+
+
+@contextlib.contextmanager
+def complete(device: str) -> Iterator[None]:
+    """Fail when a disk falls out of a software RAID meanwhile.
+
+    :raises DeploymentError: naming those that fell out.
+    """
+    before = tuple(sysfs.written_members(device)
+                   ) if sysfs.is_array(device) else ()
+    yield
+    _check_members(device, before)
 
 
 def check_whole_disk(device: str, boot_mode: str) -> None:
@@ -157,6 +186,17 @@ def check_whole_disk(device: str, boot_mode: str) -> None:
         'expected a node with UEFI, or a partition image, found neither. '
         'Boot the node with UEFI (its capability boot_mode:uefi), or deploy '
         'a partition image: grub2 is then installed on each disk.')
+
+
+def _check_members(device: str, before: tuple[str, ...]) -> None:
+    after = sysfs.written_members(device) if before else []
+    lost = [sysfs.disk_of(member) for member in before if member not in after]
+    if lost:
+        raise errors.DeploymentError(
+            f'{", ".join(lost)} fell out of the software RAID {device} while '
+            f'it was written: expected {len(before)} disks in it, found '
+            f'{len(after)}. Replace the disk, and create the RAID anew by '
+            'target_raid_config of the node.')
 
 
 def _check_disk(disk: str, table: partitions.PartitionTable,

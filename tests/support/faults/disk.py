@@ -55,6 +55,8 @@ class FaultyDisk:
             unless_ready.callback(self.close)
             self._start()
             if loop:
+                # Older kernels make a device of the size that they know of.
+                self.file.stat()
                 self.device = disks.attach(self.file, sector_size=sector_size)
                 self._stack.callback(
                     disks.run, 'losetup', '-d', self.device)

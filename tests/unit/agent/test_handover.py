@@ -13,14 +13,20 @@
 
 from unittest import mock
 
+from ironic_python_agent import errors
+
+from ironic_imagedeploy.agent.boot import previous_system
+from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy.agent import order as orders
+from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy import engine
 from tests.support import ramdisk
 
 MIB = 1 << 20
 
 
-class BootableOrWipedTest(ramdisk.AgentTestCase):
+class WipedTestCase(ramdisk.AgentTestCase):
     """A disk, and a file that stands for its partition."""
 
     def setUp(self):
@@ -36,6 +42,9 @@ class BootableOrWipedTest(ramdisk.AgentTestCase):
     def is_wiped(self, path):
         content = path.read_bytes()
         return not any(content[:MIB]) and not any(content[-MIB:])
+
+
+class BootableOrWipedTest(WipedTestCase):
 
     def test_what_goes_well_stays(self):
         with handover.bootable_or_wiped(str(self.root), str(self.disk)):
@@ -71,3 +80,55 @@ class BootableOrWipedTest(ramdisk.AgentTestCase):
             self.fail(self.root, self.disk)
         for words in ('MAY BOOT', 'a first error', 'KeyboardInterrupt'):
             self.assertIn(words, str(caught.exception))
+
+
+class ArrayTest(WipedTestCase):
+    """The same with a software RAID: firmware begins with its disks."""
+
+    def setUp(self):
+        super().setUp()
+        self.patched(sysfs, 'is_array').side_effect = (
+            lambda device: device in (str(self.disk), self.gone))
+        self.disabled = self.patched(previous_system, 'disable_array')
+
+    def test_its_disks_are_wiped_as_well(self):
+        with self.assertRaisesRegex(KeyError, 'a first error'):
+            self.fail(self.root, self.disk)
+        self.disabled.assert_called_once_with(str(self.disk))
+        self.assertTrue(self.is_wiped(self.root))
+
+    def test_it_is_said_loudly_when_a_disk_cannot_be_wiped(self):
+        self.disabled.side_effect = errors.DeploymentError('boot code')
+        with self.assertRaises(engine.exceptions.TargetMayBoot) as caught:
+            self.fail(self.root, self.disk)
+        self.assertEqual(str(self.disk), caught.exception.subject)
+        self.assertIn('a first error', str(caught.exception))
+
+    def test_it_is_said_loudly_when_nothing_can_be_wiped(self):
+        """Nothing starts when its disks start nothing."""
+        with self.assertRaisesRegex(KeyError, 'a first error'):
+            self.fail(f'{self.gone}1', self.gone)
+
+    def test_a_wipe_that_is_interrupted(self):
+        self.disabled.side_effect = KeyboardInterrupt
+        with self.assertRaisesRegex(engine.exceptions.TargetMayBoot,
+                                    'KeyboardInterrupt'):
+            self.fail(self.root, self.disk)
+
+
+class ArrayThatBootsTest(ramdisk.AgentTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.array = mock.Mock(spec=software_raid.Array)
+        self.patched(handover, '_fix_partition_table').return_value = True
+        self.order = mock.Mock(spec=orders.WriteOrder)
+        self.finish = self.patched(handover, 'finish')
+
+    def make(self):
+        return handover.make_bootable(self.order, str(self.disk), self.array)
+
+    def test_a_disk_that_fell_out_meanwhile(self):
+        self.array.check_members.side_effect = errors.DeploymentError('x')
+        self.assertRaises(errors.DeploymentError, self.make)
+        self.assert_boots_nothing()

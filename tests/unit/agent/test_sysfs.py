@@ -35,6 +35,20 @@ class DevicesTest(block_devices.SysfsTestCase):
         self.assertEqual(['/dev/nvme0n1p2', '/dev/vda1'],
                          sysfs.members('/dev/md127'))
 
+    def test_members_that_failed(self):
+        for name, state in (('vda1', 'in_sync\n'),
+                            ('nvme0n1p2', 'faulty,blocked\n')):
+            folder = self.links / 'md127/md' / f'dev-{name}'
+            folder.mkdir()
+            (folder / 'state').write_text(state)
+        (self.links / 'md127/md/array_state').write_text('active\n')
+        self.assertEqual(['/dev/vda1'],
+                         sysfs.written_members('/dev/md127'))
+
+    def test_the_disk_of_a_device(self):
+        self.assertEqual('/dev/nvme0n1', sysfs.disk_of('/dev/nvme0n1p2'))
+        self.assertEqual('/dev/vda', sysfs.disk_of('/dev/vda'))
+
     def test_partitions_of_a_disk(self):
         self.assertEqual({1: '/dev/vda1'}, sysfs.partitions('/dev/vda'))
         self.assertEqual({3: '/dev/md127p3'}, sysfs.partitions('/dev/md127'))

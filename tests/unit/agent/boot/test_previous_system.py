@@ -176,11 +176,13 @@ class ArrayTest(unittest.TestCase):
     def test_what_cannot_be_written(self):
         os.unlink(self.disks[0])
         os.mkdir(self.disks[0])
-        with (mock.patch.object(previous_system, '_esps', return_value=[],
-                                autospec=True),
+        with (mock.patch.object(previous_system, 'esp_devices',
+                                return_value=[], autospec=True),
               self.assertRaisesRegex(errors.DeploymentError,
                                      'boot code of .* cannot be wiped')):
             previous_system.disable_array('array')
+        # The other disk is wiped all the same.
+        self.assertFalse(any(self.content(self.disks[1])[:440]))
 
     def test_a_mirror_that_cannot_be_made_anew(self):
         with (mock.patch.object(

@@ -11,6 +11,7 @@
 # under the License.
 
 import pathlib
+import shutil
 import subprocess
 from unittest import mock
 
@@ -74,6 +75,57 @@ class FindTest(block_devices.SysfsTestCase):
         for member in (self.links / 'md127/slaves').iterdir():
             member.unlink()
         self.assert_refused('found none')
+
+
+class CompleteTest(block_devices.SysfsTestCase):
+
+    def setUp(self):
+        super().setUp()
+        for name in ('vda1', 'nvme0n1p2'):
+            folder = self.links / 'md127/md' / f'dev-{name}'
+            folder.mkdir()
+            (folder / 'state').write_text('in_sync\n')
+        with mock.patch.object(commands, 'run', autospec=True,
+                               return_value=EXPORT):
+            self.array = software_raid.find('/dev/md127')
+
+    def lose(self, name='nvme0n1p2'):
+        (self.links / 'md127/md' / f'dev-{name}/state').write_text('faulty\n')
+
+    def test_nothing_is_lost(self):
+        self.array.check_members()
+        with software_raid.complete('/dev/md127'):
+            pass
+
+    def test_a_disk_that_falls_out(self):
+        self.lose()
+        with self.assertRaisesRegex(
+                errors.DeploymentError,
+                '/dev/nvme0n1 fell out of the software RAID /dev/md127 .*'
+                'expected 2 disks in it, found 1'):
+            self.array.check_members()
+
+    def test_a_disk_that_is_gone(self):
+        shutil.rmtree(self.links / 'md127/md/dev-vda1')
+        (self.links / 'vda1').unlink()
+        with self.assertRaisesRegex(errors.DeploymentError,
+                                    '/dev/vda1 fell out'):
+            self.array.check_members()
+
+    def test_meanwhile(self):
+        with (self.assertRaisesRegex(errors.DeploymentError,
+                                     '/dev/vda fell out'),
+              software_raid.complete('/dev/md127')):
+            self.lose('vda1')
+
+    def test_one_that_was_out_before(self):
+        self.lose()
+        with software_raid.complete('/dev/md127'):
+            pass
+
+    def test_no_array(self):
+        with software_raid.complete('/dev/vda'):
+            pass
 
 
 class WholeDiskTest(block_devices.SysfsTestCase):

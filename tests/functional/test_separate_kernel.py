@@ -43,7 +43,7 @@ class BesideTestCase(partition_images.PartitionImageTestCase):
         super().setUp()
         self.beside = {'kernel': boot_files.bzimage(os.urandom(3 * MIB)),
                        'ramdisk': boot_files.initramfs(
-                           b'070701' + os.urandom(5 * MIB))}
+                           {'init': os.urandom(5 * MIB)})}
         self.order: dict[str, typing.Any] = {'options': OPTIONS}
         for role, content in self.beside.items():
             self.serve(role, content)
@@ -239,7 +239,7 @@ class RefusedTest(BesideTestCase):
         self.use(without_kernel, lambda tree: put(
             tree, 'filler', os.urandom(48 * MIB)))
         self.serve('ramdisk', content := boot_files.initramfs(
-            b'070701' + os.urandom(12 * MIB)))
+            {'init': os.urandom(12 * MIB)}))
         self.order['ramdisk']['checksum'] = (
             f'sha256:{hashlib.sha256(content).hexdigest()}')
         error = self.failed()

@@ -52,9 +52,9 @@ def zboot(machine: int = 0xaa64) -> bytes:
     return bytes(image)
 
 
-def initramfs(content: bytes = b'070701' + bytes(506)) -> bytes:
-    """An archive with nothing in it, compressed."""
-    return gzip.compress(content, mtime=0)
+def initramfs(files: Mapping[str, bytes] | None = None) -> bytes:
+    """An archive, by default with nothing in it, compressed."""
+    return gzip.compress(archive(files or {}), mtime=0)
 
 
 def efi_program(text: str, machine: int = 0x8664) -> bytes:

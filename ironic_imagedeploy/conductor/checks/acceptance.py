@@ -122,7 +122,9 @@ def _expectation(image: images.InstanceImage) -> engine.Expectation:
         boot_mode=boot_mode_utils.get_boot_mode(image.node),
         arch=node_fields.processor(image.node),
         secure_boot=boot_mode_utils.is_secure_boot_requested(image.node),
-        has_kernel=image.has_kernel, contents=start_policy.looks,
+        has_kernel=image.has_kernel,
+        # A file beside it would be read to its end, before it is fetched.
+        contents=start_policy.looks and image.role == images.DISK,
         devices=image.devices, start_policy=start_policy)
 
 

@@ -53,9 +53,13 @@ _GROWTH = 64
 class CutOff(Unreadable):
     """An initramfs that ends in the middle."""
 
+    summary = 'the initramfs is cut off'
+
 
 class NotDecoded(Unreadable):
     """An initramfs that Linux may decode, and nothing here."""
+
+    summary = 'the initramfs cannot be decoded'
 
 
 class _Work(typing.NamedTuple):

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import hashlib
+import os
 import pathlib
 from unittest import mock
 
@@ -110,6 +112,17 @@ class RefusalsTest(separate_kernels.KernelTestCase):
         # The same for the image alone.
         self.refusal('no-bootloader')
         self.assertEqual(len(self.server.requests), asked)
+
+    def test_an_initramfs_is_not_read_to_its_end(self):
+        self.by_url(*NONE)
+        content = boot_files.initramfs({'init': os.urandom(4 << 20)})
+        (self.web / 'ramdisk').write_bytes(content)
+        self.state(ramdisk_checksum='sha256:'
+                   f'{hashlib.sha256(content).hexdigest()}')
+        sent = self.transferred(self.server)
+        with self.task() as task:
+            acceptance.check_image(task)
+        self.assertLess(sum(sent), len(content) // 2)
 
     def test_properties_name_images_of_glance_alone(self):
         secret = self.web / 'kernel'

@@ -12,6 +12,7 @@
 
 import gzip
 import lzma
+import pathlib
 import struct
 
 from ironic_imagedeploy import engine
@@ -23,6 +24,19 @@ from tests.unit.engine import qcow2_builder as qcow2
 from tests.unit.engine import volumes
 
 MIB = base.MIB
+
+
+def run_on_a_busy_machine(*command: str | pathlib.Path) -> None:
+    """Run what measures how fast it derives a key, by a coarse clock."""
+    for _ in range(4):
+        try:
+            base.run(*command)
+        except AssertionError as error:
+            if 'accurate CPU usage' not in str(error):
+                raise
+        else:
+            return
+    base.run(*command)
 
 
 class FormatTest(verdicts.VerdictTestCase):
@@ -131,8 +145,9 @@ class FormatTest(verdicts.VerdictTestCase):
                 ('luks', 'key-secret=key'),
                 ('qcow2', 'encrypt.format=luks,encrypt.key-secret=key'),
                 ('qcow2', 'encrypt.format=aes,encrypt.key-secret=key')):
-            base.run('qemu-img', 'create', '-q', '-f', form, '--object',
-                     f'secret,id=key,file={key}', '-o', options, path, '1M')
+            run_on_a_busy_machine(
+                'qemu-img', 'create', '-q', '-f', form, '--object',
+                f'secret,id=key,file={key}', '-o', options, path, '1M')
             inspection = engine.inspect(memory.MemorySource(
                 path.read_bytes()))
             fix = inspection.findings[0].fix_for(str(path))

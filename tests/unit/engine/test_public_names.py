@@ -24,7 +24,7 @@ NAMES = [
     'cloud_failure', 'compare', 'exceptions', 'glance_request', 'inspect',
     'limit_heads', 'limit_service', 'may_know_secrets', 'open_source',
     'open_target', 'origin', 'reason', 'redact', 'repair_gpt', 'require_fit',
-    'transfer', 'transfer_listed',
+    'require_sdk', 'transfer', 'transfer_listed',
 ]
 
 

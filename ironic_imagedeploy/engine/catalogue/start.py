@@ -127,7 +127,8 @@ ENTRIES: Mapping[str, entry.Entry] = {
                 'with these options.')}),
     'unstable-device-name': _warning(
         meaning='A boot menu or the fstab names a disk by a name that '
-                'depends on its controller and on the order of the disks.',
+                'depends on its controller, its place or its serial number, '
+                'or on the order of the disks.',
         message='A disk is named by a name that another machine has not.',
         fix='Name it by its UUID, which blkid shows: UUID=...',
         cases={'menu': Case(
@@ -137,8 +138,8 @@ ENTRIES: Mapping[str, entry.Entry] = {
                 'update-grub or grub2-mkconfig write the menu again.')}),
     'device-missing': _warning(
         meaning='A boot loader, its menu or the fstab names a UUID that '
-                'nothing on the disk in the image has. The system stops, or '
-                'waits for it.',
+                'nothing on the disk in the image has, or the menu a label '
+                'of the root. The system stops, or waits for it.',
         message='The fstab waits for a disk that is not in the image.',
         fix='Correct the UUID, which blkid shows, or give the line the '
             'option nofail.',
@@ -154,7 +155,7 @@ ENTRIES: Mapping[str, entry.Entry] = {
                 'update-grub or grub2-mkconfig write the menu again.'),
             'menu': Case(
             message='The boot menu names a root that is not in the image.',
-            fix='Correct the UUID, which blkid shows: let update-grub or '
+            fix='Correct the name, which blkid shows: let update-grub or '
                 'grub2-mkconfig write the menu again.')}),
     'serial-console-only': _warning(
         meaning='The kernel writes to a serial port only: on the screen of a '

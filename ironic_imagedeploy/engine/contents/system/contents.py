@@ -259,7 +259,9 @@ class _Look:
         yield 'unified_kernels', lambda: unified_kernels.read(files, esps)
         yield 'command_lines', lambda: (
             *menus.read(files), *self._options_of_unified())
-        yield 'first_boot', lambda: _first_boot.read(files)
+        yield 'first_boot', lambda: _first_boot.read(files, tuple(
+            value for line in self._values.get('command_lines', ())[:1]
+            for value in line.values('cloud-init')))
         yield 'loaders', lambda: _loaders.read(files, esps)
         if esps:
             yield 'has_fallback', lambda: _loaders.has_fallback(files, esps)

@@ -73,9 +73,10 @@ class FirstBoot:
     deletes_host_keys: bool = False
 
 
-def read(files: _files.Files) -> FirstBoot:
+def read(files: _files.Files, options: tuple[str, ...] = ()) -> FirstBoot:
     """The agents of a root.
 
+    :param options: values of the kernel option ``cloud-init``.
     :raises UnreadableContent: when it cannot be told.
     """
     for store in _STORES:
@@ -83,15 +84,14 @@ def read(files: _files.Files) -> FirstBoot:
             raise exceptions.UnreadableContent(f'programs in /{store}')
     agents = [name for name, paths in _AGENTS.items()
               if any(map(files.exists, paths))]
-    if CLOUD_INIT in agents and files.exists(_DISABLED):
+    if CLOUD_INIT in agents and (
+            'disabled' in options or files.exists(_DISABLED)):
         agents.remove(CLOUD_INIT)
     if CLOUD_INIT not in agents:
         return FirstBoot(agents=tuple(agents))
-    texts = [config_files.read(files, path) for path in (
-        _CONFIG, *config_files.below(files, _CONFIG_FOLDERS, '.cfg'))]
     sources: tuple[str, ...] | None = None
     deletes = True
-    for text in texts:
+    for text in configuration(files):
         # The last one counts.
         listed = _listed(text)
         sources = sources if listed is None else listed
@@ -100,6 +100,13 @@ def read(files: _files.Files) -> FirstBoot:
                 deletes = match[1].lower() not in _NO
     return FirstBoot(agents=tuple(agents), data_sources=sources,
                      deletes_host_keys=deletes)
+
+
+def configuration(files: _files.Files) -> Iterator[str]:
+    """The texts of cloud-init's configuration; the last one counts."""
+    for path in (_CONFIG, *config_files.below(
+            files, _CONFIG_FOLDERS, '.cfg')):
+        yield config_files.read(files, path)
 
 
 def _listed(text: str) -> tuple[str, ...] | None:
@@ -114,7 +121,7 @@ def _listed(text: str) -> tuple[str, ...] | None:
     if not written.strip():
         written = ' '.join(_items(following))
     elif written.startswith('[') and ']' not in written:
-        written += ' '.join(following)
+        written += ' '.join(line.partition('#')[0] for line in following)
     return tuple(_NAME.findall(written.partition(']')[0][:_LIST_BYTES]))
 
 

@@ -28,6 +28,9 @@ _OCTAL = re.compile(r'\\([0-7]{3})')
 #: Names that depend on the controller, and on the order of its disks.
 _CHANGING = re.compile(
     r'/dev/(?:[hsv]d[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+)(?:p?(\d+))?')
+#: Names by the place or the serial number of a disk.
+_OF_ONE_DISK = re.compile(
+    r'/dev/disk/by-(?:path/|id/(?:ata|scsi|nvme|virtio|wwn|usb|mmc)-).+')
 _OPTIONAL = frozenset({'noauto', 'nofail', 'x-systemd.automount'})
 #: Of growpart-generator: openSUSE's.
 _GROWS = 'x-growpart.grow'
@@ -51,7 +54,8 @@ class Device:
     @property
     def changes(self) -> bool:
         """Whether another machine may have another name for it."""
-        return _CHANGING.fullmatch(self.name) is not None
+        return any(names.fullmatch(self.name)
+                   for names in (_CHANGING, _OF_ONE_DISK))
 
     def find(self, volumes: Iterable[_volumes.Volume]
              ) -> _volumes.Volume | None:

@@ -13,6 +13,7 @@
 """Mechanisms that make the root as large as the disk, at a start."""
 
 from collections.abc import Iterator
+import itertools
 import re
 
 from ironic_imagedeploy.engine.contents.system import config_files
@@ -46,6 +47,9 @@ _GROWS = 'x-growpart.grow'
 _REPART = ('usr/bin/systemd-repart', 'bin/systemd-repart')
 _REPART_FOLDERS = ('etc/repart.d', 'usr/lib/repart.d',
                    'usr/local/lib/repart.d')
+#: Settings of cloud-init's growpart, and how it grows.
+_SETTING = re.compile(r'mode|devices|ignore_growroot_disabled|-')
+_MODE = re.compile(r'\bmode["\']?\s*:\s*["\']?(\w+)')
 #: Where those put it who make an image, and how they call it.
 _OWN_FOLDERS = ('etc/systemd/system', 'etc/init.d', 'usr/local/sbin',
                 'usr/local/bin')
@@ -64,10 +68,14 @@ def read(files: _files.Files, agents: tuple[str, ...]) -> tuple[str, ...]:
 def _mechanisms(files: _files.Files, agents: tuple[str, ...]
                 ) -> Iterator[str]:
     has_growpart = any(map(files.exists, _GROWPART))
-    if first_boot.CLOUD_INIT in agents and has_growpart:
+    # A file of this name forbids it to cloud-init and to growroot.
+    is_forbidden = files.exists('etc/growroot-disabled')
+    if (first_boot.CLOUD_INIT in agents and has_growpart
+            and not is_forbidden and not _is_off(files)):
         yield 'cloud-init with growpart'
     for name, paths in _PATHS.items():
-        if any(map(files.exists, paths)):
+        if any(map(files.exists, paths)) and not (
+                is_forbidden and name == 'growroot'):
             yield name
     if any(map(files.exists, _GENERATORS)) and _GROWS in config_files.read(
             files, 'etc/fstab'):
@@ -79,3 +87,19 @@ def _mechanisms(files: _files.Files, agents: tuple[str, ...]
         for name in files.list(folder):
             if _OWN.fullmatch(name):
                 yield f'{folder}/{name}'
+
+
+def _is_off(files: _files.Files) -> bool:
+    """Whether cloud-init is told not to grow partitions."""
+    is_off = False
+    for text in first_boot.configuration(files):
+        lines = list(config_files.lines(text))
+        for number, line in enumerate(lines):
+            if not line.startswith('growpart:'):
+                continue
+            settings = itertools.takewhile(
+                _SETTING.match, lines[number + 1:])
+            for setting in itertools.chain([line], settings):
+                if match := _MODE.search(setting):
+                    is_off = match[1].lower() in ('off', 'false')
+    return is_off

@@ -45,6 +45,8 @@ _NAMED = frozenset({'ext4', 'xfs', 'btrfs', 'swap', 'vfat'})
 _WITHOUT_UUID = frozenset({partitions.BIOS_BOOT,
                            '9e1a2d38-c612-4316-aa26-8b49521e5a8b', '0x41'})
 _UUID = re.compile(r'[0-9a-fA-F-]{9,36}')
+#: One that is written without escapes, quotes and variables.
+_LABEL = re.compile(r'[A-Za-z0-9_.-]+')
 _EXTENDED = frozenset({'0x05', '0x0f', '0x85'})
 
 
@@ -109,7 +111,7 @@ def _check_devices(contents: Contents, table: partitions.PartitionTable
     if not _all_known(contents, table):
         return
     for name in contents.root_names:
-        if _is_missing(fstab.device(name), contents):
+        if _is_missing_root(fstab.device(name), contents):
             yield Finding(
                 code='device-missing', case='menu', found=f'root={name}',
                 expected='a root that is in the image',
@@ -157,6 +159,14 @@ def _is_missing(device: fstab.Device, contents: Contents) -> bool:
     return (device.tag in ('uuid', 'partuuid')
             and _UUID.fullmatch(device.value) is not None
             and device.find(contents.volumes) is None)
+
+
+def _is_missing_root(device: fstab.Device, contents: Contents) -> bool:
+    # In an fstab, a label may be that of a data disk of the machine.
+    return _is_missing(device, contents) or (
+        device.tag in ('label', 'partlabel')
+        and _LABEL.fullmatch(device.value) is not None
+        and device.find(contents.volumes) is None)
 
 
 def _check_growth(contents: Contents, root: _volumes.Volume,

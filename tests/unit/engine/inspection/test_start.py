@@ -101,6 +101,22 @@ class GoodTest(StartTestCase):
                 self.assertEqual([], self.changed(
                     {'etc/fstab': fstab + systems.text(line + '\n')}))
 
+    def test_a_label_of_the_root(self) -> None:
+        for name, codes in (
+                ('LABEL=nowhere', ['device-missing']),
+                ('PARTLABEL=nowhere', ['device-missing']),
+                ('/dev/disk/by-label/nowhere', ['device-missing']),
+                ('LABEL=$label', []), ('/dev/mapper/nowhere', [])):
+            with self.subTest(name):
+                self.assertEqual(codes, self.changed(
+                    systems.grub(f'root={name} console=tty0')))
+
+    def test_the_kernel_option_that_disables_cloud_init(self) -> None:
+        codes = self.changed({
+            **systems.grub('console=tty0 cloud-init=disabled'),
+            **systems.cloud_init('')})
+        self.assertIn('no-first-boot-agent', codes)
+
     def test_what_lies_where_nobody_looks(self) -> None:
         """A UUID may be that of a logical volume."""
         parts = systems.debian()

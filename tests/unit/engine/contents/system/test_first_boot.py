@@ -49,6 +49,7 @@ class FirstBootTest(base.EngineTestCase):
                  ('ConfigDrive', 'None')),
                 ('datasource_list: [\n  OpenStack,\n  None ]\nx: [y]\n',
                  ('OpenStack', 'None')),
+                ('datasource_list: [ # x\n  None, # Ec2\n ]\n', ('None',)),
                 ('datasource_list: []\n', ())):
             with self.subTest(text):
                 self.assertEqual(sources, self.read(

@@ -41,9 +41,11 @@ class DeviceTest(unittest.TestCase):
 
     def test_names_that_change(self) -> None:
         for name in ('/dev/sda', '/dev/sdaa12', '/dev/vda1', '/dev/hda1',
-                     '/dev/xvda', '/dev/nvme0n1p2', '/dev/mmcblk0p1'):
+                     '/dev/xvda', '/dev/nvme0n1p2', '/dev/mmcblk0p1',
+                     '/dev/disk/by-id/ata-sda1', '/dev/disk/by-id/wwn-0x5-1',
+                     '/dev/disk/by-path/pci-0000:00:05.0-part3'):
             self.assertTrue(fstab.device(name).changes, name)
-        for name in (f'UUID={UUID}', '/dev/disk/by-id/ata-sda1', '/dev/sr0',
+        for name in (f'UUID={UUID}', '/dev/disk/by-id/dm-name-x', '/dev/sr0',
                      '/dev/mapper/vg-root', '/dev/md0', '/dev/zram0',
                      '/dev/root', 'sda1', 'LABEL=/dev/sda1'):
             self.assertFalse(fstab.device(name).changes, name)

@@ -43,6 +43,28 @@ class GrowthTest(base.EngineTestCase):
                          self.read(tree, CLOUD_INIT))
         self.assertEqual((), self.read({'etc/x': b''}, CLOUD_INIT))
 
+    def test_cloud_init_is_told_not_to_grow(self) -> None:
+        tree = {'usr/bin/growpart': b'x'}
+        path = 'etc/cloud/cloud.cfg.d/99.cfg'
+        for text, grows in (
+                ('growpart:\n  mode: off\n', False),
+                ('growpart: {mode: "off"}\n', False),
+                ('growpart:\n  devices:\n  - /\n  mode: false\n', False),
+                ('growpart:\n  mode: auto\n', True),
+                ('# growpart: {mode: off}\n', True),
+                ('growpart:\n  devices: ["/"]\nx:\n  mode: off\n', True)):
+            with self.subTest(text):
+                self.assertEqual(grows, bool(self.read(
+                    {**tree, path: text.encode()}, CLOUD_INIT)))
+        self.assertTrue(self.read({
+            **tree, path: b'growpart:\n  mode: auto\n',
+            'etc/cloud/cloud.cfg': b'growpart:\n  mode: off\n'}, CLOUD_INIT))
+
+    def test_growing_is_forbidden(self) -> None:
+        self.assertEqual((), self.read({
+            'usr/bin/growpart': b'x', 'etc/growroot-disabled': b'',
+            'usr/lib/dracut/modules.d/50growroot/x': b'x'}, CLOUD_INIT))
+
     def test_a_generator_for_mounts_with_an_option(self) -> None:
         generator = ('usr/lib/systemd/system-generators/'
                      'growpart-generator.sh')

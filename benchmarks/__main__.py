@@ -33,7 +33,7 @@ from benchmarks import summary
 from benchmarks import table
 
 _PACKAGES = ('ironic-imagedeploy', 'ironic-python-agent', 'deflate', 'isal',
-             'backports.zstd')
+             'backports.zstd', 'zstandard')
 #: Exit status of our check.
 _REFUSED = 4
 

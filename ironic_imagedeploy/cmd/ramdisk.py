@@ -52,7 +52,7 @@ _MODULE = re.compile(r'.*(?:site|dist)-packages/'
 _NEEDED = ('cryptography', 'oslo_config', 'oslo_log', 'oslo_utils',
            'requests', 'stevedore')
 #: Modules that make it faster.
-_FASTER = ('isal', 'deflate', 'backports.zstd')
+_FASTER = ('isal', 'deflate', 'backports.zstd', 'zstandard')
 #: Files of grub2 that partition images take, by firmware.
 _GRUB = re.compile(r'(?:.*/)?grub/(?P<platform>i386-pc|x86_64-efi|arm64-efi)/'
                    r'normal\.mod')

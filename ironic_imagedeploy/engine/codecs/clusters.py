@@ -17,6 +17,8 @@ by the others, whose verdict counts.
 """
 
 from collections.abc import Callable
+import threading
+import typing
 import zlib
 
 from ironic_imagedeploy.engine.codecs import errors
@@ -26,6 +28,8 @@ from ironic_imagedeploy.engine.codecs import libraries
 WINDOW = 8 << 20
 #: Frames in a cluster at most: each costs a copy of what follows it.
 _FRAMES = 256
+#: What decodes whole frames in a thread: it takes one at a time.
+_THREAD = threading.local()
 
 Stored = libraries.Stored
 Decoded = bytes | bytearray | memoryview
@@ -78,6 +82,37 @@ def unzstd(stored: Stored, size: int) -> bytes:
     :param size: bytes that they must decode to.
     :raises DecodeError: when they are damaged, or decode to less or more.
     """
+    decoded = _unzstd_frame(stored, size) if libraries.zstandard else None
+    return _unzstd(stored, size) if decoded is None else decoded
+
+
+def _unzstd_frame(stored: Stored, size: int) -> bytes | None:
+    """The bytes of one frame that has a header as QEMU writes it.
+
+    Such a frame tells its size, by which they are allocated. Its window has
+    all of them: decoders differ for what refers to others.
+
+    :returns: None for any other frame, and one that is damaged.
+    """
+    try:
+        frame = libraries.zstandard.get_frame_parameters(stored)
+        if (frame.content_size != size
+                or not size <= frame.window_size <= WINDOW):
+            return None
+        decoded: bytes = _frame_decoder().decompress(stored)
+    except libraries.zstandard.ZstdError:
+        return None
+    return decoded
+
+
+def _frame_decoder() -> typing.Any:
+    if not hasattr(_THREAD, 'decoder'):
+        _THREAD.decoder = libraries.zstandard.ZstdDecompressor(
+            max_window_size=WINDOW)
+    return _THREAD.decoder
+
+
+def _unzstd(stored: Stored, size: int) -> bytes:
     decoded: bytes = b''
     for _ in range(_FRAMES):
         decoder = libraries.zstd_frame(WINDOW)

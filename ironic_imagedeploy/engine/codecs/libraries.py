@@ -14,7 +14,8 @@
 
 The extra ``fast`` brings them. On clusters of 64 KiB, libdeflate takes a sixth
 less of a processor than isal, which is twice as fast as zlib and decodes
-streams too. Python before 3.14 has no zstd of its own.
+streams too. Python before 3.14 has no zstd of its own; zstandard decodes a
+whole frame in one call, for which it gives up the interpreter's lock once.
 """
 
 import functools
@@ -31,6 +32,8 @@ deflate: typing.Any
 isal: typing.Any
 #: zstd as Python 3.14 has it, or None.
 zstd: typing.Any
+#: zstandard, for frames of a known size; or None.
+zstandard: typing.Any
 try:
     import deflate
 except ImportError:
@@ -46,6 +49,10 @@ try:
         from backports import zstd
 except ImportError:
     zstd = None
+try:
+    import zstandard
+except ImportError:
+    zstandard = None
 
 
 def zstd_available() -> bool:

@@ -105,7 +105,7 @@ def closure(lines: list[str]) -> set[str]:
 
 #: What nobody needs who has the command line alone.
 OPTIONAL = ('backports', 'cryptography', 'deflate', 'isal', 'openstack',
-            'oslo_config', 'oslo_log', 'oslo_utils', 'pbr')
+            'oslo_config', 'oslo_log', 'oslo_utils', 'pbr', 'zstandard')
 
 
 class HelpTest(unittest.TestCase):

@@ -116,6 +116,7 @@ class AddTest(RamdiskTestCase):
         self.make(f'{SITE}/isal/__init__.py',
                   # A namespace, which has no module of its own.
                   f'{SITE}/backports/zstd/__init__.py',
+                  f'{SITE}/zstandard/__init__.py',
                   'usr/lib/grub/x86_64-efi/normal.mod',
                   'usr/lib/grub/i386-pc/normal.mod')
         before = self.path.read_bytes()
@@ -123,7 +124,8 @@ class AddTest(RamdiskTestCase):
             self.directory / 'first', 'microcode')) * 3 + before)
         told = self.added()
         self.assertIn('archives          4 (3 as it is, 1 gz)\n', told)
-        self.assertIn('fast codecs       isal, backports.zstd\n', told)
+        self.assertIn('fast codecs       isal, backports.zstd, zstandard\n',
+                      told)
         self.assertIn('grub2 for i386-pc, x86_64-efi', told)
 
 

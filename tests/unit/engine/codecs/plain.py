@@ -20,7 +20,7 @@ from unittest import mock
 
 from ironic_imagedeploy.engine.codecs import libraries
 
-NAMES = ('deflate', 'isal', 'zstd')
+NAMES = ('deflate', 'isal', 'zstd', 'zstandard')
 
 
 def without(*packages: str) -> typing.Any:

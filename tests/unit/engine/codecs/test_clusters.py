@@ -10,10 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import concurrent.futures
 import random
 import time
 import typing
 import unittest
+from unittest import mock
 import zlib
 
 from ironic_imagedeploy.engine.codecs import clusters
@@ -129,10 +131,14 @@ class PlainInflateTest(InflateTests, unittest.TestCase):
         self.assertIs(zlib, libraries.isal)
 
 
-class ZstdTest(unittest.TestCase):
+class ZstdTests:
+    """Frames of zstd, without the libraries that are missing."""
+
+    missing: tuple[str, ...] = ()
 
     def setUp(self) -> None:
         super().setUp()
+        plain.remove(self, *self.missing)
         self.dice = random.Random(8)
         self.content = qcow2.text(self.dice, SIZE)
 
@@ -212,3 +218,59 @@ class ZstdTest(unittest.TestCase):
             qcow2.zstd.CompressionParameter.window_log: 27})
         self.assert_not_decoded(packer.compress(self.content)
                                 + packer.flush())
+
+    def test_threads_do_not_disturb_each_other(self) -> None:
+        contents = [qcow2.text(self.dice, SIZE) for _ in range(200)]
+        stored = [qcow2.zstd.compress(content) for content in contents]
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            self.assertEqual(contents, list(threads.map(
+                clusters.unzstd, stored, [SIZE] * len(stored))))
+
+
+class ZstandardTest(ZstdTests, unittest.TestCase):
+    """With zstandard, and the other for what that does not take."""
+
+    def test_the_usual_frame_needs_nothing_else(self) -> None:
+        self.enterContext(mock.patch.object(libraries, 'zstd', None))
+        stored = qcow2.zstd.compress(self.content)
+        for rest in (b'', bytes(511), stored):
+            self.assertEqual(self.content,
+                             clusters.unzstd(stored + rest, SIZE))
+
+    def test_damage_does_not_last(self) -> None:
+        stored = qcow2.zstd.compress(self.content)
+        self.assert_not_decoded(stored[:-100])
+        self.assertEqual(self.content, clusters.unzstd(stored, SIZE))
+
+    def test_a_frame_that_looks_back_beyond_its_window(self) -> None:
+        """It is for the other, which finds other bytes there."""
+        packer = qcow2.zstd.ZstdCompressor(options={
+            qcow2.zstd.CompressionParameter.window_log: 16})
+        packer.set_pledged_input_size(SIZE)
+        noise = self.dice.randbytes(SIZE - 2048)
+        content = noise + noise[:2048]
+        frame = b''.join([
+            packer.compress(content[start:start + 8192], packer.FLUSH_BLOCK)
+            for start in range(0, SIZE, 8192)] + [packer.flush()])
+        self.assertEqual(content, clusters.unzstd(frame, SIZE))
+        # The same blocks, with a window of 1 KiB up to one of 32 MiB.
+        for window in range(16):
+            stored = frame[:4] + bytes([0x40, window << 3]) + frame[5:]
+            found = self.verdict(stored)
+            with mock.patch.object(libraries, 'zstandard', None):
+                self.assertEqual(self.verdict(stored), found)
+
+    def verdict(self, stored: bytes) -> bytes | str:
+        try:
+            return clusters.unzstd(stored, SIZE)
+        except errors.DecodeError as error:
+            return str(error)
+
+
+class PlainZstdTest(ZstdTests, unittest.TestCase):
+    """With Python's own, or its backport, alone."""
+
+    missing = ('zstandard',)
+
+    def test_zstandard_is_not_used(self) -> None:
+        self.assertIsNone(libraries.zstandard)

@@ -23,9 +23,12 @@ class LibrariesTest(unittest.TestCase):
         self.assertTrue(libraries.zstd_available())
         self.assertIsNot(zlib, libraries.isal)
         self.assertIsNotNone(libraries.deflate)
+        self.assertIsNotNone(libraries.zstandard)
 
     def test_none_is_needed(self) -> None:
-        bare = plain.without('deflate', 'isal', 'backports', 'compression')
+        bare = plain.without('deflate', 'isal', 'backports', 'compression',
+                             'zstandard')
         self.assertFalse(bare.zstd_available())
-        self.assertEqual((None, zlib, None),
-                         (bare.deflate, bare.isal, bare.zstd))
+        self.assertEqual(
+            (None, zlib, None, None),
+            (bare.deflate, bare.isal, bare.zstd, bare.zstandard))

@@ -20,6 +20,8 @@ import re
 
 #: Directory that they are in.
 FOLDER = 'boot/loader/entries'
+#: The same, where an EFI system partition is elsewhere.
+FOLDERS = (FOLDER, 'efi/loader/entries', 'boot/efi/loader/entries')
 #: Bytes of each.
 MOST_TEXT = 16 << 10
 #: Initramfs of each.

@@ -17,12 +17,15 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import re
+import typing
 
 from ironic_imagedeploy.engine import budget as _budget
+from ironic_imagedeploy.engine.contents import boot_entries
 from ironic_imagedeploy.engine.contents import boot_files
 from ironic_imagedeploy.engine.contents import initramfs
 from ironic_imagedeploy.engine.contents import kernels
 from ironic_imagedeploy.engine.contents import pe
+from ironic_imagedeploy.engine.contents.system import config_files
 from ironic_imagedeploy.engine.contents.system import files as _files
 from ironic_imagedeploy.engine.contents.system import modules as _modules
 from ironic_imagedeploy.engine.contents.system import unified_kernels
@@ -40,8 +43,23 @@ _INITRAMFS_BYTES = 1 << 30
 _INITRAMFS_STEPS = 8 << 20
 _INITRAMFS = ('initrd.img-{}', 'initramfs-{}.img', 'initrd-{}',
               'initrd-{}.img', 'initramfs-{}')
+#: Has no drivers, whatever else an initramfs may be put together from.
+_MICROCODE = re.compile('ucode|microcode')
 _MODULE = re.compile(rb'(?:^|/)([^/\n:]+)\.ko(?:\.[a-z0-9]+)?(?=:|$)',
                      re.MULTILINE)
+
+
+class _Named(typing.NamedTuple):
+    """A kernel, as names tell of it.
+
+    :ivar path: in the root.
+    :ivar version: empty when they do not tell.
+    :ivar initramfs: its path; empty without one, or when there are several.
+    """
+
+    path: str
+    version: str
+    initramfs: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,14 +105,12 @@ def read(files: _files.Files, devices: Collection[str] = (),
     :param devices: aliases of what the newest one should have drivers for.
     :param unified: kernels in one program with their initramfs.
     """
-    found = sorted(_paths(files), key=_newest, reverse=True)
-    installed = [_kernel(files, path, version)
-                for path, version in found[:_MOST]]
+    found = sorted(_named(files), key=_newest, reverse=True)
+    installed = [_kernel(files, each) for each in found[:_MOST]]
     for each in unified:
         if each.options is not None or each.version:
             _add(installed, _unified(files, each))
-    installed.sort(key=lambda kernel: _newest(('', kernel.version)),
-                   reverse=True)
+    installed.sort(key=_newest, reverse=True)
     del installed[_MOST:]
     if devices and installed and installed[0].modules:
         installed[0] = dataclasses.replace(
@@ -147,36 +163,66 @@ def _part(pieces: Iterable[bytes], start: int, length: int
             return
 
 
-def _paths(files: _files.Files) -> Iterator[tuple[str, str]]:
-    """Paths and versions, as far as names tell them."""
+def _named(files: _files.Files) -> list[_Named]:
+    """Kernels by their own names, or by who names them."""
+    return (list(_in_boot(files)) or list(_in_entries(files))
+            or list(_among_modules(files)))
+
+
+def _in_boot(files: _files.Files) -> Iterator[_Named]:
     named = {}
     for name in files.list('boot'):
         match = boot_files.KERNEL.fullmatch(name)
         if match and _RESCUE not in name and files.exists(f'boot/{name}'):
             named[f'boot/{name}'] = match[1] or ''
     # One without a version is a link to another.
-    yield from [(path, version) for path, version in named.items()
+    yield from [_Named(path, version, _initramfs(files, path, version))
+                for path, version in named.items()
                 if version or not any(named.values())]
-    for folder in _MODULES if not named else ():
+
+
+def _in_entries(files: _files.Files) -> Iterator[_Named]:
+    """Kernels of the entries of systemd-boot."""
+    seen = set[str]()
+    for entry in config_files.below(files, boot_entries.FOLDERS, '.conf'):
+        keys = boot_entries.keys(
+            files.front(entry, boot_entries.MOST_TEXT) or b'')
+        point = entry.partition('/loader/')[0]
+        path = _of_entry(files, point, boot_entries.kernel(keys))
+        if path and path not in seen and 'rescue' not in path:
+            seen.add(path)
+            rest = [name for name in boot_entries.initramfs(keys)
+                    if not _MICROCODE.search(name)]
+            yield _Named(path, keys.get('version', [''])[0], _of_entry(
+                files, point, rest[0]) if len(rest) == 1 else '')
+
+
+def _of_entry(files: _files.Files, point: str, named: str) -> str:
+    """Path of a file that an entry names, counted from its partition."""
+    places = [f'{point}{path}' for path in boot_entries.paths(named)[:1]]
+    return next(filter(files.exists, places), '')
+
+
+def _among_modules(files: _files.Files) -> Iterator[_Named]:
+    for folder in _MODULES:
         for version in files.list(folder):
             path = f'{folder}/{version}/vmlinuz'
             if files.exists(path):
-                yield path, version
+                yield _Named(path, version, _initramfs(files, path, version))
         if files.list(folder):
             return
 
 
-def _kernel(files: _files.Files, path: str, version: str
-            ) -> InstalledKernel:
-    front = files.front(path, _FRONT) or b''
+def _kernel(files: _files.Files, named: _Named) -> InstalledKernel:
+    front = files.front(named.path, _FRONT) or b''
     header = kernels.kernel(front)
-    versions = [name for name in (header and header.version, version)
+    versions = [name for name in (header and header.version, named.version)
                 if name]
     return _with_drivers(files, InstalledKernel(
-        path=path, arch=header.arch if header else None,
+        path=named.path, arch=header.arch if header else None,
         is_signed=(None if pe.machine(front) is None
                    else pe.is_signed(front)),
-        initramfs=_initramfs(files, path, version)), versions)
+        initramfs=named.initramfs), versions)
 
 
 def _unified(files: _files.Files, kernel: unified_kernels.UnifiedKernel
@@ -241,7 +287,7 @@ def _names(listed: bytes | None) -> frozenset[str] | None:
         for name in _MODULE.findall(listed))
 
 
-def _newest(kernel: tuple[str, str]) -> list[tuple[int, str]]:
+def _newest(kernel: _Named | InstalledKernel) -> list[tuple[int, str]]:
     """The order of versions: numbers as numbers."""
     return [(int(part), '') if part.isdecimal() and len(part) < 12
-            else (-1, part) for part in re.split(r'(\d+)', kernel[1])]
+            else (-1, part) for part in re.split(r'(\d+)', kernel.version)]

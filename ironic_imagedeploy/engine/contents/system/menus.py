@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import dataclasses
 import re
 
+from ironic_imagedeploy.engine.contents import boot_entries
 from ironic_imagedeploy.engine.contents import kernel_options
 from ironic_imagedeploy.engine.contents.system import config_files
 from ironic_imagedeploy.engine.contents.system import files as _files
@@ -29,8 +30,6 @@ from ironic_imagedeploy.engine.contents.system import files as _files
 _MOST = 32
 _GRUB = ('boot/grub/grub.cfg', 'boot/grub2/grub.cfg')
 _GRUB_ENVIRONMENT = ('boot/grub2/grubenv', 'boot/grub/grubenv')
-_ENTRIES = ('boot/loader/entries', 'efi/loader/entries',
-            'boot/efi/loader/entries')
 _SYSLINUX = ('boot/extlinux/extlinux.conf', 'boot/extlinux.conf',
              'boot/syslinux/syslinux.cfg', 'boot/efi/syslinux.cfg')
 _LISTED = ('etc/kernel/cmdline', 'usr/lib/kernel/cmdline')
@@ -95,7 +94,7 @@ def _menus(files: _files.Files) -> Iterator[CommandLine]:
         for line in config_files.lines(text):
             if match := _LINUX.fullmatch(line):
                 yield _entry(path, match[1], known)
-    for path in config_files.below(files, _ENTRIES, '.conf'):
+    for path in config_files.below(files, boot_entries.FOLDERS, '.conf'):
         options = [
             line.partition(' ')[2] for line in config_files.lines(
                 config_files.read(files, path).replace('\t', ' '))

@@ -72,6 +72,47 @@ class InstalledKernelsTest(base.EngineTestCase):
                             **systems.modules(folder, ['ahci'])})
         self.assertEqual(f'{folder}/vmlinuz', found.path)
 
+    def test_a_kernel_of_an_entry(self) -> None:
+        """As kernel-install puts it on the EFI system partition."""
+        folder = f'ffff/{VERSION}'
+        entry = (f'title Debian\nversion {VERSION}\noptions root=x\n'
+                 f'linux /{folder}/linux\n'
+                 'initrd /amd-ucode.img\n'
+                 f'initrd /{folder}/initrd.img-{VERSION}\n')
+        for point in ('boot', 'efi', 'boot/efi'):
+            with self.subTest(point):
+                found, = self.read({
+                    f'{point}/loader/entries/ffff-{VERSION}.conf':
+                        entry.encode(),
+                    f'{point}/loader/entries/gone.conf': b'linux /gone\n',
+                    f'{point}/{folder}/linux': boot_files.bzimage(),
+                    f'{point}/{folder}/initrd.img-{VERSION}': b'x',
+                    f'usr/lib/modules/{VERSION}/vmlinuz':
+                        boot_files.bzimage(),
+                    **systems.modules(f'usr/lib/modules/{VERSION}',
+                                      ['ahci'])})
+                self.assertEqual(
+                    (f'{point}/{folder}/linux', VERSION,
+                     f'{point}/{folder}/initrd.img-{VERSION}',
+                     f'usr/lib/modules/{VERSION}'),
+                    (found.path, found.version, found.initramfs,
+                     found.modules))
+
+    def test_an_entry_with_several_initramfs(self) -> None:
+        """Which of them has the drivers is not told."""
+        found, = self.read({
+            'efi/loader/entries/a.conf':
+                b'linux /a/linux\ninitrd /a/one\ninitrd /a/two\n',
+            'efi/a/linux': boot_files.bzimage(), 'efi/a/one': b'x',
+            'efi/a/two': b'x'})
+        self.assertEqual(('efi/a/linux', '6.1.0-13-amd64', ''),
+                         (found.path, found.version, found.initramfs))
+
+    def test_a_path_that_leads_elsewhere(self) -> None:
+        self.assertEqual((), self.read({
+            'efi/loader/entries/a.conf': b'linux /../boot/linux\n',
+            'boot/linux': boot_files.bzimage()}))
+
     def test_a_unified_kernel(self) -> None:
         files = system_disks.files(self.directory, {
             **systems.modules(f'usr/lib/modules/{VERSION}', ['ahci']),

@@ -16,6 +16,7 @@ import argparse
 import os
 import pathlib
 import re
+import shlex
 import subprocess  # nosec B404
 import time
 
@@ -44,6 +45,8 @@ _ERROR = re.compile(rb'^(E|ERROR|fatal|.*\berror): ', re.IGNORECASE)
 _SHOWN = ('verdict', 'format', 'image_type', 'virtual_size', 'stored_size',
           'boot_modes', 'findings')
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9.+_-]*')
+#: A device, with its speed, parity, bits and flow control.
+_CONSOLE = re.compile(r'[A-Za-z][A-Za-z0-9]*(?:,[0-9]+(?:[eno][0-9]?r?)?)?')
 
 
 def build(args: argparse.Namespace) -> int:
@@ -54,7 +57,8 @@ def build(args: argparse.Namespace) -> int:
         if args.json:
             args.parser.error('--print is for a shell, --json for a program')
         console.show(f'{line}\n' for line in [
-            *recipe.shell(output), f'ironic-imagedeploy check {output}.qcow2'])
+            *recipe.shell(output), shlex.join([
+                'ironic-imagedeploy', 'check', f'{output}.qcow2'])])
         return 0
     image = pathlib.Path(f'{output}.qcow2')
     if image.exists():
@@ -70,6 +74,8 @@ def _recipe(args: argparse.Namespace) -> recipes.Recipe:
     for word in words:
         if not _NAME.fullmatch(word):
             args.parser.error(f'{word!r} is not a name')
+    if args.console and not _CONSOLE.fullmatch(args.console):
+        args.parser.error(f'{args.console!r} is not a console')
     if args.arch == 'arm64' and args.firmware in ('bios', 'both'):
         args.parser.error('machines of arm64 have no BIOS')
     return recipes.Recipe(

@@ -192,7 +192,9 @@ ENTRIES: Mapping[str, entry.Entry] = {
         message='cloud-init looks neither for a config drive nor for '
                 'OpenStack.',
         fix='Name them in /etc/cloud/cloud.cfg.d/99-openstack.cfg: '
-            'datasource_list: [ConfigDrive, OpenStack, None]'),
+            'datasource_list: [ConfigDrive, OpenStack, None], in one line; '
+            'name no other one by the kernel option ds, nor in '
+            '/etc/cloud/ds-identify.cfg.'),
     'no-login': _warning(
         meaning='No account has a password or a key, and nothing in the '
                 'image takes one from a config drive.',

@@ -24,6 +24,7 @@ from ironic_imagedeploy.engine.contents.system import files as _files
 LIMIT = 256 << 10
 MOST_FILES = 32
 _MOST_LINES = 8000
+_MASK_BYTES = 4096
 _ASSIGNMENT = re.compile(r'\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)')
 
 
@@ -53,6 +54,15 @@ def below(files: _files.Files, folders: tuple[str, ...], *suffixes: str
         for name in names[:MOST_FILES]:
             seen.add(name)
             yield f'{folder}/{name}'
+
+
+def is_masked(files: _files.Files, folder: str, name: str) -> bool:
+    """Whether a file turns its namesake elsewhere off, as systemd has it.
+
+    It is a link to nothing, or empty.
+    """
+    return name in files.list(folder) and not (
+        files.front(f'{folder}/{name}', _MASK_BYTES) or b'').strip()
 
 
 def assignments(text: str) -> dict[str, str]:

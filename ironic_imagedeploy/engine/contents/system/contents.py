@@ -260,8 +260,8 @@ class _Look:
         yield 'command_lines', lambda: (
             *menus.read(files), *self._options_of_unified())
         yield 'first_boot', lambda: _first_boot.read(files, tuple(
-            value for line in self._values.get('command_lines', ())[:1]
-            for value in line.values('cloud-init')))
+            option for line in self._values.get('command_lines', ())[:1]
+            for option in line.options))
         yield 'loaders', lambda: _loaders.read(files, esps)
         if esps:
             yield 'has_fallback', lambda: _loaders.has_fallback(files, esps)

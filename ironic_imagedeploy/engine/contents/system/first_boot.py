@@ -49,7 +49,23 @@ _STORES = ('nix/store', 'gnu/store')
 _DISABLED = 'etc/cloud/cloud-init.disabled'
 _CONFIG = 'etc/cloud/cloud.cfg'
 _CONFIG_FOLDERS = ('etc/cloud/cloud.cfg.d',)
-_LIST = 'datasource_list'
+#: It settles the data sources before cloud-init starts.
+_IDENTIFIERS = ('usr/lib/cloud-init/ds-identify',
+                'usr/libexec/cloud-init/ds-identify')
+_IDENTIFIER_CONFIG = 'etc/cloud/ds-identify.cfg'
+_NAMED = re.compile(r'datasource\s*:\s*["\']?([A-Za-z0-9]+)')
+_NAMING_OPTIONS = frozenset({'ds', 'ci.ds', 'ci.datasource'})
+_UNITS = 'etc/systemd/system'
+#: Units without which cloud-init does nothing, whatever others do.
+_NEEDED = ('cloud-init.target', 'cloud-init-main.service',
+           'cloud-init-network.service')
+#: The old name of the last of them.
+_OLD_UNIT = 'cloud-init.service'
+_UNIT_FOLDERS = ('usr/lib/systemd/system', 'lib/systemd/system')
+_LIST = re.compile(r'datasource_list\s*:')
+#: The same in a mapping of YAML's flow style, as in JSON.
+_FLOW_LIST = re.compile(
+    r'(?:\{(?:.*,)?\s*)?(["\']?)datasource_list\1\s*:')
 #: Characters of a list, and lines of one.
 _LIST_BYTES = 4096
 _NAME = re.compile(r'[A-Za-z0-9]+')
@@ -76,7 +92,7 @@ class FirstBoot:
 def read(files: _files.Files, options: tuple[str, ...] = ()) -> FirstBoot:
     """The agents of a root.
 
-    :param options: values of the kernel option ``cloud-init``.
+    :param options: of the kernel.
     :raises UnreadableContent: when it cannot be told.
     """
     for store in _STORES:
@@ -85,21 +101,26 @@ def read(files: _files.Files, options: tuple[str, ...] = ()) -> FirstBoot:
     agents = [name for name, paths in _AGENTS.items()
               if any(map(files.exists, paths))]
     if CLOUD_INIT in agents and (
-            'disabled' in options or files.exists(_DISABLED)):
+            'cloud-init=disabled' in options or files.exists(_DISABLED)
+            or _is_masked(files)):
         agents.remove(CLOUD_INIT)
     if CLOUD_INIT not in agents:
         return FirstBoot(agents=tuple(agents))
+    is_identified = any(map(files.exists, _IDENTIFIERS))
+    named = _named(files, options) if is_identified else None
     sources: tuple[str, ...] | None = None
     deletes = True
     for text in configuration(files):
-        # The last one counts.
-        listed = _listed(text)
+        # The last one counts. ds-identify, whose choice overrides those of
+        # all files, reads no flow style.
+        listed = _listed(text, _LIST if is_identified else _FLOW_LIST)
         sources = sources if listed is None else listed
         for line in config_files.lines(text):
             if match := _DELETES_KEYS.match(line):
                 deletes = match[1].lower() not in _NO
-    return FirstBoot(agents=tuple(agents), data_sources=sources,
-                     deletes_host_keys=deletes)
+    return FirstBoot(
+        agents=tuple(agents), deletes_host_keys=deletes,
+        data_sources=(named,) if named else sources)
 
 
 def configuration(files: _files.Files) -> Iterator[str]:
@@ -109,14 +130,40 @@ def configuration(files: _files.Files) -> Iterator[str]:
         yield config_files.read(files, path)
 
 
-def _listed(text: str) -> tuple[str, ...] | None:
+def _is_masked(files: _files.Files) -> bool:
+    """Whether systemd is told to leave cloud-init alone."""
+    masked = {name for name in (*_NEEDED, _OLD_UNIT)
+              if config_files.is_masked(files, _UNITS, name)}
+    if masked == {_OLD_UNIT}:
+        return not any(files.exists(f'{folder}/{_NEEDED[-1]}')
+                       for folder in _UNIT_FOLDERS)
+    return bool(masked)
+
+
+def _named(files: _files.Files, options: tuple[str, ...]) -> str | None:
+    """The one data source that ds-identify is told to take."""
+    name = None
+    for line in config_files.lines(
+            config_files.read(files, _IDENTIFIER_CONFIG)):
+        if match := _NAMED.match(line):
+            name = match[1]
+    for option in options:
+        key, _, value = option.partition('=')
+        if key in _NAMING_OPTIONS:
+            match = _NAME.match(value)
+            name = match[0] if match else None
+    return name
+
+
+def _listed(text: str, start: re.Pattern[str]) -> tuple[str, ...] | None:
     """The last list of data sources in a file of YAML, in either style."""
     lines = list(config_files.lines(text))
-    number = next((number for number in reversed(range(len(lines)))
-                   if lines[number].startswith(_LIST)), None)
-    if number is None:
+    number, match = next((
+        (number, match) for number in reversed(range(len(lines)))
+        if (match := start.match(lines[number]))), (0, None))
+    if match is None:
         return None
-    written = lines[number][len(_LIST):].lstrip(' \t:').partition('#')[0]
+    written = lines[number][match.end():].lstrip().partition('#')[0]
     following = lines[number + 1:number + 1 + _MOST_LIST]
     if not written.strip():
         written = ' '.join(_items(following))

@@ -66,7 +66,6 @@ _SYSTEMD = ('usr/lib/systemd/systemd', 'lib/systemd/systemd')
 _RULES = (('etc/udev/rules.d', '80-net-setup-link.rules'),
           ('etc/udev/rules.d', '80-net-name-slot.rules'))
 _LINKS = 'etc/systemd/network'
-_LINK_BYTES = 4096
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,16 +105,12 @@ def read(files: _files.Files) -> Network:
 
 
 def _are_renamed(files: _files.Files) -> bool:
-    """Whether systemd renames cards, and nothing in the image forbids it.
-
-    A rule that is masked is a link to nothing, or empty.
-    """
+    """Whether systemd renames cards, and nothing in the image forbids it."""
     if not any(map(files.exists, _SYSTEMD)):
         return False
-    for folder, name in _RULES:
-        if name in files.list(folder) and not (
-                files.front(f'{folder}/{name}', _LINK_BYTES) or b'').strip():
-            return False
+    if any(config_files.is_masked(files, folder, name)
+           for folder, name in _RULES):
+        return False
     return not any(name.endswith('.link') for name in files.list(_LINKS))
 
 

@@ -39,7 +39,7 @@ _ARCHS = frozenset({'x86_64', 'aarch64'})
 _SERIAL = re.compile(r'tty(?:S|AMA|USB|LP|SC)\d+|hvc\d+')
 _SCREEN = re.compile(r'tty\d*')
 _WITH_SPEED = re.compile(r'tty[A-Z]\w*,\d+\w*|hvc\d+')
-_CONFIG_DRIVES = frozenset({'ConfigDrive', 'OpenStack'})
+_CONFIG_DRIVES = frozenset({'configdrive', 'openstack'})
 #: Kinds of volumes whose UUID is known, and types that have none.
 _NAMED = frozenset({'ext4', 'xfs', 'btrfs', 'swap', 'vfat'})
 _WITHOUT_UUID = frozenset({partitions.BIOS_BOOT,
@@ -228,7 +228,8 @@ def _check_first_boot(contents: Contents) -> Iterator[Finding]:
                 expected='an account with a password or a key')
     if found.agents == (first_boot.CLOUD_INIT,) and (
             found.data_sources is not None
-            and _CONFIG_DRIVES.isdisjoint(found.data_sources)):
+            and _CONFIG_DRIVES.isdisjoint(
+                map(str.lower, found.data_sources))):
         yield Finding(
             code='no-config-drive-source', expected='ConfigDrive or OpenStack',
             found=', '.join(found.data_sources) or 'none')

@@ -13,6 +13,7 @@
 
 import contextlib
 import os
+import shlex
 from unittest import mock
 
 from tests.unit.cmd import program
@@ -51,6 +52,24 @@ class BuildTest(program.CommandTestCase):
                       self.out)
         self.assertEqual('ironic-imagedeploy check made.qcow2',
                          self.out.splitlines()[-1])
+
+    def test_what_is_printed_is_for_a_shell(self) -> None:
+        self.assertEqual(0, self.build('--print', '-o', 'a b'))
+        self.assertEqual(
+            ['ironic-imagedeploy', 'check', 'a b.qcow2'],
+            shlex.split(self.out.splitlines()[-1]))
+
+    def test_consoles(self) -> None:
+        for name in ('ttyS1', 'ttyS1,115200', 'ttyAMA0,115200n8', 'hvc0',
+                     'ttyUSB0,9600n8r', 'none'):
+            with self.subTest(name):
+                self.assertEqual(0, self.build('--print', '--console', name))
+        for name in ('ttyS0; rm -rf /', 'ttyS0,', 'ttyS0,fast', '/dev/ttyS0',
+                     'ttyS0 ttyS1', 'ttyS0\n', '-x'):
+            with self.subTest(name):
+                self.assertEqual(2, self.build('--print',
+                                               f'--console={name}'))
+                self.assertIn('is not a console', self.err)
 
     def test_its_steps_and_its_end_are_told(self) -> None:
         self.builder('echo "dib-run-parts Running /tmp/x/root.d/08-y"\n'

@@ -265,6 +265,17 @@ class BadTest(StartTestCase):
             self.assertEqual(codes, self.changed(
                 {path: b'datasource_list: ' + sources + b'\n'}))
 
+    def test_data_source_of_the_kernel_options(self) -> None:
+        root = f'root=PARTUUID={systems.PARTUUID.format(3)} console=tty0'
+        for option, codes in (('ds=openstack', []), ('ci.ds=configdrive', []),
+                              ('', ['no-config-drive-source'])):
+            with self.subTest(option):
+                self.assertEqual(codes, self.changed({
+                    'usr/lib/cloud-init/ds-identify': b'x',
+                    'etc/cloud/cloud.cfg.d/99.cfg':
+                    b'datasource_list: [ NoCloud ]\n',
+                    **systems.grub(f'{root} {option}')}))
+
     def test_leftovers(self) -> None:
         for tree, code in (
                 ({'etc/machine-id': b'0123456789abcdef' * 2},

@@ -50,12 +50,14 @@ class Part:
 
 def kernel(version: str, drivers: Sequence[str] = METAL, *, name: str = ''
            ) -> dict[str, bytes | str | None]:
-    """A kernel with its initramfs and its modules."""
+    """A kernel with its modules, and an initramfs that has all of them."""
     folder = f'usr/lib/modules/{version}'
     name = name or version
     return {
         f'boot/vmlinuz-{name}': boot_files.bzimage(version=version),
-        f'boot/initrd.img-{name}': boot_files.initramfs(),
+        f'boot/initrd.img-{name}': boot_files.initramfs({
+            f'{folder}/kernel/drivers/x/{driver}.ko.xz': b'x'
+            for driver in drivers}),
         **modules(folder, drivers)}
 
 

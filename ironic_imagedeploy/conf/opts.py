@@ -147,8 +147,10 @@ OPTS = [
              'it, once, while the first node waits: 3 to 4 seconds of a '
              'processor, shared by two, for each GiB of data. It takes no '
              'space but 40 KiB for each GiB of disk. Images without '
-             'compression need none. Only used where verify is chunks. Read '
-             'by ironic-conductor only.'),
+             'compression need none. The manifests of files that are made '
+             'while it is on have smaller chunks, so that what changed is '
+             'fetched with less around it. Only used where verify is chunks. '
+             'Read by ironic-conductor only.'),
     cfg.BoolOpt(
         'neighbours', default=False,
         help='Whether nodes that write the same image at the same time give '

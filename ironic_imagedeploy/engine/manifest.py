@@ -46,7 +46,7 @@ DIGEST = 32
 #: Bytes of the largest file that has a manifest, which is in the memory of
 #: the node: less than a tenth of what a write may take.
 LARGEST = 1024 * 1024 * MIB
-CHUNK_SIZES = (MIB, 4 * MIB)
+CHUNK_SIZES = (256 * KIB, 4 * MIB)
 ZERO_BLOCKS = (4 * KIB, 64 * KIB)
 
 _MAGIC = b'imgchunk'
@@ -60,18 +60,20 @@ _MANY_CHUNKS = 65536
 _RUN_BLOCKS = 1024
 
 
-def chunk_size_for(size: int) -> int:
+def chunk_size_for(size: int, *, finer: bool = False) -> int:
     """Bytes of a chunk for a file of this size.
 
     A MiB is hashed while it is in the cache of a processor. Larger ones keep
     the manifest of a large file at a few MiB.
 
     :param size: bytes.
+    :param finer: for a file of which little will be fetched, here and there,
+        as by a rebuild with an image that is compressed.
     """
-    for chunk_size in (MIB, 2 * MIB):
-        if size <= chunk_size * _MANY_CHUNKS:
-            return chunk_size
-    return 4 * MIB
+    chunk_size = CHUNK_SIZES[0] if finer else MIB
+    while chunk_size < CHUNK_SIZES[1] and size > chunk_size * _MANY_CHUNKS:
+        chunk_size *= 2
+    return chunk_size
 
 
 def zero_block_for(size: int) -> int:

@@ -34,13 +34,14 @@ class Builder:
     into it, or put straight into its room.
 
     :param size: bytes of the file.
+    :param finer: smaller chunks, for a file that is fetched here and there.
     :raises InvalidManifest: when the file is too large for a manifest.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, finer: bool = False) -> None:
         manifest.require_possible(size)
         self._size = size
-        self._chunk_size = manifest.chunk_size_for(size)
+        self._chunk_size = manifest.chunk_size_for(size, finer=finer)
         self._zero_block = manifest.zero_block_for(size)
         self._position = 0
         self._filled = 0

@@ -279,7 +279,8 @@ class _Delivery:
             source, self.expectation.checksum, algorithm=ALGORITHM,
             replay=inspection.source.replay_check() if inspection else None)
         with (contextlib.closing(stream), manifests.builder(
-                source.size, wanted=self.entry.has_manifest) as builder):
+                source.size, wanted=self.entry.has_manifest,
+                finer=self.entry.has_disk_manifest) as builder):
             copy.copy(stream, builder=builder, file=file)
             # The stream has ended: the checksum is the right one.
             manifest = self.entry.keep_manifest(

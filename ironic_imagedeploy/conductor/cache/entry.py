@@ -248,7 +248,8 @@ class Entry:
         with manifests.builder(
                 before[2], wanted=self.has_manifest and (
                     known.manifest is None
-                    or self._lost_manifest(known))) as builder:
+                    or self._lost_manifest(known)),
+                finer=self.has_disk_manifest) as builder:
             found = _checksums(self.path, before[2],
                                {wanted.algorithm, *known.checksums}, builder)
             if record.identity(self.path) != before:

@@ -80,17 +80,18 @@ class KeptManifest:
 
 
 @contextlib.contextmanager
-def builder(size: int, *, wanted: bool = True
+def builder(size: int, *, wanted: bool = True, finer: bool = False
             ) -> Iterator[manifest_builder.Builder | None]:
     """Builder for a file; None for one that gets no manifest.
 
     :param size: bytes of the file.
     :param wanted: somebody will use it.
+    :param finer: for a file that is fetched here and there.
     """
     if not wanted or size > manifest.LARGEST:
         yield None
         return
-    with manifest_builder.Builder(size) as made:
+    with manifest_builder.Builder(size, finer=finer) as made:
         yield made
 
 

@@ -48,6 +48,15 @@ class ScaleTest(unittest.TestCase):
                 self.assertLessEqual(made.encoded_size, manifest.MOST_BYTES)
                 self.assertEqual(made.encoded_size, len(made.encode()))
 
+    def test_a_file_that_is_fetched_here_and_there(self) -> None:
+        for size, chunk_size in (
+                (1, 256 << 10), (16 << 30, 256 << 10),
+                ((16 << 30) + 1, 512 << 10), ((32 << 30) + 1, MIB),
+                ((64 << 30) + 1, 2 * MIB), (manifest.LARGEST, 4 * MIB)):
+            with self.subTest(size=size):
+                self.assertEqual(chunk_size, manifest.chunk_size_for(
+                    size, finer=True))
+
     def test_a_file_is_not_cut_finer_than_its_manifest_may_be(self) -> None:
         with self.assertRaisesRegex(exceptions.InvalidManifest, 'at most'):
             manifest.Manifest(

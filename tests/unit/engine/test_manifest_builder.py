@@ -63,6 +63,18 @@ class BuilderTest(unittest.TestCase):
             made = builder.finish(manifests.sha512(CONTENT))
         self.assertEqual(manifests.built(CONTENT).root, made.root)
 
+    def test_smaller_chunks(self) -> None:
+        with manifest_builder.Builder(len(CONTENT), finer=True) as builder:
+            builder.update(memoryview(CONTENT))
+            made = builder.finish(manifests.sha512(CONTENT))
+        whole = manifests.built(CONTENT)
+        self.assertEqual((256 << 10, 21), (made.chunk_size, made.count))
+        self.assertEqual(whole.zero_map, made.zero_map)
+        for index in range(made.count):
+            start, end = made.bounds(index)
+            self.assertTrue(made.matches(index, CONTENT[start:end]))
+        self.assertEqual(made, manifest.Manifest.decode(made.encode()))
+
     def test_an_empty_file(self) -> None:
         made = manifests.built(b'')
         self.assertEqual((0, 0), (made.size, made.count))

@@ -13,6 +13,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import signal
 from unittest import mock
 
@@ -89,6 +90,16 @@ class ServingTest(DiskManifestTestCase):
             {hashlib.sha256(path.read_bytes()).hexdigest()
              for path in self.manifests()},
             {found[key]['root'] for key in ('manifest', 'disk_manifest')})
+
+    def test_the_file_is_cut_finer(self):
+        for finer, chunk_size in ((True, 256 << 10), (False, MIB)):
+            self.config(disk_manifests=finer, group='imagedeploy')
+            # What is in the cache keeps the manifest that it has.
+            shutil.rmtree(self.master, ignore_errors=True)
+            encoded = requests.get(self.order()['manifest']['url'],
+                                   timeout=60).content
+            self.assertEqual(chunk_size, manifest.Manifest.decode(
+                encoded).chunk_size)
 
     def test_off_by_default(self):
         self.cfg_fixture.conf.clear_override('disk_manifests',

@@ -26,7 +26,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 ALL="power start disk machine cache network memory"
 declare -A TESTS=(
-    [power]='functional.test_power(_partition)?[.]'
+    [power]='functional.test_power(_partition|_whole_disk_raid)?[.]'
     [start]='functional.test_power_start[.]'
     [disk]='functional.test_(disk_faults|former_metadata)[.]'
     [machine]='functional.test_disk_machine[.]'

@@ -158,7 +158,8 @@ class Arguments:
             **(_sizes(node.get('instance_info') or {})
                if self.image_type == 'partition' else {})}
         sent = contract.DeployOrder(policy=self.policy,
-                                    manifest=self.manifest)
+                                    manifest=self.manifest,
+                                    own_boot_loader=True)
         order = orders.WriteOrder.of(sent, node, image_info,
                                      self.configdrive)
         checksum = self._parsed_checksum(order.download)

@@ -24,10 +24,12 @@ from ironic_python_agent import disk_utils
 from ironic_python_agent.extensions import base
 from ironic_python_agent import hardware
 
+from ironic_imagedeploy.agent.boot import mirrored_esp
 from ironic_imagedeploy.agent.boot import previous_system
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import sysfs
+from ironic_imagedeploy.contract import names
 from ironic_imagedeploy import engine
 
 LOG = log.getLogger(__name__)
@@ -54,17 +56,29 @@ def make_bootable(order: orders.WriteOrder, device: str,
         result = finish(order, {})
         if array:
             array.check_members()
+            if order.own_boot_loader:
+                _move_esp(order, array)
         return result, is_repaired
+
+
+def _move_esp(order: orders.WriteOrder, array: software_raid.Array) -> None:
+    """Let the disks of an array start it, and tell that they do."""
+    mirrored_esp.move(array)
+    array.check_members()
+    base.get_extension('standby').partition_uuids[names.BOOTLOADER] = (
+        order.boot_mode)
 
 
 def add_boot_entry(order: orders.WriteOrder) -> None:
     """Let the firmware start a whole-disk image, the agent's own way.
 
     Ironic asks for it after the deploy step write_image, and not after those
-    of others.
+    of others. Does nothing where the image has its boot entries.
 
     :raises RESTError: when that fails; the disk boots nothing then.
     """
+    if names.BOOTLOADER in base.get_extension('standby').partition_uuids:
+        return
     device = hardware.dispatch_to_managers('get_os_install_device')
     with bootable_or_wiped(device):
         base.get_extension('image').install_bootloader(

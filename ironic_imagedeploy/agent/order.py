@@ -132,6 +132,8 @@ class WriteOrder:
     :ivar policy: what the operator allows and asks for.
     :ivar disk_format: the format that the image must have.
     :ivar start_judged: the conductor has judged how the system starts.
+    :ivar own_boot_loader: nobody lets ironic-python-agent install a boot
+        loader for an image of a whole disk that has one.
     :ivar checksum: what its stored bytes must hash to.
     :ivar separate_kernel: for a partition image that may have no kernel.
     :ivar manifest: of the image; None when its chunks are not verified.
@@ -152,6 +154,7 @@ class WriteOrder:
     policy: contract_policy.Policy
     disk_format: str | None
     start_judged: bool
+    own_boot_loader: bool
     checksum: engine.Checksum | None
     separate_kernel: contract.SeparateKernel | None
     manifest: contract.RemoteManifest | None
@@ -193,6 +196,7 @@ class WriteOrder:
             policy=sent.policy,
             disk_format=image_info.get('disk_format') or sent.disk_format,
             start_judged=sent.start_judged,
+            own_boot_loader=sent.own_boot_loader,
             checksum=checksum,
             separate_kernel=sent.separate_kernel,
             manifest=(sent.manifest if sent.policy.verify != 'file'

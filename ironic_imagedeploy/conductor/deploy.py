@@ -196,7 +196,8 @@ class ImageDeploy(agent.AgentDeploy):
         """Called after write_image: boot loader and boot device.
 
         The boot loader of a partition image is there already when our agent
-        side wrote it. Otherwise it is ironic-python-agent's to install it.
+        side wrote it, and so is that of an image of a whole disk on a
+        software RAID. Otherwise it is ironic-python-agent's to install it.
 
         :raises InstanceDeployFailure: when it is not installed.
         """

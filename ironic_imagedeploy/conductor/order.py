@@ -18,6 +18,7 @@ from ironic.common import exception
 from ironic.conductor import task_manager
 from ironic.conf import CONF
 from ironic.drivers.modules import agent_client
+from ironic.drivers.modules import boot_mode_utils
 from ironic import objects
 
 from ironic_imagedeploy.conductor import serving
@@ -40,7 +41,7 @@ def give(task: task_manager.TaskManager, served: serving.Served) -> None:
         checksum_is_ours=image.checksum_is_ours,
         separate_kernel=served.separate_kernel, manifest=served.manifest,
         disk_manifest=served.disk_manifest, public=served.public,
-        start_judged=image.verdict.start_judged)
+        start_judged=image.verdict.start_judged, own_boot_loader=True)
     node.set_driver_internal_info(names.KEY, order.to_dict())
     # An earlier ramdisk's answer says nothing about the one to come.
     node.del_driver_internal_info(names.VERSIONS)
@@ -104,10 +105,12 @@ def _check_separate_kernel(node: objects.Node, version: str | None) -> None:
 def boot_loader_is_there(task: task_manager.TaskManager) -> bool:
     """Whether our agent side made the disk boot by itself.
 
-    It does so with a partition image only.
+    It does so with a partition image, and with UEFI where the image of a
+    whole disk is on a software RAID.
     """
     node = task.node
-    if node.driver_internal_info.get('is_whole_disk_image') is not False:
+    if (node.driver_internal_info.get('is_whole_disk_image') is not False
+            and boot_mode_utils.get_boot_mode(node) != 'uefi'):
         return False
     answer = agent_client.get_client(task).get_partition_uuids(node)
     return names.BOOTLOADER in (answer.get('command_result') or {})

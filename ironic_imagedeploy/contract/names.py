@@ -51,7 +51,7 @@ KEXEC_SINCE = 5
 VERSIONS = 'hardware_manager_version'
 
 #: Among the UUIDs of partitions that the agent returns: the boot loader is
-#: installed, and this is its platform.
+#: installed, and this is its platform, or the boot mode.
 BOOTLOADER = 'bootloader'
 
 

@@ -34,6 +34,7 @@ _NEIGHBOURS = 'neighbours'
 _MEMBER = 'member'
 _PUBLIC = 'public'
 _START_JUDGED = 'start_judged'
+_OWN_BOOT_LOADER = 'own_boot_loader'
 #: Keys of what is secret, or of use, only for as long as it is valid.
 SECRET_KEYS = (_BOOT_FILES, _MANIFEST, _DISK_MANIFEST, _NEIGHBOURS, _MEMBER)
 
@@ -164,6 +165,9 @@ class DeployOrder:
     :ivar public: everybody may read the image.
     :ivar start_judged: the conductor has looked at how the system starts, but
         for the devices of the node, which the agent knows better.
+    :ivar own_boot_loader: whoever sends the order asks the agent whether an
+        image of a whole disk has its boot loader, before it lets
+        ironic-python-agent install one. Without it, that one does.
     :ivar neighbours: other nodes that write this image; None to leave them
         alone.
     """
@@ -177,6 +181,7 @@ class DeployOrder:
     disk_manifest: RemoteManifest | None = None
     public: bool = False
     start_judged: bool = False
+    own_boot_loader: bool = False
     neighbours: _neighbours.Neighbours | None = None
 
     @classmethod
@@ -199,6 +204,7 @@ class DeployOrder:
             manifest=_manifest(sent.get(_MANIFEST)),
             disk_manifest=_manifest(sent.get(_DISK_MANIFEST)),
             start_judged=sent.get(_START_JUDGED) is True,
+            own_boot_loader=sent.get(_OWN_BOOT_LOADER) is True,
             neighbours=_neighbours.Neighbours.from_dict(
                 sent.get(_NEIGHBOURS)))
 
@@ -219,6 +225,8 @@ class DeployOrder:
             order[_PUBLIC] = True
         if self.start_judged:
             order[_START_JUDGED] = True
+        if self.own_boot_loader:
+            order[_OWN_BOOT_LOADER] = True
         if self.neighbours:
             order[_NEIGHBOURS] = self.neighbours.to_dict()
         return order

@@ -98,8 +98,10 @@ class PartitionJob(job.Job):
                 steps.append((f'{kind} machine keeps its ephemeral partition '
                               'when it is rebuilt', self.rebuild))
             if _takes_whole_disks(hardware):
-                steps.append((f'{kind} machine boots a whole-disk image',
-                              self.deploy_whole_disk))
+                steps += [(f'{kind} machine boots a whole-disk image',
+                           self.deploy_whole_disk),
+                          (f'{kind} machine boots that from each disk alone',
+                           self.lose_disks)]
             steps.append((f'{kind} machine is given back', self.undeploy))
             found += [(name, functools.partial(step, kind))
                       for name, step in steps]
@@ -175,10 +177,11 @@ class PartitionJob(job.Job):
                 raise AssertionError('the root partition was not written')
 
     def deploy_whole_disk(self, kind: str) -> None:
-        """It takes the place of all partitions in the array."""
+        """It is alone in a new array."""
         whole = self._cloud.upload('debian-for-mirror', self._whole_disk,
                                    'qcow2')
-        if 'bootloader' in self._boot(kind, whole, rebuild=True):
+        if 'bootloader' in self._boot(kind, whole, rebuild=True,
+                                      steps=[_MIRROR]):
             raise AssertionError('it was taken for a partition image')
 
     def undeploy(self, kind: str) -> None:

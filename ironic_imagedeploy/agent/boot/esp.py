@@ -50,19 +50,19 @@ def fill(esp: str, programs: Programs, configuration: str,
     commands.run('mmd', '-i', esp, '::EFI',
                  *(f'::EFI/{folder}' for folder in folders))
     # No directory of a former system is in their place from here on.
-    _flush(esp)
+    flush(esp)
     for folder in folders:
         _copy(esp, folder, {
             'grub.cfg': configuration.encode('ascii'),
             **({_withheld(file): content
                 for file, content in programs.files.items()}
                if folder == REMOVABLE else {})})
-    _flush(esp)
+    flush(esp)
     for file in programs.files:
         if _withheld(file) != file:
             commands.run('mren', '-i', esp,
                          f'::EFI/{REMOVABLE}/{_withheld(file)}', file)
-    _flush(esp)
+    flush(esp)
 
 
 def _copy(esp: str, folder: str, files: dict[str, bytes]) -> None:
@@ -79,7 +79,7 @@ def _withheld(file: str) -> str:
     return f'{stem}.NEW' if stem.startswith(REMOVABLE) else file
 
 
-def _flush(esp: str) -> None:
-    """Wait for the disk, as mtools do not."""
+def flush(esp: str) -> None:
+    """Wait until what was written to a partition is on the medium."""
     with open(esp, 'rb+') as partition:
         os.fsync(partition)

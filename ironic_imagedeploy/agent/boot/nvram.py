@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import re
 
 from oslo_concurrency import processutils
+from oslo_config import cfg
+from oslo_log import log
 
 from ironic_python_agent import config  # noqa: F401 (before efi_utils)
 from ironic_python_agent import efi_utils
@@ -24,6 +26,8 @@ from ironic_python_agent import errors
 from ironic_imagedeploy.agent.boot import esp
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent import sysfs
+
+LOG = log.getLogger(__name__)
 
 #: The boot entry that the agent itself makes; a second one would be left.
 LABEL = 'ironic1'
@@ -53,3 +57,36 @@ def add_boot_entries(esps: Sequence[sysfs.Partition],
     except (OSError, processutils.ProcessExecutionError) as error:
         raise errors.DeploymentError(
             f'A boot entry could not be added: {error}') from error
+
+
+def add_entries_of_image(halves: Sequence[sysfs.Partition], place: str
+                         ) -> None:
+    """Let the firmware start the programs of an image, as the agent does.
+
+    :param halves: of the mirror of its EFI system partition; the firmware
+        tries them in this order.
+    :param place: where the mirror is mounted.
+    :raises DeploymentError: when there are no programs, or when the firmware
+        takes no entry and the agent's option ``ignore_bootloader_failure`` is
+        not set.
+    """
+    try:
+        programs = efi_utils._get_efi_bootloaders(place)
+        # The entry that was added last comes first.
+        for number, half in reversed(list(enumerate(halves))):
+            efi_utils._run_efibootmgr(
+                programs, half.disk, half.number, place,
+                f'(RAID, part{number})')
+    except (OSError, ValueError, IndexError,
+            processutils.ProcessExecutionError) as error:
+        if not cfg.CONF.ignore_bootloader_failure:
+            raise errors.DeploymentError(
+                f'A boot entry could not be added: {error}') from error
+        LOG.warning('A boot entry could not be added: %s', error)
+        return
+    if not programs:
+        raise errors.DeploymentError(
+            'No boot entry could be added: expected a program for UEFI in '
+            'the EFI system partition of the image, found none that '
+            'ironic-python-agent knows. Use an image with '
+            'EFI/BOOT/BOOTX64.EFI, or that of its architecture.')

@@ -35,7 +35,7 @@ from ironic_imagedeploy.engine.contents import partitions
 _BOOT_CODE = 440
 #: Bytes of a FAT that has its table and its first directories in them: when
 #: another one is made in its place, parts of both may be there.
-_FRONT = 4 << 20
+FRONT = 4 << 20
 
 
 def disable(disk: engine.Target, *, keep_partitions: bool) -> None:
@@ -58,7 +58,7 @@ def disable(disk: engine.Target, *, keep_partitions: bool) -> None:
     else:
         disk.wipe_ends()
     for each in found:
-        disk.zero(each.start, min(each.length, _FRONT))
+        disk.zero(each.start, min(each.length, FRONT))
     disk.flush()
 
 
@@ -89,10 +89,10 @@ def disable_array(device: str) -> None:
                 esp.flush()
         for disk in disks:
             with _noted(failures):
-                _clear_boot_code(disk)
+                clear(disk, 'boot code', 0, _BOOT_CODE)
         for esp in esps:
             with _noted(failures):
-                esp.zero(0, min(esp.size, _FRONT))
+                esp.zero(0, min(esp.size, FRONT))
                 esp.flush()
     if failures:
         raise failures[0]
@@ -122,18 +122,22 @@ def esp_devices(disk: str) -> list[str]:
     return [device for esp in found for device in sysfs.holders(esp) or [esp]]
 
 
-def _clear_boot_code(disk: str) -> None:
+def clear(disk: str, what: str, start: int, length: int) -> None:
+    """Zero some bytes of a disk that a software RAID lies on.
+
+    :param what: is there, for the error.
+    :raises DeploymentError: when they cannot be written.
+    """
     # Not as a target: the array holds a part of the disk.
     try:
-        descriptor = os.open(disk, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.pwrite(descriptor, bytes(_BOOT_CODE), 0)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with open(disk, 'r+b') as file:
+            file.seek(start)
+            file.write(bytes(length))
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise errors.DeploymentError(
-            f'The boot code of {disk} cannot be wiped: {error.strerror}'
+            f'The {what} of {disk} cannot be wiped: {error.strerror}'
         ) from error
 
 

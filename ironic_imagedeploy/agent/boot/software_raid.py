@@ -32,6 +32,7 @@ from ironic_python_agent import raid_utils
 
 from ironic_imagedeploy.agent.boot import bios
 from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.agent.boot import previous_system
 from ironic_imagedeploy.agent import commands
 from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy.engine.contents import partitions
@@ -99,16 +100,19 @@ class Array:
             None, 'bios')
 
     def mirror_esp(self, esp: str) -> str:
-        """Move an empty EFI system partition out of the array onto its disks.
+        """Move an EFI system partition out of the array onto its disks.
 
         Firmware does not read the array, but each half of a mirror of its
         own. UUID and label stay. What is in the partition is copied file by
-        file, and in no sequence that a loss of power would bear.
+        file, in no sequence that a loss of power would bear: nothing that
+        firmware starts may have its name yet.
 
         :param esp: the partition in the array.
         :returns: the mirror.
         :raises DeploymentError: when it cannot be made.
         """
+        for disk in self.disks:
+            _clear_room(disk)
         mirror = self._prepare(list(self.disks), esp, 'uefi')
         assert mirror is not None
         return mirror
@@ -206,7 +210,7 @@ def _check_disk(disk: str, table: partitions.PartitionTable,
         return
     kind, needed = ((partitions.BIOS_BOOT, _BIOS_BOOT_MIB) if is_bios
                     else (partitions.ESP, _ESP_MIB))
-    room = _largest_gap(table) // _MIB
+    room = len(_largest_gap(table)) // _MIB
     if room < needed and not table.first(kind):
         raise errors.DeploymentError(
             f'{disk} of a software RAID has no place for the boot loader '
@@ -216,18 +220,33 @@ def _check_disk(disk: str, table: partitions.PartitionTable,
             'mode as it is now.')
 
 
-def _largest_gap(table: partitions.PartitionTable) -> int:
+def _clear_room(disk: str) -> None:
+    """Forget the file system that was where the ESP of a disk will be made.
+
+    A new partition would bring it back to light.
+    """
+    table = bios.read_table(disk)
+    if not table.first(partitions.ESP):
+        room = _largest_gap(table)
+        previous_system.clear(disk, 'room for an EFI system partition',
+                              room.start,
+                              min(len(room), previous_system.FRONT))
+
+
+def _largest_gap(table: partitions.PartitionTable) -> range:
     """Bytes that a GPT has for one more partition, which starts at a MiB."""
     if table.header is None:
-        return 0
-    unit, largest = table.header.sector_size, 0
+        return range(0)
+    unit = table.header.sector_size
     begin, end = (table.header.first_usable * unit,
                   (table.header.last_usable + 1) * unit)
+    gaps = []
     for partition in sorted(table.partitions,
                             key=operator.attrgetter('start')):
-        largest = max(largest, partition.start - _aligned(begin))
+        gaps.append(range(_aligned(begin), partition.start))
         begin = partition.start + partition.length
-    return max(largest, end - _aligned(begin))
+    gaps.append(range(_aligned(begin), end))
+    return max(gaps, key=len)
 
 
 def _aligned(offset: int) -> int:

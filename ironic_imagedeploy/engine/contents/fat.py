@@ -121,6 +121,25 @@ class FatVolume:
             return self._entries(self._chain(self._root_cluster, _MOST_BYTES))
         return self._entries(self._read(*self._root))
 
+    def find(self, name: bytes) -> int | None:
+        """Offset in the volume of an entry of the root directory.
+
+        :param name: eleven bytes as they are stored, ``EFI`` with blanks.
+        :returns: None when there is no such file or directory.
+        """
+        places = [self._root] if self._bits != 32 else self._places(
+            self._root_cluster, _MOST_BYTES)
+        for start, length in places:
+            stored = self._read(start, length)
+            for at in range(0, len(stored) - _ENTRY.size + 1, _ENTRY.size):
+                self._budget.draw(_ENTRY_STEPS)
+                if not stored[at]:
+                    return None
+                if stored.startswith(name, at) and not (
+                        stored[at + len(name)] & _VOLUME_LABEL):
+                    return start + at
+        return None
+
     def entries(self, directory: Entry) -> Iterator[Entry]:
         """Entries of a directory, the first time that it is asked for.
 
@@ -177,18 +196,23 @@ class FatVolume:
 
         :raises BadContent: when a cluster follows itself.
         """
-        stored, seen = bytearray(), set[int]()
-        while len(stored) < length and len(seen) < _MOST_CLUSTERS and (
+        return b''.join(self._read(*place)
+                        for place in self._places(cluster, length))
+
+    def _places(self, cluster: int, length: int
+                ) -> Iterator[tuple[int, int]]:
+        """Offsets and lengths of the clusters that follow each other."""
+        seen = set[int]()
+        while length > 0 and len(seen) < _MOST_CLUSTERS and (
                 2 <= cluster <= self._last):
             if cluster in seen:
                 raise _damaged(f'the cluster {cluster}, which follows itself')
             seen.add(cluster)
             self._budget.draw(_CLUSTER_STEPS)
-            offset = self._data_at + (cluster - 2) * self._cluster_size
-            stored += self._read(offset, min(self._cluster_size,
-                                             length - len(stored)))
+            count = min(self._cluster_size, length)
+            yield self._data_at + (cluster - 2) * self._cluster_size, count
+            length -= count
             cluster = self._next(cluster)
-        return bytes(stored)
 
     def _pieces(self, cluster: int, length: int) -> Iterator[bytes]:
         """Up to that many bytes of a file's clusters."""

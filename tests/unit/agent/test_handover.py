@@ -14,7 +14,9 @@
 from unittest import mock
 
 from ironic_python_agent import errors
+from ironic_python_agent.extensions import image
 
+from ironic_imagedeploy.agent.boot import mirrored_esp
 from ironic_imagedeploy.agent.boot import previous_system
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import handover
@@ -122,8 +124,13 @@ class ArrayThatBootsTest(ramdisk.AgentTestCase):
         super().setUp()
         self.array = mock.Mock(spec=software_raid.Array)
         self.patched(handover, '_fix_partition_table').return_value = True
-        self.order = mock.Mock(spec=orders.WriteOrder)
+        self.order = mock.Mock(spec=orders.WriteOrder, boot_mode='uefi',
+                               own_boot_loader=True)
+        self.standby.partition_uuids = {}
         self.finish = self.patched(handover, 'finish')
+        self.move = self.patched(mirrored_esp, 'move')
+        self.install = self.patched(image.ImageExtension,
+                                    'install_bootloader')
 
     def make(self):
         return handover.make_bootable(self.order, str(self.disk), self.array)
@@ -132,3 +139,27 @@ class ArrayThatBootsTest(ramdisk.AgentTestCase):
         self.array.check_members.side_effect = errors.DeploymentError('x')
         self.assertRaises(errors.DeploymentError, self.make)
         self.assert_boots_nothing()
+        self.move.assert_not_called()
+
+    def test_its_disks_start_it(self):
+        self.make()
+        self.move.assert_called_once_with(self.array)
+        self.assertEqual({'bootloader': 'uefi'},
+                         self.standby.partition_uuids)
+        handover.add_boot_entry(self.order)
+        self.install.assert_not_called()
+
+    def test_a_conductor_that_does_not_ask(self):
+        """It lets the agent itself install what starts it."""
+        self.order.own_boot_loader = False
+        self.make()
+        self.move.assert_not_called()
+        self.assertEqual({}, self.standby.partition_uuids)
+        handover.add_boot_entry(self.order)
+        self.install.assert_called_once()
+
+    def test_what_does_not_go_well_starts_nothing(self):
+        self.move.side_effect = errors.DeploymentError('no room')
+        self.assertRaises(errors.DeploymentError, self.make)
+        self.assert_boots_nothing()
+        self.assertEqual({}, self.standby.partition_uuids)

@@ -23,6 +23,7 @@ from unittest import mock
 from ironic_python_agent import config  # noqa: F401 (first)
 from ironic_python_agent import agent  # noqa: H306
 from ironic_python_agent.api import app
+from ironic_python_agent import efi_utils
 from ironic_python_agent import errors
 from ironic_python_agent.extensions import standby
 from ironic_python_agent import partition_utils
@@ -111,6 +112,16 @@ class PartitionsTest(ramdisk.AgentTestCase):
         inspect.signature(raid_utils.prepare_boot_partitions_for_softraid
                           ).bind('/dev/md0', ['/dev/sda'], None, 'uefi')
         self.assertIsInstance(raid_utils.ESP_SIZE_MIB, int)
+
+    def test_boot_entries_of_an_image(self):
+        # What they do there, ImageTest of the boot entries sees.
+        for function, expected in (
+                (efi_utils._get_efi_bootloaders, ['location']),
+                (efi_utils._run_efibootmgr, [
+                    'valid_efi_bootloaders', 'device', 'efi_partition',
+                    'mount_point', 'label_suffix'])):
+            self.assertEqual(expected, list(
+                inspect.signature(function).parameters))
 
     def test_a_mirror_of_an_esp_is_known_by_its_fat(self):
         for kind, expected in (('vfat', '/dev/md126'), ('', None)):

@@ -76,6 +76,12 @@ class ReadTest(ramdisk.AgentTestCase):
                 self.assertEqual(
                     room, self.read().expectation(target).raid_esp)
 
+    def test_a_conductor_that_asks_for_the_boot_loader(self):
+        self.assertFalse(self.read().own_boot_loader)
+        self.node['driver_internal_info'] = {
+            'imagedeploy': {'own_boot_loader': True}}
+        self.assertTrue(self.read().own_boot_loader)
+
     def test_sizes(self):
         read = self.read(image_type='partition', root_mb='8')
         self.assertEqual(8 << 20, read.partition_sizes.root_bytes)

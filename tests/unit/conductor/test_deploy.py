@@ -175,7 +175,7 @@ class DeploymentTest(base.ConductorTestCase):
              'decompression_memory': 128, 'minimum_speed': 0,
              'verify': 'chunks', 'start_findings': 'warn',
              'start_findings_raised': [], 'start_findings_muted': [],
-             'start_judged': True,
+             'start_judged': True, 'own_boot_loader': True,
              'checksum_is_ours': False, 'disk_format': 'qcow2',
              'checksum': 'sha512:' + hashlib.sha512(self.image).hexdigest(),
              'timeline': {'begun': mock.ANY, 'accepted': mock.ANY,

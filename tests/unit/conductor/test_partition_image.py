@@ -99,7 +99,24 @@ class BootLoaderTest(partition_images.PartitionImageTestCase):
                                   self.configure, **UUIDS)
         self.assertIn('Failed to install a bootloader', str(error))
 
-    def test_whole_disk_images_are_as_ever(self):
+    def test_whole_disk_images_of_a_bios_are_as_ever(self):
         self.use()
         self.configure(**UUIDS, bootloader='i386-pc')
         self.told.assert_not_called()
+
+    def test_whole_disk_images_on_a_software_raid(self):
+        self.use()
+        self.node.properties = {**self.node.properties,
+                                'capabilities': 'boot_mode:uefi'}
+        self.node.save()
+        self.configure(bootloader='uefi')
+        self.install.assert_not_called()
+        self.boot_to_disk.assert_called_once_with(mock.ANY, 'uefi')
+
+    def test_whole_disk_images_on_a_disk(self):
+        self.use()
+        self.node.properties = {**self.node.properties,
+                                'capabilities': 'boot_mode:uefi'}
+        self.node.save()
+        self.configure()
+        self.install.assert_called_once()

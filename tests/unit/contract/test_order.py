@@ -55,6 +55,7 @@ class PairsTest(unittest.TestCase):
                 dataclasses.replace(ORDER, manifest=MANIFEST,
                                     disk_manifest=MANIFEST),
                 dataclasses.replace(ORDER, start_judged=True),
+                dataclasses.replace(ORDER, own_boot_loader=True),
                 order.DeployOrder(policy=ORDER.policy)):
             self.assertEqual(sent, received(sent.to_dict()))
 

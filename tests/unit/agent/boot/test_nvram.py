@@ -13,6 +13,8 @@
 from unittest import mock
 
 from oslo_concurrency import processutils
+from oslo_config import cfg
+from oslo_config import fixture
 
 from ironic_python_agent import config  # noqa: F401 (before efi_utils)
 from ironic_python_agent import efi_utils
@@ -26,7 +28,7 @@ from tests.unit.agent import trees
 PLATFORM = grub.platform_of('uefi', 'x86_64')
 
 
-class BootEntryTest(trees.TreeTestCase):
+class BootEntryTestCase(trees.TreeTestCase):
 
     def setUp(self):
         super().setUp()
@@ -35,6 +37,9 @@ class BootEntryTest(trees.TreeTestCase):
             patcher = mock.patch.object(efi_utils, name, autospec=True)
             setattr(self, name, patcher.start())
             self.addCleanup(patcher.stop)
+
+
+class BootEntryTest(BootEntryTestCase):
 
     def test_only_one_of_the_label(self):
         self.get_boot_records.return_value = iter([
@@ -72,3 +77,65 @@ class BootEntryTest(trees.TreeTestCase):
         with self.assertRaisesRegex(errors.DeploymentError, 'no space'):
             nvram.add_boot_entries([sysfs.Partition('/dev/sda', 1)],
                                   PLATFORM)
+
+
+class ImageTest(BootEntryTestCase):
+    """Programs of an image, on both halves of a mirror."""
+
+    HALVES = (sysfs.Partition('/dev/sda', 2), sysfs.Partition('/dev/sdb', 3))
+
+    def setUp(self):
+        super().setUp()
+        self.conf = self.useFixture(fixture.Config(cfg.CONF))
+        self.get_boot_records.return_value = [
+            ('0000', 'debian (RAID, part0)', 'HD', 'HD(1,GPT,old)'),
+            ('0001', 'ironic1', 'HD', 'HD(2,GPT,old)')]
+
+    def add(self):
+        nvram.add_entries_of_image(self.HALVES, str(self.top))
+
+    def test_a_program(self):
+        self.put('EFI/BOOT/BOOTX64.EFI').chmod(0o755)
+        self.add()
+        self.assertEqual(
+            [mock.call('/dev/sdb', 3, r'\EFI\BOOT\BOOTX64.EFI',
+                       'ironic1 (RAID, part1)'),
+             mock.call('/dev/sda', 2, r'\EFI\BOOT\BOOTX64.EFI',
+                       'ironic1 (RAID, part0)')],
+            self.add_boot_record.mock_calls)
+        self.remove_boot_record.assert_not_called()
+
+    def test_what_the_image_says(self):
+        self.put('EFI/debian/BOOTX64.CSV',
+                 'shimx64.efi,debian,,It is\n'.encode('utf-16'))
+        self.add()
+        self.assertEqual(
+            [mock.call('/dev/sdb', 3, r'\EFI\debian\shimx64.efi',
+                       'debian (RAID, part1)'),
+             mock.call('/dev/sda', 2, r'\EFI\debian\shimx64.efi',
+                       'debian (RAID, part0)')],
+            self.add_boot_record.mock_calls)
+        self.remove_boot_record.assert_called_once_with('0000')
+
+    def test_no_program(self):
+        self.put('EFI/debian/grub.cfg')
+        with self.assertRaisesRegex(errors.DeploymentError,
+                                    'expected a program for UEFI'):
+            self.add()
+
+    def test_firmware_that_takes_none(self):
+        self.put('EFI/BOOT/BOOTX64.EFI').chmod(0o755)
+        self.add_boot_record.side_effect = (
+            processutils.ProcessExecutionError(stderr='no space'))
+        with self.assertRaisesRegex(errors.DeploymentError, 'no space'):
+            self.add()
+        self.conf.config(ignore_bootloader_failure=True)
+        self.add()
+        self.assertIn('no space', self.log.output)
+
+    def test_what_the_image_says_makes_no_sense(self):
+        for text in (b'shimx64.efi', b'\xff'):
+            self.put('EFI/debian/BOOTX64.CSV', text)
+            with (self.subTest(text), self.assertRaisesRegex(
+                    errors.DeploymentError, 'could not be added')):
+                self.add()

@@ -145,11 +145,11 @@ class ArrayTest(unittest.TestCase):
     def test_what_firmware_begins_with_comes_first(self):
         seen = []
 
-        def look(disk):
+        def look(*_):
             seen.append(self.content(self.mirror)[:1024])
             return mock.DEFAULT
 
-        with mock.patch.object(previous_system, '_clear_boot_code', look):
+        with mock.patch.object(previous_system, 'clear', look):
             previous_system.disable_array('array')
         self.assertEqual(2, len(seen))
         for content in seen:

@@ -232,3 +232,28 @@ class DisksTest(block_devices.SysfsTestCase):
             self.assertEqual('/dev/md1', array.mirror_esp('/dev/md0p1'))
         prepare.assert_called_once_with(
             '/dev/md0', list(array.disks), '/dev/md0p1', 'uefi')
+
+    def test_a_new_partition_shows_no_former_file_system(self):
+        array = self.array(self.gpt(551),
+                           f'label: gpt\nsize=100MiB, type={RAID}\n',
+                           'label: gpt\nsize=64MiB, type=U\n')
+        # Where sgdisk makes a partition, as the agent lets it.
+        starts = [512 * int(subprocess.run(
+            ['sgdisk', '-F', disk], capture_output=True, text=True,
+            check=True).stdout.split()[-1]) for disk in array.disks]
+        former = b'\xa5' * 6 * MIB
+        for disk, start in zip(array.disks, starts, strict=True):
+            with open(disk, 'r+b') as file:
+                file.seek(start)
+                file.write(former)
+        with mock.patch.object(
+                raid_utils, 'prepare_boot_partitions_for_softraid',
+                autospec=True, return_value='/dev/md1'):
+            array.mirror_esp('/dev/md0p1')
+        left = []
+        for disk, start in zip(array.disks, starts, strict=True):
+            with open(disk, 'rb') as file:
+                file.seek(start)
+                left.append(file.read(6 * MIB).count(0xa5) // MIB)
+        # The last one has such a partition.
+        self.assertEqual([2, 2, 6], left)

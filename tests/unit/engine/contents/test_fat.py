@@ -41,6 +41,30 @@ class FatTestCase(base.EngineTestCase):
 
 class ReadTest(FatTestCase):
 
+    def test_where_an_entry_is(self) -> None:
+        for size, bits, sector_size in KINDS:
+            with self.subTest(bits=bits, sector_size=sector_size):
+                content = self.made(size, bits, sector_size, {
+                    '/EFI/BOOT/BOOTX64.EFI': b'x', '/loader.conf': b'x',
+                    **{f'/a long name {number}': b'' for number in range(
+                        100)}, '/last': b'x'})
+                volume = self.opened(content)
+                for name, kind in ((b'EFI        ', 0x10),
+                                   (b'LAST       ', 0x20)):
+                    at = volume.find(name)
+                    assert at is not None
+                    self.assertEqual(name, content[at:at + 11])
+                    self.assertEqual(kind, content[at + 11] & 0x30)
+                self.assertIsNone(volume.find(b'BOOT       '))
+
+    def test_a_label_is_not_an_entry(self) -> None:
+        content = bytearray(self.made(4 * MIB, 12, 512, {'/EFI': b'x'}))
+        volume = self.opened(content)
+        at = volume.find(b'EFI        ')
+        assert at is not None
+        content[at + 11] = 0x08
+        self.assertIsNone(volume.find(b'EFI        '))
+
     def test_files_in_directories(self) -> None:
         content = random.Random(1).randbytes(70 * KIB)
         files = {'/EFI/BOOT/BOOTX64.EFI': content,

@@ -19,7 +19,7 @@ import typing
 
 #: Samples that are kept; where there are more, each second one goes.
 MOST_SAMPLES = 64
-#: Seconds that a sample takes at least.
+#: Seconds that a sample takes at least, but for the last one.
 _LEAST = 0.25
 #: Phases that are kept: a transfer has five.
 _MOST_PHASES = 16
@@ -71,6 +71,7 @@ class Timeline:
     def __init__(self) -> None:
         self._began: list[tuple[str, float]] = []
         self._marks: list[Mark] = []
+        self._least = _LEAST
 
     def enter(self, phase: str, seconds: float) -> None:
         """Note the begin of a phase."""
@@ -79,12 +80,15 @@ class Timeline:
 
     def add(self, mark: Mark) -> None:
         """Note the counts of a moment, which is not before the last one."""
-        if (len(self._marks) > 1
-                and mark.seconds - self._marks[-2].seconds < _LEAST):
-            self._marks.pop()
-        self._marks.append(mark)
-        if len(self._marks) > 2 * MOST_SAMPLES:
-            del self._marks[1:-1:2]
+        marks = self._marks
+        if (len(marks) > 1
+                and marks[-1].seconds - marks[-2].seconds < self._least):
+            marks.pop()
+        marks.append(mark)
+        if len(marks) > 2 * MOST_SAMPLES:
+            del marks[1:-1:2]
+            # Those that come are as far apart as those that are left.
+            self._least = (mark.seconds - marks[0].seconds) / len(marks)
 
     def phases(self, end: float) -> tuple[Phase, ...]:
         """The phases so far, the last of which ends now."""

@@ -39,6 +39,20 @@ class TimelineTest(unittest.TestCase):
             [(phase.name, phase.start, phase.seconds)
              for phase in self.timeline.phases(6.0)])
 
+    def test_times_of_phases_are_in_milliseconds(self) -> None:
+        self.timeline.enter('write', 0.12345678)
+        # A clock that was read by another thread may be a little behind.
+        self.timeline.enter('finish', 0.1)
+        self.timeline.enter('end', 0.23456789)
+        self.assertEqual(
+            [(0.123, 0.0), (0.1, 0.135), (0.235, 0.222)],
+            [(phase.start, phase.seconds)
+             for phase in self.timeline.phases(0.45678901)])
+
+    def test_nothing_yet(self) -> None:
+        self.timeline.add(mark(0))
+        self.assertEqual([], self.samples())
+
     def test_samples_are_what_was_done_since(self) -> None:
         for each in (mark(0), mark(1, 10, 20), mark(2, 15, 60)):
             self.timeline.add(each)
@@ -52,11 +66,47 @@ class TimelineTest(unittest.TestCase):
             sample.bottleneck for sample in self.timeline.samples(
                 lambda spent: max(spent, key=lambda name: spent[name]))])
 
+    def test_the_bottleneck_is_told_by_the_seconds_of_the_sample(self
+                                                                 ) -> None:
+        for each in (mark(0), mark(1.23456, disk=0.5),
+                     mark(2, disk=0.75, source=0.25)):
+            self.timeline.add(each)
+        told: list[dict[str, float]] = []
+        found = self.timeline.samples(
+            lambda spent: told.append(dict(spent)) or 'disk')
+        self.assertEqual([{'disk': 0.5}, {'disk': 0.25, 'source': 0.25}],
+                         told)
+        self.assertEqual([1.23, 2], [sample.seconds for sample in found])
+
     def test_marks_in_quick_succession_are_one(self) -> None:
         for each in (mark(0), mark(1, 10), mark(1.1, 11), mark(1.2, 12),
                      mark(2, 20)):
             self.timeline.add(each)
-        self.assertEqual([(1, 10, 0), (1.2, 2, 0), (2, 8, 0)], self.samples())
+        self.assertEqual([(1, 10, 0), (2, 10, 0)], self.samples())
+
+    def test_also_the_first_ones(self) -> None:
+        for each in (mark(0), mark(0.1, 1), mark(0.2, 2), mark(0.25, 3),
+                     mark(0.3, 4)):
+            self.timeline.add(each)
+        self.assertEqual([(0.25, 3, 0), (0.3, 1, 0)], self.samples())
+
+    def test_a_first_mark_at_any_time_is_kept(self) -> None:
+        for each in (mark(7), mark(7.1, 1), mark(7.4, 4)):
+            self.timeline.add(each)
+        self.assertEqual([(7.4, 4, 0)], self.samples())
+
+    def test_samples_of_a_long_transfer_are_alike(self) -> None:
+        for count in (64, 65, 128, 129, 130, 200, 5000):
+            self.timeline = timeline.Timeline()
+            for number in range(count + 1):
+                self.timeline.add(mark(1000 + number, number))
+            lengths = [read for _, read, _ in self.samples()]
+            self.assertEqual(count, sum(lengths))
+            with self.subTest(count=count):
+                if count <= timeline.MOST_SAMPLES:
+                    self.assertEqual([1] * count, lengths)
+                self.assertLessEqual(max(lengths), 1.1 * min(lengths[:-1]))
+                self.assertGreater(len(lengths), timeline.MOST_SAMPLES // 2)
 
     def test_a_long_transfer_has_no_more_samples_and_loses_no_byte(self
                                                                    ) -> None:

@@ -232,9 +232,61 @@ class TargetTests:
             self.assertEqual((0, 0), (offset % self.sector_size,
                                       length % self.sector_size))
 
+    def test_a_disk_that_takes_and_gives_little_at_once(self) -> None:
+        """A system call may do a part of what it was asked for."""
+        written, read = os.pwrite, os.preadv
+        step = self.sector_size
+
+        def pwrite(descriptor: int, view: memoryview, offset: int) -> int:
+            return written(descriptor, view[:step], offset)
+
+        def preadv(descriptor: int, views: list[memoryview], offset: int
+                   ) -> int:
+            return read(descriptor, [views[0][:step]], offset)
+
+        with (mock.patch.object(os, 'pwrite', pwrite),
+              mock.patch.object(os, 'preadv', preadv)):
+            self.write(8192, memoryview(self.dice.randbytes(20000)))
+            self.assertEqual(self.disk[8000:29000],
+                             self.target.read(8000, 21000))
+        self.assert_holds_disk()
+
+    def test_where_it_failed(self) -> None:
+        done = iter([self.sector_size, OSError(errno.EIO, 'bad')] * 2)
+
+        def fail(*arguments: object) -> int:
+            if isinstance(answer := next(done), OSError):
+                raise answer
+            return answer
+
+        for name, call in (
+                ('preadv', lambda: self.target.read(8192, 16384)),
+                ('pwrite', lambda: self.target.write(
+                    8192, aligned(bytes(16384))))):
+            with (mock.patch.object(os, name, fail),
+                  self.assertRaises(exceptions.TargetError) as caught):
+                call()
+            self.assertIn(f' at byte {8192 + self.sector_size}',
+                          caught.exception.expected)
+
+    def test_the_end_of_what_can_be_read(self) -> None:
+        start = 4 * MIB - 4096
+        with mock.patch.object(os, 'preadv', autospec=True,
+                               side_effect=[3996, 0] * 2):
+            self.assertEqual(3896, len(self.target.read(start + 100, 3896)))
+            with self.assertRaises(exceptions.TargetError) as caught:
+                self.target.read(start + 100, 3897)
+        self.assertIn(f'read at byte {4 * MIB - 100}',
+                      caught.exception.expected)
+        self.assertIn('end of the target', caught.exception.found)
+
     def test_close_twice(self) -> None:
-        self.target.close()
-        self.target.close()
+        with mock.patch.object(os, 'close', autospec=True) as close:
+            descriptor = self.target._descriptor
+            self.target.close()
+            self.target.close()
+        close.assert_called_once_with(descriptor)
+        os.close(descriptor)
 
 
 class SmallSectorTest(TargetTests, base.EngineTestCase):

@@ -13,6 +13,7 @@
 import errno
 import os
 import pathlib
+import stat
 import struct
 import unittest
 from unittest import mock
@@ -41,7 +42,10 @@ class PartitionTest(base.EngineTestCase):
                 ('nvme0n1', (), False), ('loop0', (), False),
                 ('loop0p1', ('partition',), True), ('vda', (), False),
                 ('md0', (), None), ('md0p1', ('partition',), True),
-                ('dm-3', (), None)):
+                ('dm-3', (), None), ('bcache0', (), None),
+                ('drbd1', (), None), ('zd16', (), None),
+                ('zram0', (), None), ('ram1', (), None),
+                ('mmcblk0', (), False), ('mmcblk0p1', ('partition',), True)):
             with self.subTest(name=name):
                 self.assertIs(is_partition, block._is_partition(
                     self.device(name, *files)))
@@ -50,7 +54,94 @@ class PartitionTest(base.EngineTestCase):
         self.assertIsNone(block._is_partition(self.directory / 'none'))
 
 
+class DeviceTest(unittest.TestCase):
+
+    def test_what_is_a_block_device(self) -> None:
+        for mode, is_one in ((stat.S_IFBLK | 0o660, True),
+                             (stat.S_IFCHR | 0o660, False),
+                             (stat.S_IFREG | 0o660, False)):
+            with mock.patch.object(block.os, 'stat', autospec=True,
+                                   return_value=mock.Mock(st_mode=mode)):
+                self.assertIs(is_one, block.is_block_device('/dev/sdx'))
+
+    def test_nothing_is_none(self) -> None:
+        self.assertIs(False, block.is_block_device('/dev/sdx/none'))
+
+
 class OpenTest(base.EngineTestCase):
+
+    def opened(self, *, protected: int = 0, read_only: bool = False
+               ) -> block.BlockTarget:
+        """A disk of 7 sectors of 4 KiB.
+
+        :param protected: what the kernel says of its write protection.
+        """
+        answers = {block._BLKROGET: struct.pack('i', protected),
+                   block._BLKSSZGET: struct.pack('i', 4096),
+                   block._BLKGETSIZE64: struct.pack('Q', 7 * 4096)}
+
+        def ioctl(descriptor: int, request: int, room: bytes) -> bytes:
+            self.assertEqual(77, descriptor)
+            self.assertEqual(bytes(len(answers[request])), room)
+            return answers[request]
+
+        self.open = self.enterContext(mock.patch.object(
+            block.os, 'open', autospec=True, return_value=77))
+        self.close = self.enterContext(mock.patch.object(
+            block.os, 'close', autospec=True))
+        self.enterContext(mock.patch.object(block.fcntl, 'ioctl', ioctl))
+        return block.BlockTarget('/dev/sdx', read_only=read_only)
+
+    def test_a_disk(self) -> None:
+        target = self.opened()
+        self.assertEqual(
+            ('/dev/sdx', 7 * 4096, 4096, 4096, False, True),
+            (target.path, target.size, target.sector_size, target.alignment,
+             target.read_only, target.fixed_sectors))
+        self.open.assert_called_once_with(
+            '/dev/sdx', os.O_RDWR | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
+        self.close.assert_not_called()
+        target.close()
+        self.close.assert_called_once_with(77)
+
+    def test_a_disk_that_is_only_read(self) -> None:
+        target = self.opened(protected=1, read_only=True)
+        self.assertEqual((True, 7 * 4096), (target.read_only, target.size))
+        self.assertEqual(os.O_RDONLY,
+                         self.open.call_args.args[1] & os.O_ACCMODE)
+
+    def test_a_disk_that_is_protected(self) -> None:
+        with self.assertRaises(exceptions.TargetReadOnly) as caught:
+            self.opened(protected=1)
+        self.assert_complete(caught.exception)
+        self.assertIn('/dev/sdx', str(caught.exception))
+        self.close.assert_called_once_with(77)
+
+    def test_an_open_that_fails_closes_nothing(self) -> None:
+        with (mock.patch.object(block.os, 'open', autospec=True,
+                                side_effect=OSError(errno.EIO, 'why')),
+              mock.patch.object(block.os, 'close', autospec=True) as close,
+              self.assertRaises(exceptions.TargetError) as caught):
+            block.BlockTarget('/dev/sdx')
+        close.assert_not_called()
+        self.assertEqual(('why', '/dev/sdx'), (caught.exception.found,
+                                               caught.exception.subject))
+
+    def test_an_error_that_has_no_text_of_the_system(self) -> None:
+        with (mock.patch.object(block.os, 'open', autospec=True,
+                                side_effect=OSError('odd')),
+              self.assertRaises(exceptions.TargetError) as caught):
+            block.BlockTarget('/dev/sdx')
+        self.assertEqual('odd', caught.exception.found)
+
+    def test_its_directory_in_sysfs(self) -> None:
+        target = object.__new__(block.BlockTarget)
+        target._descriptor = 5
+        with mock.patch.object(
+                block.os, 'fstat', autospec=True, return_value=mock.Mock(
+                    st_rdev=os.makedev(259, 17))) as fstat:
+            self.assertEqual('/sys/dev/block/259:17', str(target._sysfs))
+        fstat.assert_called_once_with(5)
 
     def assert_error(self, kind: type[exceptions.TargetError], number: int,
                      **options: bool) -> None:
@@ -99,6 +190,19 @@ class IdentityTest(base.EngineTestCase):
             with mock.patch.object(block.BlockTarget, '_sysfs', sysfs):
                 self.assertEqual(words, target.identity)
 
+    def test_a_kernel_that_does_not_count_the_uses(self) -> None:
+        part = self.directory / 'sdb' / 'sdb1'
+        part.mkdir(parents=True)
+        (part.parent / 'dev').write_text('8:16\n')
+        (part / 'partition').write_text('1\n')
+        (part / 'start').write_text('34\n')
+        target = object.__new__(block.BlockTarget)
+        target.size, target.sector_size = 4096, 4096
+        with mock.patch.object(block.BlockTarget, '_sysfs', part):
+            self.assertIs(True, target.is_partition)
+            self.assertEqual('4096 4096 ../dev 8:16 start 34',
+                             target.identity)
+
 
 class ZeroTest(unittest.TestCase):
 
@@ -116,7 +220,8 @@ class ZeroTest(unittest.TestCase):
             -1, block._BLKZEROOUT, struct.pack('QQ', 512, 1024))
 
     def test_parts_of_sectors(self) -> None:
-        for offset, length in ((100, 512), (512, 100), (511, 513)):
+        for offset, length in ((100, 512), (512, 100), (511, 513),
+                               (100, 612)):
             self.assertFalse(self.target._zero_fast(offset, length))
         self.ioctl.assert_not_called()
 
@@ -140,22 +245,41 @@ class ZeroTest(unittest.TestCase):
 
 class RereadTest(unittest.TestCase):
 
-    def test_old_partitions_that_are_in_use_are_a_warning(self) -> None:
+    def reread(self, *answers: int | OSError) -> list[float]:
+        """Seconds of the pauses between the attempts.
+
+        :param answers: of the kernel, one for each attempt.
+        """
         target = object.__new__(block.BlockTarget)
         target.path = '/dev/sdx'
-        target._descriptor = -1
+        target._descriptor = 5
         with (mock.patch.object(block.fcntl, 'ioctl', autospec=True,
-                                side_effect=OSError(errno.EBUSY, 'busy')),
-              mock.patch.object(block.time, 'sleep', autospec=True),
+                                side_effect=answers) as ioctl,
+              mock.patch.object(block.time, 'sleep', autospec=True) as sleep,
               mock.patch.object(block.LOG, 'warning', autospec=True) as warn):
             target.reread_partitions()
-        self.assertIn('/dev/sdx', warn.call_args.args)
+        self.assertEqual([mock.call(5, block._BLKRRPART)] * len(answers),
+                         ioctl.call_args_list)
+        self.warned = warn.call_args_list
+        return [call.args[0] for call in sleep.call_args_list]
+
+    def test_once_where_it_works(self) -> None:
+        self.assertEqual([], self.reread(0))
+        self.assertEqual([], self.warned)
+
+    def test_old_partitions_that_are_in_use_are_a_warning(self) -> None:
+        pauses = self.reread(*[OSError(errno.EBUSY, 'busy')] * 5)
+        # Some seconds in all, each one longer than that before.
+        self.assertEqual(sorted(set(pauses)), pauses)
+        self.assertAlmostEqual(3, sum(pauses))
+        self.assertAlmostEqual(0.2, pauses[0])
+        warned, = self.warned
+        self.assertIn('/dev/sdx', warned.args)
+
+    def test_a_partition_that_is_free_again(self) -> None:
+        self.reread(*[OSError(errno.EBUSY, 'busy')] * 4, 0)
+        self.assertEqual([], self.warned)
 
     def test_a_device_without_partitions_is_none(self) -> None:
-        target = object.__new__(block.BlockTarget)
-        target._descriptor = -1
-        with (mock.patch.object(block.fcntl, 'ioctl', autospec=True,
-                                side_effect=OSError(errno.EINVAL, 'no')),
-              mock.patch.object(block.LOG, 'warning', autospec=True) as warn):
-            target.reread_partitions()
-        warn.assert_not_called()
+        self.assertEqual([], self.reread(OSError(errno.EINVAL, 'no')))
+        self.assertEqual([], self.warned)

@@ -74,6 +74,62 @@ class OpenTest(FileTargetTestCase):
                      target.fixed_sectors))
         self.assert_same(self.content, self.read(self.path))
 
+    def test_what_is_only_read(self) -> None:
+        os.chmod(self.path, 0o400)
+        with file.FileTarget(self.path, read_only=True) as target:
+            self.assertEqual((True, False), (target.read_only,
+                                             target.created))
+            self.assertEqual(self.content[5:100], target.read(5, 95))
+            with self.assertRaises(exceptions.TargetUnreadable):
+                target.write(0, memoryview(b'x'))
+        with self.assertRaises(exceptions.TargetUnreadable) as caught:
+            file.FileTarget(self.new, read_only=True)
+        self.assertEqual('a block device or a file',
+                         caught.exception.expected)
+        self.assertFalse(os.path.exists(self.new))
+
+    def test_an_old_file_keeps_its_size(self) -> None:
+        with file.FileTarget(self.path) as target:
+            target.adapt(5)
+            self.assertEqual((3 * MIB, False, False),
+                             (target.size, target.created, target.read_only))
+        self.assertEqual(3 * MIB, os.stat(self.path).st_size)
+
+    def test_a_new_file_takes_the_size_of_the_image(self) -> None:
+        with file.FileTarget(self.new, 9 * MIB) as target:
+            self.assertIs(True, target.created)
+            target.adapt(5 * MIB)
+            self.assertEqual(5 * MIB, target.size)
+        self.assertEqual(5 * MIB, os.stat(self.new).st_size)
+
+    def test_who_may_read_a_new_file_is_said_by_the_umask(self) -> None:
+        before = os.umask(0o026)
+        try:
+            with file.FileTarget(self.new, MIB):
+                pass
+        finally:
+            os.umask(before)
+        self.assertEqual(0o640, os.stat(self.new).st_mode & 0o777)
+
+    def test_a_file_is_told_from_others(self) -> None:
+        other = self.save('other', self.content)
+        with (file.FileTarget(self.path) as one,
+              file.FileTarget(other) as two):
+            status = os.stat(self.path)
+            self.assertEqual(
+                f'{status.st_dev} {status.st_ino} {3 * MIB} 512',
+                one.identity)
+            self.assertNotEqual(one.identity, two.identity)
+
+    def test_an_error_that_has_no_text_of_the_system(self) -> None:
+        with (mock.patch.object(file.os, 'open', autospec=True,
+                                side_effect=OSError('odd')),
+              self.assertRaises(exceptions.TargetError) as caught):
+            file.FileTarget(self.path)
+        self.assertEqual(
+            ('odd', 'a block device or a file to write to'),
+            (caught.exception.found, caught.exception.expected))
+
     def test_a_new_file_is_sparse(self) -> None:
         with file.FileTarget(self.new, 1 << 30) as target:
             self.assertEqual(1 << 30, target.size)

@@ -165,7 +165,7 @@ class Body:
         found = f'{self._window_bytes} bytes in {self._waited:.0f} seconds'
         # Others get the rest of what the server gives.
         speed = (self._window_bytes / self._waited
-                 * max(len(self._limits.bodies), 1))
+                 * len(self._limits.bodies))
         if speed < STALL_RATE:
             raise exceptions.SourceTimeout(
                 self._name, expected=f'at least {STALL_RATE} bytes/s',

@@ -139,10 +139,62 @@ class PatienceTest(unittest.TestCase):
         patience = mirrors.Patience(10, answer.Deadline(5))
         self.assertFalse(patience.wait(problem))
 
+    def test_a_pause_ends_before_the_deadline(self) -> None:
+        problem = exceptions.SourceUnavailable(
+            'x', expected='x', found='x', fix='x')
+        problem.retry_after = 3
+        for left, expected in ((3, False), (3.01, True)):
+            deadline = mock.create_autospec(answer.Deadline, instance=True)
+            deadline.seconds_left = left
+            with mock.patch.object(mirrors.time, 'sleep', autospec=True
+                                   ) as sleep:
+                self.assertIs(expected, mirrors.Patience(
+                    1, deadline).wait(problem))
+            self.assertEqual(expected, sleep.called)
+
+    def test_whoever_watches_is_told_before(self) -> None:
+        told: list[object] = []
+        problem = exceptions.SourceUnavailable(
+            'x', expected='x', found='x', fix='x')
+        with mock.patch.object(
+                mirrors.time, 'sleep', autospec=True,
+                side_effect=lambda seconds: told.append('pause')):
+            patience = mirrors.Patience(
+                2, answer.Deadline(),
+                notice=lambda *notice: told.append(notice))
+            while patience.wait(problem):
+                pass
+        self.assertEqual([(problem, 0.5), 'pause', (problem, 1), 'pause'],
+                         told)
+
+    def test_what_no_pause_helps(self) -> None:
+        patience = mirrors.Patience(5, answer.Deadline())
+        self.assertFalse(patience.wait(exceptions.SourceNotFound(
+            'x', expected='x', found='x', fix='x')))
+        self.assertEqual(0, patience.failures)
+
+    def test_one_that_cannot_be_reached(self) -> None:
+        unavailable, unreachable = (kind(
+            'x', expected='x', found='x', fix='x') for kind in (
+                exceptions.SourceUnavailable, exceptions.SourceUnreachable))
+        with mock.patch.object(mirrors.time, 'sleep', autospec=True):
+            for retries, other, problem, pauses in (
+                    (4, 2, unreachable, 2), (4, 2, unavailable, 4),
+                    (4, None, unreachable, 4), (4, 9, unreachable, 4),
+                    (4, 0, unreachable, 0), (0, None, unavailable, 0)):
+                patience = mirrors.Patience(retries, answer.Deadline(),
+                                            unreachable=other)
+                self.assertEqual(0, patience.failures)
+                for _ in range(pauses):
+                    self.assertIs(True, patience.wait(problem))
+                self.assertIs(False, patience.wait(problem))
+                self.assertEqual(pauses + 1, patience.failures)
+
     def test_only_enough_progress_counts(self) -> None:
         problem = exceptions.SourceUnavailable(
             'x', expected='x', found='x', fix='x')
         patience = mirrors.Patience(1, answer.Deadline())
+        patience.progressed(mirrors.PROGRESS - 1)
         self.assertTrue(patience.wait(problem))
         patience.progressed(mirrors.PROGRESS - 1)
         self.assertFalse(patience.wait(problem))

@@ -11,13 +11,18 @@
 # under the License.
 
 import dataclasses
+import gzip
 import json
 import typing
+from unittest import mock
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine.contents.system import contents as _contents
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.formats import compressed_raw
 from ironic_imagedeploy.engine.formats import raw
+from ironic_imagedeploy.engine.inspection import oslo_inspector
 from ironic_imagedeploy.engine.inspection import result
 from ironic_imagedeploy.engine.sources import recorded
 from tests.unit.engine import base
@@ -106,6 +111,73 @@ class InspectionTest(base.EngineTestCase):
                 self.assertEqual(modes, self.inspection(
                     table=table, efi_programs=programs).boot_modes)
 
+    def test_a_kernel_is_one_when_it_is_known_as_that(self) -> None:
+        for kind in ('kernel', 'ramdisk'):
+            found = dataclasses.replace(
+                self.inspection(), expectation=engine.Expectation(
+                    image_type=kind))
+            self.assertIsNone(found.image_type)
+            self.assertEqual(kind, dataclasses.replace(
+                found, format='cpio').image_type)
+            self.assertRaises(TypeError, found.accepted)
+
+    def test_the_size_of_a_disk_in_a_compressed_file(self) -> None:
+        """It is what its GPT says, until all is unpacked."""
+        image = compressed_raw.CompressedRawImage(
+            memory.MemorySource(gzip.compress(bytes(4 * MIB))), 'gz')
+        image.state_size(3 * MIB, 2 * MIB)
+        mbr = dataclasses.replace(self.table(), kind='mbr')
+        for table, size in ((self.table(), 3 * MIB), (mbr, None),
+                            (None, None)):
+            found = self.inspection(image=image, table=table)
+            self.assertEqual(size, found.virtual_size)
+            self.assertEqual(['compression'] + ['disk-size'] * (size is None),
+                             [each for each in found.unchecked
+                              if each != 'oslo-inspector'])
+            self.assertEqual(image.largest, found.largest)
+        found = dataclasses.replace(found, expectation=engine.Expectation(
+            disk_size=7 * MIB, checksum=engine.Checksum('md5', '0' * 32)))
+        self.assertEqual(7 * MIB, found.largest)
+        self.assertIn('checksum', found.unchecked)
+        image.look_at_end()
+        self.assertEqual((4 * MIB, 4 * MIB), (found.virtual_size,
+                                              found.largest))
+        self.assertNotIn('compression', found.unchecked)
+
+    def test_a_disk_must_be_as_large_as_its_table_says(self) -> None:
+        image = raw.RawImage(self.source)
+        self.assertEqual((0, MIB), (
+            self.inspection(image=image).least_disk,
+            self.inspection(image=image).largest))
+        found = self.inspection(image=image, table=self.table(disks.ESP))
+        self.assertEqual((2 * MIB, 2 * MIB), (found.least_disk,
+                                              found.largest))
+
+    def test_how_it_starts_was_judged(self) -> None:
+        for wanted, contents, is_judged in (
+                (True, _contents.Contents(), True), (True, None, False),
+                (False, _contents.Contents(), False),
+                (True, _contents.Contents(is_cut=True), False)):
+            self.assertIs(is_judged, dataclasses.replace(
+                self.inspection(contents=contents),
+                expectation=engine.Expectation(contents=wanted)
+            ).start_judged)
+
+    def test_what_is_asked_of_it_by_a_target(self) -> None:
+        found = dataclasses.replace(
+            self.inspection(table=self.table()),
+            expectation=engine.Expectation(disk_size=5))
+        self.assertIsNone(found.too_large(5))
+        self.assertEqual(
+            ('too-large', 'image-type-mismatch'),
+            (found.too_large(6).code, found.misplaced(True).code))
+        self.assertIsNone(found.misplaced(False))
+
+    def test_the_inspector_of_openstack_may_be_missing(self) -> None:
+        for present, unchecked in ((True, ()), (False, ('oslo-inspector',))):
+            with mock.patch.object(oslo_inspector, 'PRESENT', present):
+                self.assertEqual(unchecked, self.inspection().unchecked)
+
     def test_the_json_has_the_promised_keys(self) -> None:
         found = self.inspection(
             format='raw', image=raw.RawImage(self.source),
@@ -141,6 +213,14 @@ class ExpectationTest(base.EngineTestCase):
                  'mode': 'warn', 'raised': (), 'muted': ()},
              'decompression_memory': 128 * MIB},
             dataclasses.asdict(engine.Expectation()))
+
+    def test_content_that_does_not_suit_what_is_declared(self) -> None:
+        for expectation, severity in (
+                ({}, WARNING), ({'image_type': 'partition'}, ERROR),
+                ({'boot_mode': 'bios'}, ERROR),
+                ({'image_type': 'whole-disk', 'boot_mode': 'uefi'}, ERROR)):
+            self.assertIs(severity, engine.Expectation(
+                **expectation).content_severity)
 
     def test_it_does_not_change(self) -> None:
         with self.assertRaises(dataclasses.FrozenInstanceError):

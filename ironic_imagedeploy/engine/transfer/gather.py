@@ -64,7 +64,6 @@ class Gather:
                 self._sink.zero(start, len(view))
             else:
                 self._sink.write(start, view)
-            self._start = start + length
             return
         self._length = at + length
         self._memory[at:self._length] = view
@@ -73,5 +72,4 @@ class Gather:
         """Write the bytes that were gathered."""
         if self._length:
             self._sink.write(self._start, self._memory[:self._length])
-            self._start += self._length
             self._length = 0

@@ -50,7 +50,7 @@ class HeldEnds:
         bytes before its end.
         """
         self.low = min(END, size)
-        high = max(size - END, 0)
+        high = size - END
         high = max(high - high % _ALIGNMENT, self.low)
         del self._front[self.low:]
         self._back = bytearray(size - high)

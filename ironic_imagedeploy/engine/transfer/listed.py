@@ -29,6 +29,8 @@ from ironic_imagedeploy.engine.transfer import sinks
 from ironic_imagedeploy.engine.transfer import transfer
 
 _ZEROES = memoryview(bytes(1 << 20))
+#: Bytes of zeroes that are proven at once.
+_PROVEN = 256 << 20
 
 
 def transfer_listed(inspection: _inspection.Inspection,
@@ -106,7 +108,7 @@ class _ProvingSink:
     :param sink: gets what was compared.
     """
 
-    zero_step = 256 << 20
+    zero_step = _PROVEN
 
     def __init__(self, name: str, bmap: bmaps.Bmap,
                  sink: gather.Sink | None = None) -> None:

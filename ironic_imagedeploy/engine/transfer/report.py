@@ -105,7 +105,7 @@ class Report:
 
 
 def peak_rss() -> int:
-    """Most memory that this program has had, in bytes.
+    """Most memory that this program has had, in bytes; 0 when none tells.
 
     getrusage() would tell that of the program which started this one, when
     it was larger.

@@ -27,6 +27,10 @@ from ironic_imagedeploy.engine.transfer import read_back
 
 Stage = _meter.Stage
 
+#: Bytes that are zeroed at once: a stop is not waited for too long.
+_ZEROED = 256 << 20
+#: Bytes of zeroes that are compared before the progress shows it.
+_COMPARED = 16 << 20
 #: Bytes of zeroes compared at once.
 _STEP = 1 << 20
 
@@ -38,8 +42,7 @@ class WritingSink:
     :param journal: is told of it for the next attempt.
     """
 
-    #: A stop is not waited for too long.
-    zero_step = 256 << 20
+    zero_step = _ZEROED
 
     def __init__(self, target: targets.Target, held: held_ends.HeldEnds,
                  log: read_back.WriteLog, meter: _meter.Meter,
@@ -81,8 +84,7 @@ class ComparingSink:
     :param target: the disk.
     """
 
-    #: What is read shows in the progress as it goes.
-    zero_step = 16 << 20
+    zero_step = _COMPARED
 
     def __init__(self, target: targets.Target, meter: _meter.Meter) -> None:
         self._target = target

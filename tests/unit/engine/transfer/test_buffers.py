@@ -76,7 +76,27 @@ class BufferPoolTest(unittest.TestCase):
         waiting.join(10)
         self.assertEqual([chunk], taken)
 
-    def test_who_waits_is_woken_by_a_stop(self) -> None:
+    def test_whoever_asked_is_told_when_it_is_free(self) -> None:
+        chunk, *_ = self.take_all()
+        told: list[buffers.Chunk] = []
+        for _ in range(2):
+            # It can be taken again by then.
+            chunk.when_free(lambda: told.append(self.pool.take(5)))
+            chunk.hold()
+            chunk.release()
+            self.assertEqual([], told)
+            chunk.release()
+            self.assertEqual([chunk], told)
+            told.clear()
+        chunk.release()
+        self.assertEqual([], told)
+
+    def test_one_that_was_never_taken_is_empty(self) -> None:
+        chunk = buffers.Chunk(self.pool, 4096)
+        self.assertEqual((0, 0, 4096), (chunk.position, chunk.end,
+                                        len(chunk.memory)))
+
+    def test_all_who_wait_are_woken_by_a_stop(self) -> None:
         self.take_all()
         raised: list[type[BaseException]] = []
 
@@ -86,8 +106,11 @@ class BufferPoolTest(unittest.TestCase):
             except buffers.Stopped as stopped:
                 raised.append(type(stopped))
 
-        waiting = threading.Thread(target=take)
-        waiting.start()
+        waiting = [threading.Thread(target=take, daemon=True)
+                   for _ in range(3)]
+        for thread in waiting:
+            thread.start()
         self.pool.stop()
-        waiting.join(10)
-        self.assertEqual([buffers.Stopped], raised)
+        for thread in waiting:
+            thread.join(10)
+        self.assertEqual([buffers.Stopped] * 3, raised)

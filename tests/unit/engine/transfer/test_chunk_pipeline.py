@@ -14,10 +14,12 @@
 import threading
 import time
 import typing
+from unittest import mock
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import base as formats
+from ironic_imagedeploy.engine import manifest
 from ironic_imagedeploy.engine.sources import chunked
 from ironic_imagedeploy.engine.transfer import chunk_pipeline
 from ironic_imagedeploy.engine.transfer import chunk_plan
@@ -77,10 +79,10 @@ class ChunkPipelineTest(base.EngineTestCase):
         for start in range(0, self.size, length):
             count = min(length, self.size - start)
             image.map.append(count, kind, start, count)
-        manifest = manifests.built(self.content)
+        known = manifests.built(self.content)
         return chunk_pipeline.ChunkPipeline(
-            chunked.ChunkedSource(manifest, self.origin), image,
-            chunk_plan.ChunkPlan(image, manifest, lanes=2), self.sink,
+            chunked.ChunkedSource(known, self.origin), image,
+            chunk_plan.ChunkPlan(image, known, lanes=2), self.sink,
             meter=self.meter, **options)
 
     def test_data_and_clusters(self) -> None:
@@ -195,5 +197,54 @@ class ChunkPipelineTest(base.EngineTestCase):
             self.assert_same(self.content, self.sink.disk)
 
     def test_bottleneck(self) -> None:
-        self.pipeline().run()
-        self.assertIn(self.meter.bottleneck, ('network', 'decode', 'disk'))
+        def slow(call: typing.Any) -> typing.Any:
+            def called(*arguments: typing.Any) -> typing.Any:
+                time.sleep(0.02)
+                return call(*arguments)
+            return called
+
+        for owner, name, expected in (
+                (self.origin, 'fill', 'network'),
+                (manifest.Manifest, 'matches', 'decode')):
+            self.meter = meter.Meter()
+            with (self.subTest(expected), mock.patch.object(
+                    owner, name, slow(getattr(owner, name)))):
+                self.pipeline(length=MIB).run()
+                self.assertEqual(expected, self.meter.bottleneck)
+
+    def test_neighbours_come_by_one_request(self) -> None:
+        """Some of them at once, and all that follow in the run."""
+        for gap in (None, 17):
+            if gap:
+                self.content = bytearray(self.content)
+                self.content[gap * MIB:(gap + 1) * MIB] = bytes(MIB)
+                self.origin = memory.MemorySource(bytes(self.content))
+            asked: list[tuple[range, int]] = []
+            running = self.pipeline()
+            fill = running._source.fill_chunks
+
+            def fill_chunks(indexes: range, view: memoryview, last: int,
+                            fill: typing.Any = fill,
+                            asked: typing.Any = asked) -> chunked.Filled:
+                asked.append((indexes, last))
+                self.assertEqual(len(indexes) * MIB, len(view))
+                return fill(indexes, view, last)  # type: ignore[no-any-return]
+
+            running._source.fill_chunks = fill_chunks  # type: ignore
+            running.run()
+            chunks = [index for indexes, _ in asked for index in indexes]
+            self.assertEqual([index for index in range(48) if index != gap],
+                             sorted(chunks))
+            runs: dict[int, list[int]] = {}
+            for indexes, last in asked:
+                self.assertLessEqual(len(indexes), 4)
+                runs.setdefault(last, []).extend(indexes)
+                # Not less than there is room for.
+                self.assertTrue(len(indexes) == 4 or indexes[-1] == last)
+            for last, indexes in runs.items():
+                self.assertEqual([*range(min(indexes), last + 1)],
+                                 sorted(indexes))
+            # The first run has twelve chunks, a quarter of the file.
+            self.assertIn(11, runs)
+            if gap:
+                self.assertIn(gap - 1, runs)

@@ -58,6 +58,27 @@ class GatherTest(unittest.TestCase):
         self.gather.flush()
         self.assertEqual([(0, b'ab'), (3, b'cd'), (1, b'e')], self.log.steps)
 
+    def test_what_begins_before_the_end_of_the_last_one(self) -> None:
+        self.put(40, b'a' * 24)
+        self.put(56, b'b' * 8)
+        self.gather.flush()
+        self.assertEqual([(40, b'a' * 24), (56, b'b' * 8)], self.log.steps)
+
+    def test_what_comes_after_a_flush(self) -> None:
+        for start in (8, 9, 8, 5):
+            self.put(start, b'a')
+            self.gather.flush()
+        self.assertEqual([(start, b'a') for start in (8, 9, 8, 5)],
+                         self.log.steps)
+
+    def test_a_whole_mib_is_one_write(self) -> None:
+        for start in range(0, 1024 * KIB + 128 * KIB, 128 * KIB):
+            self.put(7 + start, b'a' * 128 * KIB)
+        self.gather.flush()
+        self.assertEqual(
+            [(7, 1024 * KIB), (7 + 1024 * KIB, 128 * KIB)],
+            [(start, len(content)) for start, content in self.log.steps])
+
     def test_a_write_is_bounded(self) -> None:
         for number in range(6):
             self.put(number * 204 * KIB, bytes([number]) * 204 * KIB)
@@ -67,12 +88,14 @@ class GatherTest(unittest.TestCase):
             [(start, len(content)) for start, content in self.log.steps])
 
     def test_many_bytes_go_on_their_own(self) -> None:
-        self.put(0, b'a')
-        self.put(1, b'b' * 256 * KIB)
-        self.put(1 + 256 * KIB, b'c')
-        self.gather.flush()
-        self.assertEqual([(0, b'a'), (1, b'b' * 256 * KIB),
-                          (1 + 256 * KIB, b'c')], self.log.steps)
+        for large in (256 * KIB, 256 * KIB + 1, 2048 * KIB):
+            self.log.steps.clear()
+            self.put(0, b'a')
+            self.put(1, b'b' * large)
+            self.put(1 + large, b'c')
+            self.assertEqual([(0, b'a'), (1, b'b' * large)], self.log.steps)
+            self.gather.flush()
+            self.assertEqual((1 + large, b'c'), self.log.steps[-1])
 
     def test_many_zeroes_are_zeroed(self) -> None:
         self.put(7, bytes(256 * KIB))

@@ -10,13 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import gzip
 import pathlib
 import tempfile
 import unittest
 
 from ironic_imagedeploy import engine
+from tests.unit.engine import base
+from tests.unit.engine import disks
+from tests.unit.engine import recording
 
 MIB = 1 << 20
+FLUSH = ('flush', 0, 0)
 
 
 class ContainerTest(unittest.TestCase):
@@ -42,5 +47,77 @@ class ContainerTest(unittest.TestCase):
         for size in (MIB, MIB + 512, 3 * MIB + 512):
             self.assert_refused(bytes(size) + b'conectix' + bytes(504), 'vhd')
 
+    def test_told_by_the_only_bytes(self) -> None:
+        self.assert_refused(b'koly' + bytes(508), 'dmg')
+
+    def test_a_compressed_file(self) -> None:
+        self.assert_refused(gzip.compress(b'disk'), 'gz')
+
     def test_a_disk_without_a_gpt(self) -> None:
-        self.assertFalse(self.repair(bytes(MIB)))
+        for size in (1, 511, 512, MIB):
+            self.assertFalse(self.repair(bytes(size)))
+
+    def test_a_disk_whose_boot_code_is_like_a_container(self) -> None:
+        for sector_size, entries in ((512, 32), (4096, 4)):
+            disk = disks.gpt(
+                MIB, sector_size=sector_size, boot_code=b'QFI\xfb',
+                first_usable=2 + entries,
+                last_usable=MIB // sector_size - 2 - entries)
+            with self.subTest(sector_size):
+                self.assertFalse(self.repair(disk))
+
+
+class RepairTest(base.EngineTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.disk = self.made()
+
+    def made(self, **fields: int) -> bytearray:
+        """A disk with a GPT as programs make it."""
+        return disks.gpt(4 * MIB, [disks.Entry(2048, 4095)], first_usable=34,
+                         last_usable=4 * MIB // 512 - 34, **fields)
+
+    def target(self, size: int, disk: bytes | bytearray
+               ) -> recording.RecordingTarget:
+        target = recording.RecordingTarget(size)
+        target.disk[:len(disk)] = disk
+        return target
+
+    def changes(self, target: recording.RecordingTarget) -> list[
+            tuple[object, ...]]:
+        return [tuple(action) for action in target.of_kind('write', 'flush')]
+
+    def test_one_half_is_whole_at_every_moment(self) -> None:
+        target = self.target(6 * MIB, self.disk)
+        self.assertIs(True, engine.repair_gpt(target))
+        end = 6 * MIB
+        self.assertEqual(
+            [('write', end - 33 * 512, 32 * 512), ('write', end - 512, 512),
+             FLUSH, ('write', 512, 512), FLUSH, ('write', 0, 512), FLUSH],
+            self.changes(target))
+
+    def test_a_whole_one_stays(self) -> None:
+        target = self.target(4 * MIB, self.disk)
+        self.assertIs(False, engine.repair_gpt(target))
+        self.assertEqual([], self.changes(target))
+
+    def test_entries_that_are_not_on_the_disk(self) -> None:
+        damaged = bytearray(self.disk)
+        damaged[512:1024] = self.made(entries_at=1 << 20)[512:1024]
+        path = pathlib.Path(self.save('disk', damaged))
+        with engine.open_target(str(path)) as target:
+            self.assertTrue(engine.repair_gpt(target))
+        self.assert_same(self.disk, path.read_bytes())
+
+    def test_no_half_is_good(self) -> None:
+        self.disk[600] ^= 1
+        self.disk[-430] ^= 1
+        with self.assertRaises(engine.exceptions.TargetError) as caught:
+            engine.repair_gpt(self.target(4 * MIB, self.disk))
+        self.assert_complete(caught.exception)
+        self.assertIn('recording', str(caught.exception))
+        self.assertIsInstance(caught.exception.__cause__,
+                              engine.exceptions.BadContent)
+        self.assertEqual(caught.exception.__cause__.found,
+                         caught.exception.found)

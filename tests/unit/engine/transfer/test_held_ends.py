@@ -55,6 +55,19 @@ class HeldEndsTest(base.EngineTestCase):
                 self.assertGreater(held.high,
                                    max(size - MIB, held.low) - 4096)
 
+    def test_all_but_the_front_passes_while_the_size_is_unknown(self
+                                                                ) -> None:
+        disk = self.dice.randbytes(5 * MIB)
+        held = held_ends.HeldEnds()
+        target = recording.RecordingTarget(5 * MIB)
+        at, view = held.keep(0, memoryview(disk)[:3 * MIB])
+        self.assertEqual((MIB, disk[MIB:3 * MIB]), (at, bytes(view)))
+        target.write(at, view)
+        held.set_size(5 * MIB)
+        target.write(*held.keep(3 * MIB, memoryview(disk)[3 * MIB:]))
+        held.write(target)
+        self.assert_same(disk, target.disk)
+
     def test_nothing_of_the_ends_passes(self) -> None:
         for size in SIZES:
             disk = self.dice.randbytes(size)

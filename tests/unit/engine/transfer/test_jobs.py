@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import typing
 import unittest
 
 from ironic_imagedeploy.engine import extent
@@ -32,3 +33,37 @@ class JobTest(unittest.TestCase):
         self.assertTrue(self.is_plain(Kind.DATA, Kind.DATA))
         self.assertFalse(self.is_plain(Kind.COMPRESSED))
         self.assertFalse(self.is_plain(Kind.DATA, Kind.COMPRESSED))
+
+    def test_it_holds_its_chunk_until_it_is_released(self) -> None:
+        pool = buffers.BufferPool(1, 512)
+        chunk = pool.take(0)
+        freed: list[bool] = []
+        chunk.when_free(lambda: freed.append(True))
+        job = jobs.Job.hold([], chunk)
+        self.assertIs(chunk, job.chunk)
+        chunk.release()
+        self.assertEqual([], freed)
+        job.release()
+        self.assertEqual([True], freed)
+
+
+class LayoutTest(unittest.TestCase):
+
+    def test_a_file_that_stores_all_of_the_disk_as_it_is(self) -> None:
+        class Plain(jobs.Splitter):
+            pool = buffers.BufferPool(1, 512)
+
+            def split(self, chunk: buffers.Chunk) -> typing.Iterator[
+                    jobs.Job]:
+                return iter(())
+
+        layout = Plain()
+        self.assertEqual((None, 0), (layout.data_size, layout.zero_size))
+        self.assertEqual(([], []), (list(layout.zeroes()),
+                                    list(layout.finish())))
+        stored = memoryview(b'stored')
+        self.assertIs(stored, layout.decode(jobs.Piece(0, extent.Extent(
+            0, 6, Kind.DATA, 0, 6), stored)))
+        layout.pool.take(0)
+        layout.stop()
+        self.assertRaises(buffers.Stopped, layout.pool.take, 0)

@@ -123,6 +123,21 @@ class JournalTest(JournalTestCase):
                     and each.source_end > index * MIB)}, found)
             self.path.unlink()
 
+    def test_all_but_one_piece(self) -> None:
+        for missing in (0, 1, SIZE // (64 * KIB) - 1):
+            journal = self.begin()
+            for index in range(SIZE // (64 * KIB)):
+                if index != missing:
+                    self.write(journal, index * 64 * KIB, 64 * KIB)
+            # What is zero by the map is not needed.
+            needed = {each.source_offset // MIB
+                      for each in self.image.by_source()
+                      if each.start == missing * 64 * KIB}
+            with self.subTest(missing=missing):
+                self.assertEqual(self.stored() - needed,
+                                 self.find(self.journal()))
+            self.path.unlink()
+
     def test_what_the_disk_does_not_hold_any_more(self) -> None:
         for extent in self.image.by_source():
             at = extent.start
@@ -188,8 +203,36 @@ class JournalTest(JournalTestCase):
 
     def test_zeroes_of_the_map_are_not_logged(self) -> None:
         journal = self.begin()
-        journal.zeroed(0, 5 * MIB)
+        for length in (5 * MIB, 4 * MIB + 1):
+            journal.zeroed(0, length)
+            journal.wrote(0, memoryview(bytes(length)))
         self.assertEqual(HEADER, self.path.stat().st_size)
+
+    def test_the_largest_pieces(self) -> None:
+        journal = self.begin()
+        self.target.disk[:4 * MIB] = bytes(4 * MIB)
+        journal.zeroed(0, 4 * MIB)
+        self.write(journal, 4 * MIB, 4 * MIB)
+        self.assertEqual(HEADER + 2 * 16, self.path.stat().st_size)
+        again = self.journal()
+        self.find(again)
+        self.assertEqual(HEADER + 2 * 16, self.path.stat().st_size)
+
+    def test_progress(self) -> None:
+        self.write_all(self.begin())
+        told = []
+        counted = meter.Meter(told.append)
+        self.journal().find(self.image, self.manifest, self.target, counted)
+        self.assertEqual(SIZE, told[-1].done)
+
+    def test_one_for_each_target(self) -> None:
+        real = self.directory / 'disk'
+        link = self.directory / 'link'
+        link.symlink_to(real)
+        for path in (real, link, '/dev/disk 1', '/dev/disk%201'):
+            self.target.path = str(path)
+            self.journal()
+        self.assertEqual(3, len(list(self.folder.iterdir())))
 
     def test_from_several_threads(self) -> None:
         journal = self.begin()
@@ -302,11 +345,30 @@ class FileTest(JournalTestCase):
 
     def test_others_may_write(self) -> None:
         self.begin()
+        for mode in (0o622, 0o620, 0o602):
+            self.path.chmod(mode)
+            self.assert_none()
+        self.path.chmod(0o644)
+        self.folder.chmod(0o755)
+        self.journal()
+        for mode in (0o777, 0o770, 0o702):
+            self.folder.chmod(mode)
+            self.assert_none()
+
+    def test_of_somebody_else(self) -> None:
+        self.begin()
+        with mock.patch.object(os, 'geteuid', return_value=os.geteuid() + 1):
+            self.assert_none()
+
+    def test_nothing_is_left_open(self) -> None:
+        self.begin()
         self.path.chmod(0o622)
+        before = os.listdir('/proc/self/fd')
         self.assert_none()
         self.path.chmod(0o600)
-        self.folder.chmod(0o777)
-        self.assert_none()
+        with mock.patch.object(os, 'pread', side_effect=OSError(5, 'broken')):
+            self.assert_none()
+        self.assertEqual(len(before), len(os.listdir('/proc/self/fd')))
 
     def test_of_this_user_alone(self) -> None:
         self.begin()

@@ -14,11 +14,13 @@
 import dataclasses
 import gzip
 import hashlib
+import unittest
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import bmap
 from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.transfer import listed as transfer_listed
 from tests.unit.engine import memory
 from tests.unit.engine import recording
 from tests.unit.engine import transfers
@@ -154,3 +156,72 @@ class TransferListedTest(transfers.TransferTestCase):
     def test_an_image_with_a_map_of_its_own(self) -> None:
         with self.assertRaisesRegex(exceptions.InvalidBmap, 'qcow2'):
             engine.transfer_listed(self.qcow2(), self.target, self.map)
+
+
+class ProvingSinkTest(unittest.TestCase):
+    """The disk comes in its sequence, and zeroes may come in large ranges."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.content = transfers.noise(5 * MIB)
+        self.content = (self.content[:MIB] + bytes(5 * MIB // 2)
+                        + self.content[7 * MIB // 2:])
+        self.passed: list[tuple[int, bytes]] = []
+
+    def write(self, start: int, view: memoryview) -> None:
+        self.passed.append((start, bytes(view)))
+
+    def sink(self, *ranges: tuple[int, int], **others: object
+             ) -> transfer_listed._ProvingSink:
+        return transfer_listed._ProvingSink(
+            'image', dataclasses.replace(listed(self.content, *ranges),
+                                         **others), self)
+
+    def send(self, sink: transfer_listed._ProvingSink) -> None:
+        """All of the disk."""
+        view = memoryview(self.content)
+        sink.write(0, view[:MIB])
+        sink.zero(MIB, 5 * MIB // 2)
+        sink.write(7 * MIB // 2, view[7 * MIB // 2:])
+        sink.finish()
+
+    def test_all_is_passed_on(self) -> None:
+        self.send(self.sink((0, 5 * MIB)))
+        self.assertEqual(
+            [(0, MIB), (MIB, MIB), (2 * MIB, MIB), (3 * MIB, MIB // 2),
+             (7 * MIB // 2, 3 * MIB // 2)],
+            [(start, len(piece)) for start, piece in self.passed])
+        self.assertEqual(self.content,
+                         b''.join(piece for _, piece in self.passed))
+
+    def test_nobody_need_get_it(self) -> None:
+        sink = transfer_listed._ProvingSink(
+            'image', listed(self.content, (MIB, 3 * MIB)))
+        self.send(sink)
+
+    def test_a_range_that_is_wrong_is_not_passed_on(self) -> None:
+        sink = self.sink((MIB, 2 * MIB), (7 * MIB // 2, 4 * MIB))
+        self.content = self.content[:4 * MIB - 1] + b'x' * (MIB + 1)
+        with self.assertRaisesRegex(
+                exceptions.ChecksumMismatch,
+                f'image, bytes {7 * MIB // 2} to {4 * MIB - 1}'):
+            self.send(sink)
+        self.assertEqual(7 * MIB // 2, sum(
+            len(piece) for _, piece in self.passed))
+
+    def test_what_comes_out_of_its_sequence(self) -> None:
+        sink = self.sink((0, 5 * MIB))
+        for start in (1, 5):
+            self.assertRaises(RuntimeError, sink.write, start,
+                              memoryview(b'x'))
+        sink.write(0, memoryview(self.content)[:5])
+        self.assertRaises(RuntimeError, sink.write, 4, memoryview(b'x'))
+
+    def test_less_or_more_than_the_whole_disk(self) -> None:
+        for size in (5 * MIB - 1, 5 * MIB + 1):
+            with self.assertRaises(exceptions.InvalidBmap) as caught:
+                self.send(self.sink((0, 4 * MIB), size=size))
+            self.assertEqual(
+                (f'that of a disk of {5 * MIB} bytes',
+                 f'that of one of {size} bytes'),
+                (caught.exception.expected, caught.exception.found))

@@ -109,6 +109,66 @@ class MeterTest(unittest.TestCase):
         self.meter.enter('read-back', 1000)
         self.assertEqual(0, self.told[-1].bytes_per_second)
 
+    def test_a_phase_that_goes_on_is_told_now_and_then(self) -> None:
+        clock = clock_of(self)
+        self.meter.enter('read-back', 1000)
+        self.told.clear()
+        for seconds, count in ((0.49, 0), (0.5, 1), (0.99, 1), (1.0, 2),
+                               (1.1, 2), (9.0, 3)):
+            clock.return_value = seconds
+            self.meter.advance(data=1)
+            self.meter.tick_if_due()
+            self.assertEqual(count, len(self.told), seconds)
+        # The end is told at once.
+        self.meter.advance(data=994)
+        self.meter.tick_if_due()
+        self.assertEqual(1000, self.told[-1].done)
+
+    def test_speed_of_what_came_all_at_once(self) -> None:
+        clock = clock_of(self)
+        self.meter.enter('read-back', 1000)
+        for seconds, data, speed in ((5.0, 0, 0), (6.0, 300, 300),
+                                     (8.0, 10, 5), (16.0, 50, 6)):
+            clock.return_value = seconds
+            self.meter.advance(data=data)
+            self.meter.tick()
+            self.assertEqual(speed, self.told[-1].bytes_per_second, seconds)
+
+    def test_speed_is_that_of_the_last_seconds(self) -> None:
+        clock = clock_of(self)
+        self.meter.enter('read-back', 10000)
+        for seconds in range(1, 40):
+            clock.return_value = float(seconds)
+            self.meter.advance(data=300 if seconds == 20 else 30)
+            self.meter.tick()
+            with self.subTest(seconds=seconds):
+                # Fifteen of them, or as many as there were.
+                self.assertEqual(
+                    48 if 20 <= seconds <= 34 else 30,
+                    self.told[-1].bytes_per_second)
+
+    def test_phases_and_samples_are_for_the_report(self) -> None:
+        clock = clock_of(self)
+        self.meter = meter.Meter()
+        self.meter.enter_pass('write', file=100, data=200, zeroes=300)
+        clock.return_value = 2.0
+        self.meter.count(read=10, written=20, zeroed=5)
+        self.meter.spent(Stage.SOURCE, 2.0)
+        self.meter.enter('finish', 10)
+        clock.return_value = 3.0
+        self.meter.count(read=1, written=2, zeroed=3)
+        self.meter.spent(Stage.WAIT, 4.0)
+        self.meter.spent(Stage.DISK, 1.0)
+        self.assertEqual(3.0, self.meter.elapsed)
+        self.assertEqual(
+            [('write', 0.0, 2.0), ('finish', 2.0, 1.0)],
+            [(phase.name, phase.start, phase.seconds)
+             for phase in self.meter.phases()])
+        self.assertEqual(
+            [(2.0, 10, 25, 'network'), (3.0, 1, 5, 'disk')],
+            [(sample.seconds, sample.read, sample.written,
+              sample.bottleneck) for sample in self.meter.samples()])
+
     def test_nobody_need_listen(self) -> None:
         quiet = meter.Meter()
         quiet.enter('write', 1000)
@@ -138,6 +198,14 @@ class MeterTest(unittest.TestCase):
     def test_a_reader_that_waits_for_the_disk(self) -> None:
         self.spend(source=0.001, wait=0.02, decode=0.001, disk=0.02)
         self.assertEqual('disk', self.meter.bottleneck)
+
+    def test_a_reader_that_waits_as_long_for_both(self) -> None:
+        self.meter.spent(Stage.SOURCE, 3)
+        self.meter.spent(Stage.WAIT, 1)
+        self.meter.spent(Stage.VERIFY, 2)
+        self.assertEqual('network', self.meter.bottleneck)
+        self.meter.spent(Stage.VERIFY, 0.5)
+        self.assertEqual('decode', self.meter.bottleneck)
 
     def test_decoding_and_verifying_are_one(self) -> None:
         self.meter.spent(Stage.WAIT, 9)
@@ -186,6 +254,23 @@ class SecondsLeftTest(unittest.TestCase):
     def test_slow_zeroes_are_waited_for(self) -> None:
         self.assertEqual(290, self.seconds_left(
             9, 1, read=900, data=3600, zeroes=300))
+
+    def test_a_file_that_is_done_foretells_nothing(self) -> None:
+        self.assertEqual(10, self.seconds_left(
+            9, 1, read=1000, data=2000, zeroes=9000))
+
+    def test_nothing_is_left(self) -> None:
+        self.assertEqual(0, self.seconds_left(
+            9, 1, read=1000, data=4000, zeroes=9000))
+
+    def test_nobody_knows_the_total(self) -> None:
+        self.meter.enter('scan', 0)
+        self.now.return_value = 10.0
+        self.meter.advance(data=50)
+        self.meter.tick()
+        self.assertEqual((50, 0, 5.0, None), (
+            self.told[-1].done, self.told[-1].total,
+            self.told[-1].bytes_per_second, self.told[-1].seconds_left))
 
     def test_nobody_knows_while_nothing_moves(self) -> None:
         self.assertIsNone(self.seconds_left(9, 1, read=0, data=0,

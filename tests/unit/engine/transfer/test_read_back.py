@@ -54,7 +54,23 @@ class WriteLogTest(base.EngineTestCase):
 
     def test_one_of_sixteen_is_read_for_sample(self) -> None:
         self.logged('sample').verify(self.target, self.meter)
-        self.assertEqual(4, len(self.target.of_kind('read')))
+        self.assertEqual([number * 64 * KIB for number in (15, 31, 47, 63)],
+                         [action.start for action
+                          in self.target.of_kind('read')])
+
+    def test_the_first_mib_of_sixteen_is_read_of_zeroes_for_sample(
+            self) -> None:
+        target = recording.RecordingTarget(36 * MIB)
+        target.disk[:] = bytes(36 * MIB)
+        log = read_back.WriteLog('sample')
+        log.zeroed(MIB, 33 * MIB + 512)
+        log.zeroed(35 * MIB, 100)
+        log.verify(target, self.meter)
+        self.assertEqual(
+            [Action('drop_cache'), Action('read', MIB, MIB),
+             Action('read', 17 * MIB, MIB), Action('read', 33 * MIB, MIB),
+             Action('read', 35 * MIB, 100)], target.log)
+        self.assertEqual(3 * MIB + 100, log.total)
 
     def test_a_difference_in_any_byte_is_found(self) -> None:
         log = self.logged('full', 3)
@@ -90,9 +106,22 @@ class WriteLogTest(base.EngineTestCase):
         log.verify(self.target, self.meter)
         self.assertEqual(('read-back', 4 * MIB, 4 * MIB), self.told[-1][:3])
 
+    def test_progress_is_told_of_each_kind(self) -> None:
+        log = self.logged('full', count=1)
+        log.zeroed(MIB, 512)
+        self.target.disk[MIB:2 * MIB] = bytes(MIB)
+        for total, told in ((64 * KIB, [0, 64 * KIB, 64 * KIB]),
+                            (64 * KIB + 512, [0, 64 * KIB + 512])):
+            self.told.clear()
+            self.meter.enter('read-back', total)
+            log.verify(self.target, self.meter)
+            # Told when all is done, and not before half a second is over.
+            self.assertEqual(told, [each.done for each in self.told])
+
     def test_zeroes_are_not_read_for_none(self) -> None:
         log = read_back.WriteLog('none')
         log.zeroed(0, 4 * MIB)
+        self.assertEqual(0, log.total)
         log.verify(self.target, self.meter)
         self.assertEqual([], self.target.log)
 
@@ -115,3 +144,41 @@ class WriteLogTest(base.EngineTestCase):
         self.target.disk[2 * MIB + 17] ^= 1
         self.assertRaises(exceptions.ReadBackMismatch, log.verify,
                           self.target, self.meter)
+
+
+class EndsTest(base.EngineTestCase):
+
+    def verify(self, size: int, other: int | None = None
+               ) -> recording.RecordingTarget:
+        """The target, all zeroes but for one byte, after it was read."""
+        target = recording.RecordingTarget(size)
+        target.disk[:] = bytes(size)
+        if other is not None:
+            target.disk[other] = 1
+        read_back.verify_ends(target)
+        return target
+
+    def test_both_are_read_past_the_cache(self) -> None:
+        for size in (2 * MIB + 512, MIB + 512, 2 * MIB):
+            self.assertEqual(
+                [Action('drop_cache'), Action('read', 0, MIB),
+                 Action('read', size - MIB, MIB)], self.verify(size).log)
+
+    def test_a_small_disk_is_read_once(self) -> None:
+        for size in (MIB, MIB - 512, 512):
+            self.assertEqual([Action('drop_cache'), Action('read', 0, size)],
+                             self.verify(size).log)
+
+    def test_what_lies_between_may_be_anything(self) -> None:
+        for at in (MIB, 2 * MIB - 1):
+            self.verify(3 * MIB, at)
+
+    def test_a_byte_that_is_not_zero(self) -> None:
+        for at, first in ((0, 0), (MIB - 1, 0), (2 * MIB, 2 * MIB),
+                          (3 * MIB - 1, 2 * MIB)):
+            with self.subTest(at=at), self.assertRaises(
+                    exceptions.TargetError) as caught:
+                self.verify(3 * MIB, at)
+            self.assert_complete(caught.exception)
+            self.assertIn(f'from byte {first} to {first + MIB - 1},',
+                          caught.exception.expected)

@@ -12,7 +12,9 @@
 
 import dataclasses
 import json
+import resource
 import unittest
+from unittest import mock
 
 from ironic_imagedeploy.engine.sources import chunked
 from ironic_imagedeploy.engine.transfer import report
@@ -65,3 +67,25 @@ class ReportTest(unittest.TestCase):
                   for field in dataclasses.fields(self.report)
                   if field.name != 'peak_rss'}
         self.assertGreater(report.Report(**fields).peak_rss, len(held))
+        # The most of this program: whoever started it had less.
+        self.assertAlmostEqual(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            report.peak_rss(), delta=160 << 10)
+
+    def test_a_kernel_that_does_not_tell_the_memory(self) -> None:
+        with mock.patch.object(report, 'open', mock.mock_open(
+                read_data='Name:\tpython\nVmRSS:\t  123 kB\n'),
+                create=True):
+            self.assertEqual(0, report.peak_rss())
+
+    def test_what_need_not_be_said(self) -> None:
+        shortest = report.Report(**{
+            field.name: getattr(self.report, field.name)
+            for field in dataclasses.fields(self.report)
+            if field.default is dataclasses.MISSING
+            and field.default_factory is dataclasses.MISSING})
+        self.assertEqual(
+            ((), 0, None, (), (), (), False),
+            (shortest.sources, shortest.reused, shortest.verified_by,
+             shortest.phases, shortest.throughput, shortest.partitions,
+             shortest.backup_gpt_misplaced))

@@ -116,6 +116,20 @@ class RawTest(ReuseTestCase):
         # The last stretches have nothing, nor are they neighbours.
         self.assertLess(self.bytes_read(), 22 * MIB)
 
+    def test_neighbours_of_what_is_there_are_looked_at(self) -> None:
+        disk = bytearray([recording.OLD]) * (40 * MIB)
+        disk[20 * MIB:21 * MIB] = self.content[20 * MIB:21 * MIB]
+        self.raw_on(disk)
+        with mock.patch.object(reuse, '_STRETCHES', 8):
+            self.assertEqual({20}, self.find())
+        # The sample of each stretch of five, and three stretches around it.
+        samples = [1, 5, 12, 15, 20, 25, 30, 35]
+        others = [index for index in range(15, 30) if index != 20]
+        self.assertEqual(
+            sorted(samples + others),
+            sorted(action.start // MIB
+                   for action in self.target.of_kind('read')))
+
     def test_a_stretch_whose_sample_changed(self) -> None:
         changed = bytearray(self.content)
         changed[20 * MIB] ^= 1

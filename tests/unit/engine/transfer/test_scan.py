@@ -11,7 +11,10 @@
 # under the License.
 
 import dataclasses
+import os
 import threading
+import time
+from unittest import mock
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.transfer import meter as meters
@@ -86,17 +89,64 @@ class ScanTest(base.EngineTestCase):
         self.target.fault = lambda action: together.wait() and None
         self.assertEqual({0, 1, 2}, self.present(map(ByteLook, range(3))))
 
+    def test_as_many_as_are_asked_for(self) -> None:
+        running: set[int] = set()
+
+        def fault(action: recording.Action) -> None:
+            thread = threading.current_thread()
+            self.assertTrue(thread.daemon, 'keeps a program alive')
+            self.assertEqual('scan', thread.name)
+            running.add(threading.get_ident())
+        self.target.fault = fault
+        self.present(map(ByteLook, range(100)), workers=1)
+        self.assertEqual(1, len(running))
+
+    def test_two_for_each_processor(self) -> None:
+        with mock.patch.object(os, 'sched_getaffinity', return_value={5, 6}):
+            together = threading.Barrier(4, timeout=10)
+            self.target.fault = lambda action: together.wait() and None
+            self.assertEqual(set(range(4)), self.present(
+                map(ByteLook, range(4)), workers=None))
+
     def test_what_cannot_be_read_is_not_there(self) -> None:
         def fault(action: recording.Action) -> None:
             if action.start in (2, 3):
                 self.target.fail(action)
         self.target.fault = fault
-        self.assertEqual({0, 1, 4, 5}, self.present(map(ByteLook, range(6))))
+        for workers in (1, 3):
+            told = []
+            self.assertEqual({0, 1, 4, 5}, self.present(
+                map(ByteLook, range(6)), meters.Meter(told.append), workers))
+            self.assertEqual(4, told[-1].done)
 
     def test_a_dying_disk_is_not_looked_at_for_long(self) -> None:
         self.target.fault = self.target.fail
         self.assertEqual(set(), self.present(map(ByteLook, range(10_000))))
         self.assertLess(len(self.target.of_kind('read')), 10)
+        self.target.log.clear()
+        self.present(map(ByteLook, range(10_000)), workers=1)
+        # Four may fail.
+        self.assertEqual(5, len(self.target.of_kind('read')))
+
+    def test_the_first_error_is_raised(self) -> None:
+        both, errors = threading.Barrier(2, timeout=10), []
+
+        class Broken(Exception):
+            pass
+
+        def fault(action: recording.Action) -> None:
+            both.wait()
+            if action.start:
+                while not errors:
+                    time.sleep(0.001)
+                # The other one is in time to be first.
+                time.sleep(0.05)
+            errors.append(Broken(action.start))
+            raise errors[-1]
+        self.target.fault = fault
+        with self.assertRaises(Broken) as caught:
+            self.present(map(ByteLook, range(2)), workers=2)
+        self.assertEqual((0,), caught.exception.args)
 
     def test_any_other_error_is_raised(self) -> None:
         def looks():

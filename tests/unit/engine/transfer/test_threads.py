@@ -11,10 +11,13 @@
 # under the License.
 
 import os
+import threading
 import unittest
 import unittest.mock
 
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.transfer import threads
+from tests.unit.engine import base
 
 
 class CountTest(unittest.TestCase):
@@ -27,3 +30,19 @@ class CountTest(unittest.TestCase):
                         os, 'sched_getaffinity',
                         return_value=set(range(processors))):
                 self.assertEqual(expected, threads.count(each))
+
+
+class StartTest(base.EngineTestCase):
+
+    def test_it_runs(self) -> None:
+        ran: list[bool] = []
+        thread = threading.Thread(target=lambda: ran.append(True))
+        threads.start(thread)
+        thread.join(10)
+        self.assertEqual([True], ran)
+
+    def test_no_memory_for_one_more(self) -> None:
+        with self.few_threads(0), self.assertRaises(
+                exceptions.OutOfMemory) as caught:
+            threads.start(threading.Thread(target=print))
+        self.assert_complete(caught.exception)

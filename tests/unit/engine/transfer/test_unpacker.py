@@ -13,6 +13,7 @@
 
 import gzip
 
+from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.formats import compressed_raw
 from ironic_imagedeploy.engine.transfer import buffers
 from ironic_imagedeploy.engine.transfer import meter
@@ -75,11 +76,10 @@ class UnpackerTest(base.EngineTestCase):
                     at = self.events.index(('final', size))
                     before = [end for event, end in self.events[:at]
                               if event == 'given']
-                    self.assertLessEqual(max(before, default=0),
-                                         max(size - kept_back, 0))
-                    self.assertGreaterEqual(
-                        max(before, default=0),
-                        size - kept_back - 2 * buffers.CHUNK_SIZE)
+                    # Each MiB that is not among the last bytes is given.
+                    self.assertEqual(
+                        max(size - kept_back, 0) // MIB * MIB,
+                        max(before, default=0))
 
     def test_the_listener_learns_of_each_mib_before_it_is_given(self) -> None:
         self.unpack(transfers.noise(5 * MIB + 100 * KIB), MIB)
@@ -94,15 +94,68 @@ class UnpackerTest(base.EngineTestCase):
 
     def test_a_stop_wakes_who_waits_for_a_chunk_of_the_disk(self) -> None:
         file = gzip.compress(bytes(64 * MIB), 1)
-        one = unpacker.Unpacker(
-            compressed_raw.CompressedRawImage(
-                memory.MemorySource(file), 'gz'),
-            self, meter.Meter(), kept_back=0)
+        for kept_back in (0, MIB + 4096, 7 * MIB):
+            one = unpacker.Unpacker(
+                compressed_raw.CompressedRawImage(
+                    memory.MemorySource(file), 'gz'),
+                self, meter.Meter(), kept_back=kept_back)
+            chunk = one.pool.take(0)
+            chunk.memory[:len(file)] = file
+            chunk.length = len(file)
+            one.stop()
+            held = []
+            with self.assertRaises(buffers.Stopped):
+                for job in one.split(chunk):
+                    held.append(job)
+            # All that there is memory for, beside what is kept back.
+            self.assertIn(len(held), (5, 6, 7))
+        for _ in range(3):
+            one.pool.take(0)
+        self.assertRaises(buffers.Stopped, one.pool.take, 0)
+
+    def test_bytes_after_the_end_are_a_warning(self) -> None:
+        """Unless the inspection came to the end and said it."""
+        for known in (False, True):
+            image = compressed_raw.CompressedRawImage(
+                memory.MemorySource(gzip.compress(bytes(MIB)) + b'left'),
+                'gz')
+            if known:
+                image.look_at_end()
+            with (self.subTest(known=known),
+                  self.assertNoLogs(unpacker.LOG) if known
+                  else self.assertLogs(unpacker.LOG, 'WARNING') as logged):
+                self.finish(image)
+            if not known:
+                self.assertIn('4 bytes', logged.output[0])
+                self.assertIn('memory', logged.output[0])
+
+    def test_nothing_after_the_end_is_no_warning(self) -> None:
+        with self.assertNoLogs(unpacker.LOG):
+            self.finish(compressed_raw.CompressedRawImage(
+                memory.MemorySource(gzip.compress(bytes(MIB))), 'gz'))
+
+    def test_a_disk_that_is_smaller_than_its_front_says(self) -> None:
+        image = compressed_raw.CompressedRawImage(
+            memory.MemorySource(gzip.compress(bytes(MIB))), 'gz')
+        image.state_size(2 * MIB, MIB + 1)
+        with self.assertRaises(exceptions.ImageRefused) as caught:
+            self.finish(image)
+        self.assertEqual('truncated', caught.exception.findings[0].code)
+        self.assertNotIn(('final', MIB), self.events)
+
+    def test_a_file_that_is_cut_off(self) -> None:
+        image = compressed_raw.CompressedRawImage(memory.MemorySource(
+            gzip.compress(bytes(MIB))[:-5]), 'gz')
+        with self.assertRaises(exceptions.ImageRefused) as caught:
+            self.finish(image)
+        self.assertEqual('truncated', caught.exception.findings[0].code)
+
+    def finish(self, image: compressed_raw.CompressedRawImage) -> None:
+        """Unpack a file of one chunk."""
+        one = unpacker.Unpacker(image, self, meter.Meter(), kept_back=0)
         chunk = one.pool.take(0)
-        chunk.memory[:len(file)] = file
-        chunk.length = len(file)
-        one.stop()
-        held = []
-        with self.assertRaises(buffers.Stopped):
-            for job in one.split(chunk):
-                held.append(job)
+        chunk.length = image.source.size
+        chunk.memory[:chunk.length] = image.source.read_at(0, chunk.length)
+        for jobs in (one.split(chunk), one.finish()):
+            for job in jobs:
+                job.release()

@@ -74,14 +74,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument('--sample', type=int, metavar='N',
                         help='mutants of each module, at random')
     parser.add_argument('--seed', default='1', help='another sample (1)')
+    parser.add_argument('--folder', action='store_true',
+                        help='try what survives with all tests of its folder')
     parser.add_argument('module', nargs='+', help='or a folder of modules')
     options = parser.parse_args(arguments)
     table, failed = [], 0
     for name in options.module:
         count: collections.Counter[str] = collections.Counter()
         for path in modules(name):
-            found = run(path, options.tests.split(), options.sample,
-                        options.seed)
+            found = run(path, options)
             print(row(str(path), found), flush=True)
             count += found
         table.append(row(name, count))
@@ -107,10 +108,15 @@ def row(name: str, found: collections.Counter[str]) -> str:
             f'{found["survived"]} survived, {found["seconds"]} s')
 
 
+def places_of(path: pathlib.Path) -> list[pathlib.Path]:
+    """The folder of tests that mirrors that of a module, and those above."""
+    folder = TESTS / path.parent.relative_to(PACKAGE)
+    return [folder, *folder.parents][:len(folder.parts) - 1]
+
+
 def tests_of(path: pathlib.Path) -> list[str]:
     """Modules of tests that mirror a module; else those of its folder, too."""
-    folder = TESTS / path.parent.relative_to(PACKAGE)
-    upwards = [folder, *folder.parents][:len(folder.parts) - 1]
+    folder, *_ = upwards = places_of(path)
 
     def named(name: str, places: list[pathlib.Path]) -> list[pathlib.Path]:
         return next(filter(None, (
@@ -121,29 +127,42 @@ def tests_of(path: pathlib.Path) -> list[str]:
     if not found:
         # One of that name further up may be about something else.
         found = named(path.stem, upwards) + (
-            named(path.parent.name, upwards) or next(filter(None, (
-                list(place.glob('test_*.py')) for place in upwards))))
-    return sorted({str(each.with_suffix('')).replace('/', '.')
-                   for each in found})
+            named(path.parent.name, upwards) or tests_in(upwards))
+    return names(found)
 
 
-def run(path: pathlib.Path, more: list[str], sample: int | None, seed: str
+def tests_in(places: list[pathlib.Path]) -> list[pathlib.Path]:
+    """The tests in the first of some folders that has any."""
+    return next(filter(None, (
+        list(place.glob('test_*.py')) for place in places)))
+
+
+def names(paths: typing.Iterable[pathlib.Path]) -> list[str]:
+    """Names of modules, as they are imported."""
+    return sorted({str(path.with_suffix('')).replace('/', '.')
+                   for path in paths})
+
+
+def run(path: pathlib.Path, options: argparse.Namespace
         ) -> collections.Counter[str]:
     """Change one module, in a process of its own.
 
     :returns: how many mutants were caught and survived, of how many.
     """
-    tests = sorted({*more, *_EVERYWHERE, *tests_of(path)})
+    tests = sorted({*options.tests.split(), *_EVERYWHERE, *tests_of(path)})
+    others = names(tests_in(places_of(path))) if options.folder else []
+    stages = [tests, [name for name in others if name not in tests]]
     text = path.read_text()
     mutants = list(mutants_of(text))
     found = collections.Counter(all=len(mutants))
-    random.Random(f'{seed} {path}').shuffle(mutants)
+    random.Random(f'{options.seed} {path}').shuffle(mutants)
     began = time.monotonic()
     reader, writer = os.pipe()
     if not os.fork():
         with report_failure():
             os.close(reader)
-            try_each(path, changes(text, mutants, sample), tests, writer)
+            try_each(path, changes(text, mutants, options.sample), stages,
+                     writer)
             os._exit(0)
     os.close(writer)
     with open(reader) as answers:
@@ -152,7 +171,8 @@ def run(path: pathlib.Path, more: list[str], sample: int | None, seed: str
     path.write_text(text)
     if status:
         # As it is: nothing can be said of it.
-        print(f'{path}: its tests fail: {" ".join(tests)}', flush=True)
+        print(f'{path}: its tests fail: {" ".join(sum(stages, []))}',
+              flush=True)
         found['failed'] += 1
     found['seconds'] = round(time.monotonic() - began)
     return found
@@ -216,22 +236,54 @@ def figures(tree: ast.Module) -> typing.Iterator[ast.expr]:
 
 
 def try_each(path: pathlib.Path, mutants: typing.Iterator[tuple[str, str]],
-             tests: list[str], writer: int) -> None:
-    """Try one mutant after the other; a word about each is written."""
-    unittest.defaultTestLoader.loadTestsFromNames(tests)
+             stages: list[list[str]], writer: int) -> None:
+    """Try one mutant after the other; a word about each is written.
+
+    :param stages: tests, of which the next ones are run when a mutant has
+        survived those before.
+    """
+    unittest.defaultTestLoader.loadTestsFromNames(stages[0])
     for name in list(sys.modules):
         if name.partition('.')[0] in (PACKAGE.name, 'tests'):
             del sys.modules[name]
-    tries, seconds = try_unchanged(tests)
-    limit = max(seconds * _PATIENCE, _LEAST_SECONDS)
+    text = path.read_text()
+    trials = [Trial(tests, path, text) for tests in stages if tests]
+    trials[0].prepare()
     for changed, patch in mutants:
-        path.write_text(changed)
-        with open(os.devnull, 'wb') as output:
-            survived = any(passes(tests, limit, output.fileno())
-                           for _ in range(tries))
+        survived = all(trial.survives(changed) for trial in trials)
         if survived:
             print(path, patch, sep='\n', flush=True)
         os.write(writer, b'survived ' if survived else b'caught ')
+
+
+class Trial:
+    """Tests that a module is tried with, changed again and again.
+
+    :param text: the module as it is.
+    """
+
+    def __init__(self, tests: list[str], path: pathlib.Path, text: str
+                 ) -> None:
+        self._tests = tests
+        self._path = path
+        self._text = text
+        self._tries = 0
+        self._limit = 0.0
+
+    def prepare(self) -> None:
+        """See how long they take as long as nothing is changed."""
+        self._path.write_text(self._text)
+        self._tries, seconds = try_unchanged(self._tests)
+        self._limit = max(seconds * _PATIENCE, _LEAST_SECONDS)
+
+    def survives(self, changed: str) -> bool:
+        """Whether no test notices that the module is another one."""
+        if not self._tries:
+            self.prepare()
+        self._path.write_text(changed)
+        with open(os.devnull, 'wb') as output:
+            return any(passes(self._tests, self._limit, output.fileno())
+                       for _ in range(self._tries))
 
 
 def try_unchanged(tests: list[str]) -> tuple[int, float]:

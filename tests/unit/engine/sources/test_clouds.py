@@ -138,7 +138,8 @@ class NoCloudTest(unittest.TestCase):
                               else 'Write a clouds.yaml', failure.fix)
 
     def test_a_plugin_that_cannot_log_in(self) -> None:
-        with mock.patch.object(openstack.config, 'OpenStackConfig'):
+        with mock.patch.object(openstack.config, 'OpenStackConfig',
+                               autospec=True):
             failure = clouds.cloud_failure(
                 keystone.auth_plugins.MissingAuthPlugin(), 'image',
                 service='Glance', cloud=None)

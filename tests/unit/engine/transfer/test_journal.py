@@ -357,7 +357,8 @@ class FileTest(JournalTestCase):
 
     def test_of_somebody_else(self) -> None:
         self.begin()
-        with mock.patch.object(os, 'geteuid', return_value=os.geteuid() + 1):
+        with mock.patch.object(os, 'geteuid', autospec=True,
+                               return_value=os.geteuid() + 1):
             self.assert_none()
 
     def test_nothing_is_left_open(self) -> None:
@@ -366,7 +367,8 @@ class FileTest(JournalTestCase):
         before = os.listdir('/proc/self/fd')
         self.assert_none()
         self.path.chmod(0o600)
-        with mock.patch.object(os, 'pread', side_effect=OSError(5, 'broken')):
+        with mock.patch.object(os, 'pread', autospec=True,
+                               side_effect=OSError(5, 'broken')):
             self.assert_none()
         self.assertEqual(len(before), len(os.listdir('/proc/self/fd')))
 

@@ -102,7 +102,8 @@ class ScanTest(base.EngineTestCase):
         self.assertEqual(1, len(running))
 
     def test_two_for_each_processor(self) -> None:
-        with mock.patch.object(os, 'sched_getaffinity', return_value={5, 6}):
+        with mock.patch.object(os, 'sched_getaffinity', autospec=True,
+                               return_value={5, 6}):
             together = threading.Barrier(4, timeout=10)
             self.target.fault = lambda action: together.wait() and None
             self.assertEqual(set(range(4)), self.present(

@@ -35,5 +35,13 @@ class HandoverTest(unittest.TestCase):
         for record in (handover.by_firmware('no'),
                        handover.by_kexec({'kernel': '/vmlinuz'})):
             self.assertEqual(record, handover.checked(record))
+        long = 'x' * 5000
+        kept = handover.checked({
+            'way': 'kexec', 'reason': long, 'kernel': long, 'menu': long,
+            'initramfs': [long] * 99})
+        self.assertEqual(
+            (1024, 256, 256, 16, 256),
+            (len(kept['reason']), len(kept['kernel']), len(kept['menu']),
+             len(kept['initramfs']), len(kept['initramfs'][0])))
         for kept in (None, 'kexec', {}, {'way': 'other'}, {'way': 5}):
             self.assertIsNone(handover.checked(kept))

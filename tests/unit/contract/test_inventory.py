@@ -60,6 +60,43 @@ class InventoryTest(unittest.TestCase):
             self.assertEqual((), self.devices(
                 {'interfaces': [{**card, 'pci_address': address}]}, {}))
 
+    def test_cards_without_a_class(self) -> None:
+        for vendor in ('0x10ec', '0x1af3', '0x1af5', '0x8086'):
+            found, = self.devices({'interfaces': [{
+                **CARD, 'vendor': vendor}]}, {})
+            self.assertEqual(
+                f'pci:v0000{vendor[2:].upper()}d00001521sv*sd*bc*sc*i*',
+                found.alias)
+
+    def test_the_same_device_counts_once(self) -> None:
+        found = self.devices({'interfaces': [
+            CARD, {**CARD, 'name': 'eno2'}]})
+        self.assertEqual(['eno1'], [each.name for each in found])
+
+    def test_names_that_nobody_told(self) -> None:
+        found = self.devices({'disks': [{**DISK, 'name': None}],
+                              'interfaces': [{**CARD, 'name': ''}]})
+        self.assertEqual(['a disk', 'a network card'],
+                         [each.name for each in found])
+
+    def test_no_more_than_are_looked_at(self) -> None:
+        disks = [{'name': str(number)} for number in range(300)]
+        for place, count in ((255, 1), (256, 0)):
+            self.assertEqual(count, len(self.devices({
+                'disks': [*disks[:place], DISK]})))
+        path = 'pci-0000:00:17.0'
+        for length, count in ((256, 1), (257, 0)):
+            self.assertEqual(count, len(self.devices({
+                'disks': [{**DISK, 'by_path': path.rjust(length, '/')}]})))
+
+    def test_drivers(self) -> None:
+        for driver, found in (('virtio-net', 'virtio_net'), ('', ''),
+                              ('x' * 56, 'x' * 56), ('x' * 57, ''),
+                              (None, ''), (5, '')):
+            device, = self.devices({'interfaces': [{
+                **CARD, 'driver': driver}]})
+            self.assertEqual(found, device.driver)
+
     def test_of_a_bmc(self) -> None:
         """It tells neither where devices are, nor numbers of their class."""
         self.assertEqual((), self.devices({
@@ -87,4 +124,5 @@ class InventoryTest(unittest.TestCase):
         self.assertEqual(2, len(found))
         self.assertTrue(all(each.name.isprintable() and len(each.name) < 65
                             for each in found))
+        self.assertEqual(64, len(found[0].name))
         self.assertEqual('', found[1].driver)

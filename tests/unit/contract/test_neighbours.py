@@ -11,6 +11,7 @@
 # under the License.
 
 
+import base64
 import dataclasses
 import json
 import ssl
@@ -32,6 +33,12 @@ NEIGHBOURS = neighbours.Neighbours(
     peers=(PEER, dataclasses.replace(PEER, url='https://[2001:db8::7]:443')))
 POLICY = policy.Policy(permitted_formats=('raw',), read_back='none',
                        insecure_checksums_permitted=False, workers=1)
+
+
+def pem(der):
+    return ('-----BEGIN CERTIFICATE-----\n'
+            f'{base64.b64encode(der).decode()}\n'
+            '-----END CERTIFICATE-----\n')
 
 
 def received(sent):
@@ -101,6 +108,39 @@ class NeighboursTest(unittest.TestCase):
             sent = {**NEIGHBOURS.to_dict(),
                     'peers': [{**PEER.to_dict(), **wrong}, PEER.to_dict(), 5]}
             self.assertEqual((PEER,), received(sent).peers, wrong)
+
+    def test_limits(self):
+        for name, value, is_taken in (
+                ('seconds', 1, True), ('seconds', 24 * 3600, True),
+                ('seconds', 24 * 3600 + 1, False), ('port', 1, True),
+                ('port', 65535, True), ('max_served', 1, True),
+                ('max_served', 1 << 62, True),
+                ('max_served', (1 << 62) + 1, False),
+                ('ticket_key', 'x' * 32, True),
+                ('ticket_key', 'x' * 31, False),
+                ('ticket_key', 'x' * 128, True)):
+            found = received({**NEIGHBOURS.to_dict(), name: value})
+            self.assertEqual(is_taken, found is not None, (name, value))
+
+    def test_limits_of_a_peer(self):
+        other = base64.b64decode(''.join(PEM.split('\n')[1:-2]))
+        for name, value, is_taken in (
+                ('url', f'https://{"a" * 242}:9998', True),
+                ('url', f'https://{"a" * 243}:9998', False),
+                ('url', 'HTTPS://A:1', True),
+                ('certificate', PEM.ljust(8192, '\n'), True),
+                ('certificate', PEM.ljust(8193, '\n'), False),
+                ('certificate', pem(b'\x2f' + other[1:]), False),
+                ('certificate', pem(b'\x31' + other[1:]), False),
+                ('certificate', pem(other), True)):
+            sent = {**PEER.to_dict(), name: value}
+            self.assertEqual(is_taken, neighbours.Peer.from_dict(sent)
+                             is not None, (name, value))
+
+    def test_what_is_not_an_address(self):
+        for url, address in (('https://a', ('a', 0)), ('a', ('', 0))):
+            self.assertEqual(address, neighbours.Peer(
+                url=url, certificate='').address)
 
     def test_no_more_peers_than_are_allowed(self):
         sent = {**NEIGHBOURS.to_dict(), 'peers': [PEER.to_dict()] * 99}

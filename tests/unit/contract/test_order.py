@@ -114,6 +114,8 @@ class VersionTest(unittest.TestCase):
                 received({**ORDER.to_dict(), 'version': version})
             self.assertTrue(str(caught.exception).isprintable())
             self.assertLess(len(str(caught.exception)), 300)
+            self.assertEqual(f'version {ascii(version)[:32]}',
+                             caught.exception.found)
 
     def test_keys_that_are_not_known_are_left_alone(self):
         self.assertEqual(ORDER, received({
@@ -143,6 +145,21 @@ class NonsenseTest(unittest.TestCase):
         with self.assertRaises(order.InvalidOrder):
             received({'manifest': 'manifest'})
 
+    def test_what_is_shown_is_cut(self):
+        long = ['x' * 999]
+        for sent, found in (
+                ({'disk_format': long}, ascii(long)[:80]),
+                ({'workers': long}, f'workers {ascii(long)[:80]}'),
+                ({'boot_files': {**KERNEL.to_dict(), 'options': long}},
+                 f'options {ascii(long)[:80]}')):
+            with self.assertRaises(order.InvalidOrder) as caught:
+                received(sent)
+            self.assertEqual(found, caught.exception.found)
+
+    def test_a_manifest_of_a_byte(self):
+        sent = {**MANIFEST.to_dict(), 'size': 1}
+        self.assertEqual(1, received({'manifest': sent}).manifest.size)
+
     def test_of_a_checksum(self):
         for wrong in ('sha512:0', 'of it', 5):
             with self.assertRaises(order.InvalidOrder, msg=wrong):
@@ -157,6 +174,35 @@ class NonsenseTest(unittest.TestCase):
                 received(wrong)
         self.assertEqual(('raw',), received(
             {'permitted_formats': ['raw', 5]}).policy.permitted_formats)
+
+
+class SentTest(unittest.TestCase):
+    """What is read of an order without all of it."""
+
+    def test_the_root_of_its_manifest(self):
+        for sent, root in (({}, None), ({'manifest': None}, None),
+                           ({'manifest': {'root': 'x'}}, 'x')):
+            self.assertEqual(root, order.root(sent))
+
+    def test_flags(self):
+        for value, is_set in ((True, True), (False, False), (1, False),
+                              ('true', False), (None, False)):
+            self.assertIs(is_set, order.is_public({'public': value}))
+            self.assertIs(is_set, received(
+                {'start_judged': value}).start_judged)
+        self.assertTrue(order.is_public(dataclasses.replace(
+            ORDER, public=True).to_dict()))
+        self.assertFalse(order.is_public(ORDER.to_dict()))
+
+    def test_secrets(self):
+        self.assertFalse(order.has_secrets({'checksum': 'x'}))
+        for name in order.SECRET_KEYS:
+            self.assertTrue(order.has_secrets({name: None}))
+
+    def test_a_separate_kernel(self):
+        for sent, has in (({}, False), ({'boot_files': None}, False),
+                          (before.ORDER, True)):
+            self.assertIs(has, order.has_separate_kernel(sent))
 
 
 class FulfilledTest(unittest.TestCase):

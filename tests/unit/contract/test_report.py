@@ -15,14 +15,12 @@ import json
 import unittest
 
 from ironic_imagedeploy.contract import names
-from ironic_imagedeploy.contract import progress
 from ironic_imagedeploy.contract import report
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.transfer import report as transfer_report
 from tests.unit.contract import before
 
 REPORT = before.REPORT['deploy_result'][names.KEY]
-PROGRESS = before.PROGRESS[names.KEY][names.PROGRESS]
 HUGE = 10 ** 400
 WORDS = 'A\x1b[31m\n' * 50000
 
@@ -81,54 +79,39 @@ class ReportTest(unittest.TestCase):
             'invented': WORDS, **{str(number): WORDS for number in range(99)}}
         self.assertLess(len(json.dumps(report.checked(hostile))), 1 << 17)
 
+    def test_each_part_is_bounded(self):
+        long = 'x' * 5000
+        checked = report.checked({
+            'source': long, 'format': long, 'checksum': {'value': long},
+            'sources': [{'name': long}] * 99,
+            'phases': [{'name': long}] * 99,
+            'throughput': [{'bottleneck': long}] * 99,
+            'partitions': [{'type': long, 'name': long}] * 99,
+            'bootloader': {'platform': long, 'menu': long,
+                           'kernels': [long] * 99},
+            'warnings': [{name: long for name in (
+                'code', 'message', 'expected', 'found', 'fix')}] * 99})
+        for name, count in (('sources', 16), ('phases', 16),
+                            ('throughput', 64), ('partitions', 32),
+                            ('warnings', 16)):
+            self.assertEqual(count, len(checked[name]), name)
+        loader = checked['bootloader']
+        self.assertEqual(32, len(loader['kernels']))
+        for text, length in (
+                (checked['source'], 1024), (checked['format'], 32),
+                (checked['checksum']['value'], 256),
+                (checked['sources'][0]['name'], 256),
+                (checked['phases'][0]['name'], 32),
+                (checked['throughput'][0]['bottleneck'], 32),
+                (checked['partitions'][0]['type'], 64),
+                (checked['partitions'][0]['name'], 64),
+                (loader['platform'], 32), (loader['menu'], 256),
+                (loader['kernels'][0], 256),
+                (checked['warnings'][0]['code'], 32),
+                (checked['warnings'][0]['fix'], 1024)):
+            self.assertEqual(length, len(text))
+
     def test_something_else(self):
         for told in (None, 5, 'report', [REPORT]):
             self.assertIsNone(report.checked(told))
         self.assertEqual({}, report.checked({'checksum': 'sha512'}))
-
-
-class ProgressTest(unittest.TestCase):
-
-    def test_agent_before(self):
-        self.assertEqual(
-            progress.AgentProgress(
-                phase='write', done=1 << 20, total=8 << 20,
-                bytes_per_second=524288.0, bottleneck='network'),
-            progress.AgentProgress.from_dict(PROGRESS))
-
-    def test_conductor_before_and_an_agent_of_this_release(self):
-        sent = engine.Progress('write', 1 << 20, 8 << 20, 524288.0,
-                               'network')._asdict()
-        self.assertLessEqual(PROGRESS.items(), sent.items())
-
-    def test_record_of_the_release_before(self):
-        self.assertEqual(before.RECORD, progress.ProgressRecord.from_dict(
-            before.RECORD).to_dict())
-        moving = {**before.RECORD, 'stalled': None, 'estimated_end': None}
-        self.assertEqual(moving, progress.ProgressRecord.from_dict(
-            moving).to_dict())
-
-    def test_nonsense(self):
-        for told in (None, 5, [], {}, {'phase': 5}, {'done': 5}):
-            self.assertIsNone(progress.AgentProgress.from_dict(told))
-            self.assertIsNone(progress.ProgressRecord.from_dict(told))
-        hostile = {'phase': WORDS, 'done': HUGE, 'total': float('nan'),
-                   'bytes_per_second': float('inf'), 'bottleneck': WORDS,
-                   'stalled': {'since': 5}, 'updated_at': WORDS}
-        for kind in (progress.AgentProgress, progress.ProgressRecord):
-            checked = kind.from_dict(hostile)
-            self.assertEqual((0, 0, 0, 32), (
-                checked.done, checked.total, checked.bytes_per_second,
-                len(checked.phase)))
-            self.assertTrue(checked.phase.isprintable())
-
-
-class NamesTest(unittest.TestCase):
-
-    def test_who_deploys_a_node(self):
-        for interface, info, ours in (
-                ('imagedeploy', None, True), ('direct', {}, False),
-                (None, {}, False),
-                ('direct', {'deploy_interface': 'imagedeploy'}, True),
-                ('imagedeploy', {'deploy_interface': 'direct'}, False)):
-            self.assertEqual(ours, names.is_ours(interface, info))

@@ -91,7 +91,7 @@ def check_agent(task: task_manager.TaskManager) -> None:
 
 def _check_separate_kernel(node: objects.Node, version: str | None) -> None:
     """See that the agent side puts a separate kernel on the disk."""
-    if int(version or 0) < names.SEPARATE_KERNEL_SINCE:
+    if not version or int(version) < names.SEPARATE_KERNEL_SINCE:
         raise exception.InstanceDeployFailure(
             f'The deploy ramdisk of node {node.uuid} does not put a separate '
             'kernel on the disk: expected the hardware manager '

@@ -102,7 +102,7 @@ def _peer(node: objects.Node) -> neighbours.Peer | None:
     info = node.driver_internal_info
     version = (info.get(names.VERSIONS) or {}).get(names.HARDWARE_MANAGER)
     parts = urllib.parse.urlsplit(info.get('agent_url') or '')
-    if (int(version or 0) < names.NEIGHBOURS_SINCE
+    if (not version or int(version) < names.NEIGHBOURS_SINCE
             or parts.scheme != 'https' or not parts.hostname):
         return None
     host = f'[{parts.hostname}]' if ':' in parts.hostname else parts.hostname

@@ -65,7 +65,7 @@ def _misspelt(conf: cfg.ConfigOpts) -> Iterator[Problem]:
             if name.lower() in {*groups, *map(str.lower, conf)}:
                 continue
             if near := difflib.get_close_matches(
-                    name.lower(), groups, n=1, cutoff=0.75):
+                    name.lower(), groups, cutoff=0.75):
                 yield (Code.WARNING,
                        f'{path}: nobody reads the group [{name}], and what '
                        f'it says is ignored: is it [{near[0]}]? Correct or '
@@ -78,7 +78,7 @@ def _misspelt(conf: cfg.ConfigOpts) -> Iterator[Problem]:
             for name in sections.get(group.name, {}):
                 if name in known:
                     continue
-                near = difflib.get_close_matches(name, known, n=1)
+                near = difflib.get_close_matches(name, known)
                 meant = f'is it {near[0]}? ' if near else ''
                 yield (Code.WARNING,
                        f'{path}: [{group.name}] has no option {name}, and it '

@@ -72,6 +72,29 @@ class NodeFieldsTest(base.ConductorTestCase):
                 self.assert_refused('instance_info', name, value,
                                     'Expected a whole number')
 
+    def test_limits(self):
+        for name, value, is_usable in (
+                ('root_gb', 0, True), ('root_gb', 10 ** 9 - 1, True),
+                ('root_gb', 10 ** 9, False), ('root_gb', '9' * 9, True),
+                ('root_gb', '9' * 10, False), ('root_gb', ' 7 ', True),
+                ('kernel', 'x' * 8192, True), ('kernel', 'x' * 8193, False),
+                ('image_checksum', 'x' * 8192, True),
+                ('image_checksum', 'x' * 8193, False),
+                ('image_type', 'x' * 255, True),
+                ('image_type', 'x' * 256, False)):
+            self.node.instance_info = {name: value}
+            if is_usable:
+                node_fields.check(self.node)
+            else:
+                self.assertRaises(exception.InvalidParameterValue,
+                                  node_fields.check, self.node)
+
+    def test_processor(self):
+        for stated, found in (({}, None), ({'cpu_arch': ''}, None),
+                              ({'cpu_arch': 'aarch64'}, 'aarch64')):
+            self.node.properties = stated
+            self.assertEqual(found, node_fields.processor(self.node))
+
     def test_the_page_tells_what_each_can_cause(self):
         known = {*node_fields._INSTANCE_INFO, *node_fields._PROPERTIES}
         self.assertLessEqual({*TEXTS, *NUMBERS}, known)

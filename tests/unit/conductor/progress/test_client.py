@@ -13,8 +13,6 @@
 import gc
 import json
 import logging
-import subprocess
-import sys
 import threading
 import time
 from unittest import mock
@@ -149,40 +147,11 @@ class RoundTest(agents.FollowTestCase):
         self.agent.body += b' ' * client.MOST_BYTES
         self.assertEqual(before, self.follow(600))
 
-    def test_one_of_many_holds_up_nobody(self):
-        late = threading.Event()
-        self.addCleanup(late.set)
-        with mock.patch.object(rounds, '_THREADS', 2):
-            results = dict(rounds.ask(range(20), lambda item: (
-                late.wait(10) and None) if item == 7 else item))
-        self.assertEqual({**{item: item for item in range(20)}, 7: None},
-                         results)
-
-    def test_a_round_ends(self):
-        late = threading.Event()
-        self.addCleanup(late.set)
-        began = time.monotonic()
-        with mock.patch.object(rounds, '_THREADS', 2), mock.patch.object(
-                rounds, '_ROUND', 0.3):
-            results = list(rounds.ask(range(20), lambda item: late.wait(10)))
-        self.assertLess(time.monotonic() - began, 2)
-        self.assertEqual([None, None], [result for _, result in results])
-
     def test_a_node_that_was_not_asked_keeps_its_progress(self):
         before = self.follow()
         with mock.patch.object(poll.rounds, 'ask', autospec=True,
                                return_value=[]):
             self.assertEqual(before, self.follow(600))
-
-    def test_a_process_ends_while_an_agent_is_asked(self):
-        program = ('import time\n'
-                   'from ironic_imagedeploy.conductor.progress import rounds\n'
-                   'rounds._ROUND = 0.1\n'
-                   'list(rounds.ask([1], lambda item: time.sleep(60)))\n')
-        began = time.monotonic()
-        subprocess.run([sys.executable, '-c', program], check=True,
-                       timeout=50)
-        self.assertLess(time.monotonic() - began, 40)
 
 
 class HeartbeatTest(agents.HeartbeatTestCase):

@@ -11,15 +11,49 @@
 # under the License.
 
 
+import pathlib
 import threading
 import unittest
+from unittest import mock
 
 from ironic_imagedeploy.agent.neighbours import gate
+
+PAGE = (pathlib.Path(__file__).parents[4]
+        / 'doc/source/admin/neighbours.rst')
 
 
 def made(most=None, most_of_one=1 << 40, **limits):
     return gate.Gate(gate.Limits(**limits), most=most,
                      most_of_one=most_of_one)
+
+
+class LimitsTest(unittest.TestCase):
+
+    def test_the_page_tells_what_can_be_exhausted(self):
+        limits = gate.Limits()
+        seconds = limits.handshake_seconds + limits.head_seconds
+        self.assertEqual(limits.handshake_seconds, limits.head_seconds)
+        page = ' '.join(PAGE.read_text().split())
+        for words in (
+                f'{limits.unproven} connections that have not shown a ticket, '
+                f'for {seconds:.0f} seconds each, '
+                f'{limits.connections_of_one} of one address; '
+                f'{limits.handshakes} new ones a second',
+                f'in up to {limits.unproven} threads',
+                f'{limits.connections_of_one} of {limits.connections} '
+                f'connections, {limits.bodies_of_one} chunks at a time',
+                f'and {limits.answers} answers a second that are shorter than '
+                f'{gate.SHORT >> 10} KiB',
+                f'all {limits.connections} connections of that node'):
+            self.assertIn(words, page)
+
+    def test_what_the_page_does_not_tell(self):
+        """Memory and patience, in round numbers."""
+        limits = gate.Limits()
+        self.assertEqual(3 * limits.bodies_of_one, limits.bodies)
+        self.assertEqual(256, limits.holders)
+        self.assertEqual((30.0, 2.0, 128 << 10), (
+            limits.idle_seconds, limits.body_seconds, limits.floor))
 
 
 class ConnectionsTest(unittest.TestCase):
@@ -94,6 +128,44 @@ class PauseTest(unittest.TestCase):
         for each in range(1000):
             found.pause(str(each))
         self.assertLess(len(found._paced), 3)
+
+
+class ClockTest(unittest.TestCase):
+
+    def setUp(self):
+        self.now = 1000.0
+        self.enterContext(mock.patch.object(
+            gate.time, 'monotonic', lambda: self.now))
+
+    def entered(self, found):
+        """How many of some new connections are let in at once."""
+        count = 0
+        for _ in range(40):
+            if found.enter('a'):
+                count += 1
+                found.leave('a', None)
+        return count
+
+    def test_handshakes_of_a_second(self):
+        found = made(handshakes=8)
+        for seconds, count in ((0, 8), (0.0625, 0), (0.0625, 1), (0.5, 4),
+                               (1, 8), (60, 8), (0.3125, 2), (0.1875, 2)):
+            self.now += seconds
+            self.assertEqual(count, self.entered(found), seconds)
+
+    def test_pauses(self):
+        found = made(answers=100)
+        for count in range(1, 31):
+            self.assertAlmostEqual(max(count / 100 - 0.1, 0.0),
+                                   found.pause('a'))
+        self.now += 0.1
+        self.assertAlmostEqual(0.11, found.pause('a'))
+        self.now += 60
+        self.assertEqual(0.0, found.pause('a'))
+        # One that is over has no debt, and is forgotten.
+        self.now += 60
+        found.pause('b')
+        self.assertEqual(['b'], [*found._paced])
 
 
 class BodiesTest(unittest.TestCase):

@@ -15,6 +15,7 @@ import random
 import secrets
 import threading
 import unittest
+from unittest import mock
 
 from ironic_imagedeploy.agent.neighbours import neighbourhood
 from ironic_imagedeploy.agent.neighbours import sharing
@@ -120,6 +121,48 @@ class MissingTest(unittest.TestCase):
         for index in range(manifest.count):
             found.written(index)
         self.assertEqual(0, found.missing)
+
+
+class BoundsTest(unittest.TestCase):
+
+    def setUp(self):
+        named = [contract.Peer(url=f'https://192.0.2.{number}:9998',
+                               certificate='') for number in (1, 2)]
+        self.found = neighbourhood.Neighbourhood(named, manifest=MANIFEST)
+
+    def test_seconds_that_a_chunk_may_take(self):
+        """By a sixteenth of the fastest peer's speed, and a least one."""
+        for speeds, seconds in (
+                ((0, 0), 19.0), ((MIB, 0), 19.0), ((0, 4 * MIB), 7.0),
+                ((16 * MIB, MIB), 4.0), ((2 * MIB, 2 * MIB), 11.0)):
+            for each, speed in zip(self.found._candidates, speeds,
+                                   strict=True):
+                each.speed = speed
+            self.assertEqual(seconds, self.found._allowed(MIB))
+        self.assertEqual(3.0, self.found._allowed(0))
+
+    def test_what_came_of_late(self):
+        for when, length in ((1.0, 100), (1.5, 10), (3.0, 1)):
+            self.found._arrivals.append((when, length))
+        for now, speed in ((3.0, 55.5), (3.1, 5.5), (3.5, 5.5), (3.6, 0.5),
+                           (5.0, 0.5), (5.1, 0.0)):
+            self.assertEqual(speed, self.found._speed(now), now)
+
+    def test_who_is_named_has_bits_for_all_chunks(self):
+        for each in self.found._candidates:
+            self.assertEqual(3, each.peer._most_news)
+        self.assertEqual(['neighbour 192.0.2.1:9998',
+                          'neighbour 192.0.2.2:9998'],
+                         [each.name for each in self.found.suppliers])
+
+    def test_the_first_ones_know_few(self):
+        for count, first in ((0, True), (2, True), (3, False)):
+            named = [contract.Peer(url=f'https://192.0.2.{number}:9998',
+                                   certificate='') for number in range(count)]
+            with mock.patch.object(neighbourhood.server_turns, 'ServerTurns',
+                                   autospec=True) as turns:
+                neighbourhood.Neighbourhood(named, manifest=MANIFEST)
+            turns.assert_called_once_with(first=first)
 
 
 class ChainTest(unittest.TestCase):

@@ -79,6 +79,44 @@ class PreferenceTest(unittest.TestCase):
         self.has(1, *range(40), grows=8, later=SETTLED)
         self.assertEqual(1, self.chosen(30, later=SETTLED))
 
+    def test_how_far_behind_is_left(self):
+        for more, grows, when, chosen in (
+                (15, 1, SETTLED, None), (16, 1, SETTLED, 1),
+                (16, 2.5, SETTLED, 1), (16, 2.75, SETTLED, None),
+                (16, 1, candidates.WINDOW, None)):
+            self.setUp()
+            self.gives(0, 8)
+            self.has(0, *range(20), grows=8)
+            self.assertIsNone(self.chosen(30))
+            self.has(0, *range(20), grows=grows, later=when)
+            self.has(1, *range(20 + more), grows=8, later=when)
+            self.assertEqual(chosen, self.chosen(30, later=when),
+                             (more, grows, when))
+
+    def test_how_much_faster_is_faster(self):
+        for speed, better in ((2.0, False), (2.01, True)):
+            self.setUp()
+            self.tried(speed)
+            self.assertEqual(1 if better else 0,
+                             self.chosen(3, later=SETTLED))
+
+    def tried(self, speed):
+        """Let another one give a chunk at so many MiB per second."""
+        for number in (0, 1):
+            self.has(number, *range(40))
+        self.assertEqual(0, self.chosen(1))
+        self.gives(0, 1)
+        self.assertEqual(1, self.chosen(2, later=SETTLED))
+        self.gives(1, speed)
+        self.found.gave(self.named[1], self.began + SETTLED)
+
+    def test_whether_it_is_far_ahead(self):
+        self.assertFalse(self.found.is_ahead(-99))
+        self.has(0, *range(20))
+        self.assertEqual(0, self.chosen(1))
+        for count, is_ahead in ((0, True), (4, True), (5, False)):
+            self.assertEqual(is_ahead, self.found.is_ahead(count))
+
     def test_one_that_gives_slowly_is_left(self):
         for number in (0, 1):
             self.has(number, *range(40))

@@ -71,6 +71,36 @@ class RequestTest(unittest.TestCase):
                 protocol.Request.parse(head.encode('latin-1'))
             self.assertEqual(status, caught.exception.status, head)
 
+    def test_bytes(self):
+        self.assertEqual(
+            f'GET /v1/chunks/{ROOT}/7 HTTP/1.1\r\nHost: a:1\r\n'
+            f'Authorization: Bearer {images.TICKET}\r\n'
+            'Range: bytes=4096-8191\r\n\r\n'.encode(), REQUEST.head('a:1'))
+        self.assertEqual(
+            f'GET /v1/chunks/{ROOT} HTTP/1.1\r\nHost: a:1\r\n'
+            'Authorization: Bearer x\r\nIf-None-Match: "0"\r\n\r\n'.encode(),
+            protocol.Request(token='x', root=ROOT, version=0).head('a:1'))
+
+    def test_parts(self):
+        line = f'GET /v1/chunks/{ROOT}/0 HTTP/1.1'
+        for field, span, version in (
+                ('Range: bytes=0-0', (0, 1), None),
+                ('Range: bytes=5-5', (5, 6), None),
+                ('Range: bytes=5-6', (5, 7), None),
+                ('If-None-Match: "7"', None, 7),
+                ('If-None-Match: 7', None, None)):
+            found = protocol.Request.parse(f'{line}\r\n{field}'.encode())
+            self.assertEqual((span, version), (found.span, found.version))
+
+    def test_a_request_without_a_ticket(self):
+        line = f'GET /v1/chunks/{ROOT}/0 HTTP/1.1'
+        for field in ('', '\r\nAuthorization: Basic abc',
+                      '\r\nAuthorization: Zearer abc',
+                      '\r\nAuthorization: bearer abc',
+                      '\r\nAuthorization: Bearer'):
+            self.assertEqual('', protocol.Request.parse(
+                f'{line}{field}'.encode()).token)
+
     def test_no_secret_is_shown(self):
         self.assertNotIn(images.TICKET, repr(REQUEST))
 
@@ -83,6 +113,33 @@ class AnswerTest(unittest.TestCase):
                        protocol.Answer(401, keeps=False),
                        protocol.Answer(200, 4, 0)):
             self.assertEqual(answer, protocol.Answer.parse(sent(answer)))
+
+    def test_bytes(self):
+        for answer, lines in (
+                (protocol.Answer(206, 5), (
+                    'HTTP/1.1 206 Partial Content', 'Content-Length: 5',
+                    'Content-Type: application/octet-stream')),
+                (protocol.Answer(200, 0, 0), (
+                    'HTTP/1.1 200 OK', 'Content-Length: 0', 'ETag: "0"')),
+                (protocol.Answer(304, 0, 3), (
+                    'HTTP/1.1 304 Not Modified', 'ETag: "3"')),
+                (protocol.Answer(401, keeps=False), (
+                    'HTTP/1.1 401 Unauthorized', 'Content-Length: 0',
+                    'WWW-Authenticate: Bearer', 'Connection: close')),
+                (protocol.Answer(503), (
+                    'HTTP/1.1 503 Service Unavailable',
+                    'Content-Length: 0'))):
+            self.assertEqual('\r\n'.join([*lines, '', '']).encode(),
+                             answer.head())
+
+    def test_whether_it_was_the_last_one(self):
+        for value, keeps in (('close', False), ('Close', False),
+                             ('keep-alive', True), ('a', True),
+                             ('zzz', True)):
+            self.assertIs(keeps, protocol.Answer.parse(
+                f'HTTP/1.1 404 x\r\nConnection: {value}'.encode()).keeps)
+        found = protocol.Answer.parse(b'HTTP/1.1 404 x')
+        self.assertEqual((404, 0, None, True), found)
 
     def test_is_refused(self):
         for head in ('', 'HTTP/1.1 200', 'HTTP/1.0 200 OK', 'ICY 200 OK',

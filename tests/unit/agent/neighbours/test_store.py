@@ -36,6 +36,37 @@ class MemoryTest(unittest.TestCase):
         for index in (1, 3, 4):
             self.assertEqual(images.chunk(index), bytes(store.get(index)))
 
+    def test_the_same_one_twice(self):
+        store = stores.ChunkStore(images.MANIFEST, memory=2 * MIB)
+        images.filled(store, 0, 0, 1)
+        self.assertEqual(0b11, bits(store))
+        images.filled(store, 3)
+        self.assertEqual(0b1010, bits(store))
+
+    def test_room_for_exactly_so_many(self):
+        store = images.filled(stores.ChunkStore(
+            images.MANIFEST, memory=2 * MIB), 0, 1)
+        self.assertEqual(0b11, bits(store))
+
+    def test_all_is_forgotten_in_the_end(self):
+        store = images.filled(stores.ChunkStore(
+            images.MANIFEST, memory=8 * MIB), 0, 1)
+        store.close()
+        self.assertIsNone(store.get(0))
+        images.filled(store, 3)
+        self.assertIsNone(store.get(3))
+
+    def test_more_than_a_byte_of_chunks(self):
+        image = bytes(range(1, 251)) * (20 * MIB // 250)
+        manifest = images.manifest_of(image)
+        store = stores.ChunkStore(manifest, memory=64 * MIB)
+        for index in (0, 7, 8, 15, 17):
+            start, end = manifest.bounds(index)
+            store.verified(index, memoryview(image)[start:end])
+        self.assertEqual(b'\x81\x81\2', store.news(None, 0)[1])
+        self.assertEqual([0, 7, 8, 15, 17], [
+            index for index in range(40) if store.has(index)])
+
     def test_no_room(self):
         store = images.filled(
             stores.ChunkStore(images.MANIFEST, memory=MIB - 1), 0, 1)
@@ -91,6 +122,49 @@ class DiskTest(unittest.TestCase):
         self.assertEqual(0b10001, bits(self.store))
         self.assertEqual(images.chunk(4), bytes(self.store.get(4)))
         self.assertEqual([], self.reads)
+
+    def test_zeroes_and_chunks_without_a_disk_are_not_noted(self):
+        self.store.written(2)
+        self.assertEqual(0b1, bits(self.store))
+        store = stores.ChunkStore(images.MANIFEST, memory=8 * MIB)
+        store.written(1)
+        self.assertEqual(0, bits(store))
+
+    def test_a_chunk_that_is_on_the_disk_stays_when_memory_is_short(self):
+        store = images.filled(stores.ChunkStore(
+            images.MANIFEST, memory=8 * MIB), 1, 3)
+        with store.disk(self.read, memory=MIB, held=frozenset()):
+            self.assertEqual(0b1000, bits(store))
+            store.written(1)
+            store.written(3)
+            images.filled(store, 0)
+            self.assertEqual(0b1011, bits(store))
+            self.assertEqual(images.chunk(3), bytes(store.get(3)))
+        # The disk is another one's now.
+        self.assertEqual(0b1, bits(store))
+        self.assertIsNone(store.get(3))
+        self.assertEqual(images.chunk(0), bytes(store.get(0)))
+
+    def test_news_of_the_end(self):
+        store = stores.ChunkStore(images.MANIFEST, memory=8 * MIB)
+        with store.disk(self.read, memory=MIB, held=frozenset()):
+            version, _ = store.news(None, 0)
+        self.assertEqual((version + 1, b'\0'), store.news(version, 0))
+
+    def test_nothing_is_read_once_it_is_closed(self):
+        self.store.written(3)
+        self.store.close()
+        self.assertIsNone(self.store.get(3))
+        self.assertEqual([], self.reads)
+
+    def test_a_disk_that_cannot_be_read(self):
+        def read(start, length):
+            raise ZeroDivisionError
+
+        store = stores.ChunkStore(images.MANIFEST, memory=0)
+        with store.disk(read, memory=0, held=frozenset()):
+            store.written(3)
+            self.assertRaises(ZeroDivisionError, store.get, 3)
 
     def test_nothing_is_read_after_the_end(self):
         reading, go_on = threading.Event(), threading.Event()

@@ -45,7 +45,7 @@ def build(parts: Mapping[str, typing.Any], node: Mapping[str, typing.Any]
     :raises DeploymentError: when a program for it is missing, or fails.
     """
     files = {FILES[name]: _encoded(value) for name, value in parts.items()
-             if name != 'meta_data' and value}
+             if value}
     meta_data = parts.get('meta_data') or {}
     if isinstance(meta_data, Mapping):
         named = {'name': node['name']} if node.get('name') else {}

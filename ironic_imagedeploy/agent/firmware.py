@@ -37,7 +37,7 @@ def boots_securely(root: pathlib.Path | None = None) -> bool | None:
         if not any(path.parent.iterdir()):
             return None
         # Four bytes with the attributes come first.
-        return path.read_bytes()[4:5] != b'\0'
+        return path.read_bytes()[4:] != b'\0'
     except FileNotFoundError:
         return False if path.parent.exists() else None
     except OSError:

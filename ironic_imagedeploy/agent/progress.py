@@ -43,10 +43,9 @@ class Publisher:
     def __init__(self, device: str) -> None:
         self._device = device
         self._seen: tuple[str, int] | None = None
-        self._moved = 0.0
         self._failed = False
         self._phase = ''
-        self._began = time.monotonic()
+        self._began = self._moved = time.monotonic()
         self._timeline = timeline.Timeline()
 
     def __call__(self, progress: engine.Progress) -> None:

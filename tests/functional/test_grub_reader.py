@@ -12,7 +12,6 @@
 
 """The ramdisk's grub2 is asked which file systems it reads."""
 
-import hashlib
 import os
 import pathlib
 import shutil
@@ -23,79 +22,12 @@ from ironic_python_agent import errors
 
 from ironic_imagedeploy.agent.boot import disk_file
 from ironic_imagedeploy.agent.boot import grub_reader
-from ironic_imagedeploy import engine
 from tests.functional import base
 from tests.functional import partition_images
 from tests.support import disks
 from tests.support import images
 
 KERNEL = '/boot/vmlinuz-6.1.0-10-amd64'
-
-
-class DiskFileTest(base.FunctionalTestCase):
-    """A disk that is nowhere but in an image, as a file."""
-
-    def test_programs_read_it(self):
-        content = os.urandom(3 * base.MIB + 999)
-        reads = []
-
-        def read(offset, length):
-            reads.append((offset, length))
-            return content[offset:offset + length]
-
-        with disk_file.mounted(read, len(content)) as file:
-            self.assertEqual(str(len(content)), file.run(
-                'stat', '-c', '%s', file.path).strip())
-            self.assertEqual(
-                hashlib.sha256(content).hexdigest(),
-                file.run(*grub_reader._AS_NOBODY, 'sha256sum',
-                         file.path).split()[0])
-            reads.clear()
-            path = file.path
-        self.assertFalse(os.path.exists(os.path.dirname(path)))
-        self.assertNotIn(path, pathlib.Path('/proc/mounts').read_text())
-
-    def test_only_what_is_read_is_fetched(self):
-        reads = []
-
-        def read(offset, length):
-            reads.append((offset, length))
-            return bytes(length)
-
-        with disk_file.mounted(read, 1 << 40) as file:
-            file.run('dd', f'if={file.path}', 'of=/dev/null', 'bs=4096',
-                     'count=1', 'skip=1234567', 'status=none')
-        self.assertLess(sum(length for _, length in reads), 1 << 20)
-
-    def test_what_cannot_be_read(self):
-        def read(offset, length):
-            raise engine.exceptions.SourceTimeout(
-                'image', expected='an answer', found='silence', fix='Wait.')
-
-        with disk_file.mounted(read, 4096) as file:
-            with self.assertRaisesRegex(errors.DeploymentError,
-                                        'Input/output error'):
-                file.run('cat', file.path)
-            self.assertIsInstance(file.error,
-                                  engine.exceptions.SourceTimeout)
-            # Another program can be asked all the same.
-            self.assertEqual('4096', file.run('stat', '-c', '%s', file.path
-                                              ).strip())
-
-    def test_a_reader_that_is_left_behind(self):
-        def read(offset, length):
-            raise ZeroDivisionError
-
-        with self.assertRaises(ZeroDivisionError), \
-                disk_file.mounted(read, 4096) as file:
-            file.run('cat', file.path)
-        self.assertNotIn(file.path, pathlib.Path('/proc/mounts').read_text())
-
-    def test_nobody_writes_it(self):
-        with disk_file.mounted(lambda offset, length: bytes(length), 4096
-                               ) as file:
-            with self.assertRaisesRegex(errors.DeploymentError, 'Read-only'):
-                file.run('dd', 'if=/dev/zero', f'of={file.path}', 'count=1')
 
 
 class GrubReaderTest(base.FunctionalTestCase):

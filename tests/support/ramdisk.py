@@ -55,6 +55,7 @@ class Machine(hardware.GenericHardwareManager):
         super().__init__()
         self.architecture = 'x86_64'
         self.waited_for_disks = 0
+        self.refreshed = False
         self.written: list[dict[str, typing.Any]] = []
         self._disk = disk
 
@@ -63,6 +64,7 @@ class Machine(hardware.GenericHardwareManager):
         self._disk = disk
 
     def get_os_install_device(self, permit_refresh: bool = False) -> str:
+        self.refreshed |= permit_refresh
         return str(self._disk)
 
     def get_cpus(self) -> hardware.CPU:

@@ -10,6 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
+import os
+import tempfile
 import time
 import unittest
 from unittest import mock
@@ -43,3 +46,21 @@ class RunTest(unittest.TestCase):
             self.assert_failed('sleep 600 did not end within 0.2 seconds',
                                'sleep', '600')
         self.assertLess(time.monotonic() - began, 30)
+
+    def test_nothing_of_it_goes_on(self) -> None:
+        with tempfile.NamedTemporaryFile('r') as file:
+            with mock.patch.object(commands, '_LONGEST', 1):
+                self.assert_failed(
+                    'did not end', 'sh', '-c',
+                    f'echo $$ >{file.name}; exec sleep 600')
+            number = int(file.read())
+        for _ in range(100):
+            try:
+                os.kill(number, 0)
+            except ProcessLookupError:
+                return
+            # Until somebody has waited for it, its number is there.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(number, os.WNOHANG)
+            time.sleep(0.1)
+        self.fail('the program goes on')

@@ -29,6 +29,7 @@ class BuildTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             image = pathlib.Path(folder, 'image')
             image.write_bytes(gzip.decompress(base64.b64decode(encoded)))
+            self.size = image.stat().st_size
             self.assertEqual('config-2', disks.run(
                 'blkid', '-p', '-s', 'LABEL', '-o', 'value', image).lower())
             disks.run('mcopy', '-s', '-i', image, '::/openstack', folder)
@@ -57,6 +58,22 @@ class BuildTest(unittest.TestCase):
         self.assertEqual({'latest/meta_data.json', 'latest/user_data',
                           '2012-08-10/meta_data.json',
                           '2012-08-10/user_data'}, set(files))
+
+    def test_what_is_empty_is_not_there(self):
+        files = self.built({'user_data': '', 'network_data': None,
+                            'vendor_data': {}}, uuid='the-uuid')
+        self.assertEqual({'latest/meta_data.json',
+                          '2012-08-10/meta_data.json'}, set(files))
+
+    def test_metadata_that_are_text(self):
+        files = self.built({'meta_data': '{"x": 1}'}, uuid='the-uuid')
+        self.assertEqual(b'{"x": 1}', files['latest/meta_data.json'])
+
+    def test_it_is_not_larger_than_it_has_to_be(self):
+        for size in (0, 100, 700 << 10, 1 << 20):
+            files = self.built({'user_data': 'x' * size}, uuid='the-uuid')
+            self.assertEqual(size, len(files.get('latest/user_data', b'')))
+            self.assertLess(self.size, 2 * size + (5 << 18))
 
     def test_a_file_has_room_for_what_the_file_system_adds(self):
         parts = {name: 'x' * (4096 + 600_000 * number)

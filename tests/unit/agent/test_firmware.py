@@ -40,6 +40,19 @@ class BootsSecurelyTest(unittest.TestCase):
             self.put(SECURE_BOOT, b'\6\0\0\0' + value)
             self.assertIs(secure, firmware.boots_securely(self.root))
 
+    def test_variables_that_cannot_be_read(self) -> None:
+        (self.root / SECURE_BOOT).mkdir(parents=True)
+        self.assertIsNone(firmware.boots_securely(self.root))
+        (self.root / SECURE_BOOT).rmdir()
+        (self.root / VARIABLES).rmdir()
+        self.put(VARIABLES, b'')
+        self.assertIsNone(firmware.boots_securely(self.root))
+
+    def test_a_variable_without_a_value(self) -> None:
+        """Nothing unsigned is taken for permitted."""
+        self.put(SECURE_BOOT, b'\6\0\0\0')
+        self.assertIs(True, firmware.boots_securely(self.root))
+
     def test_firmware_that_knows_nothing_of_it(self) -> None:
         self.put(f'{VARIABLES}/BootOrder-x', b'x')
         self.assertIs(False, firmware.boots_securely(self.root))

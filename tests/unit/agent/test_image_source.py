@@ -10,38 +10,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import hashlib
-import unittest
+import base64
+import pathlib
+
+import fixtures
+
+from oslo_config import fixture
 
 from ironic_imagedeploy.agent import image_source
 from ironic_imagedeploy.agent import order as orders
-from ironic_imagedeploy.contract import policy
 from ironic_imagedeploy import engine
+from tests.support import registry
 from tests.support import web
 from tests.unit.engine import base
 
 MIB = base.MIB
-POLICY = policy.Policy(
-    permitted_formats=('raw',), read_back='none', workers=0,
-    insecure_checksums_permitted=False, minimum_speed=7)
-
-
-class DownloadTest(unittest.TestCase):
-
-    def read(self, checksum: engine.Checksum | None) -> orders.Download:
-        return orders.Download.read({'urls': ['http://x/y']}, checksum,
-                                    POLICY)
-
-    def test_what_the_operator_asks_for(self) -> None:
-        self.assertEqual(7, self.read(None).minimum_speed)
-
-    def test_whether_a_checksum_tells_the_image(self) -> None:
-        for algorithm, strong in (('sha512', True), ('sha256', True),
-                                  ('sha1', False), ('md5', False)):
-            value = hashlib.new(algorithm, b'').hexdigest()
-            self.assertEqual(strong, self.read(engine.Checksum(
-                algorithm, value)).checksum_stated)
-        self.assertFalse(self.read(None).checksum_stated)
 
 
 class OpenTest(base.EngineTestCase):
@@ -66,8 +49,14 @@ class OpenTest(base.EngineTestCase):
 
     def opened(self, **options: object) -> engine.Source:
         return self.enterContext(image_source.open_image(orders.Download(
-            urls=tuple(server.url('image') for server in self.servers),
-            login=('user', 'word'), **options)))
+            **{'urls': tuple(server.url('image') for server in self.servers),
+               'login': ('user', 'word'), **options})))
+
+    def told(self, **options: object) -> list[str | None]:
+        """Logins that the first server is told."""
+        self.seen.clear()
+        self.opened(**options)
+        return [login for _, login in self.seen]
 
     def test_a_login_is_for_the_first_server(self) -> None:
         self.opened()
@@ -77,6 +66,36 @@ class OpenTest(base.EngineTestCase):
         self.servers[0].answer = lambda exchange: exchange.refuse(404)
         self.opened()
         self.assertEqual([(second, None)], self.seen)
+
+    def test_logins(self) -> None:
+        conf = self.enterContext(fixture.Config(image_source.CONF))
+        header = base64.b64encode(b'Bearer token').decode()
+        for strategy, given, login in (
+                ('noauth', {'login': None}, None),
+                ('noauth', {'login': ('a', '')}, 'Basic YTo='),
+                ('noauth', {'authorization': header}, 'Bearer token'),
+                ('http_basic', {'login': None}, 'Basic YzpwYXNz'),
+                ('http_basic', {}, 'Basic dXNlcjp3b3Jk')):
+            conf.config(image_server_auth_strategy=strategy,
+                        image_server_user='c', image_server_password='pass')
+            self.assertEqual([login], self.told(**given))
+        conf.config(image_server_user=None, image_server_password=None)
+        self.assertEqual(['Basic Og=='], self.told(login=None))
+
+    def test_proxies(self) -> None:
+        url = 'http://image.example.com/image'
+        proxy = {'http': self.servers[0].url('').rstrip('/')}
+        for no_proxy in (None, 'example.org'):
+            self.opened(urls=(url,), proxies=proxy, no_proxy=no_proxy)
+        image_source.CONF.set_override('image_download_connection_retries', 0)
+        self.addCleanup(image_source.CONF.clear_override,
+                        'image_download_connection_retries')
+        with self.assertRaises(engine.exceptions.SourceError):
+            self.opened(urls=(url,), proxies=proxy, no_proxy='.example.com')
+
+    def test_a_mirror_of_another_scheme(self) -> None:
+        self.opened(urls=(self.servers[0].url('image'), 'oci://gone/x'))
+        self.assertEqual(1, len(self.seen))
 
     def test_a_redirect_is_not_told_the_login(self) -> None:
         self.servers[0].answer = lambda exchange: exchange.refuse(
@@ -97,3 +116,19 @@ class OpenTest(base.EngineTestCase):
         self.servers[0].answer = slow
         self.assertEqual(bytes(2 * MIB), source.read_at(MIB, 2 * MIB))
         self.assertEqual(self.servers[1].url('image'), source.name)
+
+
+class RegistryTest(base.EngineTestCase):
+
+    def test_a_name_in_a_registry(self) -> None:
+        folder = pathlib.Path(self.directory)
+        (folder / 'auth.json').write_text('{}')
+        self.enterContext(fixtures.EnvironmentVariable(
+            'REGISTRY_AUTH_FILE', str(folder / 'auth.json')))
+        served = registry.Registry(folder)
+        self.addCleanup(served.stop)
+        served.push(b'the image', kind='raw')
+        for scheme in ('oci', 'OCI'):
+            with image_source.open_image(orders.Download(urls=(
+                    f'{scheme}://{served.host}/disks/debian:12',))) as source:
+                self.assertEqual(b'the image', source.read_at(0, source.size))

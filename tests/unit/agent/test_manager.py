@@ -21,7 +21,9 @@ from ironic_python_agent import tls_utils
 
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent import handover
+from ironic_imagedeploy.agent import partition_image
 from ironic_imagedeploy.agent import progress
+from ironic_imagedeploy.agent import whole_disk
 from ironic_imagedeploy import engine
 from tests.support import images
 from tests.support import ramdisk
@@ -83,6 +85,29 @@ class WriteImageTest(ramdisk.AgentTestCase):
              'value': self.image_info()['os_hash_value']},
             report['checksum'])
         self.assertIn('image (the-image) written to device', result['result'])
+        self.assertTrue(self.machine.refreshed)
+        self.assertEqual(['inspect', 'boot'], [
+            report['phases'][place]['name'] for place in (0, -1)])
+
+    def test_the_writer_is_that_of_its_kind(self):
+        """Firmware learns of what is a whole disk, as after ours."""
+        entry = self.patched(handover, 'add_boot_entry')
+        ours = hardware.get_managers()[0]
+        for kind, module in (('partition', partition_image),
+                             ('whole-disk', whole_disk)):
+            write = self.patched(module, 'write')
+            write.return_value = {'imagedeploy': {'format': kind}}
+            self.node['instance_info'] = {'root_gb': 1}
+            result = ours.stream_image(
+                self.node, [], image_url=self.server.url('disk.qcow2'),
+                image_type=kind,
+                checksum=self.image_info()['os_hash_value'])
+            self.assertEqual(kind, result['imagedeploy']['format'])
+            order, source, device, _ = write.call_args.args
+            self.assertEqual((str(self.disk), self.image.stat().st_size),
+                             (device, source.size))
+            self.assertEqual(kind == 'whole-disk', entry.called)
+        entry.assert_called_once_with(order)
 
     def test_agent_does_the_rest(self):
         configdrive = self.patched(partition_utils,

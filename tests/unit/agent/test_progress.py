@@ -12,6 +12,8 @@
 
 from unittest import mock
 
+from ironic_python_agent.extensions import base
+
 from ironic_imagedeploy.agent import progress
 from ironic_imagedeploy import engine
 from tests.support import ramdisk
@@ -42,6 +44,20 @@ class PublisherTest(ramdisk.AgentTestCase):
             self.assertEqual(expected, self.shown(5.1, 1)['bottleneck'])
             self.assertEqual('decode', self.shown(6.0, 2)['bottleneck'])
 
+    def test_a_pause_before_the_first_byte(self):
+        self.patched(progress, '_in_flight').return_value = 0
+        self.now.return_value = 100.0
+        self.publisher = progress.Publisher(str(self.disk))
+        self.assertEqual('decode', self.shown(105.0, 0)['bottleneck'])
+        self.assertEqual('network', self.shown(110.1, 0)['bottleneck'])
+
+    def test_a_phase_that_counts_no_bytes(self):
+        self.publisher.show('inspect', 'network')
+        self.publish.assert_called_once_with({
+            'phase': 'inspect', 'done': 0, 'total': 0,
+            'bytes_per_second': 0.0, 'bottleneck': 'network',
+            'seconds_left': None})
+
     def test_phases_in_any_order(self):
         self.now.return_value = 0.0
         self.publisher = progress.Publisher(str(self.disk))
@@ -56,6 +72,42 @@ class PublisherTest(ramdisk.AgentTestCase):
              ('finish', 3.0, 2.0), ('boot', 5.0, 4.0)],
             [(each['name'], each['start'], each['seconds'])
              for each in self.publisher.phases()])
+
+
+class PublishTest(ramdisk.AgentTestCase):
+    """It is the preliminary result of one command."""
+
+    def setUp(self):
+        super().setUp()
+        self.results = self.agent.command_results
+
+    def add(self, name, status=base.AgentCommandStatus.RUNNING):
+        command = base.AsyncCommandResult(name, {}, None)
+        command.command_status = status
+        self.results[command.id] = command
+        return command
+
+    def test_the_running_command(self):
+        done = base.AgentCommandStatus.SUCCEEDED
+        others = [
+            self.add('execute_deploy_step', done), self.add('a'),
+            self.add('execute_deploy_step'),
+            latest := self.add('execute_deploy_step'), self.add('z'),
+            self.add('a'), self.add('execute_deploy_step', done)]
+        others.remove(latest)
+        progress.publish({'done': 1})
+        self.assertEqual({'imagedeploy': {'progress': {'done': 1}}},
+                         latest.command_result)
+        self.assertEqual({None}, {each.command_result for each in others})
+
+    def test_no_command_runs(self):
+        other = self.add('other')
+        progress.publish({'done': 1})
+        self.assertIsNone(other.command_result)
+
+    def test_no_agent(self):
+        self.standby.agent = None
+        progress.publish({'done': 1})
 
 
 class FailureTest(ramdisk.AgentTestCase):

@@ -16,6 +16,7 @@ import struct
 import subprocess
 import tempfile
 import unittest
+from unittest import mock
 
 from ironic_python_agent import errors
 
@@ -90,6 +91,60 @@ class InstallTest(unittest.TestCase):
     def test_too_large(self):
         self.partitioned(MSDOS)
         self.assert_refused(f'at least {MIB} bytes', bytes(MIB))
+        self.assert_refused(f'found {MIB - SECTOR}$', bytes(MIB - 511))
+
+    def test_one_that_just_fits(self):
+        for table, most, sector in ((MSDOS, MIB - SECTOR, 1),
+                                    (GPT, MIB, 2048)):
+            before = self.partitioned(table)
+            self.core = self.core.ljust(most, b'x')
+            bios.install(str(self.disk), self.core)
+            self.core = self.core[:200_000]
+            after = self.disk.read_bytes()
+            self.assert_core_at(sector, after)
+            end = sector * SECTOR + most
+            self.assertEqual(before[end:], after[end:])
+
+    def test_no_more_than_whole_sectors(self):
+        before = self.partitioned(GPT)
+        for size, rest in ((2048, 0), (2047, 1), (1537, 511)):
+            bios.install(str(self.disk), self.core[:size])
+            after = self.disk.read_bytes()[MIB:]
+            self.assertEqual(bytes(rest), after[size:2048])
+            self.assertEqual(before[MIB + 2048:MIB + 4096],
+                             after[2048:4096])
+
+    def test_what_cannot_be_written(self):
+        self.partitioned(MSDOS)
+        with (mock.patch.object(os, 'fsync', autospec=True,
+                                side_effect=OSError(5, 'Input/output error')),
+              self.assertRaisesRegex(
+                  errors.DeploymentError, 'grub2 cannot be written to '
+                  f'{self.disk}: Input/output error')):
+            bios.install(str(self.disk), self.core)
+
+    def test_the_boot_code_comes_last(self):
+        """It leads to a core that is on the medium."""
+        before, seen = self.partitioned(MSDOS), []
+        real = os.fsync
+
+        def fsync(disk):
+            real(disk)
+            content = self.disk.read_bytes()
+            seen.append((content[:440] != before[:440],
+                         content[SECTOR:MIB] != before[SECTOR:MIB]))
+
+        with mock.patch.object(os, 'fsync', fsync):
+            bios.install(str(self.disk), self.core)
+        self.assertEqual([(False, True), (True, True)], seen)
+
+    def test_a_disk_that_takes_a_few_bytes_at_a_time(self):
+        self.partitioned(MSDOS)
+        real = os.pwrite
+        with mock.patch.object(os, 'pwrite', lambda disk, view, start: real(
+                disk, view[:70_000], start)):
+            bios.install(str(self.disk), self.core)
+        self.assert_core_at(1, self.disk.read_bytes())
 
     def test_gpt_without_a_bios_boot_partition(self):
         self.partitioned('label: gpt\nstart=2048, size=2048\n')
@@ -104,7 +159,8 @@ class CheckTest(unittest.TestCase):
 
     def test_sectors(self):
         bios.check('/dev/sda', 512)
-        with self.assertRaisesRegex(
-                errors.DeploymentError, 'No BIOS boots from /dev/sda: '
-                'expected sectors of 512 bytes, found 4096'):
-            bios.check('/dev/sda', 4096)
+        for size in (4096, 256):
+            with self.assertRaisesRegex(
+                    errors.DeploymentError, 'No BIOS boots from /dev/sda: '
+                    f'expected sectors of 512 bytes, found {size}'):
+                bios.check('/dev/sda', size)

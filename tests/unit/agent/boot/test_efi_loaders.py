@@ -10,9 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from unittest import mock
 
 from ironic_imagedeploy.agent.boot import efi_loaders
 from ironic_imagedeploy.agent.boot import grub
+from ironic_imagedeploy.engine.contents import filesystems
 from tests.support import boot_files
 from tests.unit.agent import trees
 
@@ -71,6 +73,42 @@ class SignedTest(trees.TreeTestCase):
             file.truncate(1 << 40)
         self.assertIsNone(self.signed())
         self.assertIn('more than 16777216 bytes', self.log.output)
+
+
+class OwnTest(trees.TreeTestCase):
+
+    def test_names(self):
+        for arch, name in (('x86_64', 'BOOTX64.EFI'),
+                           ('aarch64', 'BOOTAA64.EFI')):
+            programs = efi_loaders.own(grub.platform_of('uefi', arch), b'x')
+            self.assertEqual(('ramdisk', {name: b'x'}),
+                             (programs.origin, programs.files))
+
+
+class HasSignedTest(trees.TreeTestCase):
+    """The same of an image that is not written yet."""
+
+    def has_signed(self, *paths, vendors=()):
+        files = mock.Mock(spec=filesystems.FileSystem)
+        files.exists.side_effect = lambda path: path in paths
+        files.list.side_effect = lambda path: (
+            list(vendors) if path == 'boot/efi/EFI' else [])
+        return efi_loaders.has_signed(files, PLATFORM, 'x86_64')
+
+    def test_both_or_none(self):
+        for paths, found in (((), False), ((SHIM,), False), ((GRUB,), False),
+                             ((SHIM, GRUB), True),
+                             ((f'{SHIM}.previous', GRUB), True),
+                             ((f'{SHIM}.other', GRUB), False)):
+            self.assertEqual(found, self.has_signed(*paths))
+
+    def test_of_a_vendor(self):
+        paths = [f'boot/efi/EFI/fedora/{name}x64.efi'
+                 for name in ('shim', 'grub')]
+        for crowd, found in (((), True), (('x',) * 15, True),
+                             (('x',) * 16, False)):
+            self.assertEqual(found, self.has_signed(
+                *paths, vendors=(*crowd, 'fedora')))
 
 
 class VendorsTest(trees.TreeTestCase):

@@ -185,6 +185,31 @@ class WritingTest(trees.TreeTestCase):
         self.assertEqual(b'menu', self.tree.read('boot/grub/grub.cfg'))
         mode = (self.top / 'boot/grub/grub.cfg').stat().st_mode
         self.assertEqual(0o644, mode & 0o777)
+        for path in ('boot', 'boot/grub'):
+            self.assertEqual(0o755, (self.top / path).stat().st_mode & 0o777)
+
+    def test_blocks(self):
+        blocks = [os.urandom(size) for size in (5, 0, 3 << 20, 1)]
+        self.tree.copy('file', iter(blocks))
+        self.assertEqual(b''.join(blocks), (self.top / 'file').read_bytes())
+
+    def test_it_is_on_the_medium(self):
+        written = []
+
+        def fsync(descriptor):
+            written.append(os.readlink(f'/proc/self/fd/{descriptor}'))
+            self.assertEqual('x', (self.top / 'file').read_text())
+
+        with mock.patch.object(os, 'fsync', fsync):
+            self.tree.write('file', b'x')
+        self.assertEqual([str(self.top / 'file')], written)
+
+    def test_no_room(self):
+        failing = mock.Mock(side_effect=OSError(errno.ENOSPC, 'No space'))
+        with mock.patch.object(os, 'fsync', failing), \
+                self.assertRaisesRegex(image_tree.UnsafePath,
+                                       '/file of the image: No space'):
+            self.tree.write('file', b'x')
 
     def test_file_that_is_there(self):
         old = self.put('fstab', 'old and longer')

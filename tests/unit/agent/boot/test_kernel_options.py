@@ -94,6 +94,9 @@ class OfImageTest(trees.TreeTestCase):
         self.assertEqual((), self.options(
             f'GRUB_CMDLINE_LINUX="{"a " * 1100}"'))
         self.assertIn('more than 2048 bytes', self.log.output)
+        self.assertEqual(('x' * 2048,), kernel_options.safe('x' * 2048, '/y'))
+        self.assertEqual((), kernel_options.safe('x' * 2049, '/y'))
+        self.assertIn('/y of the image has more', self.log.output)
 
     def test_a_flood(self):
         self.assertEqual((), self.options(

@@ -100,6 +100,41 @@ class InstallTest(BootFilesTestCase):
             self.read().install(tree, self.download, self.shown.append)
         self.assertEqual([], list((self.top / FOLDER).iterdir()))
 
+    def test_room_that_is_just_enough(self):
+        """For the larger of both, and a MiB for what is noted of it."""
+        larger = max(map(len, self.content.values()))
+        for free, fits in ((larger + (1 << 20), True),
+                           (larger + (1 << 20) - 1, False)):
+            class Small(image_tree.ImageTree):
+                pass
+
+            Small.free = free
+            tree = Small(str(self.top))
+            self.addCleanup(tree.close)
+            if fits:
+                self.read().install(tree, self.download, self.shown.append)
+                continue
+            with self.assertRaisesRegex(
+                    errors.DeploymentError,
+                    f'expected {free + 1} bytes free, found {free} bytes'):
+                self.read().install(tree, self.download, self.shown.append)
+
+    def test_a_large_one_is_shown_piece_by_piece(self):
+        content = made.bzimage(bytes(5 << 19))
+        (self.directory / 'web' / 'kernel').write_bytes(content)
+        self.install(kernel={
+            **self.sent['kernel'], 'checksum':
+            f'sha256:{hashlib.sha256(content).hexdigest()}'})
+        self.assertEqual(content, (self.top / FOLDER / 'kernel').read_bytes())
+        done = [shown.done for shown in self.shown
+                if shown.total == len(content)]
+        self.assertEqual(sorted({*done}), done)
+        self.assertGreater(len(done), 2)
+        self.assertEqual(
+            {('boot', 0.0, 'network')},
+            {(shown.phase, shown.bytes_per_second, shown.bottleneck)
+             for shown in self.shown})
+
     def test_directory_is_an_absolute_link(self):
         (self.top / 'opt').mkdir()
         self.link('boot', '/opt')

@@ -56,6 +56,14 @@ class ValueTest(unittest.TestCase):
                     '|', r'\|'), msg=written):
                 shell_words.value(written)
 
+    def test_the_longest(self):
+        for written, known in (('x' * 4096, {}), ('"$A"', {'A': 'x' * 4096})):
+            self.assertEqual('x' * 4096, shell_words.value(written, known))
+        for written, known in (('x' * 4097, {}), ('"$A"y', {'A': 'x' * 4096})):
+            with self.assertRaisesRegex(shell_words.NotData,
+                                        'more than 4096 characters'):
+                shell_words.value(written, known)
+
     def test_known_variables(self):
         known = {'A': 'x "$B" `y`', 'B': ''}
         for written, value in (

@@ -10,67 +10,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
 import os
-import pathlib
 import tempfile
 from unittest import mock
 
-from ironic_python_agent.extensions import base
-from ironic_python_agent import hardware
-
-from ironic_imagedeploy.agent import extension
 from ironic_imagedeploy.agent.kexec import loading
 from ironic_imagedeploy.agent.kexec import machine
+from ironic_imagedeploy.engine.contents import kernels
+from ironic_imagedeploy.engine.contents.system import default_entry
 from tests.support import boot_files
-from tests.unit.agent.kexec import machines
+from tests.unit.agent.kexec import loads
 from tests.unit.agent.kexec import written
-from tests.unit.engine import system_disks
-
-#: In the place of kexec, which would do it to the machine of the tests.
-PROGRAM = """#!/bin/sh
-echo "$@" >>$PLACE/calls
-for argument; do
-    case $argument in
-        */kernel) cp $argument $PLACE ;;
-        --initrd=*) cp ${argument#--initrd=} $PLACE ;;
-        --load) echo 1 >$PLACE/sys/kernel/kexec_loaded ;;
-        --unload) echo 0 >$PLACE/sys/kernel/kexec_loaded ;;
-    esac
-done
-echo 'said by kexec' >&2
-exit $STATUS
-"""
 
 
-class LoadingTestCase(machines.MachineTestCase):
-    """A machine with a disk, and something in the place of kexec."""
-
-    def setUp(self):
-        self.disk = self.make_disk()
-        super().setUp()
-        self.enterContext(mock.patch.dict('os.environ', {
-            'PATH': f'{self.root}/bin:/usr/bin:/bin', 'STATUS': '0',
-            'PLACE': str(self.root)}))
-        self.put('bin/kexec', PROGRAM.encode())
-        self.put('proc/meminfo', b'MemAvailable: 65536 kB\n')
-        self.enterContext(mock.patch.object(loading, '_GRACE', 0.0))
-
-    def make_disk(self):
-        folder = pathlib.Path(self.enterContext(
-            tempfile.TemporaryDirectory()))
-        return str(system_disks.disk(folder, written.parts('debian')))
-
-    @property
-    def calls(self):
-        return (self.root / 'calls').read_text().splitlines()
-
-    def assert_fails(self, reason, function, *arguments):
-        with self.assertRaises(machine.NotPossible) as caught:
-            function(*arguments)
-        self.assertIn(reason, caught.exception.details)
-
-
-class LoadTest(LoadingTestCase):
+class LoadTest(loads.LoadingTestCase):
 
     def test_what_the_menu_says(self):
         self.assertEqual({
@@ -100,6 +54,59 @@ class LoadTest(LoadingTestCase):
         self.put('proc/meminfo', b'MemAvailable: 12 kB\n')
         self.assert_fails('memory of the machine', loading.load, self.disk)
 
+    def test_memory_that_is_just_enough(self):
+        """For four times what is loaded."""
+        needed = 4 * (len(written.KERNEL) + len(boot_files.initramfs()))
+        for kib, is_enough in ((-(-needed // 1024), True),
+                               (-(-needed // 1024) - 1, False)):
+            self.put('proc/meminfo', f'MemAvailable: {kib} kB\n'.encode())
+            if is_enough:
+                loading.load(self.disk)
+            else:
+                self.assert_fails('memory of the machine', loading.load,
+                                  self.disk)
+
+    def test_larger_than_any(self):
+        for kind, path in ((kernels.KERNEL, '/boot/vmlinuz'),
+                           (kernels.RAMDISK, '/boot/initrd.img')):
+            with mock.patch.dict(kernels.LARGEST, {kind: 10}):
+                self.assert_fails(f'{path} is too large: expected 10 bytes',
+                                  loading.load, self.disk)
+
+    def test_several_archives(self):
+        """Each begins at a multiple of four bytes."""
+        for size in range(1, 9):
+            self.write_archives(bytes([1]) * size, b'\2' * 5)
+            loading.load(self.disk)
+            padded = -(-size // 4) * 4
+            self.assertEqual(
+                (b'\1' * size).ljust(padded, b'\0') + b'\2' * 5 + bytes(3),
+                (self.root / 'initramfs').read_bytes())
+
+    def test_without_an_initramfs(self):
+        self.write_archives()
+        self.assertEqual([], loading.load(self.disk)['initramfs'])
+        self.assertNotIn('--initrd', self.calls[-1])
+
+    def write_archives(self, *archives):
+        """Have an entry with these archives of an initramfs."""
+        content = dict(enumerate(archives))
+
+        class System:
+            entry = default_entry.DefaultEntry(
+                kernel='k', initramfs=tuple(content), command_line='quiet',
+                menu='m')
+
+            def check_kernel(self):
+                pass
+
+            def copy(self, path, file, most):
+                return file.write(content.get(path, b'kernel'))
+
+        self.enterContext(mock.patch.object(
+            loading.written_system, 'opened',
+            lambda device: contextlib.nullcontext(System())))
+
     def test_program_that_fails(self):
         with mock.patch.dict('os.environ', STATUS='1'):
             self.assert_fails('said by kexec', loading.load, self.disk)
@@ -109,7 +116,7 @@ class LoadTest(LoadingTestCase):
         self.assert_fails('has not been loaded', loading.load, self.disk)
 
 
-class StartTest(LoadingTestCase):
+class StartTest(loads.LoadingTestCase):
 
     def test_nothing_is_loaded(self):
         self.assert_fails('no kernel is loaded', loading.start)
@@ -122,36 +129,3 @@ class StartTest(LoadingTestCase):
                 self.assert_fails(reason, loading.start)
             self.assertEqual(['--exec', '--unload'], self.calls[-2:])
             self.assertFalse(machine.is_loaded())
-
-
-class ExtensionTest(LoadingTestCase):
-    """The commands as the agent executes them."""
-
-    def setUp(self):
-        super().setUp()
-        self.enterContext(mock.patch.object(
-            hardware, 'dispatch_to_managers', autospec=True,
-            return_value=self.disk))
-        self.enterContext(mock.patch.object(
-            hardware, 'dispatch_to_all_managers', autospec=True))
-        self.extension = extension.ImageDeployExtension()
-
-    def execute(self, name):
-        command = self.extension.execute(name)
-        command.join()
-        return command.serialize()
-
-    def test_load_and_start(self):
-        self.assertEqual('/boot/vmlinuz', self.execute('load_kernel')[
-            'command_result']['kernel'])
-        hardware.dispatch_to_managers.assert_called_once_with(
-            'get_os_install_device')
-        answer = self.execute('start_kernel')
-        self.assertEqual(base.AgentCommandStatus.FAILED,
-                         answer['command_status'])
-        hardware.dispatch_to_all_managers.assert_called_once_with('full_sync')
-
-    def test_the_reason_comes_as_details(self):
-        self.put('proc/sys/kernel/kexec_load_disabled', b'1')
-        error = self.execute('load_kernel')['command_error']
-        self.assertIn('kexec_load_disabled', error.details)

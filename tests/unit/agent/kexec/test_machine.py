@@ -34,6 +34,12 @@ class CheckTest(machines.MachineTestCase):
         self.put(SECURE_BOOT, b'\x06\0\0\0\0')
         machine.check()
 
+    def test_a_kernel_that_has_no_such_switch(self):
+        (self.root / 'proc/sys/kernel/kexec_load_disabled').unlink()
+        machine.check()
+        self.put('proc/sys/kernel/kexec_load_disabled', b'\n')
+        machine.check()
+
     def test_no_program(self):
         (self.root / 'bin/kexec').unlink()
         self.assert_refused('install kexec-tools')
@@ -75,6 +81,13 @@ class StateTest(machines.MachineTestCase):
 
     def test_memory(self):
         self.assertEqual(2 << 20, machine.available_memory())
+        self.put('proc/meminfo', b'MemTotal: 9 kB\n')
+        self.assertEqual(0, machine.available_memory())
+
+    def test_another_state(self):
+        for text in (b'', b'2\n', b'10\n'):
+            self.put('sys/kernel/kexec_loaded', text)
+            self.assertFalse(machine.is_loaded())
 
     def test_those_of_this_machine(self):
         with mock.patch.object(machine, '_ROOT', pathlib.Path('/')):

@@ -15,10 +15,13 @@ import io
 import pathlib
 import tempfile
 import unittest
+from unittest import mock
 import uuid
 
 from ironic_imagedeploy.agent.kexec import machine
 from ironic_imagedeploy.agent.kexec import written_system
+from ironic_imagedeploy.agent import sysfs
+from ironic_imagedeploy.engine.contents import kernels
 from tests.support import boot_files
 from tests.unit.agent.kexec import written
 from tests.unit.engine import system_disks
@@ -66,6 +69,8 @@ class WrittenSystemTest(unittest.TestCase):
     def test_file_that_is_too_large(self):
         with (self.opened(written.parts('debian')) as system,
               self.assertRaises(machine.NotPossible) as caught):
+            self.assertEqual(len(written.KERNEL), system.copy(
+                'boot/vmlinuz', io.BytesIO(), len(written.KERNEL)))
             system.copy('boot/vmlinuz', io.BytesIO(), len(written.KERNEL) - 1)
         self.assertIn('is too large', caught.exception.details)
 
@@ -76,6 +81,23 @@ class WrittenSystemTest(unittest.TestCase):
     def test_kernel_that_is_none(self):
         self.assert_refused('is not a kernel', self.changed(
             'debian', boot__vmlinuz=bytes(8192)))
+
+    def test_kernel_of_a_processor_that_is_not_told(self):
+        kernel = kernels.Kernel(format='Image', arch=None)
+        with mock.patch.object(kernels, 'kernel', autospec=True,
+                               return_value=kernel):
+            self.assert_refused('for another processor: expected '
+                                f'{machine.processor()}, found None',
+                                written.parts('debian'))
+
+    def test_a_software_raid(self):
+        with (mock.patch.object(sysfs, 'is_array', autospec=True,
+                                return_value=True) as asked,
+              self.assertRaises(machine.NotPossible) as caught,
+              written_system.opened('/dev/md0')):
+            pass
+        asked.assert_called_once_with('/dev/md0')
+        self.assertIn('is a software RAID', caught.exception.details)
 
     def test_menu_that_is_not_clear(self):
         self.assert_refused('cannot be told', self.changed('fedora', **{

@@ -97,7 +97,9 @@ class ManifestTest(ramdisk.AgentTestCase):
         for content in (encoded[:-1], encoded + b'\0', b''):
             self.order(encoded)
             self.path.write_bytes(content)
-            self.assert_refused('manifest')
+            self.assert_refused(
+                f'Expected {len(encoded)} bytes, and {manifest.MOST_BYTES} '
+                f'at most, found {len(content)} bytes')
 
     def test_larger_than_any(self):
         self.order(self.manifest.encode(), size=manifest.MOST_BYTES + 1)
@@ -105,6 +107,11 @@ class ManifestTest(ramdisk.AgentTestCase):
             file.truncate(manifest.MOST_BYTES + 1)
         self.assert_refused(f'{manifest.MOST_BYTES} at most')
         self.assertLess(len(self.server.requests), 4)
+
+    def test_the_largest(self):
+        encoded = self.manifest.encode()
+        self.patched(manifest, 'MOST_BYTES', len(encoded))
+        self.assertEqual('chunks', self.report()['verified_by'])
 
     def test_of_another_image(self):
         other = self.content[:-1] + bytes([self.content[-1] ^ 1])

@@ -190,23 +190,23 @@ class ReceiveTest(ConnectionTestCase):
             found, len(content), between=lambda: calls.append(0)))
         self.assertTrue(calls)
 
+    def waits(self, length):
+        """Bytes that are slept for, one time after the other."""
+        found, waits = self.says(bytes(length)), []
+        self.receive(found, length, between=lambda: waits.append(
+            found._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)))
+        return waits
+
     def test_it_does_not_wait_for_more_than_comes(self):
         """Bytes that the TLS library has are not in the socket any more."""
-        content, waits = bytes(512 * KIB), []
-        found = self.says(content)
-        self.receive(found, len(content), between=lambda: waits.append(
-            found._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)))
+        waits = self.waits(512 * KIB)
         self.assertEqual((128 * KIB, 1), (waits[0], waits[-1]))
         self.assertEqual(sorted(waits, reverse=True), waits)
         self.assertGreater(len(set(waits)), 2)
         for length, wait in ((32 * KIB + 1, 1), (32 * KIB + 7, 7),
                              (160 * KIB, 128 * KIB), (1, 1), (100, 1),
                              (160 * KIB - 1, 128 * KIB - 1)):
-            found, waits = self.says(content[:length]), []
-            self.receive(found, length, between=lambda: waits.append(
-                found._socket.getsockopt(socket.SOL_SOCKET,
-                                         socket.SO_RCVLOWAT)))
-            self.assertEqual(wait, waits[0], length)
+            self.assertEqual(wait, self.waits(length)[0], length)
 
     def test_the_end_of_the_connection(self):
         found = self.opened(lambda secured, stopped: secured.sendall(b'abc'))

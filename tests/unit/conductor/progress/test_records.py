@@ -20,7 +20,7 @@ from unittest import mock
 from ironic_imagedeploy.conductor.progress import records
 from ironic_imagedeploy.contract import progress
 
-BEGAN = datetime.datetime(2026, 11, 23, 1, tzinfo=datetime.timezone.utc)
+BEGAN = datetime.datetime(2026, 11, 23, 1, tzinfo=datetime.UTC)
 WRITE = {'phase': 'write', 'done': 100, 'total': 1000,
          'bytes_per_second': 10.4, 'bottleneck': 'network'}
 

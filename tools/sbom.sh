@@ -31,10 +31,19 @@ source tools/environment.sh
 file=${1:-dist/ironic-imagedeploy.cdx.json}
 python_environment
 extra_packages sbom tools/requirements/sbom.txt
-listed=$(mktemp)
-trap 'rm -f "$listed"' EXIT
+work=$(mktemp -d -t ironic-imagedeploy-sbom.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+listed=$work/requirements.txt
 python tools/pinned.py >"$listed"
+version=$(python -c 'import importlib.metadata
+print(importlib.metadata.version("ironic-imagedeploy"))')
+cat >"$work/pyproject.toml" <<END
+[project]
+name = "ironic-imagedeploy"
+version = "$version"
+license = {text = "Apache-2.0"}
+END
 mkdir -p "$(dirname "$file")"
 python -m cyclonedx_py requirements --of JSON --output-reproducible \
-    --output-file "$file" "$listed"
-echo "$(wc -l <"$listed") packages in $file"
+    --pyproject "$work/pyproject.toml" --output-file "$file" "$listed"
+echo "ironic-imagedeploy $version and $(wc -l <"$listed") packages in $file"

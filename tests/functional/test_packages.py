@@ -13,7 +13,9 @@
 """The packages that are released: what is in them, and a change of them."""
 
 import hashlib
+import pathlib
 import subprocess
+import sys
 import tarfile
 import zipfile
 
@@ -21,6 +23,8 @@ from tests.functional import releases
 
 _NAME, _NEW, _OLD = releases.NAME, releases.NEW, releases.OLD
 _SOURCE = f'ironic-imagedeploy-{_NEW}.tar.gz'
+#: A release that no clone has, and what the commit after it is.
+_TAG, _AFTER_TAG = '99.0.0', '99.0.1.dev1'
 
 
 class PackagesTest(releases.ReleaseTestCase):
@@ -70,3 +74,45 @@ class PackagesTest(releases.ReleaseTestCase):
         environment.run('pip', 'uninstall', '-q', '-y', 'ironic-imagedeploy')
         self.assertEqual(0, environment.entry_points())
         self.assertEqual([], list(environment.folder.rglob('*imagedeploy*')))
+
+
+class TagTest(releases.ReleaseTestCase):
+    """A tag in a clone makes the version of everything that is released."""
+
+    clone: pathlib.Path
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clone = self.new_folder() / 'clone'
+        releases.run('git', 'clone', '-q', releases.ROOT, self.clone)
+        self.git('tag', '--annotate', '--message', 'A release', '--force',
+                 _TAG)
+
+    def git(self, *arguments: str) -> None:
+        """Run git in the clone, as somebody."""
+        releases.run('git', '-c', 'user.name=tests', '-c',
+                     'user.email=tests@localhost', *arguments, cwd=self.clone)
+
+    def built(self, *commit: str) -> set[str]:
+        """Names of what a release of the clone has, for its version."""
+        output = self.new_folder()
+        releases.run(self.clone / 'tools/release.sh', '--output', output,
+                     *commit)
+        return {path.name for path in output.iterdir()}
+
+    def test_the_tag_is_the_version(self) -> None:
+        self.assertLessEqual({f'{_NAME}-{_TAG}-py3-none-any.whl',
+                              f'ironic-imagedeploy-{_TAG}.tar.gz'},
+                             self.built(_TAG))
+
+    def test_a_commit_after_the_tag_is_on_the_way_to_the_next(self) -> None:
+        self.git('commit', '-q', '--allow-empty', '--message', 'Go on')
+        self.assertIn(f'{_NAME}-{_AFTER_TAG}-py3-none-any.whl', self.built())
+        self.assertIn(f'{_NAME}-{_TAG}-py3-none-any.whl', self.built(_TAG))
+
+    def test_the_release_notes_are_those_of_the_tag(self) -> None:
+        said = releases.run(sys.executable, '-m', 'reno.main', 'report', '.',
+                            cwd=self.clone)
+        self.assertIn(f'\n{_TAG}\n', said)
+        self.assertIn('The first release of', said)
+        self.assertNotIn('In Development', said)

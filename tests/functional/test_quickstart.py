@@ -13,27 +13,14 @@
 """The quick start, word by word, where nothing but git and Python is."""
 
 import pathlib
-import re
 
 from tests.functional import distributions
 from tests.functional import guide
 from tests.functional import releases
 from tests.support import commands
+from tests.support import quickstart
 
-_PAGE = releases.ROOT / 'doc/source/install/quickstart.rst'
-#: From here on the page speaks of machines that a test does not have.
-_END = '\nIronic, in half an hour\n'
-_BLOCK = re.compile(r'^\.\. code-block:: console\n\n((?:   .*\n|\n)+)',
-                    re.MULTILINE)
 _CHECKOUT = '/srv/ironic-imagedeploy'
-
-
-def script() -> str:
-    """The commands of the page, one after the other."""
-    page, end, _ = _PAGE.read_text().partition(_END)
-    assert end
-    return re.sub(r'^ +(?:\$ )?', '', '\n'.join(_BLOCK.findall(page)),
-                  flags=re.MULTILINE)
 
 
 class QuickStartTest(releases.ReleaseTestCase):
@@ -45,8 +32,9 @@ class QuickStartTest(releases.ReleaseTestCase):
         checkout = pathlib.Path(f'{tree}{_CHECKOUT}')
         releases.run('git', 'clone', '-q', releases.ROOT, checkout)
         image = guide.make(checkout)
-        said = system.run_online('bash', '-ec',
-                                 f'cd {_CHECKOUT}\n{script()}')
+        said = system.run_online('bash', '-ec', '\n'.join(
+            [f'cd {_CHECKOUT}', *(
+                step.text for step in quickstart.before_ironic())]))
         for words in (f'{image.name}: accepted', 'boots bios and uefi',
                       'written to disk.raw', 'identical to disk.raw',
                       '1 deployment in '):

@@ -31,6 +31,7 @@ from tests.lab import guide
 from tests.lab import kexec
 from tests.lab import neighbours
 from tests.lab import partition
+from tests.lab import quickstart
 from tests.lab import reach
 from tests.lab import scenario
 from tests.lab import starting
@@ -79,7 +80,8 @@ def _job(arguments: argparse.Namespace,
          state: pathlib.Path) -> comparison.Comparison | scenario.MainJob | (
              partition.PartitionJob | watching.WatchJob
              | neighbours.NeighboursJob | reach.ReachJob
-             | starting.StartJob | kexec.KexecJob | guide.GuideJob):
+             | starting.StartJob | kexec.KexecJob | guide.GuideJob
+             | quickstart.QuickStartJob):
     checkout = pathlib.Path(__file__).resolve().parents[2]
     if arguments.compare is not None:
         return comparison.Comparison(
@@ -105,6 +107,9 @@ def _job(arguments: argparse.Namespace,
         return guide.GuideJob(
             checkout, state, arguments.guide or ['whole-disk', 'partition'],
             arguments.force_raw_images)
+    if arguments.quickstart:
+        return quickstart.QuickStartJob(checkout, state,
+                                        arguments.force_raw_images)
     if arguments.agent_builder:
         return agent_builder.AgentBuilderJob(
             checkout, state, arguments.deploy_interface,
@@ -174,6 +179,10 @@ def _parse() -> argparse.Namespace:
         '--agent-builder', action='store_true',
         help='build the deploy ramdisk with ironic-python-agent-builder and '
              'our element, as an operator does it, and deploy with it')
+    job.add_argument(
+        '--quickstart', action='store_true',
+        help='follow the quick start, line by line, in a fresh Debian: from '
+             'the checkout to a deployed node')
     parser.add_argument(
         '--builder', choices=partition.BUILDERS, default='debian',
         help='of the partition image: debian, from packages; '
@@ -215,7 +224,8 @@ def _parse() -> argparse.Namespace:
         parser.error('--builder and --rebuild go with --partition-image')
     if arguments.partition_image == []:
         arguments.partition_image = ['uefi', 'bios']
-    if arguments.guide is not None or arguments.agent_builder:
+    if (arguments.guide is not None or arguments.agent_builder
+            or arguments.quickstart):
         arguments.timeout = arguments.timeout or 14400
     if arguments.timeout is None:
         machines = (len(arguments.partition_image or [])

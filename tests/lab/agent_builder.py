@@ -36,14 +36,15 @@ from tests.support import debian
 _BUILDER = ('ironic-python-agent-builder==7.4.0', 'diskimage-builder==3.43.0')
 _GLEAN = 'glean'
 _FILES = pathlib.Path(__file__).parent / 'files'
-_MACHINE = 'machine-index'
-_ELEMENT = 'element-machine-index'
+#: Name of an element that lets pip in there use the index of this machine.
+ELEMENT = 'machine-index'
+_HOOK = 'element-machine-index'
 #: What goes into it of the checkout.
 _COMMITTED = ('dib/imagedeploy', 'ironic_imagedeploy', 'requirements.txt',
               'setup.cfg')
 _LONGEST = 2400
 #: It has all of Debian's modules, and is unpacked in memory.
-_MEMORY_MIB = 4096
+MEMORY_MIB = 4096
 
 
 class AgentBuilderJob(scenario.MainJob):
@@ -53,14 +54,14 @@ class AgentBuilderJob(scenario.MainJob):
         self._ramdisk = build(self._checkout)
 
     def _new_machine(self, **traits: Any) -> machine.Machine:
-        return super()._new_machine(memory_mib=_MEMORY_MIB, **traits)
+        return super()._new_machine(memory_mib=MEMORY_MIB, **traits)
 
 
 def build(checkout: pathlib.Path) -> ramdisk.Ramdisk:
     """The ramdisk with the agent side of the checkout's commit, kept."""
     commit = commands.run('git', '-C', checkout, 'rev-parse', 'HEAD')
     folder = cache.get(
-        'agent-builder', [commit, pathlib.Path(__file__), _FILES / _ELEMENT,
+        'agent-builder', [commit, pathlib.Path(__file__), _FILES / _HOOK,
                           pathlib.Path(debian.__file__),
                           importlib.metadata.version('ironic-python-agent')],
         lambda place: _build(checkout, place))
@@ -70,28 +71,36 @@ def build(checkout: pathlib.Path) -> ramdisk.Ramdisk:
 def _build(checkout: pathlib.Path, folder: pathlib.Path) -> None:
     work = folder / 'work'
     work.mkdir()
-    elements = work / 'elements'
-    _write_element(elements / _MACHINE)
+    lent_variables = lent(work)
     programs = _programs(work / 'venv')
     output = work / 'ironic-python-agent'
     commands.run(
         programs / 'ironic-python-agent-builder', '--element', 'imagedeploy',
-        '--element', _MACHINE, '--output', output,
+        '--element', ELEMENT, '--output', output,
         '--extra-args', f'--image-cache {work / "cache"}', 'debian',
         timeout=_LONGEST, cwd=work, env={
             'PATH': f'{programs}:{os.environ["PATH"]}',
             'PYTHONPATH': '',
-            'ELEMENTS_PATH': f'{checkout / "dib"}:{elements}',
-            'DIB_IMAGEDEPLOY_SOURCE': str(checkout),
-            **_origins(work / 'origins'), **_mirror(),
-            # Without the firmware of hardware that is not there.
-            'DIB_DEBIAN_COMPONENTS': 'main',
-            # Inside and outside a file for pip says which ones to trust.
-            **dict.fromkeys(('PIP_CERT', 'PIP_FIND_LINKS', 'CURL_CA_BUNDLE',
-                             'REQUESTS_CA_BUNDLE'), '')})
+            'ELEMENTS_PATH': f'{checkout / "dib"}:{work / "elements"}',
+            'DIB_IMAGEDEPLOY_SOURCE': str(checkout), **lent_variables})
     for suffix in ('kernel', 'initramfs'):
         shutil.move(f'{output}.{suffix}', folder / suffix)
     shutil.rmtree(work)
+
+
+def lent(work: pathlib.Path) -> dict[str, str]:
+    """Variables for a builder that reaches no more than this machine does.
+
+    :param work: gets the sources, and :data:`ELEMENT` in ``elements``.
+    """
+    _write_element(work / 'elements' / ELEMENT)
+    return {
+        **_origins(work / 'origins'), **_mirror(),
+        # Without the firmware of hardware that is not there.
+        'DIB_DEBIAN_COMPONENTS': 'main',
+        # Inside and outside a file for pip says which ones to trust.
+        **dict.fromkeys(('PIP_CERT', 'PIP_FIND_LINKS', 'CURL_CA_BUNDLE',
+                         'REQUESTS_CA_BUNDLE'), '')}
 
 
 def _programs(folder: pathlib.Path) -> pathlib.Path:
@@ -154,7 +163,7 @@ def _write_element(element: pathlib.Path) -> None:
     """An element that lets pip in there use the index of this machine."""
     hooks = element / 'pre-install.d'
     hooks.mkdir(parents=True)
-    shutil.copy(_FILES / _ELEMENT, hooks / '00-machine-index')
+    shutil.copy(_FILES / _HOOK, hooks / '00-machine-index')
     (hooks / '00-machine-index').chmod(0o755)
     certificates = (os.environ.get('PIP_CERT')
                     or ssl.get_default_verify_paths().cafile)

@@ -87,6 +87,15 @@ class Cloud:
                                                timeout=120)
         return baremetal.get_node(node.id)
 
+    def get(self, node: _node.Node) -> _node.Node:
+        """The node as it is now."""
+        return self._connection.baremetal.get_node(node.id)
+
+    def prepare(self, node: _node.Node, **instance_info: int | str) -> None:
+        """Say what shall be deployed, and deploy nothing."""
+        self._connection.baremetal.update_node(
+            node, instance_info=instance_info)
+
     def use(self, node: _node.Node, deploy_interface: str) -> None:
         """Give an available node another deploy interface."""
         self._connection.baremetal.update_node(

@@ -48,6 +48,8 @@ class Job:
     options = ''
     #: Builds the user image, or finds it in the cache.
     make_image: Callable[[], pathlib.Path] = staticmethod(image.whole_disk)
+    #: Runs what is beside the machines.
+    kind_of_services = services.Services
 
     def __init__(self, checkout: pathlib.Path, state: pathlib.Path,
                  deploy_interfaces: Sequence[str],
@@ -56,7 +58,7 @@ class Job:
         self._state = state
         self._deploy_interfaces = deploy_interfaces
         self._force_raw_images = force_raw_images
-        self.services = services.Services(state)
+        self.services = self.kind_of_services(state)
         self.machines: list[machine.Machine] = []
 
     @property
@@ -85,7 +87,7 @@ class Job:
     def start(self) -> None:
         network.enter()
         self._accelerated = machine.virtualization_works(
-            self._ramdisk.kernel, self._state / 'kvm-probe.log')
+            self._any_kernel(), self._state / 'kvm-probe.log')
         progress.say('    processor: ' + (
             'KVM' if self._accelerated else 'emulated, KVM boots nothing'))
         network.create(each.tap for each in self.machines)
@@ -98,6 +100,10 @@ class Job:
         self.services.start_ironic(self._deploy_interfaces, self._ramdisk,
                                    self._esp, self._force_raw_images,
                                    self.neighbours, self.options)
+
+    def _any_kernel(self) -> pathlib.Path:
+        """A kernel that tells whether a virtual machine starts one."""
+        return self._ramdisk.kernel
 
     def show_logs(self, lines: int = 80) -> None:
         """Print the ends of the logs that tell why something failed."""
@@ -125,14 +131,16 @@ class Job:
 
 
 def wait_for_login(hardware: machine.Machine, begin: int = 0,
-                   timeout: float = _BOOT_TIMEOUT) -> None:
+                   timeout: float = _BOOT_TIMEOUT,
+                   name: str = HOSTNAME) -> None:
     """Wait until the deployed system asks who is there, by its name.
 
     :param begin: bytes of the console that are from earlier
+    :param name: of the system
     :param timeout: seconds
     :raises: :class:`commands.TimedOut`
     """
-    prompt = f'{HOSTNAME} login:'.encode()
+    prompt = f'{name} login:'.encode()
     commands.wait_for('login prompt on the serial port',
                       lambda: prompt in hardware.console.read_bytes()[begin:],
                       timeout=timeout)

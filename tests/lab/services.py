@@ -34,7 +34,12 @@ _FILES = pathlib.Path(__file__).parent / 'files'
 
 
 class Services(services.Services):
-    """Everything that runs beside the machines, in one directory."""
+    """Everything that runs beside the machines, in one directory.
+
+    :ivar configuration: ironic.conf, once Ironic was started.
+    """
+
+    configuration: pathlib.Path
 
     def __init__(self, state: pathlib.Path) -> None:
         super().__init__(state, network.ADDRESS)
@@ -76,21 +81,34 @@ class Services(services.Services):
                      'tftp/master_images', 'tmp'):
             (home / name).mkdir(parents=True)
         paths = {path.parent for path in (boot.kernel, boot.initramfs, esp)}
-        configuration = self.configure(
+        self.configuration = self.configure(
             _FILES / 'ironic.conf', home, ironic=home, http=self.http_root,
             esp=esp, kernel=boot.kernel, ramdisk=boot.initramfs,
             allowed_paths=','.join(sorted(map(str, paths))),
             deploy_interfaces=','.join(
                 dict.fromkeys(('direct', *deploy_interfaces))),
             force_raw_images=force_raw_images, neighbours=neighbours)
-        more = home / 'more.conf'
-        more.write_text(options)
-        commands.run(services.BIN / 'ironic-dbsync', '--config-file',
-                     configuration, 'create_schema', timeout=120)
-        service = self.run('ironic', [
-            str(services.BIN / 'ironic'), '--config-file', str(configuration),
-            '--config-file', str(more)])
-        service.wait_until(self._conductor_is_up, 120)
+        self._more = home / 'more.conf'
+        self._more.write_text(options)
+        commands.run(*self.program_of_ironic('ironic-dbsync'), '--config-file',
+                     self.configuration, 'create_schema', timeout=120)
+        self._run_ironic()
+
+    def restart_ironic(self) -> None:
+        """Let Ironic read its configuration again."""
+        self._ironic.stop()
+        self._run_ironic()
+
+    def _run_ironic(self) -> None:
+        self._ironic = self.run('ironic', [
+            *self.program_of_ironic('ironic'),
+            '--config-file', str(self.configuration),
+            '--config-file', str(self._more)])
+        self._ironic.wait_until(self._conductor_is_up, 120)
+
+    def program_of_ironic(self, name: str) -> list[str]:
+        """The command that runs a program of Ironic."""
+        return [str(services.BIN / name)]
 
     @property
     def conductor_log(self) -> pathlib.Path:

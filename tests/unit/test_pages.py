@@ -133,6 +133,21 @@ class CommandsTest(unittest.TestCase):
                     self.parse(parser, arguments)
         self.assertGreater(seen, 50)
 
+    def test_pip_installs_a_file(self) -> None:
+        """A package index may not have the name, or that of somebody else."""
+        seen = 0
+        for path, page in pages():
+            for words in commands(page):
+                program, *arguments = words or ['']
+                if not program.rpartition('/')[2].startswith('pip'):
+                    continue
+                with self.subTest(str(path), arguments=arguments):
+                    seen += 1
+                    self.assertFalse([word for word in arguments if re.match(
+                        _PROGRAM + r'($|\[|=)', word)
+                        and 'uninstall' not in arguments])
+        self.assertGreater(seen, 5)
+
     def is_synopsis(self, arguments: list[str]) -> bool:
         return any(_SYNOPSIS.search(word) for word in arguments)
 

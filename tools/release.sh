@@ -47,7 +47,7 @@ export SOURCE_DATE_EPOCH
 
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q --disable-pip-version-check \
-    build pbr setuptools wheel
+    -r tools/requirements/release.txt
 
 # A tar in a sequence, with times and owners that are always the same.
 repacked() {

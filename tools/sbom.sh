@@ -44,6 +44,7 @@ version = "$version"
 license = {text = "Apache-2.0"}
 END
 mkdir -p "$(dirname "$file")"
-python -m cyclonedx_py requirements --of JSON --output-reproducible \
-    --pyproject "$work/pyproject.toml" --output-file "$file" "$listed"
+PYTHONWARNINGS=ignore python -m cyclonedx_py requirements --of JSON \
+    --output-reproducible --pyproject "$work/pyproject.toml" \
+    --output-file "$file" "$listed"
 echo "ironic-imagedeploy $version and $(wc -l <"$listed") packages in $file"

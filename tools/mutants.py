@@ -27,7 +27,11 @@ import pathlib
 import random
 import re
 import resource
+import select
 import signal
+import socket
+import ssl
+import stat
 import sys
 import tempfile
 import time
@@ -58,6 +62,16 @@ _SHOWN = 8 << 10
 #: is up to the interpreter.
 _SILENT = re.compile(
     'ReplaceComparisonOperator_((Eq|NotEq)_(Is|IsNot)|Is_Eq|IsNot_NotEq)$')
+
+#: And those whose changes say nothing of flags that are bits apart: their
+#: union is their sum, and their difference.
+_OTHER_SUM = re.compile(r'.*\bReplaceBinaryOperator_BitOr_(Add|BitXor)')
+#: Modules with flags of the system.
+_FLAGS = {module.__name__: module for module in (
+    os, select, signal, socket, ssl, stat)}
+
+#: Line and column.
+Place = tuple[int, int]
 
 
 class Mutant(typing.NamedTuple):
@@ -184,15 +198,18 @@ def mutants_of(text: str) -> typing.Iterator[Mutant]:
     places = [(each.lineno, each.col_offset,
                each.end_lineno or 0, each.end_col_offset or 0)
               for each in (*annotations(parsed), *figures(parsed))]
+    apart = frozenset(unions(parsed, text.splitlines()))
     tree = syntax.get_ast(text)
     for name in plugins.operator_names():
         kind = plugins.get_operator(name)
         if kind.arguments() or _SILENT.search(name):
             continue
+        same = apart if _OTHER_SUM.fullmatch(name) else frozenset[Place]()
         positions = (begin for node in syntax.ast_nodes(tree)
                      for begin, _ in kind().mutation_positions(node))
         for occurrence, begin in enumerate(positions):
-            if not any(place[:2] <= begin < place[2:] for place in places):
+            if begin not in same and not any(
+                    place[:2] <= begin < place[2:] for place in places):
                 yield Mutant(name, occurrence)
 
 
@@ -223,6 +240,41 @@ def annotations(tree: ast.Module) -> typing.Iterator[ast.expr]:
             part = getattr(node, name, None)
             if isinstance(part, ast.expr):
                 yield part
+
+
+def unions(tree: ast.Module, lines: list[str]) -> typing.Iterator[Place]:
+    """Where flags of the system are joined that have no bit in common."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            left, right = flags(node.left), flags(node.right)
+            if left and right and not any(
+                    one & other for one in left for other in right):
+                yield operator_between(node, lines)
+
+
+def flags(node: ast.expr) -> list[int]:
+    """Values that flags may have; none for what is something else."""
+    match node:
+        case ast.Constant(value=int(value)):
+            return [value]
+        case ast.Attribute(value=ast.Name(id=module)) if module in _FLAGS:
+            value = getattr(_FLAGS[module], node.attr, None)
+            return [int(value)] if isinstance(value, int) else []
+        case ast.BinOp(op=ast.BitOr()):
+            return [one | other for one in flags(node.left)
+                    for other in flags(node.right)]
+        case ast.IfExp():
+            found = flags(node.body), flags(node.orelse)
+            return [*found[0], *found[1]] if all(found) else []
+    return []
+
+
+def operator_between(node: ast.BinOp, lines: list[str]) -> Place:
+    """Place of the operator of two operands."""
+    line, column = node.left.end_lineno or 0, node.left.end_col_offset or 0
+    while '|' not in lines[line - 1][column:]:
+        line, column = line + 1, 0
+    return line, lines[line - 1].index('|', column)
 
 
 def figures(tree: ast.Module) -> typing.Iterator[ast.expr]:

@@ -225,7 +225,8 @@ class ImageTree:
             if self.is_directory(directory):
                 continue
             with self._directory(parent) as descriptor:
-                if stat.S_ISLNK(_mode(name, descriptor) or 0):
+                mode = _mode(name, descriptor)
+                if mode is not None and stat.S_ISLNK(mode):
                     _unless_refused(directory, os.unlink, name,
                                     dir_fd=descriptor)
                 _unless_refused(directory, os.mkdir, name, 0o755,

@@ -142,6 +142,7 @@ class KernelTest(trees.TreeTestCase):
         for number, words in (
                 (errno.EXDEV, 'leads to the outside of the image'),
                 (errno.ELOOP, 'cannot be opened: Too many levels'),
+                (errno.EPERM, 'cannot be opened: Operation not permitted'),
                 (errno.EACCES, 'cannot be opened: Permission denied')):
             error = self.fails(number)
             self.assertIsInstance(error, image_tree.UnsafePath)

@@ -103,6 +103,18 @@ class FindEntriesTest(trees.TreeTestCase):
         entry, = self.entries()
         self.assertEqual(('console=ttyS0',), entry.options)
 
+    def test_options_of_an_entry_are_all_that_it_has(self):
+        self.put('boot/vmlinuz-6.6.9')
+        self.put('etc/default/grub', 'GRUB_CMDLINE_LINUX=console=ttyS0')
+        for line, options in (('options rhgb\n', ('rhgb',)),
+                              ('', ('console=ttyS0',)),
+                              ('options rhgb $kernelopts\n',
+                               ('console=ttyS0', 'rhgb'))):
+            self.put('boot/loader/entries/a.conf',
+                     f'linux /boot/vmlinuz-6.6.9\n{line}')
+            entry, = self.entries()
+            self.assertEqual(options, entry.options)
+
     def test_entries_with_variables(self):
         """As tuned and grubby leave them on Red Hat."""
         for path in ('boot/vmlinuz-5.14', 'boot/initramfs-5.14.img'):

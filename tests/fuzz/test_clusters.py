@@ -169,3 +169,14 @@ class ZstdTest(unittest.TestCase):
         found = verdict(*cluster)
         with mock.patch.object(libraries, 'zstandard', None):
             self.assertEqual(verdict(*cluster), found)
+
+    @_SETTINGS
+    @hypothesis.given(cluster=stored_clusters())
+    def test_among_others_it_is_what_it_is_alone(
+            self, cluster: tuple[bytes, int]) -> None:
+        stored, size = cluster
+        other = libraries.zstd.compress(bytes(range(256)) * (size // 256))
+        together = clusters.unzstd_together([other, stored, other], size)
+        if together is not None:
+            self.assertEqual([verdict(frame, size) for frame in (
+                other, stored, other)], [*map(bytes, together)])

@@ -17,6 +17,7 @@ by the others, whose verdict counts.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import threading
 import typing
 import zlib
@@ -86,23 +87,46 @@ def unzstd(stored: Stored, size: int) -> bytes:
     return _unzstd(stored, size) if decoded is None else decoded
 
 
-def _unzstd_frame(stored: Stored, size: int) -> bytes | None:
-    """The bytes of one frame that has a header as QEMU writes it.
+def unzstd_together(stored: Sequence[Stored], size: int
+                    ) -> Sequence[Decoded] | None:
+    """Decode many frames by one call, which lets other threads run once.
 
-    Such a frame tells its size, by which they are allocated. Its window has
-    all of them: decoders differ for what refers to others.
-
-    :returns: None for any other frame, and one that is damaged.
+    :param stored: the frames, each as :func:`unzstd` takes it.
+    :param size: bytes that each of them must decode to.
+    :returns: None when one of them is not as QEMU writes it, or is damaged.
     """
+    # Of no frames at all zstandard makes a division by zero.
+    if not libraries.zstandard or not stored:
+        return None
     try:
-        frame = libraries.zstandard.get_frame_parameters(stored)
-        if (frame.content_size != size
-                or not size <= frame.window_size <= WINDOW):
+        if not all(_is_usual(frame, size) for frame in stored):
+            return None
+        decoded = _frame_decoder().multi_decompress_to_buffer(list(stored))
+    except libraries.zstandard.ZstdError:
+        return None
+    return [memoryview(cluster) for cluster in decoded]
+
+
+def _unzstd_frame(stored: Stored, size: int) -> bytes | None:
+    """The bytes of one frame; None for an unusual one, and a damaged one."""
+    try:
+        if not _is_usual(stored, size):
             return None
         decoded: bytes = _frame_decoder().decompress(stored)
     except libraries.zstandard.ZstdError:
         return None
     return decoded
+
+
+def _is_usual(stored: Stored, size: int) -> bool:
+    """Whether a frame has a header as QEMU writes it.
+
+    Such a frame tells its size, by which memory is allocated. Its window has
+    all of it: decoders differ for what refers to bytes outside of it.
+    """
+    frame = libraries.zstandard.get_frame_parameters(stored)
+    return bool(frame.content_size == size
+                and size <= frame.window_size <= WINDOW)
 
 
 def _frame_decoder() -> typing.Any:

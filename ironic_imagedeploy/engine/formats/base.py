@@ -13,7 +13,10 @@
 """Interface of image formats: a map, and the decoding of clusters."""
 
 import abc
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
+import itertools
 import typing
 
 from ironic_imagedeploy.engine import budget as _budget
@@ -27,6 +30,9 @@ from ironic_imagedeploy.engine.sources import base
 Extent = _extent.Extent
 ExtentKind = _extent.ExtentKind
 Finding = _findings.Finding
+
+#: A compressed extent, and what the file has of it.
+StoredExtent = tuple[Extent, clusters.Stored]
 
 #: Bytes of decoded clusters that are kept for the next look.
 _KEPT = 8 << 20
@@ -153,6 +159,14 @@ class MappedImage(Image):
         :raises ImageRefused: when they cannot be decoded.
         """
         raise NotImplementedError(f'{self.format_name} is not compressed')
+
+    def decode_together(self, stored: Sequence[StoredExtent]
+                        ) -> Iterable[clusters.Decoded]:
+        """Bytes of compressed extents, in their sequence.
+
+        :raises ImageRefused: when they cannot be decoded.
+        """
+        return itertools.starmap(self.decode, stored)
 
     def read(self, offset: int, length: int) -> bytes:
         end = min(offset + length, self.virtual_size)

@@ -15,10 +15,14 @@
 Source of all names and numbers: QEMU's ``docs/interop/qcow2.rst``.
 """
 
+from collections.abc import Iterable
+from collections.abc import Sequence
+
 from ironic_imagedeploy.engine import budget as _budget
 from ironic_imagedeploy.engine.codecs import clusters
 from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine import extent as _extent
+from ironic_imagedeploy.engine.formats import base
 from ironic_imagedeploy.engine.formats import qcow2_header
 from ironic_imagedeploy.engine.formats import qcow2_tables
 from ironic_imagedeploy.engine.formats import reader
@@ -55,7 +59,20 @@ class Qcow2Image(reader.Reader):
                 f'the cluster at byte {extent.source_offset} of the file, '
                 f'which gives none: {error.found}',
                 'clusters that can be decompressed') from error
-        if len(cluster) == extent.length:
-            return cluster
-        # As much of it as is on the disk.
-        return cluster[:extent.length]
+        return _on_disk(cluster, extent)
+
+    def decode_together(self, stored: Sequence[base.StoredExtent]
+                        ) -> Iterable[clusters.Decoded]:
+        if self._header.compression_type:
+            decoded = clusters.unzstd_together(
+                [frame for _, frame in stored], self._cluster_size)
+            if decoded is not None:
+                return [_on_disk(cluster, extent) for (extent, _), cluster
+                        in zip(stored, decoded, strict=True)]
+        return super().decode_together(stored)
+
+
+def _on_disk(cluster: clusters.Decoded, extent: Extent) -> clusters.Decoded:
+    """As much of a cluster as is on the disk, which may end in it."""
+    return (cluster if len(cluster) == extent.length
+            else cluster[:extent.length])

@@ -14,6 +14,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 
 from ironic_imagedeploy.engine import extent as _extent
 from ironic_imagedeploy.engine.formats import base
@@ -132,11 +133,13 @@ class MappedLayout(jobs.Layout):
 
     _image: base.MappedImage
 
-    def decode(self, piece: jobs.Piece) -> memoryview:
-        extent = piece.extent
-        if extent.kind is not COMPRESSED:
-            return piece.stored
-        return memoryview(self._image.decode(extent, piece.stored))
+    def decode(self, pieces: Sequence[jobs.Piece]) -> Iterator[memoryview]:
+        decoded = (memoryview(cluster) for cluster in
+                   self._image.decode_together([
+                       (extent, stored) for _, extent, stored in pieces
+                       if extent.kind is COMPRESSED]))
+        for _, extent, stored in pieces:
+            yield next(decoded) if extent.kind is COMPRESSED else stored
 
 
 class Cutter(MappedLayout, jobs.Splitter):

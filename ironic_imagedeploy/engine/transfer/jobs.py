@@ -14,6 +14,7 @@
 
 import abc
 from collections.abc import Iterator
+from collections.abc import Sequence
 import typing
 
 from ironic_imagedeploy.engine import extent as _extent
@@ -77,12 +78,12 @@ class Layout(abc.ABC):
         """Extents that the file stores nothing for."""
         return iter(())
 
-    def decode(self, piece: Piece) -> memoryview:
-        """Bytes of the disk that a piece holds.
+    def decode(self, pieces: Sequence[Piece]) -> Iterator[memoryview]:
+        """Bytes of the disk that each of the pieces holds.
 
         :raises ImageRefused: when they cannot be decoded.
         """
-        return piece.stored
+        return (piece.stored for piece in pieces)
 
     def stop(self) -> None:
         """Wake every thread that waits for a chunk."""

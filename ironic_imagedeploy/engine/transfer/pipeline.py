@@ -193,14 +193,15 @@ class Pipeline(abc.ABC):
     def _write(self, pieces: list[jobs.Piece], gather: _gather.Gather
                ) -> None:
         # For each of a million clusters, with the interpreter's lock held.
-        decode, put, now = self._layout.decode, gather.put, time.monotonic
+        put, now = gather.put, time.monotonic
         seconds, length = 0.0, 0
-        for piece in pieces:
-            began = now()
-            view = decode(piece)
+        began = now()
+        for piece, view in zip(pieces, self._layout.decode(pieces),
+                               strict=True):
             seconds += now() - began
             length += len(view)
             put(piece.start, view)
+            began = now()
         gather.flush()
         self._meter.spent(Stage.DECODE, seconds)
         if self._layout.data_size is not None:

@@ -237,6 +237,29 @@ class ZstandardTest(ZstdTests, unittest.TestCase):
             self.assertEqual(self.content,
                              clusters.unzstd(stored + rest, SIZE))
 
+    def test_many_by_one_call(self) -> None:
+        contents = [self.dice.randbytes(SIZE // 2) * 2 for _ in range(20)]
+        stored = [memoryview(qcow2.zstd.compress(content) + bytes(511))
+                  for content in contents]
+        with (mock.patch.object(clusters, 'unzstd', None),
+              mock.patch.object(libraries, 'zstd', None)):
+            decoded = clusters.unzstd_together(stored, SIZE)
+        assert decoded is not None
+        self.assertEqual(contents, [*map(bytes, decoded)])
+
+    def test_of_many_one_is_not_as_usual(self) -> None:
+        stored = qcow2.zstd.compress(self.content)
+        packer = qcow2.zstd.ZstdCompressor()
+        unsized = packer.compress(self.content) + packer.flush()
+        for odd in (stored[:-100], unsized, b'',
+                    qcow2.zstd.compress(self.content[1:])):
+            self.assertIsNone(clusters.unzstd_together(
+                [stored, odd, stored], SIZE))
+
+    def test_of_none_at_all(self) -> None:
+        # zstandard would end this process.
+        self.assertIsNone(clusters.unzstd_together([], SIZE))
+
     def test_damage_does_not_last(self) -> None:
         stored = qcow2.zstd.compress(self.content)
         self.assert_not_decoded(stored[:-100])
@@ -271,6 +294,10 @@ class PlainZstdTest(ZstdTests, unittest.TestCase):
     """With Python's own, or its backport, alone."""
 
     missing = ('zstandard',)
+
+    def test_none_by_one_call(self) -> None:
+        self.assertIsNone(clusters.unzstd_together(
+            [qcow2.zstd.compress(self.content)], SIZE))
 
     def test_zstandard_is_not_used(self) -> None:
         self.assertIsNone(libraries.zstandard)

@@ -34,6 +34,8 @@ FILES = {'meta_data': 'meta_data.json', 'network_data': 'network_data.json',
          'user_data': 'user_data', 'vendor_data': 'vendor_data2.json'}
 #: Bytes of the file system beside the files: tables and folders.
 _OVERHEAD = 1 << 20
+#: Bytes by which a file may take more than it has.
+_ROUNDED = 4096
 
 
 def build(parts: Mapping[str, typing.Any], node: Mapping[str, typing.Any]
@@ -60,7 +62,7 @@ def build(parts: Mapping[str, typing.Any], node: Mapping[str, typing.Any]
         image = pathlib.Path(folder, 'image')
         with image.open('wb') as file:
             file.truncate(_OVERHEAD + len(_VERSIONS) * sum(
-                len(content) + 4096 for content in files.values()))
+                len(content) + _ROUNDED for content in files.values()))
         commands.run('mkfs.vfat', '-n', _LABEL, str(image))
         commands.run('mcopy', '-i', str(image), '-s', str(top), '::')
         return base64.b64encode(gzip.compress(image.read_bytes())).decode()

@@ -42,8 +42,9 @@ _MODE = stat.S_IFREG | 0o444
 _MOST_BYTES = 128 << 10
 _MOST_WRITTEN = 4096
 _LARGEST = _MOST_BYTES + 4096
-#: Seconds between two looks at the program, and that attributes are valid.
-_INTERVAL = 0.05
+#: Milliseconds between two looks at the program.
+_INTERVAL = 50
+#: Seconds that attributes are valid.
 _VALID = 3600
 _READ_ONLY = 0x1 | 0x2 | 0x4 | 0x8
 _DETACH = 0x2
@@ -121,7 +122,7 @@ class DiskFile:
         assert self._fuse is not None
         poll = select.poll()
         poll.register(self._fuse, select.POLLIN)
-        if not poll.poll(_INTERVAL * 1000):
+        if not poll.poll(_INTERVAL):
             return
         try:
             request = os.read(self._fuse, _LARGEST)

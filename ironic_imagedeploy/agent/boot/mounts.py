@@ -146,7 +146,8 @@ def _refuse_other_devices(device: str, kind: str) -> None:
         inode, = struct.unpack_from('<I', front, _EXT4_JOURNAL_INODE_AT)
         other = features & _EXT4_JOURNAL and not inode
     elif kind == 'btrfs':
-        other = struct.unpack_from('<Q', front, _BTRFS_DEVICES_AT)[0] != 1
+        devices, = struct.unpack_from('<Q', front, _BTRFS_DEVICES_AT)
+        other = devices != 1
     else:
         # XFS opens no device that mount does not name.
         return

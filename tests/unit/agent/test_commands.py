@@ -32,6 +32,10 @@ class RunTest(unittest.TestCase):
     def test_what_it_printed(self) -> None:
         self.assertEqual('said $HOME\n', commands.run('echo', 'said $HOME'))
 
+    def test_it_speaks_english(self) -> None:
+        with mock.patch.dict('os.environ', LC_ALL='de_DE.UTF-8'):
+            self.assertEqual('C\n', commands.run('sh', '-c', 'echo $LC_ALL'))
+
     def test_no_such_program(self) -> None:
         self.assert_failed('has no program no-such-program',
                            'no-such-program', '-x')

@@ -256,6 +256,15 @@ class ProcessorTest(trees.TreeTestCase):
             menu.check_processor(self.tree, entries[::-1], other)
 
 
+class PrintableTest(trees.TreeTestCase):
+
+    def test_names_of_kernels(self):
+        for version, name in (('6.1.0-13-amd64', '6.1.0-13-amd64'),
+                              ("6.1';reboot", 'of unknown version'),
+                              ('', 'of unknown version')):
+            self.assertEqual(name, menu.printable(version))
+
+
 class WriteTest(trees.TreeTestCase):
 
     ENTRY = menu.Entry(

@@ -36,7 +36,8 @@ def stated(location: str | None) -> bmaps.Bmap | None:
         return None
     file = small_files.read(
         location, most=bmaps.MOST_BYTES, expected='a block map',
-        fix='Make one: bmaptool create IMAGE.')
+        fix='Make one: bmaptool create IMAGE.',
+        too_large=engine.exceptions.InvalidBmap)
     with small_files.blamed(location):
         bmap = bmaps.Bmap.decode(file.content)
     if not bmap.proven:

@@ -54,9 +54,11 @@ def verify(signed: small_files.SmallFile, *, signature: str, key: str) -> int:
     :raises InvalidSignature: when it is not that of the file, by that key.
     """
     by = small_files.read(signature, most=_MOST, expected='a signature',
-                          fix='Give the detached signature of the manifest.')
+                          fix='Give the detached signature of the manifest.',
+                          too_large=engine.exceptions.InvalidSignature)
     trusted = small_files.read(key, most=_MOST, expected='a public key',
-                               fix='Give the public key of the signer.')
+                               fix='Give the public key of the signer.',
+                               too_large=engine.exceptions.InvalidSignature)
     kinds = {file.content.startswith(_MINISIGN) for file in (by, trusted)}
     if len(kinds) == 2:
         raise _invalid(by.name, 'a signature and a key of one kind',

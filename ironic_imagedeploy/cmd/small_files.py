@@ -44,7 +44,9 @@ class SmallFile(typing.NamedTuple):
 
 
 def read(location: str, *, most: int, expected: str, fix: str,
-         cloud: str | None = None) -> SmallFile:
+         cloud: str | None = None, too_large:
+         type[engine.exceptions.ImageDeployError] = SmallFileError
+         ) -> SmallFile:
     """A file that is given beside an image.
 
     :param location: path or URL of the file.
@@ -52,10 +54,17 @@ def read(location: str, *, most: int, expected: str, fix: str,
     :param expected: what the file is.
     :param fix: what to do when it is not.
     :param cloud: name in clouds.yaml, for a file in Glance.
-    :raises SourceError: when it cannot be read, or is larger.
+    :param too_large: error for a larger one, which is not what is expected.
+    :raises SourceError: when it cannot be read.
     """
     try:
-        return _read(location, most, expected, fix, cloud)
+        with _opened(location, cloud) as source:
+            if source.size > most:
+                raise too_large(
+                    source.name, expected=expected, fix=fix,
+                    found=f'one of {source.size} bytes, of which {most} at '
+                    'most are read')
+            return SmallFile(source.name, source.read_at(0, source.size))
     except SmallFileError:
         raise
     except engine.exceptions.SourceError as error:
@@ -65,18 +74,11 @@ def read(location: str, *, most: int, expected: str, fix: str,
                              retry=error.retry) from error
 
 
-def _read(location: str, most: int, expected: str, fix: str,
-          cloud: str | None) -> SmallFile:
+def _opened(location: str, cloud: str | None) -> engine.Source:
     options = retries.options(location)
     if location.lower().startswith('glance:'):
         options['cloud'] = cloud
-    with engine.open_source(location, **options) as source:
-        if source.size > most:
-            raise SmallFileError(
-                source.name, expected=expected, fix=fix,
-                found=f'one of {source.size} bytes, of which {most} at most '
-                'are read')
-        return SmallFile(source.name, source.read_at(0, source.size))
+    return engine.open_source(location, **options)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,8 @@ def stated(args: argparse.Namespace) -> manifests.Manifest | None:
     file = small_files.read(
         location, most=manifests.MOST_BYTES, expected='a manifest',
         fix='Make one: ironic-imagedeploy manifest IMAGE.',
-        cloud=getattr(args, 'os_cloud', None))
+        cloud=getattr(args, 'os_cloud', None),
+        too_large=engine.exceptions.InvalidManifest)
     if args.signature:
         args.other_signatures = signatures.verify(
             file, signature=args.signature, key=args.key)

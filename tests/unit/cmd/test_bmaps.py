@@ -65,6 +65,12 @@ class WriteTest(BmapTestCase):
             self.bmap.read_bytes()).ranges))
         self.assertEqual(self.expected(), self.target.read_bytes())
 
+    def test_a_file_that_is_too_large_is_not_read(self) -> None:
+        self.bmap.write_bytes(bytes(bmap.MOST_BYTES + 1))
+        self.assertEqual(6, self.write(), self.err)
+        self.assertIn('at most are read', self.err)
+        self.assertFalse(self.target.exists())
+
     def expected(self) -> bytes:
         """A disk of Rs, with what is listed."""
         expected = bytearray(b'R' * len(self.content))

@@ -175,7 +175,7 @@ class TrustedManifestTest(program.CommandTestCase):
 
     def test_a_file_that_is_too_large_is_not_read(self) -> None:
         with unittest.mock.patch.object(manifest, 'MOST_BYTES', 100):
-            self.assertEqual(3, self.write())
+            self.assert_refused(f' {self.file}: the manifest cannot be used')
         self.assertIn('100 at most are read', self.err)
 
     def test_no_manifest(self) -> None:

@@ -12,6 +12,7 @@
 
 """Block devices as the kernel shows them in sysfs."""
 
+from collections.abc import Iterator
 import os
 import typing
 
@@ -54,14 +55,17 @@ def members(device: str) -> list[str]:
 
 def written_members(device: str) -> list[str]:
     """Members of an array that have not failed."""
-    found = []
-    for name in sorted(os.listdir(f'{_directory(device)}/md')):
-        if name.startswith('dev-'):
-            with open(f'{_directory(device)}/md/{name}/state',
-                      encoding='ascii') as file:
-                if 'faulty' not in file.read():
-                    found.append(f'/dev/{name.removeprefix("dev-")}')
-    return found
+    return [path for path, attributes in _members(device)
+            if 'faulty' not in _text(attributes, 'state')]
+
+
+def incomplete_members(device: str) -> list[str]:
+    """Members of an array with sectors that it could not write.
+
+    It stays with them, remembers the sectors, and reads other members there.
+    """
+    return [path for path, attributes in _members(device)
+            if _text(attributes, 'bad_blocks')]
 
 
 def disk_of(device: str) -> str:
@@ -84,6 +88,19 @@ def holders(device: str) -> list[str]:
     """The devices that a device is a part of, as an array is."""
     return sorted(f'/dev/{name}' for name in os.listdir(
         f'{_directory(device)}/holders'))
+
+
+def _members(device: str) -> Iterator[tuple[str, str]]:
+    """Members of an array, each with its directory of attributes."""
+    array = f'{_directory(device)}/md'
+    for name in sorted(os.listdir(array)):
+        if name.startswith('dev-'):
+            yield f'/dev/{name.removeprefix("dev-")}', f'{array}/{name}'
+
+
+def _text(directory: str, name: str) -> str:
+    with open(f'{directory}/{name}', encoding='ascii') as file:
+        return file.read().strip()
 
 
 def _directory(device: str) -> str:

@@ -82,10 +82,11 @@ class Array:
     def check_members(self) -> None:
         """See that no disk fell out of the array since it was found.
 
-        The array goes on without it; but firmware may start from that disk,
-        and find there what is not whole.
+        The array goes on without it, and without sectors of a disk that
+        cannot be written; but firmware may start from that disk, and find
+        there what is not whole.
 
-        :raises DeploymentError: naming those that fell out.
+        :raises DeploymentError: naming those that are not complete.
         """
         _check_members(self.device, self.members)
 
@@ -201,6 +202,14 @@ def _check_members(device: str, before: tuple[str, ...]) -> None:
             f'it was written: expected {len(before)} disks in it, found '
             f'{len(after)}. Replace the disk, and create the RAID anew by '
             'target_raid_config of the node.')
+    incomplete = map(sysfs.disk_of, sysfs.incomplete_members(device)
+                     if before else [])
+    if disks := ', '.join(incomplete):
+        raise errors.DeploymentError(
+            f'{disks} of the software RAID {device} is not complete: expected '
+            'a disk that takes all writes, found bad blocks. Replace the '
+            'disk, and create the RAID anew by target_raid_config of the '
+            'node.')
 
 
 def _check_disk(disk: str, table: partitions.PartitionTable,

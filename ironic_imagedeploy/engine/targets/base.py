@@ -13,6 +13,7 @@
 """Interface of the targets of a write."""
 
 import abc
+from collections.abc import Sequence
 import ctypes
 import errno
 import mmap
@@ -79,6 +80,14 @@ class Target(abc.ABC):
         Those of a sector, where the page cache is left out.
         """
         return 1
+
+    @property
+    def copies(self) -> Sequence['Target']:
+        """What holds all of its bytes: each disk of a mirror, or itself.
+
+        :raises TargetError: when one of them cannot be opened.
+        """
+        return (self,)
 
     def write(self, offset: int, view: memoryview) -> None:
         """Write all of it.

@@ -12,6 +12,7 @@
 
 """Block devices."""
 
+from collections.abc import Sequence
 import errno
 import fcntl
 import logging
@@ -23,6 +24,7 @@ import time
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.targets import base
+from ironic_imagedeploy.engine.targets import mirror
 
 LOG = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class BlockTarget(base.Target):
         self.path = path
         self.read_only = read_only
         self._zeroout = True
+        self._members: list[mirror.Member] = []
         try:
             # The kernel refuses O_EXCL for what is mounted or has holders.
             self._descriptor = os.open(
@@ -95,6 +98,19 @@ class BlockTarget(base.Target):
     @property
     def alignment(self) -> int:
         return self.sector_size
+
+    @property
+    def copies(self) -> Sequence[base.Target]:
+        if not self._members:
+            for path, begin in mirror.places(self._sysfs):
+                self._members.append(mirror.Member(
+                    path, begin, self.size, self.sector_size))
+        return self._members or (self,)
+
+    def close(self) -> None:
+        for member in self._members:
+            member.close()
+        super().close()
 
     def reread_partitions(self) -> None:
         for attempt in range(_REREAD_ATTEMPTS):

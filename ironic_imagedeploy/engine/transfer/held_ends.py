@@ -96,6 +96,7 @@ class HeldEnds:
 
 
 def _verify(target: targets.Target, start: int, part: memoryview) -> None:
-    target.drop_cache()
-    if not memory.equal(target.read(start, len(part)), part):
-        raise target.mismatch(start, len(part))
+    for copy in target.copies:
+        copy.drop_cache()
+        if not memory.equal(copy.read(start, len(part)), part):
+            raise copy.mismatch(start, len(part))

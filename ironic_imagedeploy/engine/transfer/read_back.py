@@ -77,16 +77,20 @@ class WriteLog:
 
         :raises ReadBackMismatch: at the first difference.
         """
-        if self._one_of:
-            target.drop_cache()
+        if not self._one_of:
+            return
+        for copy in target.copies:
+            copy.drop_cache()
         for index, start in enumerate(self._starts):
             digest = self._digests[index * _DIGEST:(index + 1) * _DIGEST]
-            if _digest(target.read(start, self._lengths[index])) != digest:
-                raise target.mismatch(start, self._lengths[index])
+            for copy in target.copies:
+                if _digest(copy.read(start, self._lengths[index])) != digest:
+                    raise copy.mismatch(start, self._lengths[index])
             meter.advance(data=self._lengths[index])
             meter.tick_if_due()
         for start, length in self._zero_steps():
-            verify_zero(target, start, length)
+            for copy in target.copies:
+                verify_zero(copy, start, length)
             meter.advance(data=length)
             meter.tick_if_due()
 
@@ -112,14 +116,15 @@ def verify_ends(target: targets.Target) -> None:
 
     :raises TargetError: when one cannot be read, or holds anything else.
     """
-    target.drop_cache()
     length = min(targets.END, target.size)
-    for start in dict.fromkeys((0, target.size - length)):
-        if not memory.is_zero(target.read(start, length)):
-            raise exceptions.TargetError(
-                target.path, expected=f'zeroes from byte {start} to '
-                f'{start + length - 1}, which it said to have written',
-                found='other bytes', fix='Replace the disk.')
+    for copy in target.copies:
+        copy.drop_cache()
+        for start in dict.fromkeys((0, target.size - length)):
+            if not memory.is_zero(copy.read(start, length)):
+                raise exceptions.TargetError(
+                    copy.path, expected=f'zeroes from byte {start} to '
+                    f'{start + length - 1}, which it said to have written',
+                    found='other bytes', fix='Replace the disk.')
 
 
 def _digest(view: memoryview) -> bytes:

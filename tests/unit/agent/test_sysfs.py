@@ -41,9 +41,13 @@ class DevicesTest(block_devices.SysfsTestCase):
             folder = self.links / 'md127/md' / f'dev-{name}'
             folder.mkdir()
             (folder / 'state').write_text(state)
+            (folder / 'bad_blocks').write_text(
+                '' if name == 'vda1' else '2048 8\n')
         (self.links / 'md127/md/array_state').write_text('active\n')
         self.assertEqual(['/dev/vda1'],
                          sysfs.written_members('/dev/md127'))
+        self.assertEqual(['/dev/nvme0n1p2'],
+                         sysfs.incomplete_members('/dev/md127'))
 
     def test_the_disk_of_a_device(self):
         self.assertEqual('/dev/nvme0n1', sysfs.disk_of('/dev/nvme0n1p2'))

@@ -85,6 +85,7 @@ class CompleteTest(block_devices.SysfsTestCase):
             folder = self.links / 'md127/md' / f'dev-{name}'
             folder.mkdir()
             (folder / 'state').write_text('in_sync\n')
+            (folder / 'bad_blocks').write_text('')
         with mock.patch.object(commands, 'run', autospec=True,
                                return_value=EXPORT):
             self.array = software_raid.find('/dev/md127')
@@ -103,6 +104,13 @@ class CompleteTest(block_devices.SysfsTestCase):
                 errors.DeploymentError,
                 '/dev/nvme0n1 fell out of the software RAID /dev/md127 .*'
                 'expected 2 disks in it, found 1'):
+            self.array.check_members()
+
+    def test_a_disk_with_sectors_that_were_not_written(self):
+        (self.links / 'md127/md/dev-vda1/bad_blocks').write_text('4096 8\n')
+        with self.assertRaisesRegex(
+                errors.DeploymentError,
+                '/dev/vda of the software RAID /dev/md127 is not complete'):
             self.array.check_members()
 
     def test_a_disk_that_is_gone(self):

@@ -10,9 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from collections.abc import Callable
 import threading
 
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.transfer import held_ends
 from ironic_imagedeploy.engine.transfer import meter
 from ironic_imagedeploy.engine.transfer import read_back
 from tests.unit.engine import base
@@ -182,3 +184,66 @@ class EndsTest(base.EngineTestCase):
             self.assert_complete(caught.exception)
             self.assertIn(f'from byte {first} to {first + MIB - 1},',
                           caught.exception.expected)
+
+
+class Mirror(recording.RecordingTarget):
+    """A target whose bytes are on two others."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.members = [recording.RecordingTarget(size) for _ in range(2)]
+        for number, member in enumerate(self.members):
+            member.path = f'member {number}'
+            member.disk[:] = bytes(size)
+
+    @property
+    def copies(self) -> list[recording.RecordingTarget]:
+        return self.members
+
+
+class MirrorTest(base.EngineTestCase):
+    """Each disk of a mirror is read back, and named."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.target = Mirror(4 * MIB)
+
+    def assert_found(self, kind: type[exceptions.ImageDeployError],
+                     check: Callable[[], None]) -> None:
+        check()
+        for member in self.target.members:
+            with self.subTest(member.path):
+                member.disk[17] ^= 1
+                with self.assertRaises(kind) as caught:
+                    check()
+                self.assertEqual(member.path, caught.exception.subject)
+                member.disk[17] ^= 1
+        self.assertEqual([], self.target.log)
+
+    def test_bytes(self) -> None:
+        log = read_back.WriteLog('full')
+        log.wrote(0, memoryview(bytes(MIB)))
+        self.assert_found(
+            exceptions.ReadBackMismatch,
+            lambda: log.verify(self.target, meter.Meter(None)))
+
+    def test_zeroes(self) -> None:
+        log = read_back.WriteLog('full')
+        log.zeroed(0, MIB)
+        self.assert_found(
+            exceptions.ReadBackMismatch,
+            lambda: log.verify(self.target, meter.Meter(None)))
+
+    def test_ends(self) -> None:
+        self.assert_found(exceptions.TargetError,
+                          lambda: read_back.verify_ends(self.target))
+
+    def test_held_ends(self) -> None:
+        held = held_ends.HeldEnds(4 * MIB)
+        for member in self.target.members:
+            member.disk[4 * MIB - 1] = 1
+            with self.subTest(member.path), self.assertRaises(
+                    exceptions.ReadBackMismatch) as caught:
+                held.write(self.target, verify=True)
+            self.assertEqual(member.path, caught.exception.subject)
+            member.disk[4 * MIB - 1] = 0

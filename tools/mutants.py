@@ -140,7 +140,8 @@ def tests_of(path: pathlib.Path) -> list[str]:
     found = named(path.stem, [folder])
     if not found:
         # One of that name further up may be about something else.
-        found = named(path.stem, upwards) + (
+        found = named(path.stem, upwards) + [*folder.glob(
+            f'test_*_{path.stem}.py')] + (
             named(path.parent.name, upwards) or tests_in(upwards))
     return names(found)
 

@@ -20,11 +20,11 @@
 #
 # NAME is a module below ironic_imagedeploy, as engine/transfer/chunk_plan, or
 # a folder with all of its modules. The tests of a module are those whose names
-# begin like it (tests/unit/.../test_chunk_plan*), or else like its folder, or
-# else all that are in the folder; those of --tests; and test_habits, which is
-# for all. With --folder, what survives these is tried with all other tests of
-# their folder. With --sample, N mutants of each module at random, the same
-# ones for the same seed (1).
+# begin like it (tests/unit/.../test_chunk_plan*), or else those that end like
+# it, and those that begin like its folder or all that are in the folder; those
+# of --tests; and test_habits, which is for all. With --folder, what survives
+# these is tried with all other tests of their folder. With --sample, N mutants
+# of each module at random, the same ones for the same seed (1).
 #
 # It works on a copy of the last commit, by cosmic-ray. Each survivor is shown
 # as a patch, and a table of what was caught comes last.

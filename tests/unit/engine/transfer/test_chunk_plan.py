@@ -12,6 +12,7 @@
 
 
 import random
+from unittest import mock
 
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import extent as _extent
@@ -60,7 +61,14 @@ class PlanTestCase(base.EngineTestCase):
         """The disk after the plan is carried out."""
         for zeroes in plan.zeroes():
             disk[zeroes.start:zeroes.end] = bytes(zeroes.length)
+        before: set[int] = set()
         for run in plan.runs():
+            self.assertEqual(sorted({*run.chunks}), run.chunks)
+            if run.extents[0].kind is DATA:
+                # No run begins before the next one, nor has its chunks.
+                self.assertLess(max(run.chunks), run.next)
+                self.assertTrue(before.isdisjoint(run.chunks))
+                before |= {*run.chunks}
             for part in run.extents:
                 self.assertLessEqual({*range(
                     part.source_offset // MIB, -(-part.source_end // MIB))},
@@ -92,6 +100,8 @@ class ChunkPlanTest(PlanTestCase):
                 self.assert_same(self.expected(), self.written(
                     plan, bytearray([OLD]) * size))
                 self.assertEqual(size, plan.data_size + plan.zero_size)
+                self.assertEqual(plan.zero_size, sum(
+                    zeroes.length for zeroes in plan.zeroes()))
 
     def test_zeroes_that_only_the_map_tells_of(self) -> None:
         """Without another byte of their chunk nobody would see a lie."""
@@ -111,7 +121,11 @@ class ChunkPlanTest(PlanTestCase):
         dice = random.Random(8)
         content = dice.randbytes(20 * MIB)
         plan = self.plan(content, [(0, len(content))])
+        self.assertEqual((20 * MIB, 20 * MIB, 0), (
+            plan.stored_size, plan.data_size, plan.reused))
         plan.skip({3, 4, 9, 19, 0})
+        self.assertEqual((17 * MIB, 17 * MIB), (plan.stored_size,
+                                                plan.data_size))
         disk = bytearray([OLD]) * len(content)
         for index in (3, 4, 9):
             disk[index * MIB:(index + 1) * MIB] = content[
@@ -122,6 +136,69 @@ class ChunkPlanTest(PlanTestCase):
         chunks = [index for run in plan.runs() for index in run.chunks]
         self.assertEqual([index for index in range(20)
                           if index not in (3, 4, 9)], chunks)
+
+    def test_more_is_left_out_than_there_was_for_the_disk(self) -> None:
+        content = random.Random(8).randbytes(8 * MIB)
+        plan = self.plan(content, [(0, MIB), (3 * MIB, 100),
+                                   (6 * MIB, 2 * MIB)])
+        plan.skip({2, 3, 4, 5})
+        self.assertEqual((4 * MIB, 0), (plan.stored_size, plan.data_size))
+        plan.skip({2, 3, 4, 5, 1})
+        self.assertEqual(0, plan.stored_size)
+
+    def test_what_is_on_the_disk_already(self) -> None:
+        content = random.Random(8).randbytes(6 * MIB)
+        asked: list[tuple[int, int]] = []
+
+        def on_disk(start: int, end: int) -> bool:
+            asked.append((start, end))
+            return 2 * MIB <= start < end <= 4 * MIB
+
+        plan = self.plan(content, [(700, 6 * MIB - 700)])
+        plan.skip(set(), on_disk)
+        kept = [(part.source_offset, part.source_end, part.start)
+                for run in plan.runs() for part in run.extents]
+        # Cut where chunks end; the disk is 700 bytes before the file.
+        ends = [700, *(index * MIB for index in range(1, 7))]
+        parts = list(zip(ends, ends[1:], strict=False))
+        self.assertEqual([(low - 700, high - 700) for low, high in parts],
+                         asked)
+        self.assertEqual([(low, high, low - 700) for low, high in parts
+                          if low != 3 * MIB], kept)
+        self.assertEqual(MIB, plan.reused)
+
+    def test_clusters_that_are_on_the_disk_already(self) -> None:
+        clusters = [(index * 300 * KIB, 300 * KIB) for index in range(30)]
+        plan = self.plan(random.Random(8).randbytes(9 * MIB), clusters,
+                         kind=COMPRESSED)
+        plan.skip({4}, lambda start, end: start == 17 * 300 * KIB
+                  and end == 18 * 300 * KIB)
+        kept = {part.start // (300 * KIB) for run in plan.runs()
+                for part in run.extents}
+        self.assertEqual({index for index in range(30) if index != 17
+                          and index * 300 // 1024 != 4}, kept)
+        self.assertEqual((30 - len(kept)) * 300 * KIB, plan.reused)
+
+    def test_chunks_of_the_ends(self) -> None:
+        content = random.Random(8).randbytes(9 * MIB)
+        for kind, ends in ((DATA, {0, 7, 8}), (COMPRESSED, {0, 7})):
+            plan = self.plan(content, [(0, 2 * MIB), (2 * MIB, 4 * MIB),
+                                       (7 * MIB, 2 * MIB)], kind=kind)
+            self.assertEqual(ends, plan.ends)
+
+    def test_a_run_is_not_too_long(self) -> None:
+        content = b'1' * (12 * MIB)
+        with mock.patch.multiple(chunk_plan, MOST=3 * MIB, LEAST=2 * MIB):
+            for lanes, lengths in ((1, [3, 3, 3, 2, 1]),
+                                   (2, [3, 2, 2, 2, 2, 1])):
+                self.assertEqual(lengths, [
+                    len(run.chunks) for run in self.plan(
+                        content, [(0, 12 * MIB)], lanes=lanes).runs()])
+            plan = self.plan(content, [(5 * MIB + 9, 100), (11 * MIB, 5)],
+                             lanes=1)
+            self.assertEqual(
+                [([5], 8), ([11], 13)],
+                [(run.chunks, run.next) for run in plan.runs()])
 
     def test_runs_get_shorter_towards_the_end(self) -> None:
         plan = self.plan(b'1' * (80 * MIB), [(0, 80 * MIB)], lanes=2)
@@ -150,13 +227,14 @@ class ChunkPlanTest(PlanTestCase):
         self.assertEqual('corrupt', caught.exception.findings[0].code)
 
     def test_many_clusters_make_a_short_run(self) -> None:
-        extents = [(index * 512, 512) for index in range(20000)]
-        random.Random(1).shuffle(extents)
-        plan = self.plan(random.Random(2).randbytes(10 * MIB), extents)
-        self.assert_same(self.expected(), self.written(
-            plan, bytearray([OLD]) * (20000 * 512)))
-        self.assertLessEqual(max(len(run.extents) for run in plan.runs()),
-                             16384)
+        for length in (512, 500):
+            extents = [(index * length, length) for index in range(20000)]
+            random.Random(1).shuffle(extents)
+            plan = self.plan(random.Random(2).randbytes(10 * MIB), extents)
+            self.assert_same(self.expected(), self.written(
+                plan, bytearray([OLD]) * (20000 * length)))
+            self.assertLessEqual(
+                max(len(run.extents) for run in plan.runs()), 16384)
 
     def test_chunks_in_flight_are_bounded(self) -> None:
         plan = self.plan(b'1' * MIB, [(0, MIB)])

@@ -62,14 +62,12 @@ _SHOWN = 8 << 10
 #: is up to the interpreter.
 _SILENT = re.compile(
     'ReplaceComparisonOperator_((Eq|NotEq)_(Is|IsNot)|Is_Eq|IsNot_NotEq)$')
-
 #: And those whose changes say nothing of flags that are bits apart: their
 #: union is their sum, and their difference.
 _OTHER_SUM = re.compile(r'.*\bReplaceBinaryOperator_BitOr_(Add|BitXor)')
 #: Modules with flags of the system.
 _FLAGS = {module.__name__: module for module in (
     os, select, signal, socket, ssl, stat)}
-
 #: Line and column.
 Place = tuple[int, int]
 
@@ -324,10 +322,13 @@ class Trial:
         self._limit = 0.0
 
     def prepare(self) -> None:
-        """See how long they take as long as nothing is changed."""
+        """See how long each takes; the shortest are run first from then on."""
         self._path.write_text(self._text)
-        self._tries, seconds = try_unchanged(self._tests)
-        self._limit = max(seconds * _PATIENCE, _LEAST_SECONDS)
+        took = {name: try_unchanged([name]) for name in self._tests}
+        self._tests.sort(key=lambda name: took[name][1])
+        self._tries = max(tries for tries, _ in took.values())
+        self._limit = max(_PATIENCE * sum(
+            seconds for _, seconds in took.values()), _LEAST_SECONDS)
 
     def survives(self, changed: str) -> bool:
         """Whether no test notices that the module is another one."""

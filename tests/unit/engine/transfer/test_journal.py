@@ -309,6 +309,15 @@ class BoundsTest(JournalTestCase):
             self.write_all(journal)
         self.assertEqual(1, len(logged.output))
 
+    def test_no_room_from_the_start(self) -> None:
+        journal = self.journal()
+        with (mock.patch.object(journals.os, 'write', autospec=True,
+                                side_effect=OSError(28, 'No space')),
+              self.assertLogs(journals.LOG, 'WARNING') as logged):
+            self.assertEqual(set(), self.find(journal))
+            self.write_all(journal)
+        self.assertEqual(1, len(logged.output))
+
     def test_room_for_a_part(self) -> None:
         journal = self.begin()
         with (mock.patch.object(journals.os, 'write', autospec=True,

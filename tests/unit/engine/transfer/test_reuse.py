@@ -116,6 +116,11 @@ class RawTest(ReuseTestCase):
         # The last stretches have nothing, nor are they neighbours.
         self.assertLess(self.bytes_read(), 22 * MIB)
 
+    def test_each_chunk_of_a_small_image_is_looked_at(self) -> None:
+        self.raw_on(random.Random(7).randbytes(40 * MIB))
+        self.assertEqual(set(), self.find())
+        self.assertEqual(36 * MIB, self.bytes_read())
+
     def test_neighbours_of_what_is_there_are_looked_at(self) -> None:
         disk = bytearray([recording.OLD]) * (40 * MIB)
         disk[20 * MIB:21 * MIB] = self.content[20 * MIB:21 * MIB]

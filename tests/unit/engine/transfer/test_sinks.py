@@ -105,13 +105,15 @@ class WritingSinkTest(base.EngineTestCase):
     def test_zeroes_are_logged_as_they_are_made(self) -> None:
         sink = sinks.WritingSink(self.target, self.held, self.log, self.meter)
         for start, length in ((0, 3 * MIB), (4 * MIB, 512), (6 * MIB, 2 * MIB),
-                              (8 * MIB - 512, 512), (0, MIB), (7 * MIB, MIB)):
+                              (8 * MIB - 512, 512), (0, MIB), (7 * MIB, MIB),
+                              (5 * MIB + 5, 99)):
             sink.zero(start, length)
         self.assertEqual(
             [('zero', MIB, 2 * MIB), ('zero', 4 * MIB, 512),
-             ('zero', 6 * MIB, MIB)], self.target.log)
-        self.assertEqual(3 * MIB + 512, self.log.total)
-        self.assertEqual((0, 7 * MIB + 1024), (self.meter.written,
+             ('zero', 6 * MIB, MIB), ('zero', 5 * MIB + 5, 99)],
+            self.target.log)
+        self.assertEqual(3 * MIB + 611, self.log.total)
+        self.assertEqual((0, 7 * MIB + 1123), (self.meter.written,
                                                self.meter.zeroed))
 
 

@@ -64,6 +64,17 @@ CLOCKS = {'contract/timeline.py', 'conductor/cache/delivery.py',
 TIME_OF_DAY = re.compile(r'time\.(time|time_ns|localtime|gmtime|ctime)|'
                          r'(datetime|date)\.(now|utcnow|today)|'
                          r'timeutils\.\w+')
+#: What takes long, with the metric that tells how long.
+MEASURED = {
+    ('conductor/cache/delivery.py', 'fetch'),
+    ('conductor/cache/delivery.py', 'inspect'),
+    ('conductor/cache/disk_manifests.py', 'hash_disk'),
+    ('conductor/checks/acceptance.py', 'inspect'),
+    ('conductor/progress/poll.py', 'follow_writes'),
+    *(('conductor/deploy.py', name) for name in (
+        'validate', 'prepare', 'clean_up', 'check_agent',
+        'prepare_instance_boot', 'tear_down_agent', 'boot_instance',
+        'heartbeat'))}
 #: Values that are filled in step by step; what is private may be one, too.
 CHANGED = {'conductor/cache/record.py: Record'}
 #: Fields that may hold a password, a token, or what a tenant gave.
@@ -114,6 +125,13 @@ class CallsTest(unittest.TestCase):
         found = {path for path, node in nodes() if isinstance(node, ast.Call)
                  and TIME_OF_DAY.search(ast.unparse(node.func))}
         self.assertEqual(CLOCKS, found)
+
+    def test_what_takes_long_is_measured(self):
+        found = {(path, node.args[0].value) for path, node in nodes()
+                 if isinstance(node, ast.Call)
+                 and name_of(node.func) == 'timer'}
+        self.assertEqual({(path, f'ImageDeploy.{name}')
+                          for path, name in MEASURED}, found)
 
     def test_what_has_to_be_said(self):
         for place, called, node in self.calls():

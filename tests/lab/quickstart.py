@@ -60,6 +60,8 @@ class QuickStartJob(job.Job):
 
     services: _Services
     kind_of_services = _Services
+    #: What comes without the package.
+    options = '[DEFAULT]\nenabled_hardware_types = redfish\n'
 
     def __init__(self, checkout: pathlib.Path, state: pathlib.Path,
                  force_raw_images: bool) -> None:

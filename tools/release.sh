@@ -49,16 +49,30 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q --disable-pip-version-check \
     -r tools/requirements/release.txt
 
-# A tar in a sequence, with times and owners that are always the same.
+# A tar in a sequence, with times and owners that are always the same. Of two
+# releases of GNU tar each fills in the heads of files in its own way.
 repacked() {
-    local name=${1##*/} tree=$work/tree
-    rm -rf "$tree"
-    mkdir "$tree"
-    tar -xzf "$1" -C "$tree"
-    tar -C "$tree" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 \
-        --group=0 --numeric-owner --format=ustar --mode=u+rwX,go=rX \
-        -cf - "${name%.tar.gz}" | gzip -n -9 >"$1.part"
-    mv "$1.part" "$1"
+    "$work/venv/bin/python" - "$1" "$SOURCE_DATE_EPOCH" <<'END'
+import gzip
+import os
+import sys
+import tarfile
+
+path, seconds = sys.argv[1:]
+with (tarfile.open(path) as source, open(f'{path}.part', 'wb') as file,
+      gzip.GzipFile('', 'wb', 9, file, 0) as packed,
+      tarfile.open(fileobj=packed, mode='w',
+                   format=tarfile.USTAR_FORMAT) as target):
+    for found in sorted(source, key=lambda each: each.name):
+        same = tarfile.TarInfo(found.name)
+        same.type, same.size = found.type, found.size
+        same.linkname = found.linkname
+        same.mtime = int(seconds)
+        same.mode = 0o755 if found.isdir() or found.mode & 0o100 else 0o644
+        target.addfile(same, source.extractfile(found)
+                       if found.isreg() else None)
+os.replace(f'{path}.part', path)
+END
 }
 
 # One build, in a clone of its own. The wheel is made from the source

@@ -41,14 +41,16 @@ class QuickStartTest(releases.ReleaseTestCase):
             self.assertIn(words, said)
         commands.run('cmp', image.with_suffix('.raw'), checkout / 'disk.raw')
         self.assertIn('<svg', (checkout / 'report.html').read_text())
-        self.is_what_is_built_here(checkout / 'dist')
+        self.is_what_is_built_here(checkout)
         wheel, = (checkout / 'dist').glob('*.whl')
         self.assertRegex(wheel.name,
                          r'^ironic_imagedeploy-.+-py3-none-any\.whl$')
 
-    def is_what_is_built_here(self, folder: pathlib.Path) -> None:
+    def is_what_is_built_here(self, checkout: pathlib.Path) -> None:
         """Another system and another Python make the same bytes."""
+        commit = releases.run('git', 'rev-parse', 'HEAD', cwd=checkout)
         here = self.new_folder()
-        releases.run(releases.ROOT / 'tools/release.sh', '--output', here)
-        self.assertEqual(*((place / 'SHA256SUMS').read_text()
-                           for place in (here, folder)))
+        releases.run(releases.ROOT / 'tools/release.sh', '--output', here,
+                     commit.strip())
+        self.assertEqual(*((folder / 'SHA256SUMS').read_text()
+                           for folder in (here, checkout / 'dist')))

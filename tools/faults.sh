@@ -13,7 +13,7 @@
 # What must hold when something fails: disks, and the power. Ends with a table
 # of what was tried.
 #
-#   tools/faults.sh [power|start|disk|machine|cache|network|memory ...]
+#   tools/faults.sh [power|start|disk|machine|raid|cache|network|memory ...]
 #
 # Without a name all of them run; some take long. IMAGEDEPLOY_FAULTS_EFFORT is
 # a factor for what is tried, of what a usual run of the tests tries (10 by
@@ -24,12 +24,13 @@ set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-ALL="power start disk machine cache network memory"
+ALL="power start disk machine raid cache network memory"
 declare -A TESTS=(
     [power]='functional.test_power(_partition|_whole_disk_raid)?[.]'
     [start]='functional.test_power_start[.]'
     [disk]='functional.test_(disk_faults|former_metadata)[.]'
     [machine]='functional.test_disk_machine[.]'
+    [raid]='functional.test_array_machine[.]'
     [cache]='unit.conductor.cache.test_each_step[.]'
     [network]='functional.test_faults[.]'
     [memory]='functional.test_memory_pressure[.]'
@@ -57,7 +58,7 @@ status=0
 for name in $wanted; do
     case $name in
         start) export IMAGEDEPLOY_FAULTS_STARTS=${IMAGEDEPLOY_FAULTS_STARTS:-60} ;;
-        machine) export IMAGEDEPLOY_FAULTS_MACHINE=1 ;;
+        machine|raid) export IMAGEDEPLOY_FAULTS_MACHINE=1 ;;
     esac
     tests=${TESTS[$name]}
     stestr --test-path "./tests/${tests%%.*}" run --serial \

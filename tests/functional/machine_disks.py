@@ -27,13 +27,13 @@ import typing
 from ironic_imagedeploy.agent.boot import previous_system
 from tests.functional import base
 from tests.functional import disk_faults
+from tests.functional import inside
 from tests.support import disks
 from tests.support.faults import cuts
 from tests.support.faults import firmware
 from tests.support.faults import table
 from tests.support import images
 
-INSIDE = 'IMAGEDEPLOY_INSIDE'
 MIB = base.MIB
 SIZE = disk_faults.SIZE
 SECTORS = SIZE // 512
@@ -45,7 +45,7 @@ class KernelDiskTestCase(disk_faults.DiskFaultTestCase):
     """A disk with an old system, and what the kernel makes of it."""
 
     def setUp(self) -> None:
-        if not os.environ.get(INSIDE):
+        if not os.environ.get(inside.INSIDE):
             self.skipTest('for the machine of test_disk_machine only')
         super().setUp()
         self.backing = self.directory / 'backing'

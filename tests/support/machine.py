@@ -17,6 +17,7 @@ one folder where that is wanted.
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import pathlib
 import shutil
 import subprocess
@@ -74,6 +75,9 @@ $bb poweroff -f
 '''
 _MOUNT = '$bb mkdir -p /new{0}; $bb mount -t 9p -o $options shared /new{0}'
 _FOLDER = 'local,path={path},mount_tag={name},security_model=none'
+#: A disk that fails as its file does.
+_DISK = ('if=none,id=disk{0},format=raw,cache=writeback,discard=unmap,'
+         'werror=report,rerror=report,file.locking=off,file={1}')
 
 
 def lacking() -> str:
@@ -84,7 +88,8 @@ def lacking() -> str:
 
 def run(orders: str, directory: pathlib.Path, *, timeout: float = 1800,
         memory: int = 2560 * _MIB, drive_size: int = 64 * _MIB,
-        shared: pathlib.Path | None = None) -> tuple[int, str]:
+        shared: pathlib.Path | None = None,
+        files: Sequence[pathlib.Path] = ()) -> tuple[int, str]:
     """Switch it on, and let it execute a script.
 
     :param orders: for bash, as root.
@@ -93,6 +98,7 @@ def run(orders: str, directory: pathlib.Path, *, timeout: float = 1800,
     :param memory: bytes; of three quarters files can be made.
     :param drive_size: of an empty drive, bytes.
     :param shared: a folder whose changes stay.
+    :param files: that are its disks ``/dev/vda``, ``/dev/vdb`` and so on.
     :returns: the status, and what was said.
     """
     kernel = cache.get('modules', [pathlib.Path(__file__),
@@ -102,6 +108,9 @@ def run(orders: str, directory: pathlib.Path, *, timeout: float = 1800,
                + ',readonly=on,multidevs=remap']
     if shared:
         folders += ['-virtfs', _FOLDER.format(name='shared', path=shared)]
+    attached = [option for number, path in enumerate(files) for option in (
+        '-drive', _DISK.format(number, path),
+        '-device', f'virtio-blk-pci,drive=disk{number}')]
     console, drive = directory / 'console', directory / 'nvme'
     with drive.open('wb') as file:
         file.truncate(drive_size)
@@ -110,7 +119,7 @@ def run(orders: str, directory: pathlib.Path, *, timeout: float = 1800,
         '-cpu', 'max', '-smp', '2', '-m', str(memory // _MIB), '-nodefaults',
         '-display', 'none', '-no-reboot', '-kernel', kernel / 'vmlinuz',
         '-initrd', initramfs, '-append', 'console=ttyS0 quiet panic=-1',
-        '-serial', f'file:{console}', *folders,
+        '-serial', f'file:{console}', *folders, *attached,
         '-drive', f'if=none,id=nvme,format=raw,cache=unsafe,file={drive}',
         '-device', 'nvme,drive=nvme,serial=faulty',
         '-netdev', 'user,id=net',

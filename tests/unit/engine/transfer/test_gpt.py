@@ -67,6 +67,14 @@ class ContainerTest(unittest.TestCase):
                 self.assertFalse(self.repair(disk))
 
 
+class Disk(recording.RecordingTarget):
+    """Reads nothing outside of itself, nor where nothing is asked for."""
+
+    def read(self, offset: int, length: int,
+             memory: memoryview | None = None) -> memoryview:
+        return super().read(offset, length) if length else memoryview(b'')
+
+
 class RepairTest(base.EngineTestCase):
 
     def setUp(self) -> None:
@@ -80,7 +88,7 @@ class RepairTest(base.EngineTestCase):
 
     def target(self, size: int, disk: bytes | bytearray
                ) -> recording.RecordingTarget:
-        target = recording.RecordingTarget(size)
+        target = Disk(size)
         target.disk[:len(disk)] = disk
         return target
 
@@ -96,6 +104,11 @@ class RepairTest(base.EngineTestCase):
             [('write', end - 33 * 512, 32 * 512), ('write', end - 512, 512),
              FLUSH, ('write', 512, 512), FLUSH, ('write', 0, 512), FLUSH],
             self.changes(target))
+
+    def test_disks_of_less_than_a_sector(self) -> None:
+        for size in (1, 511, 512, 1000):
+            self.assertIs(False, engine.repair_gpt(
+                self.target(size, bytes(size))))
 
     def test_a_whole_one_stays(self) -> None:
         target = self.target(4 * MIB, self.disk)

@@ -30,7 +30,7 @@ class PlacesTest(base.EngineTestCase):
             self.put(f'md0/md/dev-{name}/state', 'in_sync')
             self.put(f'md0/md/dev-{name}/offset', str(offset))
         self.put('md0/md0p2/partition', '2')
-        self.put('md0/md0p2/start', '16')
+        self.put('md0/md0p2/start', '2064')
 
     def put(self, path: str, text: str) -> None:
         file = self.directory / 'block' / path
@@ -49,8 +49,8 @@ class PlacesTest(base.EngineTestCase):
 
     def test_a_partition(self) -> None:
         self.assertEqual(
-            [('/dev/cciss/c0d0p2', 2 * MIB + 8192), ('/dev/sda1',
-                                                     MIB + 8192)],
+            [('/dev/cciss/c0d0p2', 3 * MIB + 8192),
+             ('/dev/sda1', 2 * MIB + 8192)],
             self.places(self.array / 'md0p2'))
 
     def test_a_member_that_failed(self) -> None:
@@ -70,6 +70,7 @@ class MemberTest(base.EngineTestCase):
         with self.assertRaises(exceptions.TargetError) as caught:
             mirror.Member(f'{self.directory}/none', 0, MIB, 512)
         self.assert_complete(caught.exception)
+        self.assertIn('opening at byte 0', caught.exception.expected)
 
     def test_bytes_are_those_of_the_mirror(self) -> None:
         path = self.directory / 'member'
@@ -78,4 +79,7 @@ class MemberTest(base.EngineTestCase):
         self.addCleanup(member.close)
         self.assertEqual(b'a' * 512, bytes(member.read(0, 512)))
         self.assertEqual(b'ab', bytes(member.read(4095, 2)))
+        self.assertEqual(b'bb', bytes(member.read(4096, 2)))
+        self.assertEqual((str(path), 8192, 512, 512), (
+            member.path, member.size, member.sector_size, member.alignment))
         self.assertEqual((member,), member.copies)

@@ -183,6 +183,10 @@ class PartitionJob(job.Job):
         if 'bootloader' in self._boot(kind, whole, rebuild=True,
                                       steps=[_MIRROR]):
             raise AssertionError('it was taken for a partition image')
+        # That would copy the EFI system partition once more.
+        if 'image.install_bootloader' in (
+                self.services.conductor_log.read_text(errors='replace')):
+            raise AssertionError('the agent itself installed a boot loader')
 
     def undeploy(self, kind: str) -> None:
         self._cloud.undeploy(self._node(kind))

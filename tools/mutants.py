@@ -53,7 +53,7 @@ _LEAST_SECONDS = 20.0
 #: Seconds for tests of what is not changed.
 _MOST_SECONDS = 600.0
 #: Bytes of addresses for a mutant that would take all memory.
-_MOST_MEMORY = 4 << 30
+_MOST_MEMORY = 8 << 30
 #: Runs of what is not changed: on a busy machine a test may be late.
 _TRIES = 3
 #: Bytes that are shown of what tests print that fail without a change.

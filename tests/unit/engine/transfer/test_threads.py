@@ -28,8 +28,10 @@ class CountTest(unittest.TestCase):
             with self.subTest(processors=processors, each=each), \
                     unittest.mock.patch.object(
                         os, 'sched_getaffinity',
-                        return_value=set(range(processors))):
+                        return_value=set(range(processors))) as asked:
                 self.assertEqual(expected, threads.count(each))
+                # Of this program, which has others than the machine.
+                asked.assert_called_once_with(0)
 
 
 class StartTest(base.EngineTestCase):

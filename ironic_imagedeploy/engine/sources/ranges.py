@@ -143,7 +143,7 @@ class Connection:
     def read(self, start: int, end: int) -> bytes:
         """The bytes from ``start`` up to and without ``end``."""
         parts: list[bytes] = []
-        while start < end or not parts:
+        while start < end:
             parts.append(self.get(start, end).read())
             start += len(parts[-1])
         return b''.join(parts)

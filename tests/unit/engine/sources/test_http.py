@@ -52,7 +52,8 @@ class ReadTest(served.ServedTestCase):
     def test_read_at_any_place(self) -> None:
         source = self.opened()
         for offset, length in ((MIB, 1), (MIB - 1, 2), (3 * MIB, 70000),
-                               (len(self.content) - 1, 1), (5, 0)):
+                               (len(self.content) - 1, 1), (5, 0),
+                               (2 * MIB, 0), (len(self.content), 0)):
             self.assertEqual(self.content[offset:offset + length],
                              source.read_at(offset, length))
         self.assertEqual('bytes=3145728-3215727', self.server.requests[3])

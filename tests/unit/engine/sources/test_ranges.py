@@ -207,6 +207,45 @@ class GetTest(ConnectionTestCase):
         end = len(self.content)
         self.assertEqual(self.content[-1:], server.get(end - 1, end).read())
 
+    def serve_at_most(self, count: int) -> None:
+        """Serve the first bytes of each range."""
+        def answer(exchange: Exchange) -> None:
+            first, last = exchange.headers['Range'].removeprefix(
+                'bytes=').split('-')
+            exchange.headers.replace_header(
+                'Range', f'bytes={first}-'
+                f'{min(int(last), int(first) + count - 1)}')
+            exchange.serve()
+
+        self.server.answer = answer
+
+    def test_a_range_in_parts(self) -> None:
+        server = self.opened()
+        self.serve_at_most(100 << 10)
+        del self.asked[:]
+        self.assertEqual(self.content[5:300 << 10],
+                         server.read(5, 300 << 10))
+        self.assertEqual(
+            [f'bytes={start}-{(300 << 10) - 1}'
+             for start in (5, (100 << 10) + 5, (200 << 10) + 5)],
+            [headers['Range'] for headers in self.asked])
+
+    def test_parts_that_are_too_small(self) -> None:
+        server = self.opened()
+        self.serve_at_most(64 << 10)
+        self.assertEqual(64 << 10, len(server.get(5, 1 << 20).read()))
+        self.serve_at_most((64 << 10) - 1)
+        self.assert_raised(exceptions.SourceError,
+                           lambda: server.get(5, 1 << 20))
+        # All that was asked for is no part.
+        self.assertEqual(1000, len(server.get(5, 1005).read()))
+
+    def test_nothing(self) -> None:
+        server = self.opened()
+        del self.asked[:]
+        self.assertEqual(b'', server.read(5, 5))
+        self.assertEqual([], self.asked)
+
     def test_what_it_is_held_against(self) -> None:
         for headers, validator in (
                 ({'ETag': '"strong"', 'Last-Modified': DATE}, '"strong"'),
@@ -238,7 +277,9 @@ class GetTest(ConnectionTestCase):
     def test_another_range_than_asked_for(self) -> None:
         server = self.opened()
         size = len(self.content)
-        for value in (f'bytes 4-9/{size}', f'bytes 5-8/{size}', 'x', ''):
+        for value in (f'bytes 4-9/{size}', f'bytes 4-8/{size}',
+                      f'bytes 6-10/{size}', f'bytes 5-8/{size}',
+                      f'bytes 5-10/{size}', 'x', ''):
             self.serve_with(Content_Range=value)
             self.assert_raised(exceptions.SourceError,
                                lambda: server.get(5, 10))

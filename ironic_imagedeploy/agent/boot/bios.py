@@ -41,6 +41,10 @@ _TABLE = slice(0x1b8, 0x1fe)
 _NEXT = _SECTOR - 12
 
 
+class Unreadable(errors.DeploymentError):
+    """A disk from which a partition table cannot be read."""
+
+
 def check(device: str, sector_size: int) -> None:
     """See that a BIOS can boot from the disk, before it is erased.
 
@@ -97,19 +101,24 @@ def table_name(device: str) -> str:
 def read_table(device: str) -> partitions.PartitionTable:
     """The partition table of a disk.
 
+    :raises Unreadable: when the disk does not give it.
     :raises DeploymentError: when it cannot be used.
     """
-    with open(device, 'rb') as disk:
-        def read(offset: int, length: int) -> bytes:
-            disk.seek(offset)
-            return disk.read(length)
+    try:
+        with open(device, 'rb') as disk:
+            def read(offset: int, length: int) -> bytes:
+                disk.seek(offset)
+                return disk.read(length)
 
-        try:
             table = partitions.read_table(read, disk.seek(0, os.SEEK_END))
-        except exceptions.BadContent as error:
-            raise errors.DeploymentError(
-                f'The partition table of {device} cannot be used: expected '
-                f'{error.expected}, found {error.found}.') from error
+    except exceptions.BadContent as error:
+        raise errors.DeploymentError(
+            f'The partition table of {device} cannot be used: expected '
+            f'{error.expected}, found {error.found}.') from error
+    except OSError as error:
+        raise Unreadable(
+            f'The partition table of {device} cannot be read: '
+            f'{error.strerror}. Replace the disk.') from error
     if table is None:
         raise errors.DeploymentError(f'{device} has no partition table')
     return table

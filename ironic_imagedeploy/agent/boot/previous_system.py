@@ -78,9 +78,11 @@ def disable_array(device: str) -> None:
     disks = dict.fromkeys(member.disk for member in found)
     failures: list[Exception] = []
     with contextlib.ExitStack() as stack:
-        esps = []
-        for path in dict.fromkeys(path for disk in disks
-                                  for path in esp_devices(disk)):
+        esps, paths = [], dict[str, None]()
+        for disk in disks:
+            with _noted(failures):
+                paths |= dict.fromkeys(esp_devices(disk))
+        for path in paths:
             with _noted(failures):
                 esps.append(stack.enter_context(engine.open_target(path)))
         for esp in esps:
@@ -111,9 +113,14 @@ def _noted(failures: list[Exception]) -> Iterator[None]:
 
 
 def esp_devices(disk: str) -> list[str]:
-    """EFI system partitions of a disk, or the mirrors that they are in."""
+    """EFI system partitions of a disk, or the mirrors that they are in.
+
+    :raises Unreadable: when the disk does not give its table.
+    """
     try:
         table = bios.read_table(disk)
+    except bios.Unreadable:
+        raise
     except errors.DeploymentError:
         return []
     devices = sysfs.partitions(disk)

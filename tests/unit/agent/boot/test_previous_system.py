@@ -184,6 +184,16 @@ class ArrayTest(unittest.TestCase):
         # The other disk is wiped all the same.
         self.assertFalse(any(self.content(self.disks[1])[:440]))
 
+    def test_what_cannot_be_read(self):
+        os.unlink(self.disks[0])
+        os.mkdir(self.disks[0])
+        with self.assertRaisesRegex(
+                errors.DeploymentError,
+                f'partition table of {self.disks[0]} cannot be read'):
+            previous_system.disable_array('array')
+        self.assertFalse(any(self.content(self.disks[1])[:440]))
+        self.assertFalse(any(self.content(self.mirror)[:4 * MIB]))
+
     def test_a_mirror_that_cannot_be_made_anew(self):
         with (mock.patch.object(
                 previous_system.utils, 'mkfs', autospec=True,

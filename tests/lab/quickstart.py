@@ -117,10 +117,10 @@ class QuickStartJob(job.Job):
         self._ramdisk = _RAMDISK
         super().start()
         configuration = self._fresh.path(fresh_machine.CONFIGURATION)
-        configuration.parent.mkdir(parents=True)
+        configuration.parent.mkdir(parents=True, exist_ok=True)
         configuration.symlink_to(self.services.configuration)
         place = self._fresh.path(pathlib.Path('/etc/openstack/clouds.yaml'))
-        place.parent.mkdir()
+        place.parent.mkdir(exist_ok=True)
         place.write_text(_CLOUDS)
 
     def enrol(self) -> None:

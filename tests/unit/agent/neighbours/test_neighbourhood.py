@@ -17,7 +17,9 @@ import threading
 import unittest
 from unittest import mock
 
+from ironic_imagedeploy.agent.neighbours import connection as connections
 from ironic_imagedeploy.agent.neighbours import neighbourhood
+from ironic_imagedeploy.agent.neighbours import pipeline as pipelines
 from ironic_imagedeploy.agent.neighbours import sharing
 from ironic_imagedeploy.contract import neighbours as contract
 from ironic_imagedeploy import engine
@@ -123,12 +125,76 @@ class MissingTest(unittest.TestCase):
         self.assertEqual(0, found.missing)
 
 
-class BoundsTest(unittest.TestCase):
+class NeighboursTestCase(unittest.TestCase):
+    """Two neighbours that nobody has asked yet."""
 
     def setUp(self):
         named = [contract.Peer(url=f'https://192.0.2.{number}:9998',
                                certificate='') for number in (1, 2)]
         self.found = neighbourhood.Neighbourhood(named, manifest=MANIFEST)
+
+
+class FailuresTest(NeighboursTestCase):
+
+    def fetch(self, error, index=5):
+        """What comes of a peer that fails, which was chosen for a chunk."""
+        first, _ = self.found._candidates
+        first.in_flight += 1
+        self.found._local.choice = neighbourhood._Choice(
+            index, first, 0.0, has_place=True)
+        with mock.patch.object(first.peer, 'fetch', autospec=True,
+                               side_effect=error):
+            try:
+                self.found.fetch(first, index * MIB,
+                                 memoryview(bytearray(MIB)))
+            except engine.exceptions.SourceError as found:
+                self.assertEqual(0, first.in_flight)
+                self.assertEqual(first.name, found.subject)
+                return type(found)
+        return None
+
+    def test_three_failures_in_a_row(self):
+        error = connections.PeerFailed('x')
+        absent, over = engine.ChunkAbsent, engine.exceptions.SourceError
+        for expected in (absent, absent, over, over):
+            self.assertIs(expected, self.fetch(error))
+        self.found._candidates[0].gave(MIB)
+        self.assertIs(absent, self.fetch(error))
+
+    def test_who_refuses_is_not_asked_again(self):
+        self.assertIs(engine.exceptions.SourceError,
+                      self.fetch(connections.PeerRefused('x')))
+
+    def test_a_chunk_that_is_not_there_is_no_failure(self):
+        for _ in range(7):
+            self.assertIs(engine.ChunkAbsent, self.fetch(pipelines.NotHere()))
+        self.assertEqual(0, self.found._candidates[0].failures)
+
+    def test_the_server_is_next(self):
+        self.fetch(connections.PeerFailed('x'))
+        choice = self.found._chosen()
+        self.assertEqual((5, None, False), (choice.chunk, choice.candidate,
+                                            choice.is_turn))
+        # Another one is not asked for it instead.
+        with self.assertRaises(engine.ChunkAbsent):
+            self.found.fetch(self.found._candidates[1], 5 * MIB,
+                             memoryview(bytearray(MIB)))
+
+    def test_parts_of_a_chunk(self):
+        """The turn began with the first of them."""
+        first, _ = self.found._candidates
+        choice = self.found._local.choice = neighbourhood._Choice(
+            5, first, 0.0, has_place=True)
+        with mock.patch.object(first.peer, 'fetch', autospec=True,
+                               side_effect=(7.0, 8.0)) as fetch:
+            for start, span in ((0, (0, 4096)), (4096, (4096, 8192))):
+                self.found.fetch(first, 5 * MIB + start,
+                                 memoryview(bytearray(4096)))
+                self.assertEqual((5, span), fetch.call_args.args[:2])
+        self.assertEqual((7.0, True), (choice.began, choice.has_part))
+
+
+class BoundsTest(NeighboursTestCase):
 
     def test_seconds_that_a_chunk_may_take(self):
         """By a sixteenth of the fastest peer's speed, and a least one."""

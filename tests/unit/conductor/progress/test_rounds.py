@@ -94,6 +94,24 @@ class RoundTest(unittest.TestCase):
         time.sleep(0.2)
         self.assertLessEqual(len(asked), 2)
 
+    def test_who_is_still_asked_is_cut_off(self):
+        begun, late = threading.Event(), []
+
+        def question(item):
+            if not item:
+                self.assertTrue(begun.wait(10))
+                return
+            late.append(client._CURRENT.call)
+            begun.set()
+            while not late[0].is_cut and late[0].seconds < 5:
+                time.sleep(0.01)
+
+        with mock.patch.object(rounds, '_ANSWER', 60):
+            answers = rounds.ask(range(2), question)
+            self.assertEqual((0, None), next(answers))
+            answers.close()
+        self.assertTrue(late[0].is_cut)
+
     def test_what_waits_is_forgotten(self):
         waiting = queue.SimpleQueue()
         for each in range(3):

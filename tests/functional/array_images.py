@@ -13,7 +13,7 @@
 """Deployments to a software RAID, inside of the machine of test_array_machine.
 
 The agent makes the array, as it does in a ramdisk, of the machine's two disks.
-These are recorded outside: see :mod:`tests.support.faults.outside`.
+These are recorded, and fail, outside: see :mod:`tests.support.faults.outside`.
 """
 
 import os

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The power fails while a software RAID gets a system.
+"""The power fails while a software RAID gets a system, and its disks fail.
 
 The array is the kernel's, in a machine that has it. What reaches its disks is
 recorded outside, and each state that a power cut may leave of both is judged
@@ -19,9 +19,12 @@ as firmware would, which may start from either.
 
 import json
 import pathlib
+import subprocess
+import typing
 
 from tests.functional import array_images
 from tests.functional import inside
+from tests.functional import machine_array_members
 from tests.functional import machine_array_power
 from tests.support import disks
 from tests.support.faults import cuts
@@ -36,6 +39,9 @@ from tests.support.faults import table
 
 SIZE = array_images.SIZE
 COUNT = len(array_images.DISKS)
+#: About disks without a system.
+_NOTHING = {'esp': [None] * COUNT, 'needed': [[[0, SIZE]]] * COUNT,
+            'array': [[]] * COUNT}
 _MODULES = ('loop', 'virtio_blk', 'raid1', 'ext4', 'vfat', 'nls_cp437',
             'nls_ascii')
 
@@ -78,6 +84,42 @@ class ArrayMachineTest(inside.MachineTestCase):
                 with self.subTest(name, kind=kind):
                     self.check(name, kind)
 
+    def test_members_that_fail(self) -> None:
+        self.run_with_disks(machine_array_members.__name__)
+        self.judge_attempts()
+
+    def judge_attempts(self) -> None:
+        attempts = sorted(
+            (self.shared / machine_array_members.ATTEMPTS).iterdir(),
+            key=lambda folder: int(folder.name))
+        for folder in attempts:
+            about = json.loads((folder / 'about').read_text())
+            with self.subTest(about['fault'], error=about['error']):
+                self.check_attempt(folder, **about)
+
+    def check_attempt(self, folder: pathlib.Path, fault: str, error: str,
+                      former: str, words: str,
+                      about: dict[str, typing.Any] | None) -> None:
+        """See that a deployment is whole on both disks, or was refused."""
+        media = [cuts.Medium(folder / f'after{number}')
+                 for number in range(COUNT)]
+        known = system(self.shared / former, 'OLD', media)
+        starts = [[*firmware.starts(medium)] for medium in media]
+        whole = bool(about and all(starts) and _is_whole(media, about))
+        halves = [str(start) for medium, found in zip(
+            media, starts, strict=True) for start in found
+            if not known.is_whole(medium, start.firmware)]
+        if whole or 'MAY BOOT' in error:
+            halves = []
+        table.add(table.Row(
+            'raid', fault, tries=1, survived=int(whole),
+            refused=int(bool(error)), lost=int(not error and not whole),
+            half=len(halves) if error else 0))
+        self.assertTrue(whole or error)
+        self.assertEqual([], halves)
+        if error:
+            self.assertIn(words, error)
+
     def check(self, name: str, kind: str) -> None:
         """Judge each state that a power cut may leave of a recording."""
         folder = self.shared / name / kind
@@ -103,10 +145,31 @@ class ArrayMachineTest(inside.MachineTestCase):
         self.assertGreater(verdicts.counts[power.NOTHING], 100)
 
 
+def _is_whole(media: list[cuts.Medium], about: dict[str, typing.Any]
+              ) -> bool:
+    """Whether each disk has the root file system, and that all of it."""
+    found = {bytes(medium.view[start:end])
+             for medium, [(start, end)] in zip(
+                 media, about['array'], strict=True)}
+    path = media[0].path.with_name('root')
+    path.write_bytes(min(found))
+    checked = subprocess.run(['e2fsck', '-fn', path], capture_output=True)
+    return len(found) == 1 and not checked.returncode and all(
+        _content(path, name) == content for name, content in (
+            (machine_array_members.PATH, machine_array_members.PAYLOAD),
+            (machine_array_members.KERNEL, machine_array_members.NEW)))
+
+
+def _content(path: pathlib.Path, name: str) -> bytes:
+    """A file in a file system."""
+    return subprocess.run(['debugfs', '-R', f'cat /{name}', path],
+                          capture_output=True).stdout
+
+
 def system(folder: pathlib.Path, name: str, media: list[cuts.Medium]
            ) -> deployed.MirroredSystem:
     """What was deployed in a recording."""
-    about = json.loads((folder / 'about').read_text())
+    about = json.loads((folder / 'about').read_text()) or _NOTHING
     return deployed.MirroredSystem(name, [
         deployed.DeployedSystem(name, folder / f'after{number}', esp, needed)
         for number, (esp, needed) in enumerate(zip(

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Disks of a small machine that are recorded outside of it.
+"""Disks of a small machine that are recorded, and fail, outside of it.
 
 Whoever is inside asks for that through a folder that both have: an order is a
 file of JSON there, and an empty one is the answer.
@@ -29,6 +29,7 @@ import typing
 from tests.support import commands
 from tests.support import disks
 from tests.support.faults import disk as faulty
+from tests.support.faults import rules
 
 #: Seconds between two looks at the folder, and until an answer is late.
 _INTERVAL, _LATE = 0.05, 300
@@ -44,15 +45,23 @@ class Orders:
         self._folder = folder
 
     def fill(self, byte: int) -> None:
-        """Make the disks anew: all of their bytes are this one."""
+        """Make the disks anew: nothing fails, and all bytes are this one."""
         self._ask('fill', byte=byte)
+
+    def fail(self, disk: int, *wanted: rules.Rule) -> None:
+        """Let these requests to a disk, and no others, go wrong."""
+        self._ask('fail', disk=disk, rules=[vars(rule) for rule in wanted])
 
     def begin(self, name: str) -> None:
         """Keep what is on the disks, and record what comes from here on."""
         self._ask('begin', name=name)
 
+    def restore(self, name: str) -> None:
+        """Put on the disks what :meth:`begin` kept; nothing fails then."""
+        self._ask('restore', name=name)
+
     def end(self, name: str, **about: typing.Any) -> None:
-        """Keep what was recorded, and what is on the disks now.
+        """Keep what is on the disks now, and what was recorded if it was.
 
         :param about: kept with it.
         """
@@ -105,7 +114,18 @@ class Disks:
 
     def _fill(self, byte: int) -> None:
         for disk in self._disks:
+            disk.set_rules()
             disks.fill(disk.backing, disk.size, byte)
+
+    def _restore(self, name: str) -> None:
+        for number, disk in enumerate(self._disks):
+            disk.set_rules()
+            shutil.copyfile(self._path(name, 'before', number),
+                            disk.backing)
+            os.truncate(disk.log, 0)
+
+    def _fail(self, disk: int, rules: list[dict[str, typing.Any]]) -> None:
+        self._disks[disk].set_rules(*map(_rule, rules))
 
     def _begin(self, name: str) -> None:
         self._keep('before', name)
@@ -115,16 +135,22 @@ class Disks:
     def _end(self, name: str, about: dict[str, typing.Any]) -> None:
         self._keep('after', name)
         for number, disk in enumerate(self._disks):
-            shutil.copyfile(disk.log, self._path(name, 'log', number))
+            if self._path(name, 'before', number).exists():
+                shutil.copyfile(disk.log, self._path(name, 'log', number))
         (self._folder / name / 'about').write_text(json.dumps(about))
 
     def _keep(self, kind: str, name: str) -> None:
         (self._folder / name).mkdir(parents=True, exist_ok=True)
         for number, disk in enumerate(self._disks):
-            shutil.copyfile(disk.backing, self._path(name, kind, number))
+            disks.run('cp', '--sparse=always', disk.backing,
+                      self._path(name, kind, number))
 
     def _path(self, name: str, kind: str, number: int) -> pathlib.Path:
         return self._folder / name / f'{kind}{number}'
+
+
+def _rule(values: dict[str, typing.Any]) -> rules.Rule:
+    return rules.Rule(**values)
 
 
 def _put(path: pathlib.Path, text: str) -> None:

@@ -1,0 +1,141 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Deployments to a software RAID of which a member fails."""
+
+from collections.abc import Iterator
+import contextlib
+import os
+import random
+
+from tests.functional import array_images
+from tests.functional import partition_images
+from tests.support import commands
+from tests.support import disks
+from tests.support.faults import rules
+
+MIB = array_images.MIB
+#: A file in the image, by which data are told that are lost.
+PATH = 'usr/lib/payload'
+PAYLOAD = random.Random(7).randbytes(3 * MIB)
+KERNEL = 'boot/vmlinuz-6.2'
+OLD, NEW = b'a kernel', b'a newer kernel'
+#: Folders of what is kept: of the former system, and of each attempt.
+FORMER, ATTEMPTS = 'former', 'attempts'
+_PIECE = 4096
+_BIOS = {'boot_mode': 'bios', 'disk_label': 'gpt'}
+_UEFI = {'boot_mode': 'uefi', 'disk_label': 'gpt'}
+
+
+class FaultyMemberTest(array_images.ArrayTestCase):
+    """A former system on the array, and another one for it."""
+
+    _count = 0
+
+    def prepare(self, **capabilities: str) -> None:
+        """Deploy the former system, and use the next one."""
+        self.outside.fill(0)
+        self.look_again()
+        self._use(OLD, **capabilities)
+        self.create()
+        self.written(root_mb=20)
+        self.former = self.about()
+        self.stop()
+        self._keep(**self.former)
+        self._use(NEW, **capabilities)
+
+    def _keep(self, **about: object) -> None:
+        type(self)._count += 1
+        self.kept = f'{FORMER}/{self._count}'
+        self.outside.begin(self.kept)
+        self.outside.end(self.kept, **about)
+
+    def _use(self, kernel: bytes, **capabilities: str) -> None:
+        self.use(partition_images.debian,
+                 lambda tree: partition_images.put(tree, KERNEL, kernel),
+                 lambda tree: partition_images.put(tree, PATH, PAYLOAD),
+                 **capabilities)
+
+    def attempt(self, fault: str, *wanted: rules.Rule, disk: int = 1,
+                words: str = '', held: str = '') -> None:
+        """Deploy over the former system; who is outside judges how it ended.
+
+        :param disk: number of the one of which that goes wrong.
+        :param words: of the error, if there is one; the disk by default.
+        :param held: a device that somebody has open.
+        """
+        self.outside.restore(self.kept)
+        self.look_again()
+        self.assemble()
+        with _held(held):
+            self.outside.fail(disk, *wanted)
+            command = self.write_image(root_mb=20)
+            self.outside.fail(disk)
+        error = command['command_error']
+        about = None if error else self.about()
+        self.stop()
+        type(self)._count += 1
+        self.outside.end(
+            f'{ATTEMPTS}/{self._count}', fault=fault, former=self.kept,
+            error=error.serialize()['details'] if error else '', about=about,
+            words=words or held or array_images.DISKS[disk])
+
+    def payload(self, disk: int) -> int:
+        """Where the file of the image is on a disk."""
+        at = self.guest.read_bytes().index(PAYLOAD[:_PIECE])
+        return self.former['array'][disk][0][0] + at
+
+    def test_bios(self) -> None:
+        self.prepare(**_BIOS)
+        core = self.former['needed'][1][1][0]
+        for place, at in (('the boot sector', 0), ('grub2', core),
+                          ('the image', self.payload(1))):
+            self.attempt(f'EIO of a member in {place}', rules.Rule(
+                'write', 'fail', start=at, end=at + 512))
+        self.attempt('a member drops out', rules.Rule(
+            'all', 'fail', skip=100), disk=0)
+
+    def test_uefi(self) -> None:
+        self.prepare(**_UEFI)
+        esp = self.former['esp'][1]
+        self.attempt('EIO of a member in the ESP', rules.Rule(
+            'write', 'fail', start=esp + 512, end=esp + 1024))
+
+    def test_held(self) -> None:
+        self.prepare(**_UEFI)
+        for device in ('/dev/md0', '/dev/md1'):
+            self.attempt('held', held=device)
+
+    def test_too_small(self) -> None:
+        self._use(NEW, **_BIOS)
+        for disk, size in zip(array_images.DISKS, (60, 20), strict=True):
+            commands.run('sfdisk', '-q', disk, stdin=(
+                f'label: gpt\nstart=8MiB, size={size}MiB, type=R\n'))
+        members = [f'{disk}1' for disk in array_images.DISKS]
+        disks.run('mdadm', '--create', self.device, '--run', '--level=1',
+                  '--metadata=1.2', '--raid-devices=2', *members)
+        self.stop()
+        self._keep()
+        self.attempt('a member is too small', words='do not fit')
+
+
+@contextlib.contextmanager
+def _held(device: str) -> Iterator[None]:
+    """Have a device open, so that nobody else may have it alone."""
+    if not device:
+        yield
+        return
+    descriptor = os.open(device, os.O_RDWR | os.O_EXCL)
+    try:
+        yield
+    finally:
+        os.close(descriptor)

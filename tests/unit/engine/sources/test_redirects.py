@@ -10,10 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import io
 import itertools
+import unittest
+
+import requests
 
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import answer
 from ironic_imagedeploy.engine.sources import ranges
+from ironic_imagedeploy.engine.sources import redirects
 from tests.support import web
 from tests.unit.engine import base
 from tests.unit.engine.sources import served
@@ -276,3 +282,50 @@ class ManyServersTest(served.ServedTestCase):
         self.assertEqual((size, True), (source.size, source.random_access))
         source.read_at(3 * MIB, 10)
         self.assert_same(self.content, self.streamed(source))
+
+
+class RouteTest(unittest.TestCase):
+    """Answers that are made up, without a server."""
+
+    def follow(self, url: str, *answers: tuple[str, str | None]
+               ) -> list[str]:
+        """Addresses that were asked for.
+
+        :param answers: the address that each came from, and where it leads.
+        """
+        asked: list[str] = []
+
+        def request(address: str, headers: dict[str, str], timeout: float
+                    ) -> requests.Response:
+            response = requests.Response()
+            response.url, location = answers[min(len(asked),
+                                                 len(answers) - 1)]
+            response.status_code = 302 if location else 200
+            response.headers['Location'] = location or ''
+            response.raw = io.BytesIO()
+            asked.append(address)
+            return response
+
+        self.route = redirects.Route(url, request, answer.Limits())
+        self.route.ask({}, lambda response: None)
+        return asked
+
+    def test_an_address_without_a_host(self) -> None:
+        """It is on the server that was asked, whatever its name is here."""
+        self.assertEqual(
+            ['glance:1', 'http://a/store'],
+            self.follow('glance:1', ('http://a/v2/images/1', '/store'),
+                        ('http://a/store', None)))
+        self.assertEqual(
+            ['http://b/x/image', 'http://b/x/other'],
+            self.follow('http://b/x/image', ('http://c/', 'other'),
+                        ('http://b/x/other', None)))
+
+    def test_so_many_redirects(self) -> None:
+        hops = [(f'http://a/{number}', f'http://a/{number + 1}')
+                for number in range(30)]
+        self.assertEqual(21, len(self.follow(
+            'http://a/0', *hops[:20], ('http://a/20', None))))
+        with self.assertRaises(exceptions.SourceError) as caught:
+            self.follow('http://a/0', *hops[:21], ('http://a/21', None))
+        self.assertIn('more than 20 redirects', caught.exception.found)

@@ -128,7 +128,8 @@ def places_of(path: pathlib.Path) -> list[pathlib.Path]:
 
 def tests_of(path: pathlib.Path) -> list[str]:
     """Modules of tests that mirror a module; else those of its folder, too."""
-    folder, *_ = upwards = places_of(path)
+    upwards = [place for place in places_of(path) if place.is_dir()]
+    folder = upwards[0]
 
     def named(name: str, places: list[pathlib.Path]) -> list[pathlib.Path]:
         return next(filter(None, (

@@ -92,6 +92,9 @@ class MissingTest(unittest.TestCase):
             [('', 'c', ERROR), ('network', 'b', WARNING)],
             [(each.case, each.data['alias'], each.severity)
              for each in said])
+        for kind, case in ((DISK, ''), (NETWORK, 'network')):
+            finding, = found([kernel(known)], device('a', kind))
+            self.assertEqual(case, finding.case)
 
     def test_an_older_kernel(self) -> None:
         newest = kernel({'a': NONE})

@@ -56,6 +56,13 @@ class ImageTargetTest(unittest.TestCase):
     def test_a_mismatch_tells_where(self) -> None:
         error = self.target(self.image).mismatch(4096, 512)
         self.assertIn('4096 to 4607', error.expected)
+        error = self.target(self.image).mismatch(5000, 512)
+        self.assertIn('5000 to 5511', error.expected)
+
+    def test_sectors_are_those_that_an_image_was_made_for(self) -> None:
+        target = self.target(self.image)
+        self.assertEqual((512, False, True), (
+            target.sector_size, target.fixed_sectors, target.read_only))
 
     def test_two_images_of_one_disk(self) -> None:
         self.assertEqual(SIZE, self.compare(self.target(

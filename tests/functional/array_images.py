@@ -92,13 +92,14 @@ class ArrayTestCase(partition_images.PartitionImageTestCase):
         for device, members in self._arrays.items():
             disks.run('mdadm', '--assemble', device, *members)
 
-    def about(self) -> dict[str, typing.Any]:
+    def about(self, root: str) -> dict[str, typing.Any]:
         """Where on the disks the deployed system is, for each of them.
 
+        :param root: the partition in the array that has it.
         :returns: first bytes of the ``esp``, ranges that are ``needed``
             beside it, and those of the ``array``.
         """
-        root = _range(self.partition())
+        places = _range(root)
         halves = {sysfs.disk_of(half): _range(half)[0]
                   for array in self._mirrors() for half in
                   sysfs.members(array)}
@@ -107,7 +108,7 @@ class ArrayTestCase(partition_images.PartitionImageTestCase):
             name = pathlib.Path(member).name
             begin = _range(member)[0] + _SECTOR * int(pathlib.Path(
                 '/sys/block/md0/md', f'dev-{name}', 'offset').read_text())
-            array.append([[begin + at for at in root]])
+            array.append([[begin + at for at in places]])
         return {'esp': [halves.get(disk) for disk in DISKS],
                 'needed': [[] if halves else _grub(disk) for disk in DISKS],
                 'array': array}

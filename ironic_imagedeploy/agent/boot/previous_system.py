@@ -133,7 +133,7 @@ def clear(disk: str, what: str, start: int, length: int) -> None:
     """Zero some bytes of a disk that a software RAID lies on.
 
     :param what: is there, for the error.
-    :raises DeploymentError: when they cannot be written.
+    :raises TargetError: when they cannot be written.
     """
     # Not as a target: the array holds a part of the disk.
     try:
@@ -143,9 +143,10 @@ def clear(disk: str, what: str, start: int, length: int) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise errors.DeploymentError(
-            f'The {what} of {disk} cannot be wiped: {error.strerror}'
-        ) from error
+        raise engine.exceptions.TargetError(
+            disk, expected=f'zeroes in place of the {what}',
+            found=f'{error.strerror} on {disk}',
+            fix='Check the disk and its cable, or replace it.') from error
 
 
 def _make_fat(mirror: str) -> None:

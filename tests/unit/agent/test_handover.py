@@ -100,11 +100,15 @@ class ArrayTest(WipedTestCase):
         self.assertTrue(self.is_wiped(self.root))
 
     def test_it_is_said_loudly_when_a_disk_cannot_be_wiped(self):
-        self.disabled.side_effect = errors.DeploymentError('boot code')
+        self.disabled.side_effect = engine.exceptions.TargetError(
+            '/dev/b', expected='zeroes in place of the boot code',
+            found='No medium found on /dev/b', fix='')
         with self.assertRaises(engine.exceptions.TargetMayBoot) as caught:
             self.fail(self.root, self.disk)
         self.assertEqual(str(self.disk), caught.exception.subject)
-        self.assertIn('a first error', str(caught.exception))
+        for words in ('a first error', 'No medium found on /dev/b instead '
+                      'of zeroes in place of the boot code'):
+            self.assertIn(words, str(caught.exception))
 
     def test_it_is_said_loudly_when_nothing_can_be_wiped(self):
         """Nothing starts when its disks start nothing."""

@@ -178,8 +178,8 @@ class ArrayTest(unittest.TestCase):
         os.mkdir(self.disks[0])
         with (mock.patch.object(previous_system, 'esp_devices',
                                 return_value=[], autospec=True),
-              self.assertRaisesRegex(errors.DeploymentError,
-                                     'boot code of .* cannot be wiped')):
+              self.assertRaisesRegex(engine.exceptions.TargetError,
+                                     'zeroes in place of the boot code')):
             previous_system.disable_array('array')
         # The other disk is wiped all the same.
         self.assertFalse(any(self.content(self.disks[1])[:440]))

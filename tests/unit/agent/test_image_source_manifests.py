@@ -98,7 +98,7 @@ class ManifestTest(ramdisk.AgentTestCase):
             self.order(encoded)
             self.path.write_bytes(content)
             self.assert_refused(
-                f'Expected {len(encoded)} bytes, and {manifest.MOST_BYTES} '
+                f'expected {len(encoded)} bytes, and {manifest.MOST_BYTES} '
                 f'at most, found {len(content)} bytes')
 
     def test_larger_than_any(self):

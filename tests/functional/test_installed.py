@@ -16,6 +16,7 @@ import json
 
 from tests.functional import distributions
 from tests.functional import releases
+from tests.support import distributions as systems
 from tests.support import images
 
 _MIB = 1 << 20
@@ -90,7 +91,7 @@ class InstalledHereTest(releases.ReleaseTestCase, InstalledTests):
 class DistributionTestCase(releases.ReleaseTestCase):
     """A minimal system without a network."""
 
-    system: distributions.Distribution
+    system: systems.Distribution
 
     def environment(self, *extras: str) -> releases.Environment:
         environment = distributions.Environment(

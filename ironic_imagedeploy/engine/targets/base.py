@@ -83,7 +83,7 @@ class Target(abc.ABC):
 
     @property
     def copies(self) -> Sequence['Target']:
-        """What holds all of its bytes: each disk of a mirror, or itself.
+        """Copies of all of its bytes: each disk of a mirror, or itself.
 
         :raises TargetError: when one of them cannot be opened.
         """

@@ -62,8 +62,8 @@ class LayoutTest(unittest.TestCase):
         self.assertEqual(([], []), (list(layout.zeroes()),
                                     list(layout.finish())))
         stored = memoryview(b'stored')
-        self.assertIs(stored, layout.decode(jobs.Piece(0, extent.Extent(
-            0, 6, Kind.DATA, 0, 6), stored)))
+        piece = jobs.Piece(0, extent.Extent(0, 6, Kind.DATA, 0, 6), stored)
+        self.assertEqual([stored], [*layout.decode([piece])])
         layout.pool.take(0)
         layout.stop()
         self.assertRaises(buffers.Stopped, layout.pool.take, 0)

@@ -22,7 +22,7 @@ import zipfile
 from tests.functional import releases
 
 _NAME, _NEW, _OLD = releases.NAME, releases.NEW, releases.OLD
-_SOURCE = f'ironic-imagedeploy-{_NEW}.tar.gz'
+_SOURCE = f'ironic_imagedeploy-{_NEW}.tar.gz'
 #: A release that no clone has, and what the commit after it is.
 _TAG, _AFTER_TAG = '99.0.0', '99.0.1.dev1'
 
@@ -104,7 +104,7 @@ class TagTest(releases.ReleaseTestCase):
         self.git('commit', '-q', '--allow-empty', '--message', 'Go on')
         self.assertIn(f'{_NAME}-{_AFTER_TAG}-py3-none-any.whl', self.built())
         self.assertLessEqual({f'{_NAME}-{_TAG}-py3-none-any.whl',
-                              f'ironic-imagedeploy-{_TAG}.tar.gz'},
+                              f'ironic_imagedeploy-{_TAG}.tar.gz'},
                              self.built(_TAG))
 
     def test_the_release_notes_are_those_of_the_tag(self) -> None:

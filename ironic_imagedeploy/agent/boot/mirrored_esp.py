@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """The EFI system partition of a whole-disk image on a software RAID.
 
 Firmware does not read it in the array. It moves to a mirror of its own, which

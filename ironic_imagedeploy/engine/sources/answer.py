@@ -163,9 +163,10 @@ class Body:
         if self._waited < self._limits.timeout:
             return
         found = f'{self._window_bytes} bytes in {self._waited:.0f} seconds'
-        # Others get the rest of what the server gives.
+        # Others get the rest of what the server gives; and another thread
+        # may have dropped this one while it waited.
         speed = (self._window_bytes / self._waited
-                 * len(self._limits.bodies))
+                 * max(len(self._limits.bodies), 1))
         if speed < STALL_RATE:
             raise exceptions.SourceTimeout(
                 self._name, expected=f'at least {STALL_RATE} bytes/s',

@@ -218,6 +218,11 @@ class BodyTest(ClockTestCase):
         others[0].drop()
         self.assert_stalls((10.0, 2560))
 
+    def test_what_was_dropped_while_it_waited_has_its_speed(self) -> None:
+        body = self.body(b'', 1 << 30)
+        body.drop()
+        self.come(body, (10.0, 10 * 1024))
+
 
 class NetworkFailureTest(unittest.TestCase):
 

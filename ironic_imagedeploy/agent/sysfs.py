@@ -12,9 +12,11 @@
 
 """Block devices as the kernel shows them in sysfs."""
 
-from collections.abc import Iterator
 import os
+import pathlib
 import typing
+
+from ironic_imagedeploy.engine import arrays
 
 _BLOCK = '/sys/class/block'
 
@@ -55,8 +57,8 @@ def members(device: str) -> list[str]:
 
 def written_members(device: str) -> list[str]:
     """Members of an array that have not failed."""
-    return [path for path, attributes in _members(device)
-            if 'faulty' not in _text(attributes, 'state')]
+    return [member.path for member in _members(device)
+            if not member.has_failed]
 
 
 def incomplete_members(device: str) -> list[str]:
@@ -64,8 +66,8 @@ def incomplete_members(device: str) -> list[str]:
 
     It stays with them, remembers the sectors, and reads other members there.
     """
-    return [path for path, attributes in _members(device)
-            if _text(attributes, 'bad_blocks')]
+    return [member.path for member in _members(device)
+            if (member.attributes / 'bad_blocks').read_text().strip()]
 
 
 def disk_of(device: str) -> str:
@@ -90,17 +92,8 @@ def holders(device: str) -> list[str]:
         f'{_directory(device)}/holders'))
 
 
-def _members(device: str) -> Iterator[tuple[str, str]]:
-    """Members of an array, each with its directory of attributes."""
-    array = f'{_directory(device)}/md'
-    for name in sorted(os.listdir(array)):
-        if name.startswith('dev-'):
-            yield f'/dev/{name.removeprefix("dev-")}', f'{array}/{name}'
-
-
-def _text(directory: str, name: str) -> str:
-    with open(f'{directory}/{name}', encoding='ascii') as file:
-        return file.read().strip()
+def _members(device: str) -> list[arrays.Member]:
+    return arrays.members(pathlib.Path(_directory(device)))
 
 
 def _directory(device: str) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import os
 import pathlib
 
+from ironic_imagedeploy.engine import arrays
 from ironic_imagedeploy.engine.targets import base
 
 #: Bytes of the kernel's sectors in sysfs, whatever those of the disk are.
@@ -75,10 +76,9 @@ def places(device: pathlib.Path) -> Iterator[tuple[str, int]]:
         return
     if level != 'raid1':
         return
-    for member in sorted((array / 'md').glob('dev-*')):
-        if 'faulty' not in (member / 'state').read_text():
-            name = member.name.removeprefix('dev-').replace('!', '/')
-            yield f'/dev/{name}', _number(member / 'offset') + start
+    for member in arrays.members(array):
+        if not member.has_failed:
+            yield member.path, _number(member.attributes / 'offset') + start
 
 
 def _number(path: pathlib.Path) -> int:

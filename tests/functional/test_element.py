@@ -28,6 +28,11 @@ import yaml
 ELEMENT = pathlib.Path(__file__).parents[2] / 'dib/imagedeploy'
 INSTALLS = yaml.safe_load((ELEMENT / 'package-installs.yaml').read_text())
 MAP = json.loads((ELEMENT / 'pkg-map').read_text())
+_WITH_ELEMENTS = """
+eval "$("$0" -m diskimage_builder.element_dependencies \\
+        --env debian imagedeploy)"
+exec "$1"
+"""
 
 
 def candidates(names: list[str]) -> dict[str, str]:
@@ -84,6 +89,12 @@ INSTALLED = {
         *RED_HAT, 'grub2-pc-modules', 'grub2-efi-x64-modules']}
 
 
+def builders_elements() -> pathlib.Path:
+    """The elements of diskimage-builder itself."""
+    return pathlib.Path(importlib.util.find_spec(
+        'diskimage_builder').origin).parent / 'elements'
+
+
 @unittest.skipUnless(importlib.util.find_spec('diskimage_builder'),
                      'diskimage-builder is not here')
 class DistributionsTest(unittest.TestCase):
@@ -91,11 +102,10 @@ class DistributionsTest(unittest.TestCase):
 
     def execute(self, element: str, *arguments: str, **variables: str) -> str:
         """Run a program of one of its elements."""
-        elements = pathlib.Path(importlib.util.find_spec(
-            'diskimage_builder').origin).parent / 'elements'
         return subprocess.run(
-            [sys.executable, elements / element, *arguments], check=True,
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            [sys.executable, builders_elements() / element, *arguments],
+            check=True, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             env={**os.environ, **variables}).stdout
 
     def test_packages(self):
@@ -113,3 +123,71 @@ class DistributionsTest(unittest.TestCase):
                     str(ELEMENT / 'pkg-map'), '--missing-ok', '--distro',
                     distribution, '--release', release, *names)
                 self.assertEqual(sorted(expected), sorted(found.split()))
+
+
+@unittest.skipUnless(importlib.util.find_spec('diskimage_builder'),
+                     'diskimage-builder is not here')
+class SourceTest(unittest.TestCase):
+    """What is installed when nobody says what; no index can be asked."""
+
+    def setUp(self) -> None:
+        self.folder = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory()))
+        # The element that ours goes with.
+        (self.folder / 'agent/ironic-python-agent-ramdisk').mkdir(
+            parents=True)
+
+    def build(self, elements: pathlib.Path, **variables: str
+              ) -> subprocess.CompletedProcess[str]:
+        """Run the hook as diskimage-builder does, with these elements."""
+        own = builders_elements()
+        return subprocess.run(
+            ['bash', '-ec', _WITH_ELEMENTS, sys.executable,
+             ELEMENT / 'extra-data.d/50-imagedeploy'], text=True, check=False,
+            capture_output=True, env={
+                **{name: value for name, value in os.environ.items()
+                   if name != 'DIB_IMAGEDEPLOY_SOURCE'},
+                'PATH': f'{pathlib.Path(sys.executable).parent}:'
+                        f'{os.environ["PATH"]}',
+                'ELEMENTS_PATH': f'{elements}:{self.folder / "agent"}:{own}',
+                'TMP_HOOKS_PATH': str(self.folder / 'hooks'),
+                'PIP_NO_INDEX': '1', 'PIP_NO_BUILD_ISOLATION': '0',
+                'PBR_VERSION': '1.2.3', **variables})
+
+    def assert_wheel(self, elements: pathlib.Path, **variables: str) -> None:
+        done = self.build(elements, **variables)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual(
+            ['ironic_imagedeploy-1.2.3-py3-none-any.whl'],
+            os.listdir(self.folder / 'hooks/imagedeploy'))
+
+    def checkout(self) -> pathlib.Path:
+        """A clone."""
+        place = self.folder / 'checkout'
+        subprocess.run(['git', 'clone', '-q', '--depth', '1',
+                        ELEMENT.parents[1].as_uri(), place], check=True)
+        return place
+
+    def test_the_checkout_that_the_element_is_in(self) -> None:
+        self.assert_wheel(self.checkout() / 'dib')
+
+    def test_a_link_to_it(self) -> None:
+        links = self.folder / 'links'
+        links.mkdir()
+        (links / ELEMENT.name).symlink_to(
+            self.checkout() / 'dib' / ELEMENT.name)
+        self.assert_wheel(links)
+
+    def test_a_copy_without_a_checkout(self) -> None:
+        copy = self.folder / 'copy'
+        shutil.copytree(ELEMENT, copy / 'dib' / ELEMENT.name)
+        # In a repository, which is another's.
+        subprocess.run(['git', 'init', '-q', copy], check=True)
+        done = self.build(copy / 'dib')
+        self.assertEqual(1, done.returncode, done.stderr)
+        for words in ('expected DIB_IMAGEDEPLOY_SOURCE', f'in {copy}. ',
+                      'tools/release.sh'):
+            self.assertIn(words, done.stderr)
+        self.assertFalse((self.folder / 'hooks').exists())
+        self.assert_wheel(copy / 'dib',
+                          DIB_IMAGEDEPLOY_SOURCE=str(self.checkout()))

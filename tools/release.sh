@@ -19,7 +19,8 @@
 #
 # FOLDER is "dist" by default, COMMIT is HEAD. The version comes from the tags
 # of git, or from PBR_VERSION. SHA256SUMS in FOLDER has the digests, and BUILD
-# the versions of what built it.
+# the versions of what built it. What a former SHA256SUMS there lists is
+# removed: FOLDER has one version.
 
 set -eu -o pipefail
 
@@ -98,6 +99,11 @@ for file in "$work/first"/*; do
 done
 
 mkdir -p "$output"
+if [ -e "$output/SHA256SUMS" ]; then
+    while read -r _ name; do
+        rm -f "$output/${name##*/}"
+    done <"$output/SHA256SUMS"
+fi
 cp "$work/first"/* "$output"
 (cd "$work/first" && sha256sum ./*) | sed 's| \./| |' >"$output/SHA256SUMS"
 {

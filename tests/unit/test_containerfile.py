@@ -15,6 +15,8 @@
 import json
 import pathlib
 import re
+import subprocess
+import tempfile
 import unittest
 
 from ironic_imagedeploy.cmd import imagedeploy
@@ -69,6 +71,19 @@ class ContainerfileTest(unittest.TestCase):
         for extras in re.findall(r'\$wheel\[([\w,]+)\]', FILE.read_text()):
             for extra in extras.split(','):
                 self.assertRegex(setup, rf'(?m)^{extra} =$')
+
+    def test_more_than_one_wheel_is_refused(self) -> None:
+        command, = (words for words in values('RUN') if '*.whl' in words)
+        with tempfile.TemporaryDirectory() as folder:
+            for version in ('1.0.0', '1.0.1'):
+                pathlib.Path(folder, f'{version}.whl').touch()
+            done = subprocess.run(
+                ['sh', '-c', command.replace('/wheels', folder)], text=True,
+                capture_output=True, check=False)
+        self.assertEqual(1, done.returncode)
+        self.assertEqual(
+            f'expected one wheel in dist, found {folder}/1.0.0.whl '
+            f'{folder}/1.0.1.whl: remove the others\n', done.stderr)
 
     def test_lists_of_packages_do_not_stay(self) -> None:
         for words in values('RUN'):

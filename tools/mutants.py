@@ -22,6 +22,7 @@ import ast
 import collections
 import contextlib
 import difflib
+import itertools
 import os
 import pathlib
 import random
@@ -175,8 +176,8 @@ def run(path: pathlib.Path, options: argparse.Namespace
     if not os.fork():
         with report_failure():
             os.close(reader)
-            try_each(path, changes(text, mutants, options.sample), stages,
-                     writer)
+            try_each(path, itertools.islice(
+                changes(text, mutants), options.sample), stages, writer)
             os._exit(0)
     os.close(writer)
     with open(reader) as answers:
@@ -213,24 +214,22 @@ def mutants_of(text: str) -> typing.Iterator[Mutant]:
                 yield Mutant(name, occurrence)
 
 
-def changes(text: str, mutants: list[Mutant], most: int | None
+def changes(text: str, mutants: list[Mutant]
             ) -> typing.Iterator[tuple[str, str]]:
     """The changed text of each mutant, and a patch that shows it."""
-    made = 0
     for mutant in mutants:
         try:
             changed = mutating.mutate_code(
                 text, plugins.get_operator(mutant.operator)(),
                 mutant.occurrence)
-        except AttributeError:
-            # cosmic-ray replaces no exception whose name has a dot in it.
+            ast.parse(changed)
+        except (AttributeError, SyntaxError):
+            # It replaces no exception whose name has a dot in it, and takes
+            # the two asterisks before a mapping for a power.
             continue
         yield changed, '\n'.join(difflib.unified_diff(
             text.splitlines(), changed.splitlines(), 'as it is',
             mutant.operator, n=2, lineterm=''))
-        made += 1
-        if made == most:
-            break
 
 
 def annotations(tree: ast.Module) -> typing.Iterator[ast.expr]:

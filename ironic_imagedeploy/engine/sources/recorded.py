@@ -87,7 +87,8 @@ class ReplayCheck:
     def update(self, position: int, passing: memoryview) -> None:
         """Compare the next bytes of the stream.
 
-        :param position: offset in the file of the first of them.
+        :param position: offset in the file of the first of them: the end of
+            the bytes before.
         :raises SourceChanged: when they differ from what was read before.
         """
         end = position + len(passing)
@@ -97,7 +98,7 @@ class ReplayCheck:
         still_open = []
         for offset, length, digest, seen in self._open:
             seen.update(passing[max(offset - position, 0):
-                                max(offset + length - position, 0)])
+                                offset + length - position])
             if offset + length > end:
                 still_open.append((offset, length, digest, seen))
             elif seen.digest() != digest:

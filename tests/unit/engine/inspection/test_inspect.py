@@ -152,22 +152,6 @@ class AcceptTest(verdicts.VerdictTestCase):
         self.assertEqual(MD5, inspection.expectation.checksum)
 
 
-class ChecksumTest(verdicts.VerdictTestCase):
-
-    def test_checksum_missing(self) -> None:
-        self.assert_refused('checksum-missing', self.disk(),
-                            require_checksum=True)
-        self.assert_accepted(self.disk(), require_checksum=True,
-                             checksum=MD5)
-
-    def test_checksum_weak(self) -> None:
-        for value in (MD5, engine.Checksum('sha1', '0' * 40)):
-            self.assert_refused('checksum-weak', self.disk(),
-                                value.algorithm, checksum=value,
-                                permit_weak=False)
-        self.assert_accepted(self.disk(), checksum=SHA512, permit_weak=False)
-
-
 class WarningTest(verdicts.VerdictTestCase):
 
     def test_internal_snapshot(self) -> None:

@@ -143,7 +143,8 @@ class PipelineTest(base.EngineTestCase):
 
     def test_what_is_done_is_told(self) -> None:
         running = self.intake([(5, 25)])
-        with mock.patch.object(self.meter, 'advance') as told:
+        with mock.patch.object(self.meter, 'advance',
+                               autospec=True) as told:
             running.run()
         counts = [call.kwargs for call in told.mock_calls]
         self.assertEqual(self.size, sum(
@@ -153,7 +154,8 @@ class PipelineTest(base.EngineTestCase):
     def test_what_grows_by_itself_is_not_told(self) -> None:
         running = self.intake()
         self.layout.data_size = None
-        with mock.patch.object(self.meter, 'advance') as told:
+        with mock.patch.object(self.meter, 'advance',
+                               autospec=True) as told:
             running.run()
         told.assert_not_called()
 
@@ -171,7 +173,7 @@ class PipelineTest(base.EngineTestCase):
 
     def test_workers(self) -> None:
         for workers, expected in ((1, 1), (5, 5), (None, threads.count(3))):
-            with mock.patch.object(threads, 'start',
+            with mock.patch.object(threads, 'start', autospec=True,
                                    side_effect=threads.start) as started:
                 self.intake(workers=workers).run()
             names = [call.args[0].name for call in started.mock_calls]
@@ -267,8 +269,11 @@ class PipelineTest(base.EngineTestCase):
 
         running._readers = lambda: [wait] * 3  # type: ignore
         running._parts = lambda: [fail]  # type: ignore
-        self.sink.write = (  # type: ignore[method-assign]
-            lambda start, view: running._stopped.wait(30))
+
+        def write(start: int, view: memoryview) -> None:
+            running._stopped.wait(30)
+
+        self.sink.write = write  # type: ignore[method-assign]
         self.assertRaises(KeyError, running.run)
         self.assertEqual(['stopped'] * 3, ended)
 
@@ -300,6 +305,6 @@ class PipelineTest(base.EngineTestCase):
                            for piece in job.pieces][:3], chunk)]
         self.layout.decode = decode  # type: ignore[method-assign]
         self.sink.write = write  # type: ignore[method-assign]
-        with mock.patch.object(self.meter, 'spent') as spent:
+        with mock.patch.object(self.meter, 'spent', autospec=True) as spent:
             running.run()
         spent.assert_called_once_with(meter.Stage.DECODE, 6)

@@ -84,7 +84,8 @@ class ArrayTestCase(partition_images.PartitionImageTestCase):
         disks.run('sync')
         for path in pathlib.Path('/sys/block').glob('md*/md'):
             device = f'/dev/{path.parent.name}'
-            self._arrays[device] = sysfs.members(device)
+            # One that fell out is a member again the next time.
+            self._arrays.setdefault(device, sysfs.members(device))
             disks.run('mdadm', '--stop', device)
 
     def assemble(self) -> None:

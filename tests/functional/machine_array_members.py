@@ -16,6 +16,14 @@ from collections.abc import Iterator
 import contextlib
 import os
 import random
+import typing
+from unittest import mock
+
+from oslo_concurrency import processutils
+
+from ironic_python_agent import config  # noqa: F401 (before raid_utils)
+from ironic_python_agent import raid_utils
+from ironic_python_agent import utils
 
 from tests.functional import array_images
 from tests.functional import partition_images
@@ -24,9 +32,11 @@ from tests.support import disks
 from tests.support.faults import rules
 
 MIB = array_images.MIB
-#: A file in the image, by which data are told that are lost.
+#: A file in the image, by which data are told that are lost: they are not
+#: those of the former system.
 PATH = 'usr/lib/payload'
-PAYLOAD = random.Random(7).randbytes(3 * MIB)
+PAYLOAD, _FORMER_PAYLOAD = (
+    random.Random(seed).randbytes(3 * MIB) for seed in (7, 8))
 KERNEL = 'boot/vmlinuz-6.2'
 OLD, NEW = b'a kernel', b'a newer kernel'
 #: Folders of what is kept: of the former system, and of each attempt.
@@ -45,7 +55,7 @@ class FaultyMemberTest(array_images.ArrayTestCase):
         """Deploy the former system, and use the next one."""
         self.outside.fill(0)
         self.look_again()
-        self._use(OLD, **capabilities)
+        self._use(OLD, _FORMER_PAYLOAD, **capabilities)
         self.create()
         self.written(root_mb=20)
         self.former = self.about()
@@ -59,19 +69,22 @@ class FaultyMemberTest(array_images.ArrayTestCase):
         self.outside.begin(self.kept)
         self.outside.end(self.kept, **about)
 
-    def _use(self, kernel: bytes, **capabilities: str) -> None:
+    def _use(self, kernel: bytes, payload: bytes = PAYLOAD,
+             **capabilities: str) -> None:
         self.use(partition_images.debian,
                  lambda tree: partition_images.put(tree, KERNEL, kernel),
-                 lambda tree: partition_images.put(tree, PATH, PAYLOAD),
+                 lambda tree: partition_images.put(tree, PATH, payload),
                  **capabilities)
 
     def attempt(self, fault: str, *wanted: rules.Rule, disk: int = 1,
-                words: str = '', held: str = '') -> None:
+                words: str = '', held: str = '', survives: bool = False
+                ) -> None:
         """Deploy over the former system; who is outside judges how it ended.
 
         :param disk: number of the one of which that goes wrong.
         :param words: of the error, if there is one; the disk by default.
         :param held: a device that somebody has open.
+        :param survives: whether the deployment ends well.
         """
         self.outside.restore(self.kept)
         self.look_again()
@@ -87,12 +100,22 @@ class FaultyMemberTest(array_images.ArrayTestCase):
         self.outside.end(
             f'{ATTEMPTS}/{self._count}', fault=fault, former=self.kept,
             error=error.serialize()['details'] if error else '', about=about,
-            words=words or held or array_images.DISKS[disk])
+            words=words or held or array_images.DISKS[disk],
+            survives=survives)
 
     def payload(self, disk: int) -> int:
         """Where the file of the image is on a disk."""
         at = self.guest.read_bytes().index(PAYLOAD[:_PIECE])
         return self.former['array'][disk][0][0] + at
+
+    def at_payload(self, on: str, do: str, disk: int) -> rules.Rule:
+        """What happens to a sector of the file of the image."""
+        at = self.payload(disk)
+        return rules.Rule(on, do, start=at, end=at + 512)
+
+    def read_back(self) -> None:
+        """Read all that is written of the image, from here on."""
+        self.conf.config(group='imagedeploy', read_back='full')
 
     def test_bios(self) -> None:
         self.prepare(**_BIOS)
@@ -109,6 +132,72 @@ class FaultyMemberTest(array_images.ArrayTestCase):
         esp = self.former['esp'][1]
         self.attempt('EIO of a member in the ESP', rules.Rule(
             'write', 'fail', start=esp + 512, end=esp + 1024))
+
+    def test_mirror_that_was_not_made(self) -> None:
+        """A former deployment ended before its ESPs were a mirror."""
+        for ended, halves in (('mdadm', 1), ('mdadm', 2), ('mkfs', 2)):
+            self.outside.fill(0)
+            self.look_again()
+            self._arrays.clear()
+            self._use(NEW, **_UEFI)
+            self.create()
+            with self._ends_at(ended):
+                raid_utils.prepare_boot_partitions_for_softraid(
+                    self.device, array_images.DISKS[:halves], None, 'uefi')
+            self.stop()
+            self._keep()
+            self.attempt(f'an ESP of which no mirror was made, {ended}',
+                         survives=True)
+
+    @contextlib.contextmanager
+    def _ends_at(self, program: str) -> Iterator[None]:
+        execute = utils.execute
+
+        def until(*command: typing.Any, **options: typing.Any
+                  ) -> typing.Any:
+            if command[0] == program:
+                raise processutils.ProcessExecutionError('no power')
+            return execute(*command, **options)
+
+        with mock.patch.object(utils, 'execute', until), self.assertRaises(
+                processutils.ProcessExecutionError):
+            yield
+
+    def test_slow(self) -> None:
+        self.prepare(**_UEFI)
+        for disk in range(2):
+            self.attempt('a slow member', rules.Rule(
+                'all', 'delay', seconds=0.02), disk=disk, survives=True)
+
+    def test_flushes(self) -> None:
+        for capabilities in (_BIOS, _UEFI):
+            self.prepare(**capabilities)
+            self.attempt('EIO of each flush of a member', rules.Rule(
+                'flush', 'fail'))
+
+    def test_reads(self) -> None:
+        self.prepare(**_BIOS)
+        bad = self.at_payload('read', 'fail', 1)
+        # By the array only one disk is read, and another one instead.
+        self.attempt('EIO of reading a member', bad, survives=True)
+        self.read_back()
+        self.attempt('EIO of reading a member, read back', bad)
+        self.attempt('EIO of all reads of a member', rules.Rule(
+            'read', 'fail'))
+
+    def test_silent_faults(self) -> None:
+        self.prepare(**_BIOS)
+        self.read_back()
+        for disk in range(2):
+            for on, do, fault in (
+                    ('write', 'lose', 'silent loss of'),
+                    ('write', 'corrupt', 'silent corruption of'),
+                    ('read', 'corrupt', 'corruption of what is read from')):
+                self.attempt(f'{fault} a member, read back',
+                             self.at_payload(on, do, disk), disk=disk)
+            self.attempt('a member loses all, read back', *(
+                rules.Rule(kind, 'lose')
+                for kind in ('write', 'zero', 'discard')), disk=disk)
 
     def test_held(self) -> None:
         self.prepare(**_UEFI)

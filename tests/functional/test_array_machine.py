@@ -98,7 +98,7 @@ class ArrayMachineTest(inside.MachineTestCase):
                 self.check_attempt(folder, **about)
 
     def check_attempt(self, folder: pathlib.Path, fault: str, error: str,
-                      former: str, words: str,
+                      former: str, words: str, survives: bool,
                       about: dict[str, typing.Any] | None) -> None:
         """See that a deployment is whole on both disks, or was refused."""
         media = [cuts.Medium(folder / f'after{number}')
@@ -116,6 +116,7 @@ class ArrayMachineTest(inside.MachineTestCase):
             refused=int(bool(error)), lost=int(not error and not whole),
             half=len(halves) if error else 0))
         self.assertTrue(whole or error)
+        self.assertEqual(survives, not error)
         self.assertEqual([], halves)
         if error:
             self.assertIn(words, error)

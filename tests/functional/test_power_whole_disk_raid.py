@@ -22,6 +22,8 @@ import shutil
 import subprocess
 import typing
 
+from oslo_concurrency import processutils
+
 from ironic_python_agent import config  # noqa: F401 (before raid_utils)
 from ironic_python_agent import raid_utils
 from ironic_python_agent import utils
@@ -71,6 +73,8 @@ class WholeDiskPowerTest(partition_images.PartitionImageTestCase):
                              ['partx', '-d', self.faulty.device])
         disks.run('partx', '-a', self.faulty.device)
         self.mirror = f'{self.faulty.device}p2'
+        self.is_mirrored = False
+        self.power_fails = False
         self.execute = utils.execute
         self.mounted: dict[str, str] = {}
         self.patched(utils, 'execute', self._execute)
@@ -91,17 +95,19 @@ class WholeDiskPowerTest(partition_images.PartitionImageTestCase):
             'imagedeploy': {'own_boot_loader': True}}
 
     def _find_mirror(self) -> str | None:
-        return self.mirror if pathlib.Path(self.mirror).exists() else None
+        return self.mirror if self.is_mirrored else None
 
     def _execute(self, *command: typing.Any, **options: typing.Any
                  ) -> tuple[str, str]:
         """What the kernel does is done by mtools, and for this disk alone."""
         match command:
             case 'mdadm', '--create', *_:
+                if self.power_fails:
+                    raise processutils.ProcessExecutionError('no power')
+                self.is_mirrored = True
                 return '', ''
             case 'partprobe', *_:
-                return self.execute('partx', '-a', '--nr', '2',
-                                    self.faulty.device)
+                return self.execute('partx', '-u', self.faulty.device)
             case 'blkid', '-l', *_:
                 return f'{self.mirror}: ', ''
             case 'mount', device, place, *_:
@@ -166,6 +172,13 @@ class WholeDiskPowerTest(partition_images.PartitionImageTestCase):
     def test_new_array(self) -> None:
         """Where a partition will be, a former system had its own."""
         self.check('whole disk on a software RAID')
+
+    def test_half_of_a_mirror_that_was_not_made(self) -> None:
+        self.power_fails = True
+        self.use_system('OLD')
+        self.assertIn('made to boot', self.failed(image_type='whole-disk'))
+        self.power_fails = False
+        self.deploy('NEW')
 
     def test_over_another_system(self) -> None:
         self.check('whole disk on a software RAID, over another',

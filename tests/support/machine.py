@@ -75,8 +75,9 @@ $bb poweroff -f
 '''
 _MOUNT = '$bb mkdir -p /new{0}; $bb mount -t 9p -o $options shared /new{0}'
 _FOLDER = 'local,path={path},mount_tag={name},security_model=none'
-#: A disk that fails as its file does.
-_DISK = ('if=none,id=disk{0},format=raw,cache=writeback,discard=unmap,'
+#: A disk that fails as its file does; with a cache, one failed flush would
+#: fail all that come.
+_DISK = ('if=none,id=disk{0},format=raw,cache=none,discard=unmap,'
          'werror=report,rerror=report,file.locking=off,file={1}')
 
 

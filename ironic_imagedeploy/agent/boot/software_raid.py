@@ -25,6 +25,7 @@ import re
 
 from oslo_concurrency import processutils
 from oslo_config import cfg
+from oslo_log import log
 
 from ironic_python_agent import config  # noqa: F401 (before raid_utils)
 from ironic_python_agent import errors
@@ -37,11 +38,15 @@ from ironic_imagedeploy.agent import commands
 from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy.engine.contents import partitions
 
+LOG = log.getLogger(__name__)
+
 _MIB = 1 << 20
 _UUID = re.compile(r'[0-9a-f]{8}(?::[0-9a-f]{8}){3}')
 #: The agent's ESP and BIOS boot partition on each disk, with its alignment.
 _ESP_MIB = raid_utils.ESP_SIZE_MIB
 _BIOS_BOOT_MIB = 2
+#: What the agent names each half of a mirror of ESPs by, and its disk.
+_HALF = 'uefi-holder-'
 #: Bytes of that ESP.
 ESP_SIZE = _ESP_MIB * _MIB
 
@@ -112,11 +117,32 @@ class Array:
         :returns: the mirror.
         :raises DeploymentError: when it cannot be made.
         """
+        self._remove_lone_halves()
         for disk in self.disks:
             _clear_room(disk)
         mirror = self._prepare(list(self.disks), esp, 'uefi')
         assert mirror is not None
         return mirror
+
+    def _remove_lone_halves(self) -> None:
+        """Remove halves of a mirror of ESPs that was not made any more.
+
+        The power may have failed before. The agent looks for a mirror, and
+        would have no room for other halves.
+        """
+        halves = {disk: _halves(disk) for disk in self.disks}
+        devices = {disk: sysfs.partitions(disk)
+                   for disk, numbers in halves.items() if numbers}
+        if any(sysfs.holders(devices[disk][number])
+               for disk in devices for number in halves[disk]
+               if number in devices[disk]):
+            return
+        for disk in devices:
+            LOG.warning('%s has a half of a mirror of EFI system partitions '
+                        'that is not there: it is made anew', disk)
+            for number in halves[disk]:
+                commands.run('sgdisk', '-d', str(number), disk)
+            commands.run('partprobe', disk)
 
     def _prepare(self, disks: list[str], esp: str | None, boot_mode: str
                  ) -> str | None:
@@ -126,7 +152,8 @@ class Array:
         except (errors.RESTError, processutils.ProcessExecutionError,
                 OSError, IndexError) as error:
             raise errors.DeploymentError(
-                f'The disks of {self.device} cannot be made to boot: {error}'
+                f'The disks of {self.device} cannot be made to boot: {error}. '
+                'Create the RAID anew by target_raid_config of the node.'
             ) from error
         return mirror
 
@@ -227,6 +254,12 @@ def _check_disk(disk: str, table: partitions.PartitionTable,
             f'a GPT, found {room} MiB in a table of kind {table.kind}. Create '
             'the RAID anew by target_raid_config of the node, with its boot '
             'mode as it is now.')
+
+
+def _halves(disk: str) -> list[int]:
+    """Numbers of the partitions that the agent made for a mirror of ESPs."""
+    return [each.number for each in bios.read_table(disk).partitions
+            if each.type == partitions.ESP and each.name.startswith(_HALF)]
 
 
 def _clear_room(disk: str) -> None:

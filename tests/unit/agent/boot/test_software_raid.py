@@ -25,6 +25,8 @@ from ironic_imagedeploy.agent.boot import bios
 from ironic_imagedeploy.agent.boot import grub
 from ironic_imagedeploy.agent.boot import software_raid
 from ironic_imagedeploy.agent import commands
+from ironic_imagedeploy.agent import sysfs
+from ironic_imagedeploy.engine.contents import partitions
 from tests.unit.agent import block_devices
 
 MIB = 1 << 20
@@ -265,3 +267,39 @@ class DisksTest(block_devices.SysfsTestCase):
                 left.append(file.read(6 * MIB).count(0xa5) // MIB)
         # The last one has such a partition.
         self.assertEqual([2, 2, 6], left)
+
+    def halves_left(self, holders, *names):
+        """ESPs that stay when a mirror is made, by their disks.
+
+        :param holders: arrays that the one of each disk is in.
+        """
+        array = self.array(*(
+            f'label: gpt\nstart=551MiB, type={RAID}\n'
+            f'start=1MiB, size=550MiB, type=U, name={name}\n'
+            for name in names))
+        with mock.patch.object(
+                raid_utils, 'prepare_boot_partitions_for_softraid',
+                autospec=True, return_value='/dev/md1'), \
+                mock.patch.object(sysfs, 'partitions', autospec=True,
+                                  side_effect=lambda disk: {2: f'{disk}p2'}), \
+                mock.patch.object(sysfs, 'holders', autospec=True,
+                                  side_effect=holders), \
+                mock.patch.object(commands, 'run', autospec=True,
+                                  side_effect=commands.run) as run:
+            array.mirror_esp('/dev/md0p1')
+        left = [bool(bios.read_table(disk).first(partitions.ESP))
+                for disk in array.disks]
+        self.assertEqual(
+            [mock.call('partprobe', disk) for disk, stays in zip(
+                array.disks, left, strict=True) if not stays],
+            [call for call in run.mock_calls if 'partprobe' in call.args])
+        return left
+
+    def test_halves_of_a_mirror_that_was_not_made(self):
+        self.assertEqual([False, True, False], self.halves_left(
+            [[], []], 'uefi-holder-0', 'of-someone', 'uefi-holder-2'))
+
+    def test_halves_of_a_mirror_stay(self):
+        for holders in ([['/dev/md1'], ['/dev/md1']], [[], ['/dev/md1']]):
+            self.assertEqual([True, True], self.halves_left(
+                holders, 'uefi-holder-0', 'uefi-holder-1'))

@@ -28,14 +28,18 @@ class ManifestTest(served.RegistryTestCase):
         self.assert_fails(exceptions.SourceNotFound, 'disks/debian')
 
     def test_statuses(self) -> None:
-        for status, kind in ((403, exceptions.SourceError),
-                             (400, exceptions.SourceError),
-                             (429, exceptions.SourceUnavailable),
-                             (503, exceptions.SourceUnavailable)):
+        retried = {408, 429, 500, 501, 503, 504}
+        for status in (201, 400, 402, 403, 405, 407, 409, 428, 430,
+                       *sorted(retried)):
             self.patch_manifest(lambda exchange, status=status:
                                 exchange.refuse(status))
             with self.subTest(status):
-                self.assert_fails(kind, f'HTTP status {status}')
+                error = self.assert_fails(
+                    exceptions.SourceUnavailable if status in retried
+                    else exceptions.SourceError, f'HTTP status {status}',
+                    retries=0)
+                self.assertEqual(status == 403,
+                                 'permission to read' in error.expected)
 
     def test_a_busy_registry_is_asked_again(self) -> None:
         left = [503, 503]
@@ -110,5 +114,7 @@ class ManifestTest(served.RegistryTestCase):
         self.registry.RequestHandlerClass = Exchange
 
     def assert_fails(  # type: ignore[override]
-            self, kind: type[exceptions.SourceError], *words: str) -> None:
-        super().assert_fails(kind, *words, location=self.location)
+            self, kind: type[exceptions.SourceError], *words: str,
+            **options: typing.Any) -> exceptions.SourceError:
+        return super().assert_fails(kind, *words, location=self.location,
+                                    **options)

@@ -65,11 +65,17 @@ class TokenServiceTest(served.RegistryTestCase):
             self.registry.token_answer = answer
             with self.subTest(str(answer)[:40]):
                 self.assert_refused('token service')
-        for status in (204, 400, 403, 500, 503):
+
+    def test_statuses(self) -> None:
+        retried = {429, 500, 502, 503, 504}
+        for status in (201, 204, 400, 403, 428, 430, 499, 501, 505,
+                       *sorted(retried)):
             self.patch_token(lambda exchange, status=status:
                              exchange.refuse(status))
             with self.subTest(status):
-                self.assert_refused(f'HTTP status {status}')
+                error = self.assert_refused(f'HTTP status {status}')
+                self.assertEqual(status in retried, isinstance(
+                    error, exceptions.SourceUnavailable))
 
     def test_a_service_that_hangs_up(self) -> None:
         def begin(exchange: registry.Exchange) -> None:
@@ -107,7 +113,7 @@ class TokenServiceTest(served.RegistryTestCase):
 
         self.registry.RequestHandlerClass = Exchange
 
-    def assert_refused(self, *words: str) -> None:
+    def assert_refused(self, *words: str) -> exceptions.SourceError:
         with self.assertRaises(exceptions.SourceError) as caught:
             self.opened(retries=0)
         self.assert_complete(caught.exception)
@@ -115,3 +121,4 @@ class TokenServiceTest(served.RegistryTestCase):
             self.assertIn(word, str(caught.exception))
         for secret in ('a secret', self.login.partition(' ')[2]):
             self.assertNotIn(secret, str(caught.exception))
+        return caught.exception

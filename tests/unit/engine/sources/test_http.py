@@ -85,6 +85,59 @@ class ReadTest(served.ServedTestCase):
             302, {'Location': other.url('image')})
         self.assert_same(self.content, self.streamed(self.opened()))
 
+    def test_the_front_again_when_it_is_cut_off(self) -> None:
+        for size in (1000, len(self.content)):
+            self.server.requests.clear()
+            self.save('image', self.content[:size])
+            self.server.answer = web.nth(
+                0, lambda exchange: exchange.serve(stop_after=500))
+            with self.subTest(size=size):
+                source = self.opened()
+                self.assertEqual(self.content[:500], source.read_at(0, 500))
+                self.assertEqual(
+                    ['bytes=0-1048575', f'bytes=0-{min(size, MIB) - 1}'],
+                    self.server.requests)
+                self.assertEqual(self.content[:size], self.streamed(source))
+
+    def test_certificates(self) -> None:
+        """They are looked at, unless somebody says otherwise."""
+        server = web.Server(self.directory, context=web.self_signed(
+            self.directory))
+        self.addCleanup(server.stop)
+        self.assert_fails(exceptions.SourceUnreachable, 'certificate',
+                          location=server.url('image'), retries=0)
+        for verify in (False, str(self.directory / 'certificate.pem')):
+            self.opened(server.url('image'), verify=verify)
+
+
+class FillTest(served.ServedTestCase):
+
+    def fill(self, source: http.HttpSource, offset: int, length: int,
+             until: int) -> None:
+        view = memoryview(bytearray(length))
+        source.fill(offset, view, until)
+        self.assert_same(self.content[offset:offset + length], bytes(view))
+
+    def test_neighbours_share_a_request(self) -> None:
+        source = self.opened()
+        for offset, length in ((0, 1000), (MIB - 10, 10), (MIB - 10, 20),
+                               (MIB + 10, 90), (MIB + 100, 2 * MIB)):
+            self.fill(source, offset, length, 4 * MIB)
+        self.assertEqual(['bytes=0-1048575', 'bytes=1048576-4194303'],
+                         self.server.requests)
+        # Another place, and one that is needed beyond the end.
+        self.fill(source, 2 * MIB, 100, 0)
+        self.fill(source, 2 * MIB + 100, 0, 0)
+        self.assertEqual('bytes=2097152-2097251', self.server.requests[2])
+        self.assertEqual(3, len(self.server.requests))
+
+    def test_a_server_that_knows_no_ranges(self) -> None:
+        self.server.answer = lambda exchange: exchange.serve(ranges=False)
+        source = self.opened()
+        self.fill(source, 3 * MIB, 1000, 4 * MIB)
+        self.fill(source, 0, 1000, 4 * MIB)
+        self.assertEqual(1, len(self.server.requests))
+
 
 class InOrderTest(served.ServedTestCase):
     """Servers that know no ranges."""
@@ -101,6 +154,21 @@ class InOrderTest(served.ServedTestCase):
         self.assertEqual(self.content[:5], source.read_at(0, 5))
         self.assert_same(self.content, self.streamed(source))
         self.assertEqual(1, len(self.server.requests))
+
+    def test_what_came_before_is_held(self) -> None:
+        source = self.opened()
+        source.read_at(MIB, 1)
+        self.streamed(source)
+        self.assertEqual(self.content[MIB:MIB + 1], source.read_at(MIB, 1))
+        with self.assertRaises(exceptions.SourceNotSeekable) as caught:
+            source.read_at(MIB, 2)
+        self.assertEqual(f'a table that ends at byte {MIB + 2}',
+                         caught.exception.found)
+        # A stream goes on behind it.
+        with self.assertRaises(exceptions.SourceError) as failed:
+            self.streamed(source)
+        self.assertIn(f'after {MIB + 1} of {len(self.content)} bytes',
+                      failed.exception.found)
 
     def test_what_is_held_is_bounded(self) -> None:
         self.save('image', bytes(http.HOLD_LIMIT + 2))

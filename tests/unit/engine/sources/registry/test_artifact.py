@@ -76,6 +76,28 @@ class IndexTest(served.RegistryTestCase):
         with self.assertRaises(exceptions.SourceNotFound):
             self.opened()
 
+    def test_so_many_manifests(self) -> None:
+        digest = self.registry.push(self.content, 'other')
+        for count in (999, 1000):
+            self.registry.tag('12', {'manifests': [
+                {'digest': digest}] * count})
+            self.opened()
+        self.registry.tag('12', {'manifests': [{'digest': digest}] * 1001})
+        self.assert_invalid('1000 manifests at most')
+
+    def test_many_processors(self) -> None:
+        """What is told of them is bounded."""
+        digest = registry.digest_of(b'x')
+        for length, cut in ((100, False), (101, True)):
+            self.registry.tag('12', {'manifests': [
+                {'digest': digest, 'platform': {'architecture': name}}
+                for name in ('a' * (length - 1), 'b' * 95)]})
+            with self.assertRaises(exceptions.SourceNotFound) as caught:
+                self.opened()
+            found = caught.exception.found
+            self.assertLessEqual(len(found), 200)
+            self.assertEqual(cut, not found.endswith('b/?'), found)
+
     def assert_invalid(self, *words: str) -> None:
         with self.assertRaises(exceptions.SourceError) as caught:
             self.opened()
@@ -110,11 +132,21 @@ class LayerTest(served.RegistryTestCase):
         good = {'mediaType': 'x', 'size': 9,
                 'digest': registry.digest_of(b'x')}
         for change in ({'size': -1}, {'size': '9'}, {'size': True},
-                       {'size': 1 << 70}, {'digest': 'x'}, {'digest': None},
+                       {'size': 1 << 62}, {'digest': 'x'}, {'digest': None},
                        {'digest': 'sha256:' + 'g' * 64}):
             self.registry.push(self.content, layers=[{**good, **change}])
             with self.subTest(change):
                 self.assert_invalid()
+
+    def test_sizes_that_may_be(self) -> None:
+        """Those of a file here, also when it is not the one that is there."""
+        for size in (0, (1 << 62) - 1):
+            self.registry.push(self.content, layers=[{
+                'mediaType': 'x', 'size': size,
+                'digest': registry.digest_of(self.content)}])
+            with self.assertRaises(exceptions.SourceChanged) as caught:
+                self.opened()
+            self.assertIn(f'a file of {size} bytes', str(caught.exception))
 
     def test_annotations_that_are_none(self) -> None:
         self.registry.push(self.content, annotations=['disktype'])

@@ -73,6 +73,18 @@ class ManifestTest(served.RegistryTestCase):
         self.registry.manifests['12'] = b' ' * (client.LARGEST_MANIFEST + 1)
         self.assert_fails(exceptions.SourceError, 'at most')
 
+    def test_a_large_manifest(self) -> None:
+        manifest = self.registry.manifests['12']
+        self.registry.manifests['12'] = manifest.ljust(
+            client.LARGEST_MANIFEST)
+        self.opened()
+
+    def test_redirects_in_a_circle(self) -> None:
+        """They are followed here, where each address is looked at."""
+        self.patch_manifest(lambda exchange: exchange.refuse(
+            307, {'Location': exchange.path}))
+        self.assert_fails(exceptions.SourceError, 'more than 20 redirects')
+
     def test_a_manifest_that_is_cut_off(self) -> None:
         def answer(exchange: registry.Exchange) -> None:
             exchange.start(200, {'Content-Length': '1000'})

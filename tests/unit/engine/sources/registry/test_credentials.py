@@ -50,6 +50,7 @@ class FindTest(base.EngineTestCase):
         found = self.find()
         self.assertEqual(('user', 'pass:word'), found.login)
         self.assertEqual('Basic dXNlcjpwYXNzOndvcmQ=', found.basic)
+        self.assertNotIn('pass', repr(found))
 
     def test_the_first_file_with_a_login_counts(self) -> None:
         for path, user in (('.docker/config.json', 'docker'),
@@ -107,13 +108,22 @@ class FindTest(base.EngineTestCase):
         self.assertIn("names the helper 'x; reboot'", self.find().elsewhere)
         self.assertEqual('', self.find('ghcr.io/disk').elsewhere)
 
+    def test_the_first_helper_is_named(self) -> None:
+        for path, name in (('.docker/config.json', 'docker'),
+                           ('.config/containers/auth.json', 'podman')):
+            self.write(path, {'credsStore': name})
+            self.assertEqual(f'{self.directory / path} names the helper '
+                             f'{name!r}', self.find().elsewhere)
+
     def test_files_that_cannot_be_used(self) -> None:
         for config in ('', 'verysecret', '[]', '[' * 100000,
                        '{"auths": {"quay.io": {"auth": "verysecret"}}}',
                        '{"auths": {"quay.io": {"auth": 7}}}',
                        {'auths': {'quay.io': entry('verysecret')}},
                        {'auths': {'quay.io': entry(':verysecret')}},
-                       ' ' * (2 << 20)):
+                       # Of the alphabet are only those before the dots.
+                       {'auths': {'quay.io': {
+                           'auth': entry('u:verysecret')['auth'] + '..'}}}):
             self.write('.docker/config.json', config)
             with self.subTest(str(config)[:60]):
                 with self.assertRaises(exceptions.SourceError) as caught:
@@ -121,6 +131,22 @@ class FindTest(base.EngineTestCase):
                 self.assert_complete(caught.exception)
                 self.assertIn('config.json', caught.exception.subject)
                 self.assertNotIn('verysecret', str(caught.exception))
+
+    def test_files_of_any_size(self) -> None:
+        content = json.dumps({'auths': {'quay.io': entry('user:x')}})
+        self.write('.docker/config.json', content.ljust(1 << 20))
+        self.assertEqual(('user', 'x'), self.find().login)
+        self.write('.docker/config.json', content.ljust((1 << 20) + 1))
+        self.assert_unusable('more than 1048576 bytes')
+
+    def test_a_folder_in_its_place(self) -> None:
+        (self.directory / '.docker' / 'config.json').mkdir(parents=True)
+        self.assert_unusable('Is a directory')
+
+    def assert_unusable(self, found: str) -> None:
+        with self.assertRaises(exceptions.SourceError) as caught:
+            self.find()
+        self.assertEqual(found, caught.exception.found)
 
     def test_keys_that_are_something_else(self) -> None:
         for config in ({'auths': []}, {'auths': {'quay.io': 'x'}},

@@ -24,6 +24,7 @@ import sys
 
 from oslo_config import cfg
 
+from ironic_python_agent import config  # noqa: F401 (before disk_utils)
 from ironic_python_agent.extensions import base
 from ironic_python_agent import hardware
 

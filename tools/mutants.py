@@ -22,6 +22,7 @@ import ast
 import collections
 import contextlib
 import difflib
+import gc
 import itertools
 import os
 import pathlib
@@ -49,8 +50,7 @@ TESTS = pathlib.Path('tests/unit')
 #: Tests that every module has.
 _EVERYWHERE = ('tests.unit.test_habits',)
 #: Seconds that the tests may take as long as they pass, times this.
-_PATIENCE = 5
-_LEAST_SECONDS = 20.0
+_PATIENCE, _LEAST_SECONDS = 5, 20.0
 #: Seconds for tests of what is not changed.
 _MOST_SECONDS = 600.0
 #: Bytes of addresses for a mutant that would take all memory.
@@ -84,8 +84,7 @@ def main(arguments: list[str]) -> int:
     """Change the modules, and print what was caught."""
     parser = argparse.ArgumentParser(prog='tools/mutants.sh')
     parser.add_argument('--tests', default='', help='more modules of tests')
-    parser.add_argument('--sample', type=int, metavar='N',
-                        help='mutants of each module, at random')
+    parser.add_argument('--sample', type=int, help='mutants of each module')
     parser.add_argument('--seed', default='1', help='another sample (1)')
     parser.add_argument('--folder', action='store_true',
                         help='try what survives with all tests of its folder')
@@ -107,10 +106,9 @@ def main(arguments: list[str]) -> int:
 def modules(name: str) -> list[pathlib.Path]:
     """A module, or all of a folder but those that have nothing to run."""
     folder = PACKAGE / name
-    if folder.is_dir():
-        return sorted(path for path in folder.rglob('*.py')
-                      if path.name != '__init__.py')
-    return [PACKAGE / f'{name}.py']
+    return sorted(
+        path for path in folder.rglob('*.py') if path.name != '__init__.py'
+    ) if folder.is_dir() else [PACKAGE / f'{name}.py']
 
 
 def row(name: str, found: collections.Counter[str]) -> str:
@@ -182,7 +180,7 @@ def run(path: pathlib.Path, options: argparse.Namespace
     os.close(writer)
     with open(reader) as answers:
         found.update(answers.read().split())
-    _, status = os.wait()
+    status = os.wait()[1]
     path.write_text(text)
     if status:
         # As it is: nothing can be said of it.
@@ -297,6 +295,8 @@ def try_each(path: pathlib.Path, mutants: typing.Iterator[tuple[str, str]],
     for name in list(sys.modules):
         if name.partition('.')[0] in (PACKAGE.name, 'tests'):
             del sys.modules[name]
+    # Else each child copies what its collector of garbage only looks at.
+    gc.freeze()
     text = path.read_text()
     trials = [Trial(tests, path, text) for tests in stages if tests]
     trials[0].prepare()
@@ -322,10 +322,10 @@ class Trial:
         self._limit = 0.0
 
     def prepare(self) -> None:
-        """See how long each takes; the shortest are run first from then on."""
+        """See how long each takes: the shortest are first from then on."""
         self._path.write_text(self._text)
         took = {name: try_unchanged([name]) for name in self._tests}
-        self._tests.sort(key=lambda name: took[name][1])
+        self._tests.sort(key=lambda n: (n in _EVERYWHERE, took[n][1]))
         self._tries = max(tries for tries, _ in took.values())
         self._limit = max(_PATIENCE * sum(
             seconds for _, seconds in took.values()), _LEAST_SECONDS)
@@ -352,8 +352,8 @@ def try_unchanged(tests: list[str]) -> tuple[int, float]:
             if passes(tests, _MOST_SECONDS, output.fileno()):
                 return tries, time.monotonic() - began
             output.seek(max(output.seek(0, os.SEEK_END) - _SHOWN, 0))
-            said = output.read().decode(errors='replace')
-    print(said, flush=True)
+            said = output.read()
+    print(said.decode(errors='replace'), flush=True)
     os._exit(1)
 
 

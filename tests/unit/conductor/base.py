@@ -23,6 +23,7 @@ import threading
 import typing
 from unittest import mock
 
+import fixtures
 from futurist import periodics
 
 from ironic.common.glance_service import (
@@ -38,6 +39,7 @@ from ironic import objects
 from ironic.tests.unit.conductor import mgr_utils
 from ironic.tests.unit.db import base
 from ironic.tests.unit.objects import utils as objects_utils
+from ironic.tests.unit import policy_fixture
 
 from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conf import opts
@@ -84,7 +86,11 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
     block_execute = False
 
     def setUp(self) -> None:
-        super().setUp()
+        # Policies are the API's, and copying them all takes longer than to set
+        # up the database.
+        with mock.patch.object(policy_fixture, 'PolicyFixture',
+                               fixtures.Fixture):
+            super().setUp()
         self.directory = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.directory)
         self.addCleanup(setattr, generic.GenericHardware,

@@ -44,6 +44,8 @@ _NOTHING = {'esp': [None] * COUNT, 'needed': [[[0, SIZE]]] * COUNT,
             'array': [[]] * COUNT}
 _MODULES = ('loop', 'virtio_blk', 'raid1', 'ext4', 'vfat', 'nls_cp437',
             'nls_ascii')
+#: Seconds, of some thirty deployments on a busy computer.
+_LONGEST = 5400
 
 #: By udev the agent knows what is on a device. It assembles no array: tests
 #: do, when they have been told to.
@@ -74,7 +76,7 @@ class ArrayMachineTest(inside.MachineTestCase):
             served.append(disk)
         with outside.Disks(self.shared, served):
             self.run_inside(tests, *_MODULES, prepare=_UDEV,
-                            shared=self.shared,
+                            shared=self.shared, timeout=_LONGEST,
                             files=[disk.file for disk in served])
 
     def test_power(self) -> None:

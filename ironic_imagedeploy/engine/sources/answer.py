@@ -26,6 +26,8 @@ from ironic_imagedeploy.engine.sources import heads
 from ironic_imagedeploy.engine.sources import reasons
 
 MIB = 1 << 20
+#: Seconds of silence that are borne.
+TIMEOUT = 60.0
 #: Bytes per second below which a connection counts as stalled.
 STALL_RATE = 1024
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError,
@@ -85,7 +87,7 @@ class Limits:
     :ivar bodies: that are read at the same time, and share the speed.
     """
 
-    timeout: float = 60.0
+    timeout: float = TIMEOUT
     floor: int = 0
     deadline: Deadline = dataclasses.field(default_factory=Deadline)
     bodies: 'weakref.WeakSet[Body]' = dataclasses.field(

@@ -19,6 +19,7 @@ import requests
 
 from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import answer as _answer
 from ironic_imagedeploy.engine.sources import base
 from ironic_imagedeploy.engine.sources import clouds
 from ironic_imagedeploy.engine.sources import http
@@ -43,7 +44,8 @@ class GlanceSource(http.HttpSource):
     """
 
     def __init__(self, location: str, *, cloud: str | None = None,
-                 timeout: float = 60.0, **options: typing.Any) -> None:
+                 timeout: float = _answer.TIMEOUT, **options: typing.Any
+                 ) -> None:
         identifier, _, query = location.removeprefix(SCHEME).partition('?')
         _check_query(location, query)
         service, image = _find(identifier, cloud, timeout)

@@ -62,9 +62,10 @@ class HttpSource(base.Source):
     """
 
     def __init__(self, location: str, *, mirrors: Sequence[str] = (),
-                 verify: bool | str = True, timeout: float = 60.0,
+                 verify: bool | str = True,
+                 timeout: float = answer.TIMEOUT,
                  look_timeout: float | None = LOOK_TIMEOUT,
-                 minimum_speed: int = 0, retries: int = 5,
+                 minimum_speed: int = 0, retries: int = _mirrors.RETRIES,
                  first_retries: int | None = None,
                  notice: _mirrors.Notice | None = None,
                  auth: Credentials = None, checksum_stated: bool = False,

@@ -26,6 +26,8 @@ from ironic_imagedeploy.engine.sources import ranges
 MIB = 1 << 20
 #: Bytes after which earlier failures are forgotten.
 PROGRESS = MIB
+#: Failures in a row that are borne.
+RETRIES = 5
 _PAUSE = 0.5
 _PAUSE_LIMIT = 30.0
 

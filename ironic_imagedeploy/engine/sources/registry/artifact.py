@@ -144,11 +144,11 @@ def _choose(entries: list[_Entry], arch: str, disk_format: str | None,
             name, expected=f'a disk image for {arch}, raw or qcow2',
             found=text.bounded(offered, 200),
             fix='Check the name, and the processor it is for.')
-    order = list(FORMATS)
+    order = [*FORMATS, None]
     return min(suitable, key=lambda entry: (
         entry.kind is None,
         bool(disk_format) and FORMATS.get(entry.kind or '') != disk_format,
-        order.index(entry.kind) if entry.kind else 0))
+        order.index(entry.kind)))
 
 
 def _layer(manifest: Mapping[str, typing.Any], name: str) -> Blob:

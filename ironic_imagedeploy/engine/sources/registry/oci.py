@@ -46,9 +46,10 @@ class OciSource(http.HttpSource):
 
     def __init__(self, location: str, *, arch: str | None = None,
                  disk_format: str | None = None, verify: bool | str = True,
-                 timeout: float = 60.0,
+                 timeout: float = answer.TIMEOUT,
                  look_timeout: float | None = http.LOOK_TIMEOUT,
-                 retries: int = 5, first_retries: int | None = None,
+                 retries: int = mirrors.RETRIES,
+                 first_retries: int | None = None,
                  notice: mirrors.Notice | None = None,
                  session: requests.Session | None = None,
                  **options: typing.Any) -> None:

@@ -33,6 +33,8 @@ from ironic_imagedeploy.engine.sources.registry import credentials
 
 #: Bytes of the answer of a token service.
 _LARGEST = 64 << 10
+#: Bytes that are read at once.
+_BUFFER = 64 << 10
 _TOKEN = re.compile(r'[!-~]+', re.ASCII)
 _CLIENT = 'ironic-imagedeploy'
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -154,7 +156,7 @@ def read(response: requests.Response, most: int, name: str, timeout: float,
     :raises SourceError: when it does not come, or is larger.
     """
     deadline = deadline or answer.Deadline(timeout)
-    content, buffer = bytearray(), memoryview(bytearray(64 << 10))
+    content, buffer = bytearray(), memoryview(bytearray(_BUFFER))
     while True:
         deadline.remaining(name)
         try:

@@ -13,6 +13,7 @@
 import gzip
 import lzma
 import pathlib
+import random
 import struct
 
 from ironic_imagedeploy import engine
@@ -63,6 +64,23 @@ class FormatTest(verdicts.VerdictTestCase):
         self.assert_refused('format-ambiguous', file, 'qcow2', 'iso')
         tail = self.qcow2(self.disk()) + b'conectix'.ljust(512, b'\0')
         self.assert_refused('format-ambiguous', tail, 'qcow2', 'vhd')
+
+    def test_a_compressed_file_that_is_something_else_as_well(self) -> None:
+        packed = bytearray(gzip.compress(
+            random.Random(1).randbytes(40000)).ljust(0x9000, b'\0'))
+        packed[0x8001:0x8006] = b'CD001'
+        self.assert_refused('format-ambiguous', packed, 'iso and gz')
+        disk = disks.gpt(MIB, [disks.Entry(100, 200)])
+        disk[:4] = gzip.compress(b'')[:4]
+        self.assert_refused('format-ambiguous', disk, 'raw and gz')
+
+    def test_the_smallest_disk(self) -> None:
+        self.assert_refused('not-an-image', b'\xff' * 511, '511 bytes',
+                            disk_format='raw')
+        self.assert_accepted(b'\xff' * 512, 'no-partition-table',
+                             disk_format='raw')
+        # A container may be smaller.
+        self.assert_refused('format-unsupported', b'QED\0', 'qed')
 
     def test_format_mismatch(self) -> None:
         for content, declared, found in (

@@ -13,6 +13,7 @@
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import http
+from ironic_imagedeploy.engine.sources import mirrors
 from tests.support import web
 from tests.unit.engine import base
 from tests.unit.engine import qcow2_builder as qcow2
@@ -99,6 +100,13 @@ class ReadTest(served.ServedTestCase):
                     self.server.requests)
                 self.assertEqual(self.content[:size], self.streamed(source))
 
+    def test_so_many_failures_are_borne(self) -> None:
+        """Unless somebody says how many."""
+        self.server.answer = lambda exchange: exchange.refuse(503)
+        self.assertRaises(exceptions.SourceUnavailable, http.HttpSource,
+                          self.url)
+        self.assertEqual(1 + mirrors.RETRIES, len(self.server.requests))
+
     def test_certificates(self) -> None:
         """They are looked at, unless somebody says otherwise."""
         server = web.Server(self.directory, context=web.self_signed(
@@ -125,6 +133,12 @@ class FillTest(served.ServedTestCase):
             self.fill(source, offset, length, 4 * MIB)
         self.assertEqual(['bytes=0-1048575', 'bytes=1048576-4194303'],
                          self.server.requests)
+        # As far as it goes, and behind it.
+        self.fill(source, 3 * MIB + 100, MIB - 100, 0)
+        self.assertEqual(2, len(self.server.requests))
+        self.fill(source, 4 * MIB, 10, 0)
+        self.assertEqual('bytes=4194304-4194313',
+                         self.server.requests.pop())
         # Another place, and one that is needed beyond the end.
         self.fill(source, 2 * MIB, 100, 0)
         self.fill(source, 2 * MIB + 100, 0, 0)

@@ -77,6 +77,24 @@ class StickyTest(RedirectedTestCase):
         self.assertEqual([1, 3, 0], [len(server.requests) for server in (
             self.server, *self.mirrors)])
 
+    def test_it_goes_back_after_a_second_drop(self) -> None:
+        """The first may be that of a connection alone."""
+        self.heads[1] = self.heads[0]
+        for drops, asked in ((1, [1, 3, 0]), (2, [2, 3, 1])):
+            turns = itertools.cycle(self.mirrors)
+            for server in (self.server, *self.mirrors):
+                server.requests.clear()
+            self.server.answer = lambda exchange, turns=turns: (
+                exchange.refuse(302, {'Location': next(turns).url('image')}))
+            self.mirrors[0].answer = web.in_turn(
+                self.good(0), *[self.good(0, stop_after=10)] * drops,
+                last=self.good(0))
+            with self.subTest(drops=drops):
+                self.assert_same(self.content, self.streamed(self.opened()))
+                self.assertEqual(asked, [len(server.requests)
+                                            for server in (
+                                                self.server, *self.mirrors)])
+
     def test_it_goes_back_when_that_one_fails(self) -> None:
         """An address that is good once, or a mirror that is gone."""
         for fault in (lambda exchange: exchange.refuse(403),

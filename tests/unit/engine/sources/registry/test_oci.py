@@ -11,9 +11,12 @@
 # under the License.
 
 import hashlib
+import inspect
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
+from ironic_imagedeploy.engine.sources import http
+from ironic_imagedeploy.engine.sources.registry import oci
 from tests.support import registry
 from tests.support import web
 from tests.unit.engine import disks
@@ -33,6 +36,14 @@ class OciSourceTest(served.RegistryTestCase):
                  self.content).hexdigest())),
             (source.name, source.size, source.random_access,
              source.declared_format, source.declared_checksum))
+
+    def test_it_is_as_patient_as_with_any_server(self) -> None:
+        ours, others = (inspect.signature(kind).parameters
+                        for kind in (oci.OciSource, http.HttpSource))
+        same = [name for name in ours if name in others]
+        self.assertIn('retries', same)
+        for name in same:
+            self.assertEqual(others[name].default, ours[name].default, name)
 
     def test_the_stream_is_the_file(self) -> None:
         self.assert_same(self.content, self.streamed(self.opened()))

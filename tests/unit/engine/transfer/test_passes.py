@@ -239,7 +239,7 @@ class ResumedTest(PassTestCase):
         # two chunks.
         self.assertEqual(2 * MIB, proof.reused)
         self.assertEqual([1, 3], sorted(self.told_written)[:2])
-        self.assertEqual('scan', self.told[0].phase)
+        self.assertEqual(('scan', 0, 0), self.told[0][:3])
 
     def test_a_new_file(self) -> None:
         """Nothing is looked for where nothing can be."""

@@ -165,6 +165,31 @@ class WriteTest(PipelineTestCase):
         self.add(300 * KIB, DATA, 7)
         self.assert_written()
 
+    def test_a_stream_of_another_length(self) -> None:
+        size = self.source.size
+        for length in (0, size - 1, size + 1, size + 2 * MIB):
+            self.source.streamed = transfers.noise(5 * MIB + length)[:length]
+            self.image = DoublingImage(self.source)
+            self.add(size, DATA)
+            with (self.subTest(length=length),
+                  self.assertRaises(exceptions.SourceTruncated) as caught):
+                self.run_pipeline(ListSink(size))
+            self.assertEqual(
+                (f'{size} bytes', f'the end after {length} bytes'),
+                (caught.exception.expected, caught.exception.found))
+            self.assertEqual(1, self.source.streams[-1].closed)
+
+    def test_a_file_whose_checksum_nobody_needs(self) -> None:
+        self.add(4 * MIB, DATA)
+        sink = ListSink(4 * MIB)
+        running = stream_pipeline.StreamPipeline(
+            self.source, cutter.Cutter(self.image),
+            recorded.ReplayCheck('memory', {}), sink, algorithm=None,
+            meter=self.meter)
+        running.run()
+        self.assertIsNone(running.digest)
+        self.assert_same(self.expected(), sink.disk)
+
     def test_an_empty_file(self) -> None:
         self.source = memory.MemorySource(b'')
         self.image = DoublingImage(self.source)

@@ -145,6 +145,15 @@ class FillTest(served.ServedTestCase):
         self.assertEqual('bytes=2097152-2097251', self.server.requests[2])
         self.assertEqual(3, len(self.server.requests))
 
+    def test_a_connection_that_drops(self) -> None:
+        self.server.answer = web.nth(
+            1, lambda exchange: exchange.serve(stop_after=MIB))
+        source = self.opened()
+        self.fill(source, MIB - 5, 2 * MIB, 5 * MIB)
+        self.assertEqual(
+            ['bytes=1048576-5242879', 'bytes=2097152-5242879'],
+            self.server.requests[1:])
+
     def test_a_server_that_knows_no_ranges(self) -> None:
         self.server.answer = lambda exchange: exchange.serve(ranges=False)
         source = self.opened()

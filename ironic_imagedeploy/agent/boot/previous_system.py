@@ -30,6 +30,7 @@ from ironic_imagedeploy.agent.boot import bios
 from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.contents import partitions
+from ironic_imagedeploy.engine.contents import read as _read
 
 #: Bytes of a first sector before the disk's signature and partition table.
 _BOOT_CODE = 440
@@ -160,10 +161,8 @@ def _make_fat(mirror: str) -> None:
 
 
 def _partitions(disk: engine.Target) -> list[partitions.Partition]:
-    def read(offset: int, length: int) -> bytes:
-        length = min(length, max(disk.size - offset, 0))
-        return bytes(disk.read(offset, length))
-
+    read = _read.part(lambda offset, length: bytes(
+        disk.read(offset, length)), 0, disk.size)
     try:
         table = partitions.read_table(read, disk.size)
     except engine.exceptions.BadContent:

@@ -97,11 +97,9 @@ def opened(device: str) -> Iterator[WrittenSystem]:
 
 
 def _reader(disk: engine.Target) -> _read.Read:
-    def read(offset: int, length: int) -> bytes:
-        length = min(length, max(disk.size - offset, 0))
-        return bytes(disk.read(offset, length))
-
-    return _read.cached(read, 0, disk.size, block=_BLOCK, most=_BLOCKS)
+    return _read.cached(
+        lambda offset, length: bytes(disk.read(offset, length)), 0, disk.size,
+        block=_BLOCK, most=_BLOCKS)
 
 
 def _find(read: _read.Read, size: int) -> WrittenSystem:

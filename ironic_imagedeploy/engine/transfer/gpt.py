@@ -13,10 +13,9 @@
 
 """Repair of the GPT on a target."""
 
-from collections.abc import Callable
-
 from ironic_imagedeploy.engine.contents import gpt
 from ironic_imagedeploy.engine.contents import gpt_repair
+from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine.contents import signatures
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.targets import base as targets
@@ -29,10 +28,8 @@ def repair_gpt(target: targets.Target) -> bool:
     :raises TargetError: when no half is good, or there is no room for one,
         or when it is an image in a container and no disk.
     """
-    def read(offset: int, length: int) -> bytes:
-        length = min(length, max(target.size - offset, 0))
-        return bytes(target.read(offset, length))
-
+    read = _read.part(lambda offset, length: bytes(
+        target.read(offset, length)), 0, target.size)
     try:
         writes = gpt_repair.writes(read, target.size)
     except exceptions.BadContent as bad:
@@ -48,8 +45,7 @@ def repair_gpt(target: targets.Target) -> bool:
     return bool(writes)
 
 
-def _check_no_container(target: targets.Target,
-                        read: Callable[[int, int], bytes]) -> None:
+def _check_no_container(target: targets.Target, read: _read.Read) -> None:
     """A file that holds an image in its own format has no GPT to repair.
 
     :raises TargetError: when it is one.

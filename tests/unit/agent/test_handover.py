@@ -109,6 +109,9 @@ class ArrayTest(WipedTestCase):
         for words in ('a first error', 'No medium found on /dev/b instead '
                       'of zeroes in place of the boot code'):
             self.assertIn(words, str(caught.exception))
+        with self.assertRaises(engine.exceptions.TargetMayBoot) as caught:
+            self.fail(self.disk)
+        self.assertEqual(str(self.disk), caught.exception.subject)
 
     def test_it_is_said_loudly_when_nothing_can_be_wiped(self):
         """Nothing starts when its disks start nothing."""

@@ -59,6 +59,20 @@ class DisableTest(unittest.TestCase):
                 expected[MIB:2 * MIB] = bytes(MIB)
                 self.assertEqual(expected, self.disable())
 
+    def test_an_esp_up_to_the_end_of_the_disk(self):
+        images.partition(self.path, 'dos', 'start=2048, type=ef\n')
+        expected = bytearray(self.path.read_bytes())
+        expected[:440] = bytes(440)
+        expected[MIB:5 * MIB] = bytes(4 * MIB)
+        self.assertEqual(expected, self.disable())
+
+    def test_an_esp_that_lies_over_the_table(self):
+        expected = self.partition('dos', 'ef')
+        expected[454:458] = bytes(4)
+        self.path.write_bytes(expected)
+        expected[:440] = bytes(440)
+        self.assertEqual(expected, self.disable())
+
     def test_boot_code_alone_where_there_is_no_esp(self):
         expected = self.partition('dos', 'L')
         expected[:440] = bytes(440)

@@ -37,12 +37,15 @@ def make(order: orders.WriteOrder, device: str
     """Make and format all partitions, but leave the root one empty.
 
     :raises DeploymentError: when the disk cannot be partitioned like this.
+    :raises TargetError: when the system on it cannot be wiped, or when it is
+        not, by what is read back.
     """
     sizes = order.partition_sizes
-    previous_system.disable_array(device)
+    verify = order.policy.read_back != 'none'
+    previous_system.disable_array(device, verify=verify)
     with engine.open_target(device) as disk:
         previous_system.disable(
-            disk, keep_partitions=sizes.preserve_ephemeral)
+            disk, keep_partitions=sizes.preserve_ephemeral, verify=verify)
         if not sizes.preserve_ephemeral:
             _wipe_partitions(device)
     try:

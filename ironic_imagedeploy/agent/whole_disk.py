@@ -62,7 +62,8 @@ def _write(order: orders.WriteOrder, source: engine.Source, device: str,
         LOG.info('Writing %(format)s image %(image)s to %(device)s',
                  {'format': inspection.format, 'image': source.name,
                   'device': device})
-        previous_system.disable_array(device)
+        previous_system.disable_array(
+            device, verify=order.policy.read_back != 'none')
         with shared.disk(inspection, target):
             report = engine.transfer(
                 inspection, target, read_back=order.policy.read_back,

@@ -31,15 +31,19 @@ from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents import read as _read
+from ironic_imagedeploy.engine import memory
 
 #: Bytes of a first sector before the disk's signature and partition table.
 _BOOT_CODE = 440
 #: Bytes of a FAT that has its table and its first directories in them: when
 #: another one is made in its place, parts of both may be there.
 FRONT = 4 << 20
+#: Bytes of each end of a disk that have its partition tables in them.
+_END = 1 << 20
 
 
-def disable(disk: engine.Target, *, keep_partitions: bool) -> None:
+def disable(disk: engine.Target, *, keep_partitions: bool,
+            verify: bool = False) -> None:
     """Let nothing start from a disk, before anything on it is changed.
 
     What firmware begins with is zero on the medium before the rest is.
@@ -47,7 +51,9 @@ def disable(disk: engine.Target, *, keep_partitions: bool) -> None:
     :param disk: with all of its partitions.
     :param keep_partitions: boot code and EFI system partitions are wiped;
         else the ends of the disk, and the front of each partition.
+    :param verify: read back what was wiped.
     :raises TargetError: when it cannot be written.
+    :raises TargetMayBoot: when the disk has lost the zeroes.
     """
     found = _partitions(disk)
     if keep_partitions:
@@ -61,16 +67,25 @@ def disable(disk: engine.Target, *, keep_partitions: bool) -> None:
     for each in found:
         disk.zero(each.start, min(each.length, FRONT))
     disk.flush()
+    if verify:
+        end = min(_END, disk.size)
+        ends = [(0, _BOOT_CODE)] if keep_partitions else [
+            (0, end), (disk.size - end, end)]
+        for start, length in (*ends, *((each.start, min(each.length, FRONT))
+                                       for each in found)):
+            _verify(disk, start, length)
 
 
-def disable_array(device: str) -> None:
+def disable_array(device: str, *, verify: bool = False) -> None:
     """Let nothing start from the disks that a software RAID lies on.
 
     Their boot code and EFI system partitions are not in the array, and would
     start the system in it while another one is written over that. Does
     nothing for a disk. Where one fails, the others are wiped all the same.
 
+    :param verify: read back what was wiped.
     :raises TargetError: when a disk cannot be written.
+    :raises TargetMayBoot: when one has lost the zeroes.
     :raises DeploymentError: when an EFI system partition cannot be made anew.
     """
     if not sysfs.is_array(device):
@@ -92,11 +107,13 @@ def disable_array(device: str) -> None:
                 esp.flush()
         for disk in disks:
             with _noted(failures):
-                clear(disk, 'boot code', 0, _BOOT_CODE)
+                clear(disk, 'boot code', 0, _BOOT_CODE, verify=verify)
         for esp in esps:
             with _noted(failures):
                 esp.zero(0, min(esp.size, FRONT))
                 esp.flush()
+                if verify:
+                    _verify(esp, 0, min(esp.size, FRONT))
     if failures:
         raise failures[0]
     for esp in esps:
@@ -130,11 +147,14 @@ def esp_devices(disk: str) -> list[str]:
     return [device for esp in found for device in sysfs.holders(esp) or [esp]]
 
 
-def clear(disk: str, what: str, start: int, length: int) -> None:
+def clear(disk: str, what: str, start: int, length: int, *,
+          verify: bool = False) -> None:
     """Zero some bytes of a disk that a software RAID lies on.
 
     :param what: is there, for the error.
+    :param verify: read them back.
     :raises TargetError: when they cannot be written.
+    :raises TargetMayBoot: when the disk has lost the zeroes.
     """
     # Not as a target: the array holds a part of the disk.
     try:
@@ -143,11 +163,34 @@ def clear(disk: str, what: str, start: int, length: int) -> None:
             file.write(bytes(length))
             file.flush()
             os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            is_zero = not verify or not any(
+                os.pread(file.fileno(), length, start))
     except OSError as error:
         raise engine.exceptions.TargetError(
             disk, expected=f'zeroes in place of the {what}',
             found=f'{error.strerror} on {disk}',
             fix='Check the disk and its cable, or replace it.') from error
+    if not is_zero:
+        raise _may_boot(disk, disk)
+
+
+def _verify(target: engine.Target, start: int, length: int) -> None:
+    """See that a range, which begins with a sector, is zero."""
+    sectors = -(-length // target.sector_size) * target.sector_size
+    for copy in target.copies:
+        copy.drop_cache()
+        if not memory.is_zero(copy.read(start, sectors)[:length]):
+            raise _may_boot(target.path, copy.path)
+
+
+def _may_boot(device: str, disk: str) -> engine.exceptions.TargetMayBoot:
+    return engine.exceptions.TargetMayBoot(
+        device, expected='zeroes, which it said to have written, in place of '
+        'the former boot code and EFI system partition',
+        found=f'other bytes on {disk}',
+        fix='Do not start the machine from this disk: replace it, or wipe it '
+        'by other means.')
 
 
 def _make_fat(mirror: str) -> None:

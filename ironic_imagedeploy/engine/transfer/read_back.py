@@ -124,7 +124,8 @@ def verify_ends(target: targets.Target) -> None:
                 raise exceptions.TargetError(
                     copy.path, expected=f'zeroes from byte {start} to '
                     f'{start + length - 1}, which it said to have written',
-                    found='other bytes', fix='Replace the disk.')
+                    found=f'other bytes on {copy.path}',
+                    fix='Replace the disk.')
 
 
 def _digest(view: memoryview) -> bytes:

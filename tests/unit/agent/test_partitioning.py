@@ -86,10 +86,19 @@ class MakeTest(ramdisk.AgentTestCase):
         self.assertEqual(
             ['disable_array', 'disable', 'run', 'try_execute', 'try_execute',
              'work_on_disk', 'sync', 'fsync'], self.steps)
-        self.array.assert_called_once_with(self.device)
+        self.array.assert_called_once_with(self.device, verify=False)
         disk, = self.disable.call_args.args
-        self.assertEqual((self.device, {'keep_partitions': False}),
-                         (disk.path, self.disable.call_args.kwargs))
+        self.assertEqual(
+            (self.device, {'keep_partitions': False, 'verify': False}),
+            (disk.path, self.disable.call_args.kwargs))
+
+    def test_what_is_wiped_is_read_back(self):
+        for read_back, verify in (('sample', True), ('full', True),
+                                  ('none', False)):
+            self.conf.config(group='imagedeploy', read_back=read_back)
+            self.make()
+            for wiped in (self.array, self.disable):
+                self.assertIs(verify, wiped.call_args.kwargs['verify'])
 
     def test_file_systems_that_were_there_are_forgotten(self):
         """Those of the partitions, and not the table of the disk."""
@@ -102,7 +111,7 @@ class MakeTest(ramdisk.AgentTestCase):
         self.make(preserve_ephemeral=True)
         self.assertEqual(['disable_array', 'disable', 'work_on_disk', 'sync',
                           'fsync'], self.steps)
-        self.assertEqual({'keep_partitions': True},
+        self.assertEqual({'keep_partitions': True, 'verify': False},
                          self.disable.call_args.kwargs)
         self.assertIs(True, self.work.call_args.kwargs['preserve_ephemeral'])
 

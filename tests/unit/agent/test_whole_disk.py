@@ -33,7 +33,7 @@ class WholeDiskTestCase(ramdisk.AgentTestCase):
         self.steps = []
         self.transfer = self.noted(engine, 'transfer', engine.transfer)
         self.noted(software_raid, 'check_whole_disk', lambda *_: None)
-        self.noted(previous_system, 'disable_array', lambda *_: None)
+        self.noted(previous_system, 'disable_array', lambda *_, **how: None)
         self.find = self.noted(software_raid, 'find', lambda *_: None)
         self.finished = self.noted(handover, 'make_bootable',
                                    handover.make_bootable)
@@ -62,7 +62,8 @@ class WriteTest(WholeDiskTestCase):
                           'make_bootable'], self.steps)
         software_raid.check_whole_disk.assert_called_once_with(
             str(self.disk), 'bios')
-        previous_system.disable_array.assert_called_once_with(str(self.disk))
+        previous_system.disable_array.assert_called_once_with(
+            str(self.disk), verify=False)
 
     def test_how_it_is_written(self):
         for sent, expected in (
@@ -78,6 +79,8 @@ class WriteTest(WholeDiskTestCase):
                 (*expected, orders.JOURNALS),
                 (named['read_back'], named['workers'], named['verify_file'],
                  named['journals']))
+            previous_system.disable_array.assert_called_with(
+                str(self.disk), verify=sent['read_back'] != 'none')
 
     def test_an_image_that_is_refused(self):
         self.failed(disk_format='raw')

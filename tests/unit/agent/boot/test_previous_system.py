@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -25,6 +26,7 @@ from ironic_python_agent import errors
 from ironic_imagedeploy.agent.boot import previous_system
 from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.targets import base
 from tests.support import images
 
 MIB = 1 << 20
@@ -46,9 +48,10 @@ class DisableTest(unittest.TestCase):
             file.write(images.BOOT_CODE)
         return bytearray(self.path.read_bytes())
 
-    def disable(self, *, keep=True):
+    def disable(self, *, keep=True, verify=False):
         with engine.open_target(str(self.path)) as disk:
-            previous_system.disable(disk, keep_partitions=keep)
+            previous_system.disable(disk, keep_partitions=keep,
+                                    verify=verify)
         return self.path.read_bytes()
 
     def test_boot_code_and_the_front_of_the_esp(self):
@@ -83,6 +86,37 @@ class DisableTest(unittest.TestCase):
         expected[:4 * MIB] = bytes(4 * MIB)
         expected[-MIB:] = bytes(MIB)
         self.assertEqual(expected, self.disable(keep=False))
+
+    def test_what_is_lost_is_read_back(self):
+        """A disk that loses a zero, and says that it has not."""
+        for keep, lost in ((True, 0), (True, 439), (True, MIB),
+                           (True, 2 * MIB - 1), (False, 511), (False, MIB - 1),
+                           (False, 3 * MIB), (False, 7 * MIB),
+                           (False, 8 * MIB - 1)):
+            with self.subTest(keep=keep, lost=lost):
+                self.partition('gpt', 'U')
+                with (self.losing(lost),
+                      self.assertRaisesRegex(
+                          engine.exceptions.TargetMayBoot,
+                          f'found other bytes on {self.path}')):
+                    self.disable(keep=keep, verify=True)
+        for keep, lost in ((True, 440), (True, 2 * MIB), (False, 6 * MIB)):
+            with self.subTest(keep=keep, lost=lost), self.losing(lost):
+                self.partition('gpt', 'U')
+                self.disable(keep=keep, verify=True)
+
+    @contextlib.contextmanager
+    def losing(self, at):
+        """Have one byte of the disk stay as it is."""
+        flush = base.Target.flush
+
+        def lose(disk):
+            flush(disk)
+            with self.path.open('r+b') as file:
+                file.seek(at)
+                file.write(b'x')
+        with mock.patch.object(base.Target, 'flush', lose):
+            yield
 
     def test_a_table_that_cannot_be_used(self):
         expected = self.partition('gpt', 'U')
@@ -159,7 +193,7 @@ class ArrayTest(unittest.TestCase):
     def test_what_firmware_begins_with_comes_first(self):
         seen = []
 
-        def look(*_):
+        def look(*_, **how):
             seen.append(self.content(self.mirror)[:1024])
             return mock.DEFAULT
 
@@ -197,6 +231,19 @@ class ArrayTest(unittest.TestCase):
             previous_system.disable_array('array')
         # The other disk is wiped all the same.
         self.assertFalse(any(self.content(self.disks[1])[:440]))
+
+    def test_what_is_lost_is_read_back(self):
+        fsync = os.fsync
+        for lost in (*self.disks, self.mirror):
+            def lose(descriptor, lost=lost):
+                fsync(descriptor)
+                if os.path.realpath(f'/proc/self/fd/{descriptor}') == lost:
+                    os.pwrite(descriptor, b'x', 100)
+            with (self.subTest(lost), mock.patch.object(os, 'fsync', lose),
+                  self.assertRaisesRegex(engine.exceptions.TargetMayBoot,
+                                         f'found other bytes on {lost}')):
+                previous_system.disable_array('array', verify=True)
+        previous_system.disable_array('array', verify=True)
 
     def test_what_cannot_be_read(self):
         os.unlink(self.disks[0])

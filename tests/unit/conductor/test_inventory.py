@@ -10,6 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from unittest import mock
+
+from ironic.common import exception
 from ironic import objects
 
 from ironic_imagedeploy.conductor import inventory
@@ -34,3 +37,14 @@ class InventoryTest(base.ConductorTestCase):
             self.assertEqual((), inventory.devices(task))
             self.config(data_backend='none', group='inventory')
             self.assertEqual((), inventory.devices(task))
+
+    def test_an_inventory_that_cannot_be_read(self):
+        error = exception.SwiftOperationError(operation='get', error='gone')
+        with (self.task() as task,
+              mock.patch.object(inventory, 'LOG', autospec=True) as log,
+              mock.patch.object(inventory.inspect_utils,
+                                'get_inspection_data', autospec=True,
+                                side_effect=error)):
+            self.assertEqual((), inventory.devices(task))
+        log.warning.assert_called_once_with(
+            mock.ANY, {'node': self.node.uuid, 'error': error})

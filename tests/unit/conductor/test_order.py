@@ -177,14 +177,15 @@ class CheckAgentTest(OrderTestCase):
 
 class BootLoaderTest(OrderTestCase):
 
-    def is_there(self, whole_disk, result):
+    def is_there(self, whole_disk, result, mode='bios'):
+        self.node.properties = {'capabilities': f'boot_mode:{mode}'}
         self.keep(is_whole_disk_image=whole_disk)
         with (self.task() as task, mock.patch.object(
                 agent_client.AgentClient, 'get_partition_uuids',
                 autospec=True, return_value={'command_result': result}
                 ) as asked):
             found = order.boot_loader_is_there(task)
-        self.assertEqual(whole_disk is False, asked.called)
+        self.assertEqual(whole_disk is False or mode == 'uefi', asked.called)
         return found
 
     def test_of_a_partition_image(self):
@@ -196,3 +197,9 @@ class BootLoaderTest(OrderTestCase):
         for whole_disk in (True, None):
             self.assertFalse(self.is_there(whole_disk,
                                            {'bootloader': 'i386-pc'}))
+
+    def test_of_a_whole_disk_image_on_a_raid(self):
+        for whole_disk in (True, None):
+            self.assertTrue(self.is_there(whole_disk, {'bootloader': 'x'},
+                                          'uefi'))
+            self.assertFalse(self.is_there(whole_disk, {}, 'uefi'))

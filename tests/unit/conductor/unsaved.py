@@ -28,7 +28,8 @@ IMAGE_ID = '1be26c0b-03f2-4d2e-ae87-c02d7f33c781'
 def node(**fields: typing.Any) -> objects.Node:
     """A node of these fields, which are dictionaries mostly."""
     return objects.Node(context.get_admin_context(), **{
-        'uuid': NODE_ID, 'properties': {}, 'instance_info': {},
+        'uuid': NODE_ID, 'deploy_interface': 'imagedeploy',
+        'boot_interface': 'pxe', 'properties': {}, 'instance_info': {},
         'driver_info': {}, 'driver_internal_info': {}, **fields})
 
 

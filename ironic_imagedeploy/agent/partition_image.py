@@ -99,7 +99,8 @@ def _write(order: orders.WriteOrder, source: engine.Source, device: str,
                     label=partitions.root_label,
                     swap_uuid=partitions.swap_uuid, has_twin=bool(found),
                     array=array),
-                platform, order.arch, install_kernel)
+                platform, order.arch, install_kernel,
+                verify=order.policy.read_back != 'none')
             result = handover.finish(order, {
                 **partitions.of_agent, names.BOOTLOADER: platform.name})
             if array:

@@ -58,12 +58,14 @@ def check(device: str, sector_size: int) -> None:
             '(its capability boot_mode:uefi).')
 
 
-def install(device: str, core: bytes) -> None:
+def install(device: str, core: bytes, *, verify: bool = False) -> None:
     """Write grub2 to a disk, into its BIOS boot partition or the MBR gap.
 
     :param device: a disk with a partition table.
     :param core: made by grub-mkimage.
-    :raises DeploymentError: when there is no place for it.
+    :param verify: read back what was written.
+    :raises DeploymentError: when there is no place for it, or the disk has
+        not kept it.
     """
     boot = bytearray(pathlib.Path(grub.BIOS.directory, 'boot.img')
                      .read_bytes())
@@ -75,7 +77,8 @@ def install(device: str, core: bytes) -> None:
                 f'grub2 does not fit on {device}: expected at least '
                 f'{len(core)} bytes before the first partition or in a BIOS '
                 f'boot partition, found {most}')
-        _write(disk, start, _linked(core, start // _SECTOR))
+        linked = _linked(core, start // _SECTOR)
+        _write(disk, start, linked)
         first = os.pread(disk, _SECTOR, 0)
         boot[_PARAMETERS] = first[_PARAMETERS]
         boot[_TABLE] = first[_TABLE]
@@ -85,6 +88,10 @@ def install(device: str, core: bytes) -> None:
         os.fsync(disk)
         _write(disk, 0, bytes(boot))
         os.fsync(disk)
+        if verify:
+            os.posix_fadvise(disk, 0, 0, os.POSIX_FADV_DONTNEED)
+            _verify(disk, device, start, linked)
+            _verify(disk, device, 0, bytes(boot))
     except OSError as error:
         raise errors.DeploymentError(
             f'grub2 cannot be written to {device}: {error.strerror}'
@@ -150,3 +157,10 @@ def _write(disk: int, start: int, content: bytes) -> None:
     while view:
         written = os.pwrite(disk, view, start)
         start, view = start + written, view[written:]
+
+
+def _verify(disk: int, device: str, start: int, content: bytes) -> None:
+    if os.pread(disk, len(content), start) != content:
+        raise errors.DeploymentError(
+            f'grub2 is not on {device}: expected what was written from byte '
+            f'{start} on, found other bytes. Replace the disk.')

@@ -91,11 +91,13 @@ class Disk:
 
 def install(disk: Disk, platform: grub.Platform, arch: str,
             install_kernel: Callable[[image_tree.ImageTree], menu.Entry]
-            = separate_kernel.no_kernel) -> dict[str, typing.Any]:
+            = separate_kernel.no_kernel, *, verify: bool = False
+            ) -> dict[str, typing.Any]:
     """Install grub2 with a menu for the kernels of the system.
 
     :param install_kernel: puts a kernel into a root file system that has
         none; that is an error by default.
+    :param verify: read grub2 back, from each disk of an array.
     :returns: what was installed, for the report.
     :raises DeploymentError: when the disk would not boot.
     """
@@ -125,10 +127,10 @@ def install(disk: Disk, platform: grub.Platform, arch: str,
     if programs is None:
         grub_reader.check(disk.root, [f'{menu_folder}/grub.cfg', kernel])
     if platform is grub.BIOS:
-        _install_bios(disk, menu_folder)
+        _install_bios(disk, menu_folder, verify)
     else:
         programs = programs or _own_efi(disk, menu_folder, platform)
-        _install_uefi(disk, menu_folder, platform, programs, vendors)
+        _install_uefi(disk, menu_folder, platform, programs, vendors, verify)
     return {'platform': platform.name, 'menu': f'/{folder}/grub.cfg',
             'origin': programs.origin if programs else 'ramdisk',
             'kernels': [entry.kernel for entry in entries],
@@ -143,12 +145,12 @@ def _menu_folder(root: image_tree.ImageTree) -> str:
     return _GRUB_FOLDER
 
 
-def _install_bios(disk: Disk, folder: str) -> None:
+def _install_bios(disk: Disk, folder: str, verify: bool) -> None:
     core = _make_image(disk, folder, grub.BIOS)
     if disk.array:
         disk.array.make_bios_boot_partitions()
     for device in disk.array.disks if disk.array else [disk.device]:
-        bios.install(device, core)
+        bios.install(device, core, verify=verify)
 
 
 def _make_image(disk: Disk, folder: str, platform: grub.Platform) -> bytes:
@@ -179,7 +181,8 @@ def _own_efi(disk: Disk, folder: str, platform: grub.Platform
 
 
 def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
-                  programs: esp.Programs, vendors: list[str]) -> None:
+                  programs: esp.Programs, vendors: list[str], verify: bool
+                  ) -> None:
     if disk.esp is None:
         raise errors.DeploymentError(
             f'{disk.device} has no EFI system partition')
@@ -189,7 +192,7 @@ def _install_uefi(disk: Disk, folder: str, platform: grub.Platform,
         esps = [_partition(half) for half in sysfs.members(place)]
     with software_raid.complete(place):
         esp.fill(place, programs, grub.esp_configuration(
-            disk.uuid, folder, *_root_names(disk)), vendors)
+            disk.uuid, folder, *_root_names(disk)), vendors, verify=verify)
     if os.path.exists('/sys/firmware/efi'):
         nvram.add_boot_entries(esps, platform)
 

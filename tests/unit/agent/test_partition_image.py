@@ -54,7 +54,7 @@ class PartitionImageTestCase(ramdisk.AgentTestCase):
         self.noted(bios, 'check')
         self.noted(grub_reader, 'check_image')
         self.noted(partitioning, 'make', self.made)
-        self.noted(install, 'install', lambda *_: dict(INSTALLED))
+        self.noted(install, 'install', lambda *_, verify: dict(INSTALLED))
         self.patched(partition_devices, 'partition_uuid'
                      ).return_value = PARTITION_UUID
         self.twins = self.patched(twins, 'find')
@@ -126,6 +126,12 @@ class WriteTest(PartitionImageTestCase):
             has_twin=False), disk)
         self.assertEqual((grub.BIOS, 'x86_64', separate_kernel.no_kernel),
                          (platform, arch, install_kernel))
+        self.assertIs(False, install.install.call_args.kwargs['verify'])
+
+    def test_the_boot_loader_is_read_back_as_the_image_is(self):
+        self.conf.config(group='imagedeploy', read_back='sample')
+        self.written()
+        self.assertIs(True, install.install.call_args.kwargs['verify'])
         partition_devices.partition_uuid.assert_called_with(str(self.root))
 
     def test_what_the_agent_tells(self):

@@ -123,6 +123,22 @@ class InstallTest(unittest.TestCase):
                   f'{self.disk}: Input/output error')):
             bios.install(str(self.disk), self.core)
 
+    def test_what_the_disk_has_not_kept(self):
+        fsync = os.fsync
+        for at, start in ((0, 0), (511, 0), (SECTOR, SECTOR),
+                          (SECTOR + 200_000, SECTOR)):
+            def lose(disk, at=at):
+                fsync(disk)
+                os.pwrite(disk, b'\x5a', at)
+            self.partitioned(MSDOS)
+            with (self.subTest(at), mock.patch.object(os, 'fsync', lose),
+                  self.assertRaisesRegex(
+                      errors.DeploymentError, f'grub2 is not on {self.disk}: '
+                      f'expected what was written from byte {start} on')):
+                bios.install(str(self.disk), self.core, verify=True)
+        self.partitioned(MSDOS)
+        bios.install(str(self.disk), self.core, verify=True)
+
     def test_the_boot_code_comes_last(self):
         """It leads to a core that is on the medium."""
         before, seen = self.partitioned(MSDOS), []

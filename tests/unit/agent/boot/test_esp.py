@@ -12,13 +12,17 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
 from unittest import mock
 
+from ironic_python_agent import errors
+
 from ironic_imagedeploy.agent.boot import esp
 from ironic_imagedeploy.agent import commands
+from ironic_imagedeploy import engine
 
 MIB = 1 << 20
 PROGRAMS = esp.Programs('image', {
@@ -72,3 +76,36 @@ class FillTest(unittest.TestCase):
         self.assertEqual(
             [('mmd', False), 'flush', ('mcopy', False), ('mcopy', False),
              'flush', ('mren', True), 'flush'], steps)
+
+    def test_what_the_disk_has_not_kept(self):
+        esp.fill(str(self.esp), PROGRAMS, 'a menu', ['debian'], verify=True)
+        kept = self.esp.read_bytes()
+        for lost in (b'a menu', PROGRAMS.files['grubx64.efi'][-9:],
+                     b'GRUBX64 EFI', b'EFI        '):
+            at = kept.index(lost)
+            flush, flushes = os.fsync, []
+
+            def lose(file, at=at, flush=flush, flushes=flushes):
+                flush(file)
+                flushes.append(file)
+                if len(flushes) == 3:
+                    with self.esp.open('r+b') as disk:
+                        disk.seek(at)
+                        disk.write(b'\0')
+            subprocess.run(['mkfs.vfat', self.esp], check=True,
+                           capture_output=True)
+            with (self.subTest(lost), mock.patch.object(os, 'fsync', lose),
+                  self.assertRaisesRegex(
+                      errors.DeploymentError,
+                      f'boot loader is not on {self.esp}')):
+                esp.fill(str(self.esp), PROGRAMS, 'a menu', ['debian'],
+                         verify=True)
+
+    def test_each_disk_of_a_mirror_is_read_back(self):
+        other = self.esp.with_name('other')
+        shutil.copy(self.esp, other)
+        with engine.open_target(str(other)) as copy:
+            with (mock.patch.object(type(copy), 'copies', [copy]),
+                  self.assertRaisesRegex(errors.DeploymentError,
+                                         f'is not on {other}')):
+                esp.fill(str(self.esp), PROGRAMS, 'a menu', [], verify=True)

@@ -94,7 +94,7 @@ def held_open(partition: str) -> Iterator[None]:
     end = time.monotonic() + _APPEARS
     while True:
         try:
-            descriptor = os.open(partition, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(partition, os.O_RDONLY)
             break
         except OSError as error:
             if time.monotonic() > end:

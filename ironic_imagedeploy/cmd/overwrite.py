@@ -77,7 +77,7 @@ def _terminal(stack: contextlib.ExitStack, piped: bool
     if not piped:
         return sys.stdin if sys.stdin and sys.stdin.isatty() else None
     try:
-        descriptor = os.open('/dev/tty', os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open('/dev/tty', os.O_RDWR)
     except OSError:
         return None
     return stack.enter_context(os.fdopen(descriptor, encoding='utf-8'))

@@ -69,7 +69,7 @@ def install(device: str, core: bytes, *, verify: bool = False) -> None:
     """
     boot = bytearray(pathlib.Path(grub.BIOS.directory, 'boot.img')
                      .read_bytes())
-    disk = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+    disk = os.open(device, os.O_RDWR)
     try:
         start, most = _core_space(read_table(device), device)
         if len(core) > most:

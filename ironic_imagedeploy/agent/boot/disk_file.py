@@ -181,7 +181,7 @@ def mounted(read: _read.Read, size: int) -> Iterator[DiskFile]:
         path = f'{folder}/disk'
         with open(path, 'wb'):
             pass
-        fuse = os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        fuse = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK)
         file = DiskFile(path, fuse, read, size)
         try:
             _call('mount', b'imagedeploy', path.encode(), b'fuse',

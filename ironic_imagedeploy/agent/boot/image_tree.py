@@ -73,7 +73,7 @@ class ImageTree:
     """
 
     def __init__(self, top: str) -> None:
-        self._top = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._top = os.open(top, os.O_PATH | os.O_DIRECTORY)
 
     def close(self) -> None:
         """Let it go, so that it can be unmounted."""
@@ -255,8 +255,7 @@ class ImageTree:
             # Nobody else is in the file system: what was seen stays.
             file: int = _unless_refused(
                 path, os.open, name, os.O_WRONLY | os.O_NOFOLLOW
-                | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if mode is None
-                                  else os.O_TRUNC),
+                | (os.O_CREAT | os.O_EXCL if mode is None else os.O_TRUNC),
                 _PERMISSIONS, dir_fd=directory)
             with open(file, 'wb', buffering=0) as writer:
                 for block in blocks:
@@ -324,7 +323,7 @@ def _reopened(path: str, found: int, flags: int = 0) -> Iterator[int]:
     """Open what is known to be a file or a directory."""
     descriptor: int = _unless_refused(
         path, os.open, f'/proc/self/fd/{found}',
-        os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | flags)
+        os.O_RDONLY | os.O_NOCTTY | flags)
     try:
         yield descriptor
     finally:

@@ -29,8 +29,8 @@ class FileSource(base.Source):
         self.name = _path(location)
         try:
             # A FIFO would block without O_NONBLOCK.
-            self._descriptor = os.open(
-                self.name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._descriptor = os.open(self.name,
+                                       os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             raise exceptions.SourceNotFound(
                 self.name, expected='an image file', found='no such file',

@@ -55,7 +55,7 @@ class BlockTarget(base.Target):
             # The kernel refuses O_EXCL for what is mounted or has holders.
             self._descriptor = os.open(
                 path, (os.O_RDONLY if read_only else os.O_RDWR)
-                | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
+                | os.O_EXCL | os.O_DIRECT)
             self._measure()
         except OSError as error:
             self.close()

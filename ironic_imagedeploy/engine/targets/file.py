@@ -89,8 +89,8 @@ class FileTarget(base.Target):
             os.unlink(self.path)
 
     def _open(self, create_size: int | None) -> None:
-        flags = ((os.O_RDONLY if self.read_only else os.O_RDWR)
-                 | os.O_CLOEXEC | os.O_NONBLOCK)
+        flags = os.O_NONBLOCK | (os.O_RDONLY if self.read_only
+                                 else os.O_RDWR)
         try:
             self._descriptor = os.open(self.path, flags)
         except FileNotFoundError:

@@ -43,8 +43,7 @@ class Member(base.Target):
         self.sector_size = sector_size
         self._begin = begin
         try:
-            self._descriptor = os.open(
-                path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT)
         except OSError as error:
             raise self.failed('opening', 0, error) from error
 

@@ -313,8 +313,7 @@ def _open(path: str) -> int:
     :raises OSError: when it is another kind of file.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND
-                         | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
-                         0o600)
+                         | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
         _check_owner(os.fstat(descriptor), stat.S_ISREG)
     except BaseException:

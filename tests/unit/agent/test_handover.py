@@ -23,6 +23,7 @@ from ironic_imagedeploy.agent import handover
 from ironic_imagedeploy.agent import order as orders
 from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy import engine
+from tests.support import images
 from tests.support import ramdisk
 
 MIB = 1 << 20
@@ -123,6 +124,38 @@ class ArrayTest(WipedTestCase):
         with self.assertRaisesRegex(engine.exceptions.TargetMayBoot,
                                     'KeyboardInterrupt'):
             self.fail(self.root, self.disk)
+
+
+class BackupTest(ramdisk.AgentTestCase):
+    """The backup of a GPT whose image ends before the disk does."""
+
+    def setUp(self):
+        super().setUp()
+        images.partition(self.guest, 'gpt')
+        with self.disk.open('r+b') as disk:
+            disk.write(self.guest.read_bytes())
+        self.finish = self.patched(handover, 'finish')
+
+    def make(self):
+        order = mock.Mock(spec=orders.WriteOrder)
+        answer = handover.make_bootable(order, str(self.disk))
+        self.finish.assert_called_once_with(order, {})
+        self.rescanned.assert_called_once_with(str(self.disk))
+        return answer
+
+    def test_it_is_moved(self):
+        self.assertEqual((self.finish.return_value, True), self.make())
+        self.assertTrue(
+            self.disk.read_bytes()[-512:].startswith(b'EFI PART'))
+
+    def test_it_cannot_be(self):
+        with self.disk.open('r+b') as disk:
+            disk.seek(512 + 16)
+            disk.write(b'damaged')
+            disk.seek(8 * MIB - 512 + 16)
+            disk.write(b'damaged')
+        self.assertEqual((self.finish.return_value, False), self.make())
+        self.assertIn('stays where the image ends', self.log.output)
 
 
 class ArrayThatBootsTest(ramdisk.AgentTestCase):

@@ -72,6 +72,7 @@ class OpenTest(base.EngineTestCase):
         header = base64.b64encode(b'Bearer token').decode()
         for strategy, given, login in (
                 ('noauth', {'login': None}, None),
+                ('digest', {'login': None}, None),
                 ('noauth', {'login': ('a', '')}, 'Basic YTo='),
                 ('noauth', {'authorization': header}, 'Bearer token'),
                 ('http_basic', {'login': None}, 'Basic YzpwYXNz'),
@@ -103,6 +104,14 @@ class OpenTest(base.EngineTestCase):
         self.opened()
         self.assertEqual([(self.servers[1].server_port, None)], self.seen)
 
+    def test_a_redirect_has_a_proxy_of_its_own(self) -> None:
+        self.servers[0].answer = lambda exchange: exchange.refuse(
+            302, {'Location': 'http://image.example.com/image'})
+        self.opened(urls=(self.servers[0].url('image'),),
+                    proxies={'http': self.servers[1].url('').rstrip('/')},
+                    no_proxy='127.0.0.1')
+        self.assertEqual([(self.servers[1].server_port, None)], self.seen)
+
     def test_a_server_below_the_minimum_speed(self) -> None:
         def slow(exchange: web.Exchange) -> None:
             exchange.serve(stop_after=0)
@@ -130,5 +139,6 @@ class RegistryTest(base.EngineTestCase):
         served.push(b'the image', kind='raw')
         for scheme in ('oci', 'OCI'):
             with image_source.open_image(orders.Download(urls=(
-                    f'{scheme}://{served.host}/disks/debian:12',))) as source:
+                    f'{scheme}://{served.host}/disks/debian:12',
+                    'http://192.0.2.1/image'))) as source:
                 self.assertEqual(b'the image', source.read_at(0, source.size))

@@ -59,14 +59,14 @@ class PublisherTest(ramdisk.AgentTestCase):
             'seconds_left': None})
 
     def test_phases_in_any_order(self):
-        self.now.return_value = 0.0
+        self.now.return_value = 100.0
         self.publisher = progress.Publisher(str(self.disk))
-        for now, phase in ((0.0, 'write'), (1.0, 'read-back'),
-                           (2.0, 'read-back'), (3.0, 'finish'),
-                           (5.0, 'boot')):
+        for now, phase in ((100.0, 'write'), (101.0, 'read-back'),
+                           (102.0, 'read-back'), (103.0, 'finish'),
+                           (105.0, 'boot')):
             self.now.return_value = now
             self.publisher(engine.Progress(phase, 1, 2, 7.0, 'disk'))
-        self.now.return_value = 9.0
+        self.now.return_value = 109.0
         self.assertEqual(
             [('write', 0.0, 1.0), ('read-back', 1.0, 2.0),
              ('finish', 3.0, 2.0), ('boot', 5.0, 4.0)],

@@ -63,8 +63,10 @@ class LoadTest(loads.LoadingTestCase):
             if is_enough:
                 loading.load(self.disk)
             else:
-                self.assert_fails('memory of the machine', loading.load,
-                                  self.disk)
+                self.assert_fails(
+                    f'expected {(kib << 10) // 4 - len(written.KERNEL)} '
+                    'bytes at most, by the memory of the machine',
+                    loading.load, self.disk)
 
     def test_larger_than_any(self):
         for kind, path in ((kernels.KERNEL, '/boot/vmlinuz'),
@@ -110,6 +112,18 @@ class LoadTest(loads.LoadingTestCase):
     def test_program_that_fails(self):
         with mock.patch.dict('os.environ', STATUS='1'):
             self.assert_fails('said by kexec', loading.load, self.disk)
+
+    def test_program_that_says_a_lot(self):
+        """Its last words, as the options of a kernel come first."""
+        for spaces, is_told in ((299, True), (300, False)):
+            self.put('bin/kexec', f"""#!/bin/sh
+                     printf '!%{spaces}s' 'at last' >&2
+                     exit 1
+                     """.encode())
+            with self.assertRaises(machine.NotPossible) as caught:
+                loading.load(self.disk)
+            self.assertIn('kexec --load failed: ', caught.exception.details)
+            self.assertEqual(is_told, '!' in caught.exception.details)
 
     def test_program_that_does_nothing(self):
         self.put('bin/kexec', b'#!/bin/sh\n')

@@ -66,6 +66,14 @@ class WrittenSystemTest(unittest.TestCase):
                 system.copy(system.entry.initramfs[0], copy, 1 << 20)
                 self.assertEqual(boot_files.initramfs(), copy.getvalue())
 
+    def test_the_disk_is_not_written(self):
+        with mock.patch.object(
+                written_system.engine, 'open_target', autospec=True,
+                side_effect=written_system.engine.open_target) as opening:
+            with self.opened(written.parts('debian')):
+                pass
+        self.assertEqual({'read_only': True}, opening.call_args.kwargs)
+
     def test_file_that_is_too_large(self):
         with (self.opened(written.parts('debian')) as system,
               self.assertRaises(machine.NotPossible) as caught):

@@ -99,7 +99,7 @@ class OpenTest(base.EngineTestCase):
             (target.path, target.size, target.sector_size, target.alignment,
              target.read_only, target.fixed_sectors))
         self.open.assert_called_once_with(
-            '/dev/sdx', os.O_RDWR | os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC)
+            '/dev/sdx', os.O_RDWR | os.O_EXCL | os.O_DIRECT)
         self.close.assert_not_called()
         target.close()
         self.close.assert_called_once_with(77)

@@ -185,7 +185,8 @@ class _Parser:
         parser.CharacterDataHandler = self._characters
         try:
             parser.Parse(encoded, True)
-        except (expat.ExpatError, ValueError) as error:
+        # Of an encoding that Python does not know it is a LookupError.
+        except (expat.ExpatError, ValueError, LookupError) as error:
             raise _invalid('XML', str(error)) from None
 
     def _refuse(self, name: str, *_: typing.Any) -> None:

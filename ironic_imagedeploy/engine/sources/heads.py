@@ -51,6 +51,10 @@ class EndlessHeadError(http.client.HTTPException):
     """The head of an answer is long, or always about to come."""
 
 
+class ChunkSizeError(http.client.HTTPException):
+    """A chunk of a body has a size that is not a number of bytes."""
+
+
 def limit_heads(session: requests.Session) -> None:
     """Bound the heads of all answers of a session by its read timeouts."""
     for adapter in session.adapters.values():
@@ -201,9 +205,20 @@ class _Response(http.client.HTTPResponse):
             count = self.fp.readinto1(view)
             if self.length is not None:
                 self.length -= count
-            if not count or not self.length:
+            if not count or self.length == 0:
                 self.close()
             return count
+
+    def _read_next_chunk_size(self) -> int:
+        try:
+            size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        except ValueError as error:
+            raise ChunkSizeError from error
+        # A sign is a number to http.client, which reads any number of bytes
+        # then, whatever there is room for.
+        if size < 0:
+            raise ChunkSizeError
+        return size
 
     def _together(self, most: int | None = None
                   ) -> contextlib.AbstractContextManager[None]:

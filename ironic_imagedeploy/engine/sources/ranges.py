@@ -188,6 +188,13 @@ class Connection:
             raise exceptions.SourceError(
                 self.name, expected='the image', found=found,
                 fix='Check the address and the server.')
+        framing = response.headers.get('Transfer-Encoding', 'identity')
+        if framing.lower() not in ('identity', 'chunked'):
+            # http.client takes it for bytes of the file.
+            raise exceptions.SourceError(
+                self.name, expected='the bytes as stored, or in chunks',
+                found=f'Transfer-Encoding {framing[:40]!r}',
+                fix='Use a server, or a proxy, that sends them so.')
         coding = response.headers.get('Content-Encoding', 'identity')
         if status != 416 and not self._is_stored(coding.lower()):
             raise exceptions.SourceError(
@@ -208,16 +215,19 @@ class Connection:
         """First byte and end of an answer; size of the file, if stated."""
         value = response.headers.get('Content-Range')
         match = _CONTENT_RANGE.fullmatch((value or '').strip())
-        if match:
+        several = response.headers.get('Content-Type', '').lower().startswith(
+            'multipart/byteranges')
+        if match and not several:
             size = None if match[3] == '*' else int(match[3])
             return int(match[1]), int(match[2]) + 1, size
         response.close()
         # http.client takes the end of a connection for that of a header.
-        kind = (exceptions.SourceUnavailable if value is None
+        kind = (exceptions.SourceUnavailable if value is None and not several
                 else exceptions.SourceError)
         raise kind(
             self.name, expected='a Content-Range with first and last byte',
-            found=f'Content-Range {(value or "")[:80]!r}',
+            found='several ranges in one answer' if several
+            else f'Content-Range {(value or "")[:80]!r}',
             fix='Use a server that answers ranges correctly.')
 
     def _check_range(self, response: requests.Response,
@@ -246,6 +256,9 @@ class Connection:
 
     def _not_a_range(self, response: requests.Response
                      ) -> exceptions.SourceError:
+        if response.status_code != http.HTTPStatus.OK:
+            return self._changed('a file without these bytes, by HTTP status '
+                                 f'{response.status_code}')
         found = 'an answer with the whole file'
         length = response.headers.get('Content-Length')
         if self._checksum_stated and length == str(self.size):

@@ -43,6 +43,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (urllib3.exceptions.IncompleteRead, 'the end of the connection in the '
      'middle of an answer'),
     (urllib3.exceptions.InvalidChunkLength, 'a chunk of no usable length'),
+    (heads.ChunkSizeError, 'a chunk of no usable length'),
     (requests.exceptions.TooManyRedirects, 'too many redirects'),
     (requests.exceptions.JSONDecodeError, 'an answer that is not JSON'),
     (json.JSONDecodeError, 'an answer that is not JSON'),

@@ -152,6 +152,9 @@ class DecodeTest(unittest.TestCase):
         for content, words in (
                 (b'', 'XML'), (b'bmap', 'XML'), (b'<a/>', 'elements'),
                 (b'\0' * 1000, 'XML'),
+                (b'<?xml version="1.0" encoding="foo"?><bmap/>', 'XML'),
+                (b'<?xml version="1.0" encoding="hex"?><bmap/>', 'XML'),
+                (b'<?xml version="1.0" encoding="big5"?><bmap/>', 'XML'),
                 (GOOD.encode().replace(b'<bmap', entities + b'<bmap'),
                  'document type'),
                 (b'<bmap version="2.0">' + b'<a>' * 10000, 'elements'),

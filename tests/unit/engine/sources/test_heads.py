@@ -111,58 +111,6 @@ class HeadTest(served.ServedTestCase):
         self.assert_same(self.content, self.streamed(self.opened()))
 
 
-class ChunkTest(served.ServedTestCase):
-    """Bodies whose next piece is always about to come."""
-
-    def test_a_line_that_never_ends(self) -> None:
-        def endless(exchange: Exchange) -> None:
-            size = len(self.content)
-            exchange.start(206, {
-                'Content-Range': f'bytes {MIB}-{size - 1}/{size}',
-                'Transfer-Encoding': 'chunked'})
-            exchange.wfile.write(b'5\r\nabcde\r\n1000;')
-            while not exchange.server.stopping.wait(0.05):
-                exchange.wfile.write(b'x')
-
-        self.server.answer = web.since(1, endless)
-        began = time.monotonic()
-        self.assert_fails(exceptions.SourceTimeout, timeout=0.5, retries=0)
-        self.assertLess(time.monotonic() - began, 10)
-
-    def test_pieces_that_are_none(self) -> None:
-        for line in (b'nothing\r\n', b'-5\r\n', b'\0\xff\r\n',
-                     b'x' * 70_000, b'5\r\nabcdefgh\r\n'):
-            with self.subTest(line[:9]):
-                def garbage(exchange: Exchange, line: bytes = line) -> None:
-                    size = len(self.content)
-                    exchange.start(206, {
-                        'Content-Range': f'bytes {MIB}-{size - 1}/{size}',
-                        'Transfer-Encoding': 'chunked'})
-                    exchange.wfile.write(b'5\r\nabcde\r\n' + line)
-                    exchange.close_connection = True
-
-                self.server.answer = web.since(1, garbage)
-                with self.assertRaises(exceptions.SourceError):
-                    self.streamed(self.opened(retries=0))
-
-    def test_chunks_that_take_their_time(self) -> None:
-        def slowly(exchange: Exchange) -> None:
-            size = len(self.content)
-            exchange.start(206, {
-                'Content-Range': f'bytes {MIB}-{size - 1}/{size}',
-                'Transfer-Encoding': 'chunked'})
-            for start in range(MIB, size, MIB):
-                piece = self.content[start:start + MIB]
-                exchange.wfile.write(b'%x\r\n' % len(piece))
-                time.sleep(0.2)
-                exchange.wfile.write(piece + b'\r\n')
-            exchange.wfile.write(b'0\r\n\r\n')
-
-        self.server.answer = web.since(1, slowly)
-        self.assert_same(self.content, self.streamed(self.opened(
-            timeout=0.5, retries=0)))
-
-
 class LookTest(served.ServedTestCase):
     """A deadline over the head and the tables, not over the stream."""
 
@@ -269,6 +217,19 @@ class ReceiveTest(served.ServedTestCase):
                 part = self.content[start:start + 300_000]
                 exchange.wfile.write(b'%x\r\n%s\r\n' % (len(part), part))
             exchange.wfile.write(b'0\r\n\r\n')
+
+        self.server.answer = answer
+        with requests.Session() as session:
+            heads.limit_heads(session)
+            self.assert_same(self.content, self.received(session))
+
+    def test_until_the_connection_ends(self) -> None:
+        """A body without a length is all that comes."""
+        def answer(exchange: Exchange) -> None:
+            exchange.start(200, {'Connection': 'close'})
+            for start in range(0, len(self.content), 300_000):
+                exchange.wfile.write(self.content[start:start + 300_000])
+            exchange.close_connection = True
 
         self.server.answer = answer
         with requests.Session() as session:

@@ -148,6 +148,25 @@ class PartTest(AnswerTestCase):
                               f'a file of {size} bytes'),
                              (error.expected, error.found))
 
+    def test_bytes_of_something_else(self) -> None:
+        for headers, found in (
+                ({'Transfer_Encoding': 'gzip, chunked'},
+                 "Transfer-Encoding 'gzip, chunked'"),
+                ({'Content_Type': 'Multipart/ByteRanges; boundary=x'},
+                 'several ranges in one answer')):
+            server = self.answer(5, 15, **headers)
+            error = self.fail(server, lambda server=server: server.get(5, 15))
+            self.assertEqual(found, error.found)
+        for framing in ('chunked', 'Chunked', 'identity'):
+            self.assertEqual(10, self.answer(
+                5, 15, Transfer_Encoding=framing).get(5, 15).remaining)
+
+    def test_a_file_that_ends_earlier(self) -> None:
+        server = self.answer(5, 15, status=416)
+        error = self.fail(server, lambda: server.get(5, 15))
+        self.assertIsInstance(error, exceptions.SourceChanged)
+        self.assertIn('416', error.found)
+
     def test_the_whole_file(self) -> None:
         """Which another server behind the name may give a part of."""
         for stated, length, kind in (

@@ -24,7 +24,7 @@ from packaging import requirements
 
 NAME = 'ironic-imagedeploy'
 #: Of setup.cfg; pbr adds one for the tests.
-EXTRAS = ('fast', 'glance', 'conductor', 'agent')
+EXTRAS = ('fast', 'glance', 'inspector', 'conductor', 'agent')
 
 
 def normalised(name: str) -> str:

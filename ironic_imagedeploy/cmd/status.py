@@ -42,8 +42,9 @@ def main() -> int:
         if {'-h', '--help'} & set(sys.argv[1:]):
             return _show(_HELP, 0)
         print(f'Ironic cannot be loaded: {error}. Install '
-              "'ironic-imagedeploy[conductor]' into the Python environment "
-              'of ironic-conductor, and run the command of that environment.',
+              'the wheel of ironic-imagedeploy, with its extra [conductor], '
+              'into the Python environment of ironic-conductor, and run the '
+              'command of that environment.',
               file=sys.stderr)
         return FAILURE
     printed = io.StringIO()

@@ -223,8 +223,8 @@ def _codecs() -> Iterator[Problem]:
     if lost:
         yield (Code.WARNING,
                f'Libraries are missing: {", and ".join(lost)}. Install '
-               "'ironic-imagedeploy[conductor,fast]' here; the deploy ramdisk "
-               'needs the like: [agent,fast].')
+               'the wheel again, with the extras [conductor,fast]; the deploy '
+               'ramdisk needs the like: [agent,fast].')
 
 
 def main(arguments: list[str]) -> int:

@@ -43,8 +43,9 @@ class WhereIronicIsNotInstalledTest(unittest.TestCase):
         for missing in ('ironic', 'oslo_upgradecheck'):
             done = run(missing)
             self.assertEqual((2, ''), (done.returncode, done.stdout))
-            self.assertIn("Install 'ironic-imagedeploy[conductor]'",
-                          done.stderr)
+            self.assertIn(
+                'Install the wheel of ironic-imagedeploy, with its extra '
+                '[conductor]', done.stderr)
             self.assertNotIn('Traceback', done.stderr)
 
     def test_help(self) -> None:

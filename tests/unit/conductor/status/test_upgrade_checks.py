@@ -210,7 +210,7 @@ class CodecsTest(ChecksTestCase):
                 Code.WARNING, 'decompressed more slowly',
                 'compressed with Zstandard are refused',
                 "OpenStack's own inspector has no say",
-                "Install 'ironic-imagedeploy[conductor,fast]'")
+                'Install the wheel again, with the extras [conductor,fast]')
 
 
 class CommandTest(unittest.TestCase):

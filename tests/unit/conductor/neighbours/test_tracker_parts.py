@@ -16,13 +16,16 @@ import pathlib
 import tempfile
 import types
 import unittest
+from unittest import mock
 
 from oslo_config import fixture
 
 from ironic.conf import CONF
 
+from ironic_imagedeploy.conductor.neighbours import members
 from ironic_imagedeploy.conductor.neighbours import tracker
 from ironic_imagedeploy.conf import opts
+from ironic_imagedeploy.contract import neighbours
 from tests.support.simulation import certificate
 
 PEM = certificate.make('192.0.2.1').pem
@@ -33,8 +36,8 @@ class PartsTestCase(unittest.TestCase):
     def setUp(self):
         super().setUp()
         opts.register_opts(CONF)
-        self.enterContext(fixture.Config(CONF)).config(
-            group='imagedeploy', neighbour_port=9998)
+        self.conf = self.enterContext(fixture.Config(CONF))
+        self.conf.config(group='imagedeploy', neighbour_port=9998)
         self.path = pathlib.Path(self.enterContext(
             tempfile.TemporaryDirectory()), 'agent.pem')
         self.path.write_text(PEM)
@@ -104,3 +107,68 @@ class AnswersTest(unittest.TestCase):
                               {'switch_id': '0A:1B'}, {'switch_id': '0a:1b'})]
         self.assertEqual(
             {'0a:1b'}, tracker._switches(types.SimpleNamespace(ports=ports)))
+
+
+class MemberTest(PartsTestCase):
+    """Who is named to a node, of those that write its image."""
+
+    NOW = 1e9
+    ROOT = 'ab' * 32
+
+    def member(self, number=1, left=5000, scope='*'):
+        return members.Member(
+            root=self.ROOT, scope=scope, switches=frozenset(), since=0,
+            until=self.NOW + left, peer=neighbours.Peer(
+                url=f'https://192.0.2.{number}:9998', certificate=PEM),
+            order=neighbours.Neighbours(
+                ticket_key='x' * 43, seconds=7200, peers=(), port=9998))
+
+    def made(self, *running, sent=None, peer=True):
+        """The node as a neighbour, where these write."""
+        node = types.SimpleNamespace(
+            uuid='the-node', owner=None, lessee=None)
+        with (mock.patch.object(tracker, '_running', autospec=True,
+                                return_value=list(running)) as asked,
+              mock.patch.object(tracker, '_peer', autospec=True, return_value=(
+                  peer and self.member().peer)),
+              mock.patch.object(tracker.time, 'time', autospec=True,
+                                return_value=self.NOW)):
+            found = tracker._member(
+                types.SimpleNamespace(node=node, ports=[]), {
+                    'public': True, 'manifest': {'root': self.ROOT}}
+                if sent is None else sent)
+        if found:
+            asked.assert_called_once_with(self.ROOT, 'the-node')
+        return found
+
+    def setUp(self):
+        super().setUp()
+        self.conf.config(group='imagedeploy', neighbours=True,
+                         neighbour_seeds=1)
+
+    def test_what_others_learn_of_it(self):
+        found = self.made()
+        self.assertEqual(
+            (self.ROOT, '*', self.NOW, self.NOW + 7200, 7200, 9998, ()),
+            (found.root, found.scope, found.since, found.until,
+             found.order.seconds, found.order.port, found.order.peers))
+        self.assertNotEqual(found.order.ticket_key,
+                            self.made().order.ticket_key)
+        self.assertEqual(43, len(found.order.ticket_key))
+
+    def test_tickets_that_are_good_for_long_enough(self):
+        for left, is_named in ((3600, True), (3599, False), (7200, True),
+                               (7201, False), (-1, False)):
+            self.assertEqual(is_named, bool(self.made(
+                self.member(left=left)).order.peers), left)
+
+    def test_those_of_another_project(self):
+        for scope in ('', 'a', '["one", null]'):
+            self.assertEqual((), self.made(
+                self.member(scope=scope)).order.peers)
+
+    def test_who_cannot_be_one(self):
+        self.assertIsNone(self.made(sent={'public': True}))
+        self.assertIsNone(self.made(peer=None))
+        self.conf.config(group='imagedeploy', neighbours=False)
+        self.assertIsNone(self.made())

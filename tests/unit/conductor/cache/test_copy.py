@@ -11,6 +11,7 @@
 # under the License.
 
 import hashlib
+import io
 import os
 
 from ironic_imagedeploy.conductor.cache import copy
@@ -67,3 +68,68 @@ class CopyTest(base.EngineTestCase):
             made = builder.finish(engine.Checksum(
                 'sha256', hashlib.sha256(content[:MIB]).hexdigest()))
         self.assertTrue(made.matches(0, content[:MIB]))
+
+    def test_both_at_once(self) -> None:
+        """The file and the manifest get the same bytes of one reading."""
+        content = os.urandom(2 * MIB + 9)
+        path = self.directory / 'copy'
+        with (manifest_builder.Builder(len(content)) as builder,
+              path.open('wb') as file):
+            copy.copy(Dribble(content), builder=builder, file=file)
+            made = builder.finish(engine.Checksum(
+                'sha256', hashlib.sha256(content).hexdigest()))
+        self.assertEqual(content, path.read_bytes())
+        self.assertEqual(3, made.count)
+        for index in range(made.count):
+            start, end = made.bounds(index)
+            self.assertTrue(made.matches(index, content[start:end]))
+
+
+class Recorder(io.BytesIO):
+    """A file that keeps what is done to it: offsets and bytes in KiB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[tuple[str, float, float]] = []
+
+    def write(self, data: bytes) -> int:
+        if len(data):
+            self.done.append(('write', self.tell() / KIB, len(data) / KIB))
+        return super().write(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.done.append(('skip', self.tell() / KIB, offset / KIB))
+        return super().seek(offset, whence)
+
+
+class RequestsTest(base.EngineTestCase):
+    """What is asked of the file, as far as no buffer ends in between."""
+
+    def done(self, content: bytes) -> list[tuple[str, float, float]]:
+        file = Recorder()
+        copy.copy(Dribble(content), file=file)
+        self.assertEqual(content, file.getvalue().ljust(len(content), b'\0'))
+        return file.done
+
+    def test_data(self) -> None:
+        self.assertEqual([('write', 0, 1024), ('write', 1024, 1024),
+                          ('write', 2048, 1)],
+                         self.done(b'x' * (2 * MIB + KIB)))
+
+    def test_holes_between_data(self) -> None:
+        block = b'x' * (64 * KIB)
+        self.assertEqual(
+            [('write', 0, 64), ('skip', 64, 64), ('skip', 128, 64),
+             ('write', 192, 128), ('skip', 320, 64), ('write', 384, 1)],
+            self.done(block + bytes(128 * KIB) + 2 * block
+                      + bytes(64 * KIB) + block[:KIB]))
+
+    def test_blocks_with_a_byte_in_them(self) -> None:
+        for content in (b'x' + bytes(64 * KIB - 1),
+                        bytes(64 * KIB - 1) + b'x', bytes(64 * KIB - 1)):
+            self.assertEqual([('write', 0, len(content) / KIB)],
+                             self.done(content))
+
+    def test_no_hole_begins_within_a_block(self) -> None:
+        self.assertEqual([('write', 0, 128)], self.done(
+            b'x' + bytes(126 * KIB) + b'x' * (2 * KIB - 1)))

@@ -91,7 +91,7 @@ class HostileTest(partition_images.PartitionImageTestCase):
         for boot_mode in ('bios', 'uefi'):
             log = self.directory / f'{boot_mode}.strace'
             done = subprocess.run(
-                ['strace', '-f', '-y', '-qq', '-o', log, '-e',
+                ['strace', '-f', '--seccomp-bpf', '-y', '-qq', '-o', log, '-e',
                  'trace=execve,execveat,mmap,mprotect,pkey_mprotect,'
                  'uselib,chroot,pivot_root', '--', sys.executable, '-m',
                  'unittest', f'{__name__}.HostileTest.test_nothing_runs'],

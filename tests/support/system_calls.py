@@ -64,7 +64,8 @@ def trace(command: Sequence[str | pathlib.Path], path: str,
     """
     faults = ['-e', f'inject={inject}'] if inject else []
     done = subprocess.run(
-        ['strace', '-f', '-y', '-qq', '-s', '0', '-o', log, '-e',
+        ['strace', '-f', '--seccomp-bpf', '-y', '-qq', '-s', '0', '-o', log,
+         '-e',
          f'trace={_CALLS}', '-P', path, *faults, '--', *command],
         text=True, capture_output=True, timeout=120, check=False,
         env={**os.environ, **(environment or {})})

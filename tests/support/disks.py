@@ -70,9 +70,12 @@ def checksum(path: pathlib.Path, algorithm: str = 'sha512') -> str:
 
 
 def fill(path: pathlib.Path, size: int, byte: int = OLD) -> None:
-    """Make a file of one byte, again and again."""
+    """Make a file of one byte, again and again; zeroes take no space."""
     block = bytes([byte]) * _CHUNK
     with path.open('wb') as file:
+        if not byte:
+            file.truncate(size)
+            return
         for start in range(0, size, _CHUNK):
             file.write(block[:size - start])
 

@@ -44,6 +44,7 @@ from ironic.tests.unit import policy_fixture
 from ironic_imagedeploy.conductor.cache import access
 from ironic_imagedeploy.conf import opts
 from ironic_imagedeploy import engine
+from ironic_imagedeploy.engine.sources import mirrors
 from tests.support import images
 from tests.support import web
 
@@ -91,6 +92,7 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
         with mock.patch.object(policy_fixture, 'PolicyFixture',
                                fixtures.Fixture):
             super().setUp()
+        self.enterContext(mock.patch.object(mirrors, '_PAUSE', 0))
         self.directory = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.directory)
         self.addCleanup(setattr, generic.GenericHardware,

@@ -19,6 +19,7 @@ import unittest.mock
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import budget
 from ironic_imagedeploy.engine.contents import boot_files
+from ironic_imagedeploy.engine.contents.system import contents as _contents
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.formats import extent_map
 from tests.unit.engine import base
@@ -26,6 +27,8 @@ from tests.unit.engine import disks
 from tests.unit.engine.inspection import verdicts
 from tests.unit.engine import memory
 from tests.unit.engine import qcow2_builder as qcow2
+from tests.unit.engine import system_disks
+from tests.unit.engine import systems
 from tests.unit.engine import volumes
 
 MIB = base.MIB
@@ -276,6 +279,21 @@ class DamageTest(verdicts.VerdictTestCase):
 
 
 class WorkTest(verdicts.VerdictTestCase):
+
+    def test_the_system_may_take_half_of_it(self) -> None:
+        path = system_disks.disk(self.directory, systems.debian())
+        with engine.open_source(str(path)) as source:
+            found = engine.inspect(source)
+            image, work = found.accepted(), engine.Budget()
+            _contents.read(image.read, image.known_size, found.table, work,
+                           _contents.Wanted())
+            used = budget.ENTRIES - work._entries
+            for entries, is_cut in ((2 * used, False), (2 * used - 2, True)):
+                with unittest.mock.patch.object(budget, 'ENTRIES', entries):
+                    found = engine.inspect(source, engine.Expectation(
+                        contents=True))
+                assert found.contents
+                self.assertIs(is_cut, found.contents.is_cut)
 
     def test_more_than_others_would_do(self) -> None:
         """Whoever looks for many machines would refuse it."""

@@ -187,13 +187,28 @@ class RootTest(verdicts.VerdictTestCase):
                     self.assert_refused('file-system-unsupported', content,
                                         found, image_type=declared)
 
+    def test_whether_it_has_a_kernel(self) -> None:
+        """Where a boot menu may name one that is not there: unknown."""
+        for tree, has_kernel in (
+                ({'boot/vmlinuz-6.1': b'MZ'}, True), ({'boot': None}, False),
+                ({'boot/loader/entries/a.conf': b'linux /linux',
+                  'boot/linux': b''}, None)):
+            content = bytearray(volumes.ext4(
+                self.directory / 'root', tree, '-O', '^metadata_csum'
+                ).read_bytes())
+            for dirty in (0, 4):
+                content[1024 + 0x60] |= dirty
+                self.assertIs(None if dirty else has_kernel, self.inspect(
+                    content, has_kernel=True).has_kernel)
+
     def test_a_file_system_that_cannot_be_mounted(self) -> None:
         content = bytearray(volumes.ext4(
             self.directory / 'root', volumes.BOOTABLE, '-t', 'ext4'
             ).read_bytes())
         for cut in (MIB, len(content) - 512):
-            self.assert_refused('truncated', content[:cut],
-                                str(len(content)), image_type='partition')
+            for declared in ('partition', None):
+                self.assert_refused('truncated', content[:cut],
+                                    str(len(content)), image_type=declared)
         content[1024 + 0x78] ^= 1
         self.assert_refused('corrupt', content, 'superblock',
                             image_type='partition')

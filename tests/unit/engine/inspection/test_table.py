@@ -11,6 +11,8 @@
 # under the License.
 
 
+import gzip
+
 from ironic_imagedeploy import engine
 from tests.unit.engine import base
 from tests.unit.engine import disks
@@ -38,6 +40,16 @@ class TableTest(verdicts.VerdictTestCase):
         disk[600] ^= 1
         for content in (disk, self.qcow2(disk)):
             self.assert_refused('corrupt', content)
+
+    def test_the_disk_in_a_compressed_file(self) -> None:
+        """As large as its table says that it is."""
+        for sector_size in (512, 4096):
+            for disk in (self.disk(sector_size=sector_size), disks.gpt(
+                    4 * MIB, sector_size=sector_size, boot_code=b'\xeb')):
+                inspection = engine.inspect(memory.MemorySource(
+                    gzip.compress(disk, 1)))
+                self.assertEqual(('accept', len(disk)), (
+                    inspection.verdict, inspection.virtual_size))
 
     def test_a_disk_that_ends_in_its_table(self) -> None:
         disk = self.disk()

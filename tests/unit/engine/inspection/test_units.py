@@ -116,3 +116,15 @@ class UnitTest(verdicts.VerdictTestCase):
             for sector_size in (512, 4096):
                 self.assert_accepted(self.gpt(content, sector_size),
                                      sector_size=sector_size)
+
+    def test_a_file_system_for_sectors_that_are_larger_still(self) -> None:
+        """The table is for others then, but it may take these."""
+        for content, sector_size, cases in (
+                (self.ext4(), 1024, ['']),
+                (volumes.ext4(self.directory / 'root', {}, '-b', '1024'
+                              ).read_bytes(), 2048, ['', 'file-system'])):
+            findings = self.inspect(self.gpt(content, 512),
+                                    sector_size=sector_size).findings
+            self.assertEqual(
+                [('sector-size', case) for case in cases],
+                [(finding.code, finding.case) for finding in findings])

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import unittest
+
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import sources
 from ironic_imagedeploy.engine.sources import base as _base
@@ -43,6 +45,40 @@ class RedactTest(base.EngineTestCase):
                 _base.redact(url)
             self.assert_complete(caught.exception)
             self.assertNotIn('secret', str(caught.exception))
+
+
+class SourceTest(unittest.TestCase):
+
+    def test_what_a_source_must_have(self) -> None:
+        """What reads at offsets, and what reads in sequence."""
+        def nothing(self: object) -> None:
+            """Do nothing."""
+
+        for name in ('read_at', 'open_stream'):
+            kind = type('Half', (_base.Source,), {name: nothing})
+            self.assertRaises(TypeError, kind)
+
+
+class SecretTest(unittest.TestCase):
+
+    def test_whose_secrets_a_server_may_know(self) -> None:
+        known = 'http://b.com/x'
+        for url, of, may in (
+                ('http://b.com:80/y', known, True),
+                ('https://b.com/y', known, True),
+                ('https://b.com:443/y', known, True),
+                ('https://b.com:8443/y', known, False),
+                ('https://a.com/y', known, False),
+                ('http://a.com/y', known, False),
+                ('http://c.com/y', known, False),
+                ('http://b.com:79/y', known, False),
+                ('http://b.com:81/y', known, False),
+                ('ftp://b.com/y', known, False),
+                ('http://b.com/y', 'https://b.com/x', False),
+                ('https://b.com/y', 'http://b.com:8080/x', False),
+                ('https://b.com/y', 'ftp://b.com:80/x', False)):
+            with self.subTest(url=url, of=of):
+                self.assertIs(may, _base.may_know_secrets(url, of=of))
 
 
 class OriginTest(base.EngineTestCase):

@@ -62,6 +62,9 @@ class ChunkedStreamTest(unittest.TestCase):
         # One buffer does for all of them.
         self.assertEqual(1, len({id(view.obj) for view in self.views[:5]}))
 
+    def test_small_pieces_of_the_last_chunk(self) -> None:
+        self.assertEqual([600] * 1747 + [376], self.read(600)[:1748])
+
     def test_a_chunk_and_its_last_byte(self) -> None:
         self.assertEqual([MIB - 1, 1] * 5 + [700], self.read(MIB - 1))
 

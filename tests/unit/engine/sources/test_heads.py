@@ -236,6 +236,19 @@ class ReceiveTest(served.ServedTestCase):
             heads.limit_heads(session)
             self.assert_same(self.content, self.received(session))
 
+    def test_no_more_than_was_announced(self) -> None:
+        for length, expected in ((1000, 1000), (5000, 3000)):
+            def answer(exchange: Exchange, length: int = length) -> None:
+                exchange.start(200, {'Content-Length': str(length)})
+                exchange.wfile.write(self.content[:3000])
+                exchange.close_connection = True
+
+            self.server.answer = answer
+            with requests.Session() as session:
+                heads.limit_heads(session)
+                self.assert_same(self.content[:expected],
+                                 self.received(session))
+
     def test_of_a_session_of_somebody_else(self) -> None:
         with requests.Session() as session:
             self.assert_same(self.content, self.received(session))

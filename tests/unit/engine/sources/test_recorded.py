@@ -105,6 +105,8 @@ class RecordedSourceTest(base.EngineTestCase):
         with self.assertRaises(exceptions.SourceChanged) as caught:
             self.recorded.read_at(100, 50)
         self.assert_complete(caught.exception)
+        self.assertEqual('bytes 100 to 149 as they were when they were read '
+                         'first', caught.exception.expected)
         self.replay(self.content)
         self.assertRaises(exceptions.SourceChanged, self.replay,
                           bytes(len(self.content)))

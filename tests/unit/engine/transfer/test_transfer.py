@@ -198,7 +198,8 @@ class ReportTest(transfers.TransferTestCase):
         base.run('sgdisk', '-o', path := self.save('gpt', bytes(8 * MIB)))
         with engine.open_source(path) as source:
             inspection = engine.inspect(source)
-            for more, expected in ((0, False), (511, False), (512, True)):
+            for more, expected in ((0, False), (511, False), (512, True),
+                                   (8 * MIB, True)):
                 report = transfer(inspection, Target(8 * MIB + more))
                 self.assertIs(expected, report.backup_gpt_misplaced)
 

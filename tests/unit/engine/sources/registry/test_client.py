@@ -29,7 +29,7 @@ class ManifestTest(served.RegistryTestCase):
 
     def test_statuses(self) -> None:
         retried = {408, 429, 500, 501, 503, 504}
-        for status in (201, 400, 402, 403, 405, 407, 409, 428, 430,
+        for status in (201, 400, 402, 403, 405, 407, 409, 428, 430, 499,
                        *sorted(retried)):
             self.patch_manifest(lambda exchange, status=status:
                                 exchange.refuse(status))
@@ -40,6 +40,21 @@ class ManifestTest(served.RegistryTestCase):
                     retries=0)
                 self.assertEqual(status == 403,
                                  'permission to read' in error.expected)
+
+    def test_only_this_machine_is_asked_by_http(self) -> None:
+        """A name is not enough for that, whatever it leads to."""
+        port = self.registry.host.rpartition(':')[2]
+        with self.assertRaises(exceptions.SourceUnreachable) as caught:
+            self.opened(f'oci://0.0.0.0:{port}/disks/debian:12')
+        self.assertIn('not TLS', caught.exception.found)
+        self.assertEqual([], self.registry.asked)
+        self.opened()
+
+    def test_nobody_there(self) -> None:
+        """It is asked again, by https as before."""
+        self.registry.stop()
+        error = self.assert_fails(exceptions.SourceUnreachable, 'refused')
+        self.assertIn('https://', error.subject)
 
     def test_a_busy_registry_is_asked_again(self) -> None:
         left = [503, 503]

@@ -46,6 +46,17 @@ class ReferenceTest(unittest.TestCase):
         found = reference.Reference.parse('oci://docker.io/org/debian')
         self.assertEqual('org/debian', found.repository)
 
+    def test_other_registries(self) -> None:
+        for name in ('a.io', 'docker.ip', 'docker.io.example.com', 'z:5000'):
+            found = reference.Reference.parse(f'oci://{name}/debian:12')
+            self.assertEqual((name, 'debian'), (found.host, found.repository))
+
+    def test_the_longest_name(self) -> None:
+        name = 'host/' + 'a' * 1019
+        self.assertEqual(name[5:], self.parsed(f'oci://{name}')[1])
+        self.assertRaises(exceptions.SourceError, self.parsed,
+                          f'oci://{name}a')
+
     def test_others(self) -> None:
         for location in (
                 'oci://', 'oci://host', 'oci://host/', 'oci:///name',

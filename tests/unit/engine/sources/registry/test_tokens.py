@@ -88,6 +88,25 @@ class TokenServiceTest(served.RegistryTestCase):
             with self.subTest(answer):
                 self.assert_refused('127.0.0.1')
 
+    def test_an_answer_that_is_cut_off(self) -> None:
+        """Also where the front of it would do."""
+        def begin(exchange: registry.Exchange) -> None:
+            exchange.start(200, {'Content-Length': '100'})
+            exchange.wfile.write(b'{"token": "x"}')
+            exchange.close_connection = True
+
+        self.patch_token(begin)
+        error = self.assert_refused('100 bytes')
+        self.assertIsInstance(error, exceptions.ConnectionDropped)
+
+    def test_a_login_is_told_as_it_was_asked_for(self) -> None:
+        for offers in ('Negotiate', 'Digest realm="x"', ''):
+            self.registry.challenge = offers or 'x'
+            with self.subTest(offers):
+                self.assert_refused('none that suits')
+                self.assertEqual({None}, {
+                    each[2] for each in self.registry.asked})
+
     def test_a_service_that_nobody_runs(self) -> None:
         other = registry.Registry(self.blobs)
         other.stop()

@@ -15,7 +15,6 @@
 import os
 import pathlib
 import tempfile
-import threading
 import unittest
 from unittest import mock
 
@@ -129,24 +128,33 @@ class HeldOpenTest(FileTestCase):
             raise ZeroDivisionError
         self.assertFalse(self.is_open(path))
 
+    def sleeping(self, then):
+        """Replace the clock, by which each look is ten seconds later."""
+        now = [7.0]
+
+        def sleep(_):
+            now[0] += 10
+            then()
+
+        clock = self.enterContext(mock.patch.object(
+            partition_devices, 'time', autospec=True))
+        clock.monotonic.side_effect = lambda: now[0]
+        clock.sleep.side_effect = sleep
+        return clock.sleep
+
     def test_a_device_that_appears_later(self):
         path = self.directory / 'root'
-        later = threading.Timer(0.3, path.touch)
-        later.start()
-        self.addCleanup(later.join)
+        slept = self.sleeping(path.touch)
         with partition_devices.held_open(str(path)):
             self.assertTrue(self.is_open(str(path)))
+        slept.assert_called_once_with(0.1)
 
     def test_a_device_that_does_not_appear(self):
-        with (mock.patch.object(partition_devices, '_APPEARS', 0.3),
-              mock.patch.object(partition_devices.time, 'sleep',
-                                autospec=True,
-                                side_effect=partition_devices.time.sleep
-                                ) as slept,
-              self.assertRaisesRegex(
-                  errors.DeploymentError,
-                  '/dev/gone cannot be opened: No such file')):
+        """It is looked for again and again, but not all the time."""
+        slept = self.sleeping(lambda: None)
+        with self.assertRaisesRegex(
+                errors.DeploymentError,
+                '/dev/gone cannot be opened: No such file'):
             with partition_devices.held_open('/dev/gone'):
                 pass
-        # It is looked for again and again, but not all the time.
-        self.assertTrue(2 <= slept.call_count <= 4, slept.call_count)
+        self.assertEqual([mock.call(0.1)] * 4, slept.mock_calls)

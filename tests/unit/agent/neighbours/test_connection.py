@@ -21,7 +21,6 @@ from unittest import mock
 
 from ironic_imagedeploy.agent.neighbours import connection as connections
 from ironic_imagedeploy.agent.neighbours import protocol
-from tests.support.simulation import certificate
 from tests.unit.agent.neighbours import fakes
 from tests.unit.agent.neighbours import images
 
@@ -64,11 +63,10 @@ class ConnectionTestCase(unittest.TestCase):
 class OpenTest(ConnectionTestCase):
 
     def test_another_certificate(self):
-        other = certificate.make(images.ADDRESS)
-        with self.assertRaisesRegex(connections.PeerRefused,
-                                    'another certificate'):
-            self.opened(lambda secured, stopped: None,
-                        ssl.PEM_cert_to_DER_cert(other.pem))
+        for other in (b'', b'\xff', DER[:-1] + bytes([DER[-1] ^ 1])):
+            with self.assertRaisesRegex(connections.PeerRefused,
+                                        'another certificate'):
+                self.opened(lambda secured, stopped: None, other)
 
     def test_nobody_is_there(self):
         self.assert_fails(

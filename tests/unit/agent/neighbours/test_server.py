@@ -23,6 +23,7 @@ from ironic_imagedeploy.contract import neighbours as contract
 from tests.unit.agent.neighbours import images
 
 MIB = images.MIB
+ROOT = images.MANIFEST.root.encode()
 HEAD = (f'GET /v1/chunks/{images.MANIFEST.root}/0 HTTP/1.1\r\n'
         f'Host: a\r\nAuthorization: Bearer {images.TICKET}\r\n\r\n').encode()
 
@@ -118,6 +119,8 @@ class AnswerTest(RawTestCase):
                 (HEAD, 200), (HEAD.replace(b'/0 ', b'/2 '), 404),
                 (HEAD.replace(b'/0 ', b'/../0 '), 404),
                 (HEAD.replace(b'chunks', b'x'), 404),
+                (HEAD.replace(ROOT, b'0' * 64), 404),
+                (HEAD.replace(ROOT, b'f' * 64), 404),
                 (HEAD.replace(images.TICKET.encode(), b'x'), 401),
                 (HEAD.replace(b'Bearer', b'Basic'), 401),
                 (HEAD.replace(b'GET', b'PUT'), 405),

@@ -18,6 +18,7 @@ These are recorded, and fail, outside: see :mod:`tests.support.faults.outside`.
 
 import os
 import pathlib
+import subprocess
 import typing
 from unittest import mock
 
@@ -29,6 +30,7 @@ from ironic_imagedeploy.agent import sysfs
 from ironic_imagedeploy.engine.contents import partitions
 from tests.functional import inside
 from tests.functional import partition_images
+from tests.support import commands
 from tests.support import disks
 from tests.support.faults import outside
 
@@ -86,7 +88,12 @@ class ArrayTestCase(partition_images.PartitionImageTestCase):
             device = f'/dev/{path.parent.name}'
             # One that fell out is a member again the next time.
             self._arrays.setdefault(device, sysfs.members(device))
-            disks.run('mdadm', '--stop', device)
+            # Somebody, as udev, may still look at it.
+            commands.wait_for(
+                f'end of {device}', timeout=60,
+                condition=lambda device=device: not subprocess.run(
+                    ['mdadm', '--stop', device], capture_output=True
+                ).returncode)
 
     def assemble(self) -> None:
         """Put together again what was taken apart."""

@@ -35,6 +35,8 @@ _BLOCK_SIZES = (512, 1 << 20)
 _LARGEST = 1 << 60
 _NEWEST = 2
 _DEPTH = 3
+#: Elements, nearly all of which are ranges.
+_MOST_ELEMENTS = 256 << 10
 #: Characters of a number, a checksum or their like.
 _LONGEST = 200
 _NUMBER = re.compile(r'[0-9]{1,19}', re.ASCII)
@@ -170,6 +172,7 @@ class _Parser:
         self.texts: dict[str, str] = {}
         self.ranges: list[tuple[str, str | None]] = []
         self._path: list[str] = []
+        self._elements = 0
         self._text = ''
         self._checksum: str | None = None
 
@@ -194,6 +197,9 @@ class _Parser:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._path.append(name)
+        self._elements += 1
+        if self._elements > _MOST_ELEMENTS:
+            raise _invalid(f'at most {_MOST_ELEMENTS} elements', 'more')
         if len(self._path) > _DEPTH or self._path[0] != 'bmap':
             raise _invalid('the elements of a block map', name)
         if len(self._path) == 1:

@@ -33,6 +33,7 @@ _SIGNATURE = 0xbeda107f
 _VERSION = 0x00010001
 _DYNAMIC = 1
 _STATIC = 2
+_SECTOR = 512
 _BLOCK_SIZE = 1 << 20
 _UNALLOCATED = 0xffffffff
 _DISCARDED = 0xfffffffe
@@ -75,15 +76,18 @@ class VdiImage(reader.Reader):
                 'backing-file', case='parent',
                 expected='a dynamic or static image of its own',
                 found=f'an image of type {image_type} with a parent')
-        self._check('the sector size', sector_size, 512)
+        self._check('the sector size', sector_size, _SECTOR)
         self._check('the block size', block_size, _BLOCK_SIZE)
         self._check('the extra bytes of a block', block_extra, 0)
+        if self.virtual_size % _SECTOR:
+            raise self.corrupt(f'a disk of {self.virtual_size} bytes',
+                               f'a multiple of {_SECTOR}')
         needed = -(-self.virtual_size // _BLOCK_SIZE)
         if not 0 < needed <= blocks <= _MOST_BLOCKS:
             raise self.corrupt(
                 f'{blocks} blocks for a disk of {self.virtual_size} bytes',
                 f'1 to {_MOST_BLOCKS} blocks, enough for the disk')
-        if map_at % 512 or data_at % 512 or map_at < _HEADER.size or (
+        if map_at % _SECTOR or data_at % _SECTOR or map_at < _HEADER.size or (
                 data_at < map_at + 4 * blocks):
             raise self.corrupt(f'a map at {map_at} and data at {data_at}',
                                'the header, the map, and then the data')

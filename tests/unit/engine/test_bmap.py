@@ -163,6 +163,8 @@ class DecodeTest(unittest.TestCase):
                 (self.changed('<BlockSize> 4096 </BlockSize>',
                               '<BlockSize> 4096 </BlockSize>' * 2),
                  'one BlockSize'),
+                (b'<bmap version="1.2"><BlockMap>' + b'<Range/>' * (
+                    bmap._MOST_ELEMENTS), 'at most 262144 elements'),
                 (bytes(bmap.MOST_BYTES + 1), 'at most')):
             with self.subTest(content=content[:60]):
                 self.assert_refused(content, words)

@@ -30,6 +30,8 @@ Unreadable = exceptions.UnreadableContent
 
 #: Entries of a menu.
 _MOST = 256
+#: Characters of a line with words; the kernel takes options of 4096 at most.
+_LONGEST = 16 << 10
 _MENU_ENTRY = ('menuentry', 'submenu')
 _ID = ('--id', '$menuentry_id_option', '${menuentry_id_option}')
 _LINUX = re.compile(r'linux(?:16|efi)?')
@@ -187,6 +189,9 @@ def parse(text: str) -> Menu:
 
 def _words(line: str) -> list[str]:
     """Words of a line, quotes removed; of none that only a shell reads."""
+    if len(line) > _LONGEST:
+        # A long word takes shlex the square of its length.
+        return []
     try:
         return shlex.split(line)
     except ValueError:

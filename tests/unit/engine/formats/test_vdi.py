@@ -92,7 +92,8 @@ class VdiImageTest(qemu_made.QemuMadeTestCase):
                 ('version', (0, 0x10000, 0x20001)),
                 ('sector_size', (0, 4096)),
                 ('block_size', (0, 512, 1 << 21)), ('block_extra', (1, 512)),
-                ('size', (0, 6 * MIB, 1 << 62, (1 << 64) - 1)),
+                ('size', (0, 2, 4 * MIB + 100, 6 * MIB, 1 << 62,
+                          (1 << 64) - 1)),
                 ('blocks', (0, 4, 1 << 20, 0xffffffff)),
                 ('map_at', (0, 8, 513)),
                 ('data_at', (0, 513, 512)), ('allocated', (0, 4))):

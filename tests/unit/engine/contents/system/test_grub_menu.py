@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import time
 import unittest
 
 from ironic_imagedeploy.engine.contents.system import grub_menu
@@ -120,6 +121,12 @@ class MenuTest(unittest.TestCase):
             with (self.subTest(text[:20]),
                   self.assertRaises(exceptions.UnreadableContent)):
                 grub_menu.parse(text)
+
+    def test_a_line_without_an_end(self) -> None:
+        began = time.process_time()
+        for words in ('$' * 200_000, 'menuentry "' + 'x' * 200_000):
+            self.assertEqual('0', grub_menu.parse(words).default({}))
+        self.assertLess(time.process_time() - began, 0.2)
 
     def test_described_entries(self) -> None:
         self.assertTrue(grub_menu.parse('insmod blscfg\nblscfg\n')

@@ -183,3 +183,19 @@ class ValuesTest(unittest.TestCase):
                     with self.subTest(name, line=field.lineno):
                         self.assertIn('repr=False', ast.unparse(field))
         self.assertGreater(seen, 4)
+
+    def test_a_method_gives_what_it_promises(self):
+        """Or one of a class that is made of this one does, and has to."""
+        for name, node in nodes():
+            if not isinstance(node, ast.ClassDef) or 'Protocol' in map(
+                    name_of, node.bases):
+                continue
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and ast.unparse(
+                        method.returns or ast.Constant(None)) != 'None' and (
+                        all(isinstance(line, ast.Expr) and isinstance(
+                            line.value, ast.Constant)
+                            for line in method.body)):
+                    with self.subTest(name, method=method.name):
+                        self.assertIn('abstractmethod', map(
+                            name_of, method.decorator_list))

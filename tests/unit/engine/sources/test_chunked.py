@@ -22,6 +22,7 @@ from tests.unit.engine import base
 from tests.unit.engine import manifests
 from tests.unit.engine import memory
 from tests.unit.engine.sources import served
+from tests.unit.engine import transfers
 
 KIB = base.KIB
 MIB = base.MIB
@@ -98,6 +99,22 @@ class ChunkedSourceTest(ChunkedTestCase):
             (chunked.SourceReport(name='memory', bytes=fetched),),
             source.reports)
         self.assertLess(fetched, len(self.content))
+
+    def test_neighbours_come_by_one_read(self) -> None:
+        """But for one that is here already."""
+        content = transfers.noise(6 * MIB)
+        for kept, reads in ((None, [(MIB, 4 * MIB)]),
+                            (3, [(MIB, MIB), (2 * MIB, MIB),
+                                 (4 * MIB, MIB)])):
+            origin = memory.MemorySource(content)
+            source = chunked.ChunkedSource(manifests.built(content), origin)
+            if kept:
+                source.read_at(kept * MIB, 10)
+                origin.reads.clear()
+            view = memoryview(bytearray(4 * MIB))
+            source.fill_chunks(range(1, 5), view)
+            self.assert_same(content[MIB:5 * MIB], bytes(view))
+            self.assertEqual(reads, origin.reads)
 
     def test_who_is_told_need_not_wait_for_the_next_chunk(self) -> None:
         read: dict[int, int] = {}

@@ -117,6 +117,28 @@ class MirrorTest(served.ServedTestCase):
         self.assert_holds(target.disk[:MIB], 0)
 
 
+class ThreadDownloadsTest(served.ServedTestCase):
+
+    def test_a_thread_goes_on_where_it_is(self) -> None:
+        """With the same connection, until that is at its end."""
+        downloads = mirrors.ThreadDownloads(self.opened()._mirrors)
+        first = downloads.at(MIB, MIB + 100)
+        self.assertIs(first, downloads.at(MIB, 3 * MIB))
+        view = memoryview(bytearray(60))
+        while first.position < MIB + 60:
+            first.readinto(view[first.position - MIB:])
+        self.assertEqual(self.content[MIB:MIB + 60], bytes(view))
+        self.assertIs(first, downloads.at(MIB + 60, 0))
+        while first.readinto(view):
+            pass
+        following = downloads.at(MIB + 100, 3 * MIB)
+        self.assertIsNot(first, following)
+        self.assertEqual((MIB + 100, 3 * MIB),
+                         (following.position, following.end))
+        for position in (MIB + 99, MIB + 101):
+            self.assertIsNot(following, downloads.at(position, 3 * MIB))
+
+
 class PatienceTest(unittest.TestCase):
 
     def test_pauses_grow_up_to_a_limit(self) -> None:

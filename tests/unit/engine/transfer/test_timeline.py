@@ -112,6 +112,8 @@ class TimelineTest(unittest.TestCase):
                                                                    ) -> None:
         for number in range(100000):
             self.timeline.add(mark(number * 0.5, number * 3, number * 7))
+        self.assertLessEqual(len(self.timeline._marks),
+                             2 * timeline.MOST_SAMPLES)
         found = self.samples()
         self.assertLessEqual(len(found), timeline.MOST_SAMPLES)
         self.assertGreater(len(found), timeline.MOST_SAMPLES // 4)

@@ -82,7 +82,7 @@ def _build(checkout: pathlib.Path, folder: pathlib.Path) -> None:
             'PATH': f'{programs}:{os.environ["PATH"]}',
             'PYTHONPATH': '',
             'ELEMENTS_PATH': f'{checkout / "dib"}:{work / "elements"}',
-            'DIB_IMAGEDEPLOY_SOURCE': str(checkout), **lent_variables})
+            **lent_variables})
     for suffix in ('kernel', 'initramfs'):
         shutil.move(f'{output}.{suffix}', folder / suffix)
     shutil.rmtree(work)

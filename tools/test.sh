@@ -29,10 +29,12 @@ ALL_STAGES="style types unit previous functional fuzz docs releasenotes"
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
+# Classes are given to workers before they run: with two for each processor
+# none of these waits for the longest classes of another, or for a pause.
 run_tests() {
     local log=$logs/$1
     shift
-    stestr "$@" 2>&1 | tee "$log"
+    stestr "$@" --concurrency $(($(nproc) * 2)) 2>&1 | tee "$log"
     count_tests "$log" "$?" "stestr $*"
 }
 
@@ -68,12 +70,10 @@ stage_previous() {
     fi
 }
 
-# A class at a time, as its tests share what is costly. Classes are given to
-# workers before they run: with two for each processor none of these waits for
-# the longest classes of another.
+# A class at a time, as its tests share what is costly.
 stage_functional() {
     run_tests functional --test-path ./tests/functional \
-        --group-regex '([^.]+[.])+' run --concurrency $(($(nproc) * 2))
+        --group-regex '([^.]+[.])+' run
 }
 
 # The inputs are the same in each run; tools/fuzz.sh looks for others.

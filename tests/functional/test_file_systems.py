@@ -17,6 +17,7 @@ import contextlib
 import mmap
 import os
 import random
+import re
 
 from ironic_imagedeploy.engine.contents import filesystems
 from ironic_imagedeploy.engine import exceptions
@@ -26,6 +27,7 @@ from tests.support import web
 
 MIB = base.MIB
 _GONE = 3
+_NOT_ZERO = re.compile(rb'[^\0]')
 FILES = {f'{kind}-{size}': part[:size]
          for kind, part in (
              ('text', b'some words in a line, again\n' * 20_000),
@@ -174,9 +176,8 @@ class FileSystemsTest(base.FunctionalTestCase):
             with self.image.open('r+b') as file, mmap.mmap(
                     file.fileno(), 0) as disk:
                 for _ in range(40):
-                    at = dice.randrange(13 * MIB, 22 * MIB)
-                    while not disk[at]:
-                        at += 1
+                    at = _NOT_ZERO.search(
+                        disk, dice.randrange(13 * MIB, 22 * MIB)).start()
                     old = disk[at:at + 2]
                     disk[at:at + 2] = dice.randbytes(2)
                     for name in FILES:

@@ -13,6 +13,8 @@
 """The way from a URL to the server that has the file."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
 import urllib.parse
 
 import requests
@@ -21,9 +23,12 @@ from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.sources import answer
 from ironic_imagedeploy.engine.sources import base
 from ironic_imagedeploy.engine.sources import reasons
+from ironic_imagedeploy.engine import text
 
 #: Redirects that are followed for one request.
 _MOST_REDIRECTS = 20
+#: Characters of an address that an error notes.
+_LONGEST_NOTE = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -70,11 +75,13 @@ class Route:
                 ) -> requests.Response:
         """Send a GET, and again wherever it is redirected to."""
         for _ in range(_MOST_REDIRECTS + 1):
-            response = self._send(url, headers)
+            with self._telling(url):
+                response = self._send(url, headers)
             location = response.headers.get('Location')
             if response.status_code not in _REDIRECTS or location is None:
                 try:
-                    check(response)
+                    with self._telling(url):
+                        check(response)
                 except BaseException:
                     response.close()
                     raise
@@ -85,6 +92,17 @@ class Route:
             base_url = url if base.is_web(url) else response.url
             url = self._target(base_url, location)
         raise self._bad_address(f'more than {_MOST_REDIRECTS} redirects')
+
+    @contextlib.contextmanager
+    def _telling(self, url: str) -> Iterator[None]:
+        """Note in an error which server failed, where it is another one."""
+        try:
+            yield
+        except exceptions.SourceError as error:
+            if url != self._url:
+                error.add_note('it was redirected to ' + text.bounded(
+                    base.redact(url), _LONGEST_NOTE))
+            raise
 
     def _send(self, url: str, headers: dict[str, str]) -> requests.Response:
         timeout = min(self._limits.timeout,

@@ -189,6 +189,25 @@ class SafeRedirectTest(served.ServedTestCase):
             with self.subTest(place):
                 self.assert_fails(exceptions.SourceError, retries=0)
 
+    def test_who_failed(self) -> None:
+        other = self.serve()
+        other.answer = lambda exchange: exchange.refuse(404)
+        place = other.url('image').replace('//', '//user:password@')
+        for target, shown in (
+                (f'{place}?signature', other.url('image')),
+                ('http://127.0.0.1:1/' + 'x' * 5000,
+                 'http://127.0.0.1:1/' + 'x' * 178 + '...')):
+            self.server.answer = lambda exchange, target=target: (
+                exchange.refuse(302, {'Location': target}))
+            with self.assertRaises(exceptions.SourceError) as caught:
+                self.opened(retries=0)
+            self.assertEqual([f'it was redirected to {shown}'],
+                             caught.exception.__notes__)
+        self.server.answer = lambda exchange: exchange.refuse(404)
+        with self.assertRaises(exceptions.SourceError) as caught:
+            self.opened(retries=0)
+        self.assertFalse(hasattr(caught.exception, '__notes__'))
+
     def test_names_beyond_ascii(self) -> None:
         self.save('%C3%BCmage', self.content)
         self.server.answer = web.nth(0, lambda exchange: exchange.refuse(

@@ -15,13 +15,14 @@
 import types
 import unittest
 
+from oslo_config import fixture
 import requests
 
 from ironic.conf import CONF
 
 from ironic_imagedeploy.conductor import images
 from ironic_imagedeploy import engine
-from tests.unit.conductor import base
+from tests.unit.conductor import unsaved
 
 GLANCE = object()
 
@@ -69,8 +70,8 @@ class NamesTest(unittest.TestCase):
                 ('file:///images/x', {}, 'file', '/images/x', '/images/x',
                  None),
                 ('abc://x', {}, 'abc', None, 'abc://x', None),
-                (base.IMAGE_ID, {'glance': GLANCE}, 'glance', None,
-                 f'glance:{base.IMAGE_ID}', None),
+                (unsaved.IMAGE_ID, {'glance': GLANCE}, 'glance', None,
+                 f'glance:{unsaved.IMAGE_ID}', None),
                 ('oci://192.0.2.2/x', {'registry': blob()}, 'oci', None,
                  'oci://192.0.2.2/x', blob().url)):
             found = made(href, **values)
@@ -114,11 +115,15 @@ class NamesTest(unittest.TestCase):
             found.partition, found.has_kernel, found.devices, found.role))
 
 
-class ServedTest(base.ConductorTestCase):
+class ServedTest(unittest.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.conf = self.enterContext(fixture.Config(CONF))
 
     def test_who_gives_it_to_the_node(self):
         for values, expected in (
-                ({'href': base.IMAGE_ID, 'glance': GLANCE},
+                ({'href': unsaved.IMAGE_ID, 'glance': GLANCE},
                  {'http': True, 'local': True, 'swift': False}),
                 ({}, {'http': False, 'local': True, 'swift': False}),
                 ({'href': 'file:///x'},
@@ -128,7 +133,7 @@ class ServedTest(base.ConductorTestCase):
                 ({'href': 'oci://x/y', 'registry': blob('Bearer x')},
                  {'http': True, 'local': True, 'swift': True})):
             for source, is_served in expected.items():
-                self.config(image_download_source=source, group='agent')
+                self.conf.config(image_download_source=source, group='agent')
                 found = made(**values)
                 self.assertIs(is_served, found.served_by_conductor,
                               (values, source))

@@ -12,18 +12,24 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
 import types
+import unittest
 from unittest import mock
 
+from oslo_config import fixture
+
 from ironic.common import exception
+from ironic.conf import CONF
 from ironic.drivers.modules import agent_client
 
 from ironic_imagedeploy.conductor.cache import record
 from ironic_imagedeploy.conductor import order
+from ironic_imagedeploy.conf import opts
 from ironic_imagedeploy.contract import order as contract
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import start_policy
-from tests.unit.conductor import base
+from tests.unit.conductor import unsaved
 from tests.unit.contract import before
 
 OURS = {'ImageDeployHardwareManager': '5'}
@@ -49,15 +55,30 @@ def served(**values):
         'public': False, **values})
 
 
-class OrderTestCase(base.ConductorTestCase):
+class OrderTestCase(unittest.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        opts.register_opts(CONF)
+        self.config = self.enterContext(fixture.Config(CONF)).config
+        self.node = unsaved.node()
+        self.saved = {}
+        self.enterContext(mock.patch.object(
+            type(self.node), 'save', autospec=True, side_effect=lambda node:
+            self.saved.update(info=dict(node.driver_internal_info))))
 
     def kept(self):
-        """The order, as the database has it."""
-        return self.refreshed().driver_internal_info.get('imagedeploy')
+        """The order, as it was saved."""
+        return self.saved['info'].get('imagedeploy')
 
     def keep(self, **info):
         self.node.driver_internal_info = info
         self.node.save()
+
+    def task(self, shared=True):
+        return contextlib.nullcontext(types.SimpleNamespace(
+            node=self.node, driver=types.SimpleNamespace(
+                deploy=types.SimpleNamespace(refresh_steps=None))))
 
 
 class GiveTest(OrderTestCase):
@@ -135,11 +156,11 @@ class CheckAgentTest(OrderTestCase):
             order.check_agent(task)
 
     def assert_lacks(self, found, *arguments, **sent):
-        error = self.assertRaises(exception.InstanceDeployFailure, self.check,
-                                  *arguments, **sent)
-        self.assertIn('expected the hardware manager '
-                      f'ImageDeployHardwareManager{found}', str(error))
-        self.assertIn('The disk was not touched', str(error))
+        with self.assertRaises(exception.InstanceDeployFailure) as caught:
+            self.check(*arguments, **sent)
+        self.assertIn('expected the hardware manager ImageDeployHardware'
+                      f'Manager{found}', str(caught.exception))
+        self.assertIn('The disk was not touched', str(caught.exception))
 
     def test_ours(self):
         self.check(OURS)

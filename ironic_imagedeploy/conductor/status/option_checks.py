@@ -58,10 +58,7 @@ def _misspelt(conf: cfg.ConfigOpts) -> Iterator[Problem]:
     """
     groups = [group.name for group, _ in opts.list_opts()]
     for path in _files(conf):
-        sections: dict[str, dict[str, list[str]]] = {}
-        cfg.ConfigParser(str(path), sections).parse()
-        for name in sections:
-            # The case of a letter does not count, as oslo.config reads them.
+        for name in _sections(path):
             if name.lower() in {*groups, *map(str.lower, conf)}:
                 continue
             if near := difflib.get_close_matches(
@@ -73,9 +70,7 @@ def _misspelt(conf: cfg.ConfigOpts) -> Iterator[Problem]:
     for group, options in opts.list_opts():
         known = {option.dest for option in options}
         for path in _files(conf):
-            sections = {}
-            cfg.ConfigParser(str(path), sections).parse()
-            for name in sections.get(group.name, {}):
+            for name in _sections(path).get(group.name, {}):
                 if name in known:
                     continue
                 near = difflib.get_close_matches(name, known)
@@ -120,12 +115,24 @@ def _setting(conf: cfg.ConfigOpts, group: str, name: str) -> str:
     """Setting of an option, with the file and the value where one has it."""
     setting = f'[{group}]{name}'
     for path in _files(conf):
-        sections: dict[str, dict[str, list[str]]] = {}
-        cfg.ConfigParser(str(path), sections).parse()
-        if name in sections.get(group, {}):
-            value = sections[group][name][-1]
-            setting = f'{path}: [{group}]{name} = {value}'
+        if values := _sections(path).get(group, {}).get(name):
+            setting = f'{path}: [{group}]{name} = {values[-1]}'
     return setting
+
+
+def _sections(path: pathlib.Path) -> dict[str, dict[str, list[str]]]:
+    """Values in a file, by group and option.
+
+    The case of a group does not count, as oslo.config reads them.
+    """
+    read: dict[str, dict[str, list[str]]] = {}
+    cfg.ConfigParser(str(path), read).parse()
+    sections: dict[str, dict[str, list[str]]] = {}
+    for group, options in read.items():
+        name = group if group == 'DEFAULT' else group.lower()
+        for option, values in options.items():
+            sections.setdefault(name, {}).setdefault(option, []).extend(values)
+    return sections
 
 
 def _files(conf: cfg.ConfigOpts) -> Iterator[pathlib.Path]:

@@ -80,6 +80,27 @@ class OptionChecksTest(base.TestCase):
                 Code.WARNING, f'{path}: nobody reads the group [{name}]',
                 'is it [imagedeploy]?')
 
+    def test_a_misspelt_group_among_others(self):
+        self.read('[deploy]', 'x = 1', '[image_deploy]', 'x = 1', '[image]',
+                  'x = 1', '[imagedeploi]', 'x = 1')
+        self.assertEqual(['[image_deploy]', '[imagedeploi]'], [
+            re.search(r'\[\w+\]', text)[0]
+            for _, text in option_checks.problems(CONF)])
+
+    def test_the_case_of_a_group_does_not_count(self):
+        self.read('[ImageDeploy]', 'read_back = full', 'reed_back = full')
+        self.assertEqual('full', CONF.imagedeploy.read_back)
+        self.assert_problem(Code.WARNING, 'no option reed_back',
+                            'is it read_back?')
+
+    def test_the_last_value_counts(self):
+        path = self.read('[imagedeploy]', 'read_back = none',
+                         'read_back = ful', '[IMAGEDEPLOY]',
+                         'read_back = partly')
+        self.assert_problem(
+            Code.FAILURE,
+            f'{path}: [imagedeploy]read_back = partly is not valid')
+
     def test_groups_of_others(self):
         for name in ('deploy', 'imagedeploy', 'ImageDeploy', 'redfish',
                      'image', 'my_plugin'):
@@ -180,10 +201,14 @@ class OptionChecksTest(base.TestCase):
 
     def test_nowhere_to_serve_images(self):
         self.config(http_url=None, group='deploy')
-        for source, code in (('http', Code.WARNING), ('local', Code.FAILURE)):
+        for source, code, served, others in (
+                ('http', Code.WARNING, 'Glance', 'swift'),
+                ('local', Code.FAILURE, 'all', 'http or swift')):
             self.config(image_download_source=source, group='agent')
-            self.assert_problem(code, f'image_download_source is {source}',
-                                '[deploy]http_url is not set')
+            self.assert_problem(
+                code, f'image_download_source is {source}, so the conductor '
+                f'serves {served} images, but [deploy]http_url is not set',
+                f'or set [agent]image_download_source to {others}.')
         self.config(image_download_source='swift', group='agent')
         self.assertEqual([], [*option_checks.problems(CONF)])
 

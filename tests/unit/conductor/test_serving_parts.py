@@ -200,6 +200,36 @@ class WithdrawTest(ServingTestCase):
                          self.withdraw(checksum='x'))
 
 
+class KernelTest(ServingTestCase):
+
+    def kernel(self, *roles):
+        needed = [unsaved.image(f'http://192.0.2.1/{role}', role=role)
+                  for role in roles]
+        with (mock.patch.object(serving.separate_kernel, 'needed',
+                                autospec=True, return_value=needed),
+              mock.patch.object(serving.separate_kernel, 'options',
+                                autospec=True, return_value='a=b'),
+              mock.patch.object(
+                  serving.acceptance, 'accept', autospec=True,
+                  return_value=delivery.Provided(
+                      verdict=record.Verdict(name='x'),
+                      checksum=CHECKSUM))):
+            return serving._provide_separate_kernel(
+                None, None, delivery.Provided(
+                    verdict=record.Verdict(name='x')))
+
+    def test_none(self):
+        self.assertIsNone(self.kernel())
+
+    def test_both(self):
+        self.assertEqual(
+            order.SeparateKernel(options='a=b', **{
+                role: order.RemoteFile(url=f'http://192.0.2.1/{role}',
+                                       checksum=CHECKSUM)
+                for role in ('kernel', 'ramdisk')}),
+            self.kernel('kernel', 'ramdisk'))
+
+
 class ProvideTest(ServingTestCase):
     """What write_image finds in the node."""
 

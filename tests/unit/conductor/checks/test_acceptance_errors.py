@@ -148,6 +148,26 @@ class DecideTest(AcceptanceTestCase):
             log.warning.assert_not_called()
 
 
+    def test_what_does_not_fit(self):
+        """What sets the size of the disk is told, where one is known."""
+        large = self.finding('too-large', case='node', data={
+            'limit': 1, 'size': 3 * GIB, 'place': 'disk'})
+        for values, size, words in (
+                ({'info': {'root_gb': 2}}, 3 * GIB,
+                 '--instance-info root_gb=3 the-node'),
+                ({'info': {'root_gb': 2}}, None, 'image_source=URL'),
+                ({}, 3 * GIB, 'image_source=URL')):
+            with self.assertRaises(engine.exceptions.ImageRefused) as caught:
+                self.decide(large, size=size, **values)
+            self.assertIn(words, str(caught.exception))
+        for code in ('checksum-missing', 'unsigned-loader'):
+            with self.assertRaises(engine.exceptions.ImageRefused) as caught:
+                self.decide(self.finding(code,
+                                         severity=engine.Severity.ERROR),
+                            size=3 * GIB, info={'root_gb': 2})
+            self.assertNotIn('root_gb', str(caught.exception))
+
+
 class JudgeTest(AcceptanceTestCase):
 
     def judge(self, cached, **values):

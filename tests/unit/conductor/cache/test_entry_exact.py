@@ -169,6 +169,13 @@ class VerifiedTest(EntryTestCase):
         self.assertEqual({'sha256': SHA256.value, 'sha512': SHA512.value},
                          found.checksums)
 
+    def test_no_more_is_read_than_it_had(self):
+        with mock.patch.object(entry, '_checksums', autospec=True,
+                               side_effect=entry._checksums) as read:
+            self.entry.verified(SHA256)
+        self.assertEqual((self.entry.path, len(CONTENT)),
+                         read.call_args.args[:2])
+
     def test_something_else(self):
         self.assertIsNone(self.entry.verified(OTHER))
         os.unlink(self.entry.path)

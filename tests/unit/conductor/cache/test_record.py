@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import tempfile
+import types
 import unittest
 from unittest import mock
 
@@ -52,6 +53,15 @@ class RecordTestCase(unittest.TestCase):
         made = self.record(**changes)
         made.save(self.path, self.part)
         return made
+
+
+class InspectedTest(unittest.TestCase):
+
+    def test_of_an_inspection(self):
+        self.assertEqual(VERDICT, record.Verdict.of(types.SimpleNamespace(
+            source=types.SimpleNamespace(name='image'), format='raw',
+            virtual_size=5, findings=[WARNING, ERROR], has_kernel=True,
+            start_judged=True)))
 
 
 class SaveTest(RecordTestCase):

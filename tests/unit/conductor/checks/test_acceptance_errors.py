@@ -147,7 +147,6 @@ class DecideTest(AcceptanceTestCase):
                               self.finding())
             log.warning.assert_not_called()
 
-
     def test_what_does_not_fit(self):
         """What sets the size of the disk is told, where one is known."""
         large = self.finding('too-large', case='node', data={

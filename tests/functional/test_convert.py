@@ -178,7 +178,7 @@ class BadProgramTest(ConvertTestCase):
                           and note.read_text().strip(), timeout=60,
                           interval=0.1)
         process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=300)[1]
         self.assertEqual(128 + signal.SIGTERM, process.returncode, said)
         self.assert_nothing_made()
         with self.assertRaises(ProcessLookupError):

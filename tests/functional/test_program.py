@@ -194,7 +194,7 @@ class WriteTest(ProgramTestCase):
         done = subprocess.run(
             ['bash', '-c', 'exec 2>&1; "$@" | true; exit ${PIPESTATUS[0]}',
              '-', base.PROGRAM, 'write', self.image, self.target.device],
-            capture_output=True, text=True, timeout=60)
+            capture_output=True, text=True, timeout=300)
         self.assertEqual(0, done.returncode, done)
         self.assert_written(self.guest, self.target)
 
@@ -203,7 +203,7 @@ class WriteTest(ProgramTestCase):
             done = subprocess.run(
                 [base.PROGRAM, 'map', self.image], capture_output=True,
                 env={**os.environ, 'LC_ALL': locale, 'PYTHONUTF8': '0',
-                     'PYTHONCOERCECLOCALE': '0'}, timeout=60)
+                     'PYTHONCOERCECLOCALE': '0'}, timeout=300)
             self.assertEqual(0, done.returncode, done)
 
 
@@ -314,4 +314,4 @@ def run_on_terminal(*command: str | pathlib.Path) -> tuple[int, str]:
         pass
     finally:
         os.close(ours)
-    return program.wait(60), shown.decode()
+    return program.wait(300), shown.decode()

@@ -88,7 +88,7 @@ class ResumedTestCase(base.FunctionalTestCase):
 
     def finish(self, process: 'subprocess.Popen[str]') -> typing.Any:
         """The report of a write that succeeds."""
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
         self.assertEqual(0, process.returncode, errors[-2000:])
         return json.loads(output)
 
@@ -105,7 +105,7 @@ class ResumedTestCase(base.FunctionalTestCase):
             time.sleep(0.002)
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
         self.assertIn(process.returncode, (0, -signal.SIGKILL), errors)
         return process.returncode != 0
 
@@ -215,7 +215,7 @@ class TwoAtOnceTest(ResumedTestCase):
         while self.sent < MIB:
             self.assertIsNone(first.poll())
             time.sleep(0.002)
-        _, errors = (second := self.start('qcow2')).communicate(timeout=60)
+        _, errors = (second := self.start('qcow2')).communicate(timeout=300)
         self.assertEqual(1, second.returncode)
         self.assertIn('TargetBusy', errors)
         self.finish(first)

@@ -67,7 +67,7 @@ def trace(command: Sequence[str | pathlib.Path], path: str,
         ['strace', '-f', '--seccomp-bpf', '-y', '-qq', '-s', '0', '-o', log,
          '-e',
          f'trace={_CALLS}', '-P', path, *faults, '--', *command],
-        text=True, capture_output=True, timeout=120, check=False,
+        text=True, capture_output=True, timeout=600, check=False,
         env={**os.environ, **(environment or {})})
     return done, list(_calls(log.read_text(errors='replace'), path))
 

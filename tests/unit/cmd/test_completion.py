@@ -140,7 +140,7 @@ class CompletionTest(program.CommandTestCase):
             shown = subprocess.run(
                 ['zsh', '-f', '-c', ZSH_TAB, 'zsh',
                  f'ironic-imagedeploy {words}'], cwd=self.directory,
-                check=True, capture_output=True, text=True, timeout=60,
+                check=True, capture_output=True, text=True, timeout=300,
                 env={**os.environ, 'TERM': 'dumb', 'COLUMNS': '200'}
                 ).stdout.replace('\a', '')
             shown = re.sub(r' -- .*', '', shown)

@@ -100,7 +100,7 @@ class EngineTestCase(unittest.TestCase):
 def run(*command: str | pathlib.Path, text: str | None = None) -> str:
     """Standard output of a tool that must succeed."""
     done = subprocess.run(command, input=text, text=True,
-                          capture_output=True, timeout=60)
+                          capture_output=True, timeout=300)
     if done.returncode:
         raise AssertionError(f'{command[0]} failed: {done.stderr[-500:]}')
     return done.stdout

@@ -109,6 +109,22 @@ class StatusTest(AnswerTestCase):
         self.assertEqual(0, body.remaining)
 
 
+class PinTest(AnswerTestCase):
+
+    def test_another_tag_or_date(self) -> None:
+        """Whichever of them comes first in the alphabet."""
+        for name in ('ETag', 'Last_Modified'):
+            for first, later in (('a', 'b'), ('b', 'a')):
+                place = {'Content_Range': 'bytes 0-9/77'}
+                server = self.opened(206, **place, **{name: first})
+                server.get(0, 10)
+                server._route._request = self.connect(
+                    206, **place, **{name: later})._route._request
+                error = self.fail(server,
+                                  lambda server=server: server.get(0, 10))
+                self.assertIs(exceptions.SourceChanged, type(error))
+
+
 class PartTest(AnswerTestCase):
     """Answers to a range of a file of 300,000 bytes."""
 

@@ -358,6 +358,13 @@ class RouteTest(unittest.TestCase):
             self.follow('http://b/x/image', ('http://c/', 'other'),
                         ('http://b/x/other', None)))
 
+    def test_https_stays_https(self) -> None:
+        self.assertEqual(
+            ['https://a/image', 'https://b/image'],
+            self.follow('https://a/image',
+                        ('https://a/image', 'https://b/image'),
+                        ('https://b/image', None)))
+
     def test_so_many_redirects(self) -> None:
         hops = [(f'http://a/{number}', f'http://a/{number + 1}')
                 for number in range(30)]

@@ -188,10 +188,14 @@ def parse(text: str) -> Menu:
 
 
 def _words(line: str) -> list[str]:
-    """Words of a line, quotes removed; of none that only a shell reads."""
+    """Words of a line, quotes removed; of none that only a shell reads.
+
+    :raises UnreadableContent: when it takes shlex too long, the square of the
+        length of a word.
+    """
     if len(line) > _LONGEST:
-        # A long word takes shlex the square of its length.
-        return []
+        raise Unreadable(f'a menu with a line that is too long, {len(line)} '
+                         f'characters where {_LONGEST} are read')
     try:
         return shlex.split(line)
     except ValueError:

@@ -86,6 +86,7 @@ class WholeDiskPowerTest(partition_images.PartitionImageTestCase):
                  lambda: self.mirror),
                 (sysfs, 'is_array', lambda device: device == self.device),
                 (sysfs, 'members', lambda _: [f'{self.faulty.device}p1']),
+                (sysfs, 'holders', self._holders),
                 (software_raid, 'find', lambda _: software_raid.Array(
                     device=self.device, uuid='',
                     disks=(self.faulty.device,)))):
@@ -96,6 +97,9 @@ class WholeDiskPowerTest(partition_images.PartitionImageTestCase):
 
     def _find_mirror(self) -> str | None:
         return self.mirror if self.is_mirrored else None
+
+    def _holders(self, partition: str) -> list[str]:
+        return [partition] if partition == self._find_mirror() else []
 
     def _execute(self, *command: typing.Any, **options: typing.Any
                  ) -> tuple[str, str]:

@@ -31,6 +31,8 @@ from tests.unit import conductor  # noqa: F401 (before Ironic)
 from ironic.api import app
 from ironic.tests.unit.db import base
 
+from tests.support import loggers
+
 
 class _Handler(simple_server.WSGIRequestHandler):
 
@@ -50,6 +52,7 @@ class ApiTestCase(base.DbTestCase):
 
     def setUp(self):
         super().setUp()
+        loggers.enable()
         self.config(auth_strategy='noauth')
         server = simple_server.make_server(
             '127.0.0.1', 0, app.VersionSelectorApplication(),

@@ -39,6 +39,13 @@ class BmapTestCase(program.CommandTestCase):
         self.content = self.image.read_bytes()
         self.bmap = self.directory / 'image.bmap'
 
+    def damage(self) -> None:
+        """Change a byte of the image, which is a random one."""
+        at = 20 * MIB + 100
+        with self.image.open('r+b') as file:
+            file.seek(at)
+            file.write(bytes([self.content[at] ^ 1]))
+
     def bmaptool(self, *arguments: object) -> None:
         subprocess.run(['bmaptool', *map(str, arguments)], check=True,
                        capture_output=True)
@@ -129,9 +136,7 @@ class WriteTest(BmapTestCase):
     def test_with_a_manifest_and_a_wrong_image(self) -> None:
         self.create()
         self.write_by_manifest()
-        with self.image.open('r+b') as file:
-            file.seek(20 * MIB + 100)
-            file.write(b'x')
+        self.damage()
         self.assertEqual(6, self.write_by_manifest())
         self.assertIn('a chunk is not', self.err)
         found = self.target.read_bytes()
@@ -154,9 +159,7 @@ class WriteTest(BmapTestCase):
 
     def test_another_image(self) -> None:
         self.create()
-        with self.image.open('r+b') as file:
-            file.seek(20 * MIB + 100)
-            file.write(b'x')
+        self.damage()
         self.assertEqual(6, self.write())
         self.assertIn('the checksum does not match', self.err)
         self.assertFalse(self.target.exists())
@@ -202,9 +205,7 @@ class MakeTest(BmapTestCase):
         self.assertEqual(0, self.make(), self.err)
         self.bmaptool('copy', '--bmap', self.bmap, self.image, self.target)
         self.assertEqual(self.content, self.target.read_bytes())
-        with self.image.open('r+b') as file:
-            file.seek(20 * MIB + 100)
-            file.write(b'x')
+        self.damage()
         self.assertRaises(
             subprocess.CalledProcessError, self.bmaptool, 'copy', '--bmap',
             self.bmap, self.image, self.target)

@@ -46,6 +46,7 @@ from ironic_imagedeploy.conf import opts
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine.sources import mirrors
 from tests.support import images
+from tests.support import loggers
 from tests.support import web
 
 MIB = 1 << 20
@@ -92,6 +93,7 @@ class ConductorTestCase(mgr_utils.ServiceSetUpMixin, base.DbTestCase):
         with mock.patch.object(policy_fixture, 'PolicyFixture',
                                fixtures.Fixture):
             super().setUp()
+        loggers.enable()
         self.enterContext(mock.patch.object(mirrors, '_PAUSE', 0))
         self.directory = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.directory)

@@ -14,7 +14,6 @@
 
 from collections.abc import Iterator
 import contextlib
-import logging
 import os
 import pathlib
 import subprocess
@@ -36,10 +35,6 @@ class EngineTestCase(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        # Migrations of Ironic's database, in the same process, silence all.
-        for logger in logging.root.manager.loggerDict.values():
-            if isinstance(logger, logging.Logger):
-                logger.disabled = False
         memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
         self.directory = pathlib.Path(self.enterContext(
             tempfile.TemporaryDirectory(

@@ -125,9 +125,13 @@ class Subject:
         if found['provision_state'] != state:
             raise AssertionError(f'{self.interface}: {found["last_error"]}')
         if state != 'deploy failed':
-            commands.wait_for('end of the ramdisk',
-                              lambda: not self.machine.running, timeout=20,
-                              interval=0.1)
+            self.wait_for_end()
+
+    def wait_for_end(self) -> None:
+        """Wait until the ramdisk is off, which follows what Ironic notes."""
+        commands.wait_for('end of the ramdisk',
+                          lambda: not self.machine.running, timeout=20,
+                          interval=0.1)
 
     def write(self) -> None:
         """Deploy, until the machine writes; it does not end by itself."""

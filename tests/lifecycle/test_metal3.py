@@ -188,7 +188,7 @@ class DefaultInterfaceTest(HostTestCase):
         found = self.operator.wait(self.uuid, 'deploy failed')
         self.assertIn('aborted', found['last_error'])
         self.assertEqual('power off', found['power_state'])
-        self.assertFalse(self.subject.machine.running)
+        self.subject.wait_for_end()
 
     def test_custom_deploy(self) -> None:
         self.provision(self.by_step())
@@ -203,7 +203,7 @@ class DefaultInterfaceTest(HostTestCase):
         began = time.monotonic()
         self.operator.deprovision(self.uuid)
         self.assertLess(time.monotonic() - began, 30)
-        self.assertFalse(machine.running)
+        self.subject.wait_for_end()
         self.assertEqual('power off', self.operator.node(self.uuid)[
             'power_state'])
         machine.held = False

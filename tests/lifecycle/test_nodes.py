@@ -134,7 +134,7 @@ class InterruptionTest(base.LifeCycleTestCase):
         self.assertEqual(('power on', 'power off'), (
             direct.pop('power_state'), ours.pop('power_state')))
         self.assertTrue(pair.direct.machine.busy)
-        self.assertFalse(pair.ours.machine.running)
+        pair.ours.wait_for_end()
         self.assertEqual(direct, ours)
 
         def again(subject: base.Subject) -> None:

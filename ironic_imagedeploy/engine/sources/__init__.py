@@ -13,6 +13,7 @@
 """Sources of image files, found by the scheme of their URL."""
 
 from collections.abc import Sequence
+from importlib import metadata
 import typing
 
 import stevedore
@@ -50,9 +51,19 @@ def open_source(location: str, *, mirrors: Sequence[str] = (),
         plugin: stevedore.DriverManager[typing.Any] = (
             stevedore.DriverManager(NAMESPACE, scheme))
     except stevedore.exception.NoMatches:
-        raise exceptions.SourceError(
-            base.redact(location),
-            expected='a path, or a file, http, https, glance or oci URL',
-            found=f'the scheme {scheme!r}',
-            fix='Give the location of an image file.') from None
+        raise _unknown(location, scheme) from None
     return typing.cast(base.Source, plugin.driver(location, **options))
+
+
+def _unknown(location: str, scheme: str) -> exceptions.SourceError:
+    """The error for a scheme that no entry point has."""
+    installed = sorted(metadata.entry_points(group=NAMESPACE).names)
+    if not installed:
+        return exceptions.SourceError(
+            base.redact(location), expected=f'entry points of {NAMESPACE}',
+            found='none', fix='Install ironic-imagedeploy again.')
+    return exceptions.SourceError(
+        base.redact(location),
+        expected=f'a path, or a URL of {", ".join(installed)}',
+        found=f'the scheme {scheme!r}',
+        fix='Give the location of an image file.')

@@ -61,7 +61,7 @@ def _unknown(location: str, scheme: str) -> exceptions.SourceError:
     if not installed:
         return exceptions.SourceError(
             base.redact(location), expected=f'entry points of {NAMESPACE}',
-            found='none', fix='Install ironic-imagedeploy again.')
+            found='none', fix='Install this package again, by pip.')
     return exceptions.SourceError(
         base.redact(location),
         expected=f'a path, or a URL of {", ".join(installed)}',

@@ -36,5 +36,5 @@ class OpenSourceTest(base.BaseTestCase):
         with mock.patch.object(sources, 'NAMESPACE', 'of_nobody'):
             error = self.refusal('http://host/image')
         self.assertEqual(('entry points of of_nobody', 'none',
-                          'Install ironic-imagedeploy again.'),
+                          'Install this package again, by pip.'),
                          (error.expected, error.found, error.fix))

@@ -157,19 +157,15 @@ class Pipeline(abc.ABC):
         for _ in range(self._workers):
             self._jobs.put(None)
 
-    def _submit(self, ready: Iterable[jobs.Job]) -> float:
-        """Seconds that were waited for room, to hand these jobs out."""
-        waited = 0.0
+    def _submit(self, ready: Iterable[jobs.Job]) -> None:
+        """Hand jobs out, each when there is room for it."""
         for job in ready:
-            began = time.monotonic()
             self._room.acquire()
-            waited += time.monotonic() - began
             if self._stopped.is_set():
                 # For the next one who waits.
                 self._room.release()
                 raise buffers.Stopped()
             self._jobs.put(job)
-        return waited
 
     def _zero(self) -> None:
         for extent in self._layout.zeroes():

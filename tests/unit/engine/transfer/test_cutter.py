@@ -161,6 +161,18 @@ class CutterTest(base.EngineTestCase):
                 (CHUNK - 100, CHUNK - 50, 2 * CHUNK + 7))], self.cut())
         self.assert_all_free()
 
+    def test_only_what_is_compressed_is_decoded(self) -> None:
+        self.add(300, COMPRESSED, 10, 3)
+        self.add(4, DATA, 13, 4)
+        self.add(200, COMPRESSED, 20, 2)
+        self.image.decode = (  # type: ignore[method-assign]
+            lambda extent, stored: bytes(stored) * 100)
+        one = cutter.Cutter(self.image)
+        job, = one.split(self.chunks()[0])
+        self.assertEqual(
+            [self.file[10:13] * 100, self.file[13:17],
+             self.file[20:22] * 100], [*one.decode(job.pieces)])
+
     def test_too_many_clusters_on_the_same_bytes_are_refused(self) -> None:
         for _ in range(5000):
             self.add(64, COMPRESSED, CHUNK - 5, 10)

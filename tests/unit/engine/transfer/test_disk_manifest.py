@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import threading
 import typing
 from unittest import mock
 
@@ -85,6 +86,49 @@ class DiskManifestTest(DiskManifestTestCase):
         builder.zero(0)
         found = self.made(builder.build())
         self.assertTrue(all(map(found.is_zero, range(70))))
+
+    def test_two_chunks_at_a_time(self) -> None:
+        builder = qcow2.fill(qcow2.Builder(4 * MIB, seed=6), 'c')
+        together = threading.Barrier(2, timeout=10)
+        hashed = disk_manifest._hashed
+
+        def slow(*arguments: typing.Any) -> typing.Any:
+            together.wait()
+            return hashed(*arguments)
+
+        with mock.patch.object(disk_manifest, '_hashed', slow):
+            self.assert_made(builder)
+
+    def test_few_chunks_are_ahead(self) -> None:
+        """The extents of each are held, however large the disk is."""
+        image = self.opened(
+            qcow2.fill(qcow2.Builder(9 * MIB, seed=6), 'c').build())
+        resumed, full = threading.Event(), threading.Event()
+        ahead: list[int] = []
+        chunks, hashed = disk_manifest._chunks, disk_manifest._hashed
+
+        def counted(*arguments: typing.Any) -> typing.Iterator[typing.Any]:
+            for start, extents in chunks(*arguments):
+                ahead.append(start // MIB)
+                if len(ahead) == 5:
+                    full.set()
+                yield start, extents
+
+        def slow(*arguments: typing.Any) -> typing.Any:
+            resumed.wait(30)
+            return hashed(*arguments)
+
+        with mock.patch.multiple(disk_manifest, _chunks=counted,
+                                 _hashed=slow):
+            making = threading.Thread(target=disk_manifest.make, args=(
+                image, self.source, manifests.sha512(b'')))
+            making.start()
+            self.assertTrue(full.wait(10))
+            making.join(0.1)
+            self.assertEqual([*range(5)], ahead)
+            resumed.set()
+            making.join(30)
+        self.assertEqual([*range(9)], ahead)
 
     def test_a_cluster_that_cannot_be_decoded(self) -> None:
         builder = qcow2.Builder(8 * MIB, seed=1)

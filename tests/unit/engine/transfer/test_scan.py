@@ -167,5 +167,9 @@ class ScanTest(base.EngineTestCase):
             # Without an end: only a stop ends it.
             while True:
                 yield ByteLook(0)
+
+        self.target.fault = lambda action: time.sleep(0.05)
         with self.assertRaises(Stop):
             self.present(looks(), meters.Meter(tell))
+        # Its caller may close the target.
+        self.assert_no_threads()

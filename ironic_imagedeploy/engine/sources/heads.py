@@ -175,7 +175,7 @@ class _Response(http.client.HTTPResponse):
         while True:
             found: tuple[str, int, str] = (
                 super()._read_status())  # type: ignore[misc]
-            if not 100 <= found[1] < 200 or (
+            if found[1] >= 200 or (
                     found[1] == http.client.SWITCHING_PROTOCOLS):
                 return found
             self._interim += 1

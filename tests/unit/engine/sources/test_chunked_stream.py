@@ -29,6 +29,7 @@ class ChunkedStreamTest(unittest.TestCase):
         self.stream = chunked_stream.ChunkedStream(self.manifest, self.fill)
 
     def fill(self, index: int, view: memoryview, last: int) -> None:
+        self.assertIs(int, type(last))
         self.filled.append((index, len(view), last))
         self.views.append(view)
         start, end = self.manifest.bounds(index)

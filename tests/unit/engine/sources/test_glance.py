@@ -162,6 +162,24 @@ class GlanceTest(GlanceTestCase):
             with self.assertRaises(exceptions.SourceError):
                 self.opened(f'glance:{IDENTIFIER}?{query}')
 
+    def test_a_store_that_this_glance_does_not_have(self) -> None:
+        for status, query, kind, found in (
+                (400, '?prefer=far', exceptions.SourceError,
+                 'HTTP status 400 for prefer=far'),
+                (400, '', exceptions.SourceError, 'HTTP status 400'),
+                (404, '?prefer=far', exceptions.SourceNotFound,
+                 'HTTP status 404')):
+            def answer(exchange: web.Exchange, status: int = status) -> None:
+                exchange.refuse(400 if 'Range' in exchange.headers
+                                else status)
+
+            self.server.answer = answer
+            with self.subTest(found), self.assertRaises(
+                    exceptions.SourceError) as caught:
+                self.opened(f'glance:{IDENTIFIER}{query}')
+            self.assertEqual((kind, found), (type(caught.exception),
+                                             caught.exception.found))
+
     def test_a_store_without_ranges(self) -> None:
         """Glance says 400 then."""
         def answer(exchange: web.Exchange) -> None:

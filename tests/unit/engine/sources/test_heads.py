@@ -110,6 +110,23 @@ class HeadTest(served.ServedTestCase):
         self.server.answer = slowly
         self.assert_same(self.content, self.streamed(self.opened()))
 
+    def test_a_few_answers_before_the_one_that_counts(self) -> None:
+        for interim in (b'100 Continue', b'199 Odd'):
+            for count in (16, 17):
+                def answer(exchange: Exchange, interim: bytes = interim,
+                           count: int = count) -> None:
+                    exchange.wfile.write(
+                        b'HTTP/1.1 %s\r\n\r\n' % interim * count)
+                    exchange.serve()
+
+                self.server.answer = answer
+                with self.subTest(interim=interim, count=count):
+                    if count == 16:
+                        self.opened(retries=0)
+                    else:
+                        self.assert_fails(exceptions.SourceUnavailable,
+                                          'head without an end', retries=0)
+
 
 class LookTest(served.ServedTestCase):
     """A deadline over the head and the tables, not over the stream."""

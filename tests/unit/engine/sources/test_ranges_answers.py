@@ -177,6 +177,18 @@ class PartTest(AnswerTestCase):
             self.assertEqual(10, self.answer(
                 5, 15, Transfer_Encoding=framing).get(5, 15).remaining)
 
+    def test_much_is_told_in_few_words(self) -> None:
+        for headers, found in (
+                ({'Content_Range': 'x' * 99},
+                 f"Content-Range '{'x' * 80}'"),
+                ({'Transfer_Encoding': 'x' * 99},
+                 f"Transfer-Encoding '{'x' * 40}'"),
+                ({'Content_Encoding': 'x' * 99},
+                 f"Content-Encoding '{'x' * 40}'")):
+            server = self.connect(206, **headers)
+            error = self.fail(server, lambda server=server: server.open(10))
+            self.assertEqual(found, error.found)
+
     def test_a_file_that_ends_earlier(self) -> None:
         server = self.answer(5, 15, status=416)
         error = self.fail(server, lambda: server.get(5, 15))

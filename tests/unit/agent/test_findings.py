@@ -101,7 +101,9 @@ class FindingsTest(ramdisk.AgentTestCase):
         self.assertEqual('The kernel in the image does not find a network '
                          'card.', warning['message'])
         self.assertIn('eno1', warning['expected'])
-        self.assertIn('driver-missing', self.log.output)
+        # Beside the report, which is logged as what the command gave.
+        self.assertIn(f'{self.server.url("disk.qcow2")}: driver-missing: '
+                      'The kernel', self.log.output)
 
     def test_what_the_conductor_has_judged(self) -> None:
         """It is not told twice; what it could not see is told here."""

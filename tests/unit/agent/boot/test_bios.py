@@ -137,7 +137,9 @@ class InstallTest(unittest.TestCase):
                       f'expected what was written from byte {start} on')):
                 bios.install(str(self.disk), self.core, verify=True)
         self.partitioned(MSDOS)
-        bios.install(str(self.disk), self.core, verify=True)
+        with mock.patch.object(os, 'posix_fadvise', autospec=True) as advise:
+            bios.install(str(self.disk), self.core, verify=True)
+        advise.assert_called_once_with(mock.ANY, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def test_the_boot_code_comes_last(self):
         """It leads to a core that is on the medium."""

@@ -243,7 +243,12 @@ class ArrayTest(unittest.TestCase):
                   self.assertRaisesRegex(engine.exceptions.TargetMayBoot,
                                          f'found other bytes on {lost}')):
                 previous_system.disable_array('array', verify=True)
-        previous_system.disable_array('array', verify=True)
+        with mock.patch.object(os, 'posix_fadvise', autospec=True) as advise:
+            previous_system.disable_array('array', verify=True)
+        for call in advise.mock_calls:
+            self.assertEqual(
+                mock.call(mock.ANY, 0, 0, os.POSIX_FADV_DONTNEED), call)
+        self.assertLessEqual(3, len(advise.mock_calls))
 
     def test_what_cannot_be_read(self):
         os.unlink(self.disks[0])

@@ -178,8 +178,7 @@ def _whole(source: engine.Source) -> bytes:
     encoded = bytearray(source.size)
     view, done = memoryview(encoded), 0
     with contextlib.closing(source.open_stream()) as stream:
-        while done < len(encoded) and (
-                count := stream.readinto(view[done:])):
+        while count := stream.readinto(view[done:]):
             done += count
     return bytes(encoded[:done])
 

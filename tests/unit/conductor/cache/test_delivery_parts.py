@@ -212,6 +212,31 @@ class ProvidedTest(DeliveryTestCase):
                 provided.checksum, provided.checksum_is_ours))
 
 
+class FetchTest(DeliveryTestCase):
+
+    def test_what_is_logged(self):
+        source = mock.MagicMock(size=9)
+        source.__enter__.return_value = source
+        checksums = {'sha256': SHA256.value}
+        with (mock.patch.object(access, 'open_image', autospec=True,
+                                return_value=source),
+              mock.patch.object(delivery._Delivery, '_inspect',
+                                autospec=True, return_value=None),
+              mock.patch.object(
+                  delivery._Delivery, '_download', autospec=True,
+                  return_value=(
+                      record.Verdict(name='x', findings=(ERROR,)),
+                      record.Record(identity=(), read_at=0,
+                                    checksums=checksums))),
+              mock.patch.object(delivery.time, 'monotonic', autospec=True,
+                                side_effect=(5.0, 7.5)),
+              mock.patch.object(delivery, 'LOG', autospec=True) as log):
+            self.delivery()._fetch()
+        log.info.assert_called_once_with(mock.ANY, {
+            'name': f'glance:{unsaved.IMAGE_ID}', 'size': 9, 'seconds': 2.5,
+            'checksums': checksums})
+
+
 class ProvideTest(DeliveryTestCase):
 
     def provide(self, outcomes, href=unsaved.IMAGE_ID, size=9):

@@ -35,9 +35,9 @@ REPAIR = ('Repair it in the raw image, and upload that: '
 _HEADER = struct.Struct('<8sIIIIQQQQ16sQIII')
 _ENTRY = struct.Struct('<16s16sQQQ72s')
 #: Bytes of partition entries that are read at most (1024 entries).
-_ENTRIES_LIMIT = 128 << 10
+_MOST_ENTRIES = 1024
 #: Sector where the first of them may be: before it are the MBR and a header.
-_FIRST_ENTRIES = 2
+_FIRST, _FIRST_ENTRIES = 1, 2
 _LEGACY_BOOTABLE = 1 << 2
 
 
@@ -72,7 +72,6 @@ class Header(typing.NamedTuple):
     disk: bytes
     entries_at: int
     entries: int
-    entry_size: int
     entries_crc: int
 
     @property
@@ -81,17 +80,22 @@ class Header(typing.NamedTuple):
         return (self.last_usable + 1) * self.sector_size
 
     @property
+    def entries_length(self) -> int:
+        """Bytes of the array of partition entries."""
+        return self.entries * _ENTRY.size
+
+    @property
     def backup_length(self) -> int:
         """Bytes that a backup of the table takes at the end of a disk."""
-        entries = self.entries * self.entry_size
-        return (-(-entries // self.sector_size) + 1) * self.sector_size
+        return (-(-self.entries_length // self.sector_size)
+                + 1) * self.sector_size
 
     def read_entries(self, read: _read.Read) -> bytes:
         """The array of partition entries.
 
         :raises BadContent: when it is not complete, or its checksum is wrong.
         """
-        length = self.entries * self.entry_size
+        length = self.entries_length
         entries = read(self.entries_at * self.sector_size, length)
         if len(entries) < length:
             raise exceptions.BadContent(
@@ -131,12 +135,17 @@ def read_header(read: _read.Read, sector_size: int, sector: int
         raise exceptions.BadContent(
             'corrupt', f'GPT entries from sector {_FIRST_ENTRIES} on, after '
             'the first header', f'entries from sector {entries_at}')
-    if entry_size < _ENTRY.size or entry_size * count > _ENTRIES_LIMIT:
+    # Linux takes a table for none unless all of this is true.
+    if entry_size != _ENTRY.size or not 0 < count <= _MOST_ENTRIES:
         raise exceptions.BadContent(
-            'corrupt', f'{_ENTRIES_LIMIT} bytes of GPT entries',
-            f'{count} entries of {entry_size} bytes')
+            'corrupt', f'1 to {_MOST_ENTRIES} GPT entries of {_ENTRY.size} '
+            'bytes', f'{count} entries of {entry_size} bytes')
+    if last_usable < first_usable:
+        raise exceptions.BadContent(
+            'corrupt', 'a GPT with sectors that can be used', 'one in which '
+            f'sector {first_usable} is the first and {last_usable} the last')
     return Header(sector_size, other, first_usable, last_usable, disk,
-                  entries_at, count, entry_size, entries_crc)
+                  entries_at, count, entries_crc)
 
 
 def read_table(read: _read.Read, size: int | None
@@ -149,7 +158,7 @@ def read_table(read: _read.Read, size: int | None
     problem = None
     for sector_size in SECTOR_SIZES:
         try:
-            if header := read_header(read, sector_size, 1):
+            if header := read_header(read, sector_size, _FIRST):
                 return header, _entries(header.read_entries(read), header,
                                         size)
         except exceptions.BadContent as bad:
@@ -174,52 +183,52 @@ def with_backup(bad: exceptions.BadContent, read: _read.Read,
                 ) -> exceptions.BadContent:
     """The error, with a hint at a good backup.
 
-    Linux and BIOS do not look at a backup by themselves.
+    Linux and BIOS do not look at a backup by themselves, and a repair takes
+    it only where the table before it is not good.
     """
-    if bad.code != 'corrupt' or size is None or not _has_backup(
-            read, sector_size, size):
+    if bad.code != 'corrupt' or size is None or _is_good(
+            read, sector_size, _FIRST) or not _is_good(
+            read, sector_size, size // sector_size - 1):
         return bad
     return exceptions.BadContent(
         bad.code, bad.expected, f'{bad.found}, and a good backup at the end',
         f'{REPAIR}.')
 
 
-def _has_backup(read: _read.Read, sector_size: int, size: int) -> bool:
-    """Whether a good GPT ends the disk."""
+def _is_good(read: _read.Read, sector_size: int, sector: int) -> bool:
+    """Whether a half of a GPT is good, whatever partitions it names."""
     try:
-        backup = read_header(read, sector_size, size // sector_size - 1)
-        return backup is not None and bool(backup.read_entries(read))
+        header = read_header(read, sector_size, sector)
+        return header is not None and bool(header.read_entries(read))
     except (exceptions.BadContent, exceptions.SourceNotSeekable):
         return False
 
 
-def used(header: Header, entries: bytes) -> list[tuple[int, int]]:
+def used(entries: bytes) -> list[tuple[int, int]]:
     """First and last sectors of the partitions in stored entries."""
-    return [(first, last) for number in range(header.entries)
-            for kind, _, first, last, _, _ in [_ENTRY.unpack_from(
-                entries, number * header.entry_size)] if any(kind)]
+    return [(first, last) for kind, _, first, last, _, _
+            in _ENTRY.iter_unpack(entries) if any(kind)]
 
 
 def _entries(stored: bytes, header: Header, size: int | None
              ) -> list[Entry]:
     found, sector_size = [], header.sector_size
-    for number in range(header.entries):
-        kind, own, first, last, attributes, name = _ENTRY.unpack_from(
-            stored, number * header.entry_size)
+    for number, (kind, own, first, last, attributes, name) in enumerate(
+            _ENTRY.iter_unpack(stored), 1):
         if not any(kind):
             continue
         if last < first or last > header.last_usable and (
                 size is not None and (last + 1) * sector_size > size):
             raise exceptions.BadContent(
                 'corrupt', f'partitions inside of {size} bytes',
-                f'partition {number + 1} from sector {first} to {last}')
+                f'partition {number} from sector {first} to {last}')
         if size is not None and (last + 1) * sector_size > size:
             raise exceptions.BadContent(
                 'truncated', f'a disk of at least {(last + 1) * sector_size} '
-                f'bytes, as its GPT says, for partition {number + 1}',
+                f'bytes, as its GPT says, for partition {number}',
                 f'one of {size} bytes')
         found.append(Entry(
-            number + 1, str(uuid.UUID(bytes_le=kind)), first, last,
+            number, str(uuid.UUID(bytes_le=kind)), first, last,
             name.decode('utf-16-le', 'replace').partition('\0')[0],
             bool(attributes & _LEGACY_BOOTABLE),
             str(uuid.UUID(bytes_le=own))))

@@ -130,7 +130,7 @@ def _halves(read: _read.Read, good: _Half, size: int) -> list[Write]:
 
 
 def _check_room(good: _Half, entries_end: int, last_usable: int) -> None:
-    used = gpt.used(good.header, good.entries)
+    used = gpt.used(good.entries)
     first = min((start for start, _ in used),
                 default=good.header.first_usable)
     end = max((last for _, last in used), default=0)

@@ -106,12 +106,14 @@ def _of_grub(root: _root.Root, path: str, text: str) -> DefaultEntry:
         return _described(root, _LOADERS[0], default,
                           {**menu.variables, **environment})
     entry = menu.entry(default)
-    kernel, *words = _expanded(entry.kernel, menu.variables | environment)
+    known = menu.variables | environment
     return DefaultEntry(
-        menu=path, kernel=_path(root, kernel),
+        menu=path, kernel=_path(root, ''.join(
+            _expanded(entry.kernel[:1], known))),
         initramfs=tuple(_path(root, named) for named in _expanded(
-            entry.initramfs, menu.variables | environment)),
-        command_line=_checked(' '.join(map(_quoted, words))))
+            entry.initramfs, known)),
+        command_line=_checked(' '.join(map(_quoted, _expanded(
+            entry.kernel[1:], known)))))
 
 
 def _described(root: _root.Root, folder: str, wanted: str,

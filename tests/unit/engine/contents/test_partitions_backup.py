@@ -165,7 +165,12 @@ class BackupTest(partition_tables.PartitionsTestCase):
         for entries in ((Entry(100, 200), Entry(200, 300)),
                         (Entry(100, 300), Entry(150, 160)),
                         (Entry(300, 400), Entry(100, 300))):
-            self.assert_bad('corrupt', disks.gpt(MIB, entries), 'overlap')
+            disk = disks.gpt(MIB, entries)
+            self.assert_bad('corrupt', disk, 'overlap')
+            # Both halves agree: a repair would change nothing.
+            with self.assertRaises(exceptions.BadContent) as caught:
+                read_table(disk)
+            self.assertEqual('', caught.exception.fix)
         self.table(disks.gpt(MIB, [Entry(201, 300), Entry(100, 200)]))
 
     def test_partitions_outside_of_what_the_table_says(self) -> None:

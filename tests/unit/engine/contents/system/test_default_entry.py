@@ -70,6 +70,11 @@ class FindTest(base.EngineTestCase):
         self.assertEqual('root=/dev/vda1 "dyndbg=a b"', found.command_line)
         self.assertEqual((), found.initramfs)
 
+    def test_a_kernel_that_only_the_loader_knows(self) -> None:
+        for words in ('$kernel', '$kernel /boot/vmlinuz root=x', '"" root=x'):
+            self.assert_unclear(self.menu(
+                f'menuentry a {{\nlinux {words}\n}}\n'), "names ''")
+
     def test_entry_by_its_file(self) -> None:
         found = self.find({
             **DESCRIBED, 'boot/loader/entries/a-6.conf':

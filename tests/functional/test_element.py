@@ -178,6 +178,18 @@ class SourceTest(unittest.TestCase):
             self.checkout() / 'dib' / ELEMENT.name)
         self.assert_wheel(links)
 
+    @unittest.skipIf(os.geteuid(), 'needs root')
+    def test_a_checkout_of_another_user(self) -> None:
+        place = self.checkout()
+        subprocess.run(['chown', '-R', 'nobody:', place], check=True)
+        # What this machine permits is not what others do.
+        permits_none = {'GIT_CONFIG_GLOBAL': os.devnull,
+                        'GIT_CONFIG_NOSYSTEM': '1'}
+        self.assert_wheel(place / 'dib', **permits_none)
+        shutil.rmtree(self.folder / 'hooks')
+        self.assert_wheel(ELEMENT.parent, DIB_IMAGEDEPLOY_SOURCE=str(place),
+                          **permits_none)
+
     def test_a_copy_without_a_checkout(self) -> None:
         copy = self.folder / 'copy'
         shutil.copytree(ELEMENT, copy / 'dib' / ELEMENT.name)

@@ -33,6 +33,7 @@ from ironic_imagedeploy import engine
 EXIT_BUG = 1
 #: Standard output as a file. What a shell opened for it is not replaced.
 STDOUT = pathlib.Path('/dev/stdout')
+_OURS = 'ironic_imagedeploy'
 #: Log of the chunks that were wrong. The report counts them, and the error
 #: says of one that nobody had right.
 _CHUNKS = 'ironic_imagedeploy.engine.sources.chunked'
@@ -245,12 +246,11 @@ def _log(debug: bool) -> None:
     output.setFormatter(_Formatter('%(asctime)s %(name)s: %(message)s'))
     if not debug:
         output.setFormatter(_LineFormatter())
+        # What libraries say is not for the user: it is no error of ours.
+        output.addFilter(logging.Filter(_OURS))
         output.addFilter(lambda record: record.name != _CHUNKS)
-    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR,
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING,
                         handlers=[output])
-    if not debug:
-        # Warnings of our own are for the user; those of others are not.
-        logging.getLogger('ironic_imagedeploy').setLevel(logging.WARNING)
 
 
 class _Formatter(logging.Formatter):

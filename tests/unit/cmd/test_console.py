@@ -97,6 +97,26 @@ class StandardStreamsTest(unittest.TestCase):
                 done.stderr,
                 rf'\Aironic-imagedeploy: {kind}: a[ -~]*b\n\Z')
 
+    def test_records_of_libraries(self) -> None:
+        done = self.run_program(
+            'import argparse, logging\n'
+            'log = logging.getLogger("oslo_utils.imageutils")\n'
+            'console.run(lambda args: log.critical("a"),'
+            ' argparse.Namespace(debug=False))')
+        self.assertEqual('', done.stderr)
+
+    def test_a_damaged_descriptor(self) -> None:
+        image = self.path.with_name('image.vmdk')
+        subprocess.run(['qemu-img', 'create', '-q', '-f', 'vmdk', image,
+                        '1M'], check=True)
+        image.write_bytes(image.read_bytes().replace(b'# Disk', b'# D\xffsk'))
+        done = self.run_program(
+            'from ironic_imagedeploy.cmd import imagedeploy\n'
+            'sys.exit(imagedeploy.main('
+            f'["check", {str(image)!r}, "--permit", "vmdk"]))')
+        self.assertEqual((4, ''), (done.returncode, done.stderr))
+        self.assertEqual(1, self.path.read_text().count('error:'))
+
     def test_a_pipe(self) -> None:
         done = subprocess.run(
             [sys.executable, '-c',

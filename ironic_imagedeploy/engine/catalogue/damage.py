@@ -85,6 +85,10 @@ ENTRIES: Mapping[str, Entry] = {
         cases={
             'compressed': Case(fix='Compress the image again and upload '
                                    'that.'),
+            'file-size': Case(
+                message='The {format} file is far larger than its disk.',
+                fix='If its server states the wrong length, mend that. Else '
+                    f'make the image again: {_CONVERT}'),
             'partition-table': _BAD_TABLE, 'file-system': _UNMOUNTABLE,
             'gpt': Case(message=_BAD_TABLE.message,
                         fix='Repair it in the raw image, and upload that: '

@@ -21,6 +21,11 @@ from ironic_imagedeploy.engine.formats import runs
 
 #: Bytes of tables that are asked for at once.
 _TABLES_READ = 4 << 20
+#: A file may be as large as so many of its disks, and that many bytes more:
+#: snapshots, the memory of machines in them, and clusters that nothing uses
+#: any more are in it. All of it is read for its checksum.
+_DISKS = 16
+_MORE = 1 << 40
 
 
 class Reader(base.MappedImage):
@@ -57,6 +62,19 @@ class Reader(base.MappedImage):
             if found.kind[-1] == _extent.ExtentKind.DATA:
                 found.stored[-1] -= over
         self.map.extend(found)
+
+    def check_file_size(self) -> None:
+        """The file is not far larger than what can be in it.
+
+        :raises ImageRefused: with ``corrupt`` when it is.
+        """
+        most = _DISKS * self.virtual_size + _MORE
+        if self.source.size > most:
+            raise self.refused(
+                'corrupt', case='file-size',
+                expected=f'at most {most} bytes for a disk of '
+                f'{self.virtual_size} bytes',
+                found=f'a file of {self.source.size} bytes')
 
     def check_inside(self, what: str, offset: int, length: int) -> None:
         """A part that the tables name lies in the file.

@@ -33,6 +33,7 @@ from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine import findings
 from ironic_imagedeploy.engine import formats
 from ironic_imagedeploy.engine.formats import compressed_raw
+from ironic_imagedeploy.engine.formats import reader
 from ironic_imagedeploy.engine.inspection.checks import boot_file
 from ironic_imagedeploy.engine.inspection.checks import checksum
 from ironic_imagedeploy.engine.inspection.checks import drivers
@@ -151,6 +152,8 @@ class _Look:
             self._image = image
             self._findings += (*image.findings, too_large)
             return
+        if isinstance(image, reader.Reader):
+            image.check_file_size()
         image.read_map()
         self._image = image
         self._findings += image.findings

@@ -25,6 +25,7 @@ from ironic_imagedeploy.cmd import imagedeploy
 from ironic_imagedeploy import engine
 from tests.support import web
 from tests.unit.cmd import program
+from tests.unit.engine import qcow2_builder
 
 #: Nobody listens there.
 NOWHERE = 'http://127.0.0.1:9/image'
@@ -110,6 +111,17 @@ class PatienceTest(program.CommandTestCase):
             lambda exchange: exchange.refuse(503), web.Exchange.serve)
         self.assertEqual(0, self.run_main('check', self.server.url('image')))
         self.assertIn('HTTP status 503; retrying in', self.err)
+
+    def test_no_reading_to_an_end_that_is_stated_and_far_away(self):
+        image = qcow2_builder.Builder(1 << 20).build()
+        self.image.write_bytes(image)
+        self.server.answer = lambda exchange: exchange.serve(
+            ranges=False, headers={'Content-Length': str(10 ** 15)})
+        for command in (['check'], ['write', self.target]):
+            self.assertEqual(4, self.run_main(
+                command[0], self.server.url('image'), *command[1:]))
+            self.assertIn('far larger than its disk', self.out + self.err)
+        self.assertFalse(self.target.exists())
 
     def test_silence_where_that_was_asked_for(self):
         self.server.answer = web.in_turn(

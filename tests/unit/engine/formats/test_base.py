@@ -18,6 +18,7 @@ from ironic_imagedeploy.engine.formats import raw
 from ironic_imagedeploy.engine.formats import reader
 from tests.unit.engine import base
 from tests.unit.engine import memory
+from tests.unit.engine import qcow2_builder
 
 
 class FindTest(base.EngineTestCase):
@@ -79,6 +80,26 @@ class ImageTest(base.EngineTestCase):
         self.image.append_zero(10000)
         self.image.append_zero(10000)
         self.assertEqual(1500, self.image.map.end)
+
+
+class FileSizeTest(base.EngineTestCase):
+
+    def test_far_larger_than_its_disk(self) -> None:
+        source = memory.MemorySource(qcow2_builder.Builder(base.MIB).build())
+        image = qcow2.Qcow2Image(source)
+        source.size = 16 * base.MIB + (1 << 40)
+        image.check_file_size()
+        source.size += 1
+        with self.assertRaises(exceptions.ImageRefused) as caught:
+            image.check_file_size()
+        self.assertIn('far larger than its disk', str(caught.exception))
+        self.assertIn(f'found a file of {source.size} bytes',
+                      str(caught.exception))
+
+    def test_a_raw_disk_is_as_large_as_its_file(self) -> None:
+        source = memory.MemorySource(bytes(512))
+        source.size = 1 << 60
+        raw.RawImage(source).check_file_size()
 
 
 class NeighboursTest(base.EngineTestCase):

@@ -27,7 +27,7 @@ _MOST = 4
 def rows(contents: Contents) -> Iterator[tuple[str, str]]:
     """Labels and values; the value is empty where there is nothing to say."""
     system = contents.system
-    yield 'system', text.printable(
+    yield 'system', text.bounded(
         (system.name or f'{system.id} {system.version}'.strip())
         if system else '')
     yield 'root', _root(contents)
@@ -39,7 +39,7 @@ def rows(contents: Contents) -> Iterator[tuple[str, str]]:
     yield 'consoles', _some(contents.consoles)
     yield 'first boot', _first_boot(contents)
     yield 'grows by', _some(contents.growth or ())
-    yield 'not read', '; '.join(map(text.printable, contents.unread))
+    yield 'not read', '; '.join(map(text.bounded, contents.unread))
 
 
 def _root(contents: Contents) -> str:
@@ -48,7 +48,7 @@ def _root(contents: Contents) -> str:
         return ''
     place = f'partition {volume.number}, ' if volume.number else ''
     if volume.logical:
-        place = f'{text.printable("/".join(volume.logical))} of LVM, '
+        place = f'{text.bounded("/".join(volume.logical))} of LVM, '
     named = _some(contents.root_names)
     return f'{place}{volume.kind}' + (f', named {named}' if named else '')
 
@@ -63,7 +63,7 @@ def _first_boot(contents: Contents) -> str:
 
 def _some(names: Iterable[str]) -> str:
     """The first of the names, and how many more there are."""
-    known = [text.printable(name) for name in names]
+    known = [text.bounded(name) for name in names]
     more = len(known) - _MOST
     return ', '.join(known[:_MOST]) + (f' and {more} more' if more > 0
                                        else '')

@@ -17,6 +17,7 @@ import re
 from ironic_imagedeploy.engine import text as _text
 
 printable = _text.printable
+bounded = _text.bounded
 
 #: Of a URL: user and password, and the query, which may be a signature.
 _SECRETS = re.compile(r"""(?<=://)[^/\s@]+@|(?<=\?)[^\s"'<>)]+""")

@@ -55,6 +55,14 @@ class ContentsSummaryTest(unittest.TestCase):
     def test_nothing(self) -> None:
         self.assertEqual({}, self.rows(contents.Contents()))
 
+    def test_nobody_reads_a_word_without_an_end(self) -> None:
+        word = 'x' * (256 << 10)
+        rows = self.rows(contents.Contents(
+            root=volumes.Volume(length=1, kind='xfs', logical=(word, 'y')),
+            system=os_release.OperatingSystem(id='x', name=word),
+            loaders=(word,), unread=(word,)))
+        self.assertLess(sum(map(len, rows.values())), 5000)
+
     def test_a_system_without_a_name(self) -> None:
         self.assertEqual({'system': 'x 1', 'root': 'xfs'}, self.rows(
             contents.Contents(

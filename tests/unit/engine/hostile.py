@@ -332,6 +332,16 @@ def systems(folder: pathlib.Path) -> bytearray:
     return disk
 
 
+def module_lists(folder: pathlib.Path) -> bytes:
+    """Kernels with half a million modules each, by their lists."""
+    listed = b''.join(b'%05x.ko:\n' % number for number in range(460_000))
+    return volumes.ext4(folder / 'modules', {
+        path: content for number in range(3) for path, content in (
+            (f'boot/vmlinuz-{number}', b'x'),
+            (f'lib/modules/{number}/modules.dep', listed))},
+        size=32 * MIB).read_bytes()
+
+
 def padded(file: bytes | bytearray, size: int) -> bytearray:
     """The file with zeroes after it."""
     return bytearray(file) + bytes(size - len(file))
@@ -354,6 +364,7 @@ MAKERS: dict[str, Maker] = {
     'partitions': partitions, 'system partition': system_partition,
     'blocks': blocks, 'kernel': kernel,
     'texts': texts, 'paths': paths, 'systems': systems,
+    'module lists': module_lists,
     'groups': groups, 'quotes': quotes, 'blanks': blanks,
     'compressed files': compressed_files,
     'gzip': bomb(gzip.compress), 'xz': bomb(lzma.compress),

@@ -42,8 +42,10 @@ _MOST_STEPS = 1 << 14
 #: cost another one.
 _READ_STEPS = 4
 _CHEAP = 4096
-#: Names of all directories that are kept.
+#: Names of all directories that are kept, and bytes of one that cost another
+#: step of the budget.
 _MOST_NAMES = 100_000
+_LONG_NAME = 32
 #: As Linux has it.
 _MOST_LINKS = 40
 _MOST_PATH = 4096
@@ -266,7 +268,7 @@ class FileSystem(abc.ABC):
         if directory not in self._directories:
             listed: dict[bytes, int] = {}
             for name, number in self.entries(directory):
-                self._blocks.draw(2)
+                self._blocks.draw(2 + len(name) // _LONG_NAME)
                 listed[name] = number
                 self._names -= 1
                 if self._names < 0:

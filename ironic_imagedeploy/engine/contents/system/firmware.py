@@ -18,6 +18,7 @@ files that it may ask for, of which a card needs one.
 
 from collections.abc import Collection
 from collections.abc import Iterator
+import itertools
 import re
 
 from ironic_imagedeploy.engine.codecs import compressions
@@ -35,6 +36,7 @@ _COMPRESSIONS = {'xz': 'xz', 'zst': 'zstd', 'gz': 'gz'}
 _LIST_BYTES = 4 << 20
 _MODULE_BYTES = 2 << 20
 _MOST_BYTES = 8 << 20
+_MOST_MODULES = 8
 _NAMES = re.compile(rb'(?<=\0)firmware=([\x21-\x7e]{1,200})(?=\0)')
 _MOST = 64
 
@@ -46,7 +48,8 @@ def missing(files: _files.Files, folder: str, drivers: Collection[str]
     :param folder: of the kernel's modules.
     :param drivers: names of modules, with what they need.
     """
-    for path in _paths(files, folder, drivers):
+    for path in itertools.islice(_paths(files, folder, drivers),
+                                 _MOST_MODULES):
         names = _firmware(_unpacked(files, path))
         if names and not any(_is_there(files, name) for name in names):
             return names

@@ -51,6 +51,7 @@ _REPART_FOLDERS = ('etc/repart.d', 'usr/lib/repart.d',
 _SETTING = re.compile(r'mode|devices|ignore_growroot_disabled|-')
 _MODE = re.compile(r'\bmode["\']?\s*:\s*["\']?(\w+)')
 #: Where those put it who make an image, and how they call it.
+_MOST = 32
 _OWN_FOLDERS = ('etc/systemd/system', 'etc/init.d', 'usr/local/sbin',
                 'usr/local/bin')
 _OWN = re.compile(
@@ -62,7 +63,8 @@ def read(files: _files.Files, agents: tuple[str, ...]) -> tuple[str, ...]:
 
     :param agents: for the first boot.
     """
-    return tuple(dict.fromkeys(_mechanisms(files, agents)))
+    return tuple(dict.fromkeys(itertools.islice(
+        _mechanisms(files, agents), _MOST)))
 
 
 def _mechanisms(files: _files.Files, agents: tuple[str, ...]

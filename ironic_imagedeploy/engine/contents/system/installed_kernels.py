@@ -16,6 +16,7 @@ from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import itertools
 import re
 import typing
 
@@ -45,8 +46,10 @@ _INITRAMFS = ('initrd.img-{}', 'initramfs-{}.img', 'initrd-{}',
               'initrd-{}.img', 'initramfs-{}')
 #: Has no drivers, whatever else an initramfs may be put together from.
 _MICROCODE = re.compile('ucode|microcode')
-_MODULE = re.compile(rb'(?:^|/)([^/\n:]+)\.ko(?:\.[a-z0-9]+)?(?=:|$)',
-                     re.MULTILINE)
+#: Before the colon is the module, after it what it needs.
+_MODULE = re.compile(
+    rb'^(?:[^:\n]*/)?([^/:\n]+)\.ko(?:\.[a-z0-9]+)?(?=:|$)', re.MULTILINE)
+_MOST_MODULES = 20_000
 
 
 class _Named(typing.NamedTuple):
@@ -272,19 +275,20 @@ def _initramfs(files: _files.Files, path: str, version: str) -> str:
 def _drivers(files: _files.Files, folder: str
              ) -> tuple[frozenset[str] | None, frozenset[str] | None]:
     """The modules of a kernel, and what is built in, as depmod lists them."""
-    loadable = files.front(f'{folder}/modules.dep', _MODULES_LIMIT)
-    if loadable is not None:
-        # Before the colon is the module, after it what it needs.
-        loadable = b'\n'.join(line.partition(b':')[0]
-                              for line in loadable.splitlines())
-    return _names(loadable), _names(
-        files.front(f'{folder}/modules.builtin', _MODULES_LIMIT))
+    loadable, built_in = (
+        _names(files.front(f'{folder}/{name}', _MODULES_LIMIT))
+        for name in ('modules.dep', 'modules.builtin'))
+    return loadable, built_in
 
 
 def _names(listed: bytes | None) -> frozenset[str] | None:
-    return None if listed is None else frozenset(
-        name.decode('ascii', 'replace').replace('-', '_')
-        for name in _MODULE.findall(listed))
+    """Names in a list of modules; None without one that has an end."""
+    if listed is None:
+        return None
+    names = [match[1] for match in itertools.islice(
+        _MODULE.finditer(listed), _MOST_MODULES + 1)]
+    return None if len(names) > _MOST_MODULES else frozenset(
+        name.decode('ascii', 'replace').replace('-', '_') for name in names)
 
 
 def _newest(kernel: _Named | InstalledKernel) -> list[tuple[int, str]]:

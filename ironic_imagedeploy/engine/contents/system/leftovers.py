@@ -17,6 +17,7 @@ No secret leaves these functions: only that one is there, and its path.
 
 from collections.abc import Iterator
 import dataclasses
+import itertools
 import re
 
 from ironic_imagedeploy.engine.contents.system import files as _files
@@ -65,9 +66,7 @@ class Leftovers:
 def read(files: _files.Files) -> Leftovers:
     """Traces in a root."""
     return Leftovers(
-        host_keys=tuple(f'{_SSH}/{name}' for name in files.list(_SSH)
-                        if _HOST_KEY.fullmatch(name)
-                        and _has_content(files, f'{_SSH}/{name}')),
+        host_keys=tuple(itertools.islice(_host_keys(files), _MOST)),
         machine_id=any(_MACHINE_ID.fullmatch(files.front(path, 40) or b'')
                        for path in _MACHINE_IDS),
         seeds=tuple(path for path in _SEEDS if _has_content(files, path)),
@@ -95,6 +94,13 @@ def can_log_in(files: _files.Files) -> bool | None:
         return True
     return any(_has_content(files, f'{home}/{name}')
                for home in _homes(files) for name in _KEYS)
+
+
+def _host_keys(files: _files.Files) -> Iterator[str]:
+    for name in files.list(_SSH):
+        if _HOST_KEY.fullmatch(name) and _has_content(
+                files, f'{_SSH}/{name}'):
+            yield f'{_SSH}/{name}'
 
 
 def _homes(files: _files.Files) -> Iterator[str]:

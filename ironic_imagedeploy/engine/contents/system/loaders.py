@@ -15,6 +15,7 @@
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import itertools
 import re
 
 from ironic_imagedeploy.engine.contents.system import config_files
@@ -22,7 +23,7 @@ from ironic_imagedeploy.engine.contents.system import files as _files
 from ironic_imagedeploy.engine.contents.system import grub_menu
 
 #: Vendors in an EFI system partition that are looked at.
-_MOST = 16
+_MOST, _MOST_PROGRAMS = 16, 64
 #: Programs that other programs start.
 _PROGRAM = re.compile(
     r'(?:shim|grub|systemd-boot|boot|refind_|limine)[a-z]*\d*[a-z]*\d*\.efi')
@@ -58,7 +59,8 @@ def read(files: _files.Files, esps: Iterable[str]) -> tuple[str, ...]:
 
     :param esps: mount points of EFI system partitions.
     """
-    return (*_for_bios(files), *_for_efi(files, esps))
+    return (*_for_bios(files),
+            *itertools.islice(_for_efi(files, esps), _MOST_PROGRAMS))
 
 
 def has_fallback(files: _files.Files, esps: Iterable[str]) -> bool:

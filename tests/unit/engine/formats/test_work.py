@@ -32,9 +32,10 @@ MIB = base.MIB
 #: What is found, if not that it is too much.
 CODES = {'directory': 'truncated', 'names': '-', 'partitions': '-',
          'texts': '-', 'groups': '-', 'systems': '-', 'paths': '-',
-         'compressed files': '-', 'quotes': '-', 'blanks': '-',
-         'gzip': '-', 'xz': '-', 'bzip2': '-', 'xfs': 'no-bootloader',
-         'blocks': 'no-partition-table', 'kernel': 'not-a-kernel'}
+         'module lists': '-', 'compressed files': '-', 'quotes': '-',
+         'blanks': '-', 'gzip': '-', 'xz': '-', 'bzip2': '-',
+         'xfs': 'no-bootloader', 'blocks': 'no-partition-table',
+         'kernel': 'not-a-kernel'}
 #: Looks at a file, as somebody else may use the processor meanwhile.
 _TRIES = 6
 TYPES = {'kernel': 'kernel'}

@@ -178,3 +178,15 @@ class PathTest(engine_base.EngineTestCase):
                 for number in range(1 << 20):
                     yield str(number).encode(), 0
         self.assertRaises(exceptions.UnreadableContent, Full({}).list, '')
+
+    def test_long_names_cost_what_they_take(self) -> None:
+        class Long(Toy):
+            def entries(self, directory: base.Node
+                        ) -> Iterator[tuple[bytes, int]]:
+                for number in range(1 << 20):
+                    yield str(number).encode().rjust(255, b'x'), 0
+        # Of a whole budget; a look has half of it for all its file systems.
+        drawn = budget.Budget(entries=budget.ENTRIES // 2)
+        files = Long({})
+        files._blocks.draw = drawn.draw
+        self.assertRaises(exceptions.TooComplex, files.list, '')

@@ -65,3 +65,13 @@ class FirmwareTest(base.EngineTestCase):
     def test_a_bomb(self) -> None:
         self.assertEqual((), self.missing(
             lzma.compress(bytes(64 << 20)), '.xz'))
+
+    def test_many_modules(self) -> None:
+        """Each of them may unpack to MiB."""
+        for count, found in ((8, ('x',)), (9, ())):
+            paths = [f'{number}/bnx2.ko' for number in range(count)]
+            files = system_disks.files(self.directory, {
+                f'{FOLDER}/modules.dep': ''.join(
+                    f'{path}:\n' for path in paths).encode(),
+                f'{FOLDER}/{paths[-1]}': b'\0firmware=x\0'})
+            self.assertEqual(found, firmware.missing(files, FOLDER, {'bnx2'}))

@@ -36,6 +36,10 @@ class GrowthTest(base.EngineTestCase):
                  'usr/local/sbin/resize-disk')):
             self.assertEqual((found,), self.read(dict.fromkeys(paths, b'x')))
 
+    def test_as_many_as_anybody_reads(self) -> None:
+        self.assertEqual(32, len(self.read({
+            f'etc/init.d/growroot-{number}': b'' for number in range(50)})))
+
     def test_growpart_alone_starts_nothing(self) -> None:
         tree = {'usr/bin/growpart': b'x'}
         self.assertEqual((), self.read(tree))

@@ -38,6 +38,20 @@ class InstalledKernelsTest(base.EngineTestCase):
             drivers=frozenset({'ahci', 'snd_hda', 'ext4'}),
             built_in=frozenset({'ext4'})), found)
 
+    def test_lists_of_modules(self) -> None:
+        for listed, names in (
+                ('kernel/a-b.ko.xz: kernel/c.ko\n/x/d.ko:\ne.ko: f.ko',
+                 {'a_b', 'd', 'e'}),
+                ('a.ko', {'a'}), ('x.ko/y: z\nkernel/z\n.ko:\n', set()),
+                (''.join(f'{number}.ko:\n' for number in range(20_000)),
+                 {*map(str, range(20_000))}),
+                (''.join(f'{number}.ko:\n' for number in range(20_001)),
+                 None)):
+            found, = self.read({
+                'boot/vmlinuz-6': b'x', 'lib/modules/6/modules.builtin': b'',
+                'lib/modules/6/modules.dep': listed.encode()})
+            self.assertEqual(names, found.drivers)
+
     def test_signatures(self) -> None:
         for content, signed in (
                 (disks.program(0x8664, signed=True), True),

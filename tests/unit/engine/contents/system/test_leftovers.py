@@ -40,6 +40,11 @@ class LeftoversTest(base.EngineTestCase):
                 'root/.bash_history': b'ls\n', 'home/me/.bash_history': b'x',
                 'home/you/.bash_history': b''}))
 
+    def test_as_many_keys_as_anybody_reads(self) -> None:
+        self.assertEqual(64, len(self.read({
+            f'etc/ssh/ssh_host_{number}_key': b'-----BEGIN'
+            for number in range(80)}).host_keys))
+
     def test_nothing(self) -> None:
         for machine_id in (b'', b'uninitialized\n', b'\n'):
             self.assertEqual(leftovers.Leftovers(), self.read({

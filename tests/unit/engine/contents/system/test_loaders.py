@@ -30,6 +30,11 @@ class LoadersTest(base.EngineTestCase):
              'EFI/debian/shimx64.efi'), loaders.read(files, ['esp']))
         self.assertTrue(loaders.has_fallback(files, ['esp']))
 
+    def test_as_many_as_anybody_reads(self) -> None:
+        files = system_disks.files(self.directory, {
+            f'esp/efi/x/grub{number}.efi': b'x' for number in range(80)})
+        self.assertEqual(64, len(loaders.read(files, ['esp'])))
+
     def test_none(self) -> None:
         files = system_disks.files(self.directory, {
             'boot/grub/grub.cfg': b'x', 'esp/efi/debian/shimx64.efi': b'x'})

@@ -40,7 +40,7 @@ extra_packages mutants tools/requirements/mutants.txt
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 git archive HEAD | tar -x -C "$copy"
-driver=$PWD/tools/mutants.py
+driver=$PWD/tools/mutants
 cd "$copy"
 # Compiled once, and again by each process what has another content then.
 nice -n 19 python -m compileall -q --invalidation-mode checked-hash \

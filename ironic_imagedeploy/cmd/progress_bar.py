@@ -93,6 +93,9 @@ class Lines(Display):
         now = time.monotonic()
         if progress.phase == self._phase and now < self._due:
             return
+        if progress.phase != self._phase and not progress.done:
+            # Nothing was measured yet.
+            progress = progress._replace(bottleneck='')
         self._phase = progress.phase
         self._due = now + INTERVAL
         self.emit(f'{line(progress)}\n')

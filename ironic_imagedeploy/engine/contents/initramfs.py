@@ -95,7 +95,8 @@ class Initramfs:
             else:
                 packed = initramfs_bytes.compression(front)
                 if packed is None:
-                    raise Unreadable('an initramfs with something else in it')
+                    raise Unreadable('an initramfs with something else in it'
+                                     if self.segments else 'another file')
                 inner = initramfs_bytes.Bytes(
                     self._stored.unpacked(packed, self._budget))
                 while inner.next_front():

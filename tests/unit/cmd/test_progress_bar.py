@@ -170,6 +170,10 @@ class DisplayTest(unittest.TestCase):
             [line.partition(':')[0]
              for line in stream.getvalue().splitlines()])
 
+    def test_no_limit_before_anything_is_done(self) -> None:
+        self.assertEqual([False, True, True], [
+            'limited by' in line for line in self.lines(0, 6, 12)])
+
     def test_none_is_silent(self) -> None:
         stream = io.StringIO()
         with progress_bar.display('none', stream) as shown:

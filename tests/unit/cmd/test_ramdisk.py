@@ -221,10 +221,13 @@ class RefusalsTest(RamdiskTestCase):
         self.refused('found all but oslo_log')
 
     def test_files_that_are_none(self) -> None:
-        for content in (b'', bytes(512), b'CD001' * 99, b'hsqs' + bytes(99)):
+        for content, found in (
+                (b'', 'an empty file'), (bytes(512), 'an empty file'),
+                (b'CD001' * 99, 'another file'),
+                (b'hsqs' + bytes(99), 'another file')):
             self.path.write_bytes(content)
             with self.subTest(content[:9]):
-                self.refused('expected an initramfs')
+                self.refused(f'expected an initramfs, found {found}')
         self.path.unlink()
         self.refused('No such file')
         self.path.mkdir()

@@ -39,9 +39,6 @@ _FILES = pathlib.Path(__file__).parent / 'files'
 #: Name of an element that lets pip in there use the index of this machine.
 ELEMENT = 'machine-index'
 _HOOK = 'element-machine-index'
-#: What goes into it of the checkout.
-_COMMITTED = ('dib/imagedeploy', 'ironic_imagedeploy', 'requirements.txt',
-              'setup.cfg')
 _LONGEST = 2400
 #: It has all of Debian's modules, and is unpacked in memory.
 MEMORY_MIB = 4096

@@ -95,8 +95,10 @@ class Initramfs:
             else:
                 packed = initramfs_bytes.compression(front)
                 if packed is None:
-                    raise Unreadable('an initramfs with something else in it'
-                                     if self.segments else 'another file')
+                    raise Unreadable(
+                        'an initramfs with something else in it'
+                        if self.segments else
+                        'a file that does not begin as an initramfs does')
                 inner = initramfs_bytes.Bytes(
                     self._stored.unpacked(packed, self._budget))
                 while inner.next_front():

@@ -223,8 +223,8 @@ class RefusalsTest(RamdiskTestCase):
     def test_files_that_are_none(self) -> None:
         for content, found in (
                 (b'', 'an empty file'), (bytes(512), 'an empty file'),
-                (b'CD001' * 99, 'another file'),
-                (b'hsqs' + bytes(99), 'another file')):
+                (b'CD001' * 99, 'a file that does not begin'),
+                (b'hsqs' + bytes(99), 'a file that does not begin')):
             self.path.write_bytes(content)
             with self.subTest(content[:9]):
                 self.refused(f'expected an initramfs, found {found}')

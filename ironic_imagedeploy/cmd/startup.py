@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import contextlib
 import gc
 import importlib.util
+import signal
 import sys
 
 #: Modules that others import, and mostly use nothing of. oslo.utils' one
@@ -31,8 +32,10 @@ def quick() -> Iterator[None]:
     """Import what a command needs inside.
 
     Modules live until the program ends: to look for garbage among them, then
-    or later, is in vain.
+    or later, is in vain. Nothing is begun yet, so Ctrl-C just ends it.
     """
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     for name in _LATER:
         _load_when_used(name)
     gc.disable()

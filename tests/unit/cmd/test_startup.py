@@ -12,6 +12,7 @@
 
 """What the start of a command leaves for later, and for never."""
 
+import signal
 import subprocess
 import sys
 import unittest
@@ -47,6 +48,16 @@ class StartTest(unittest.TestCase):
     def test_what_is_loaded_stays(self) -> None:
         _, before, _ = run('import oslo_utils.strutils')
         self.assertEqual('module', before)
+
+    def test_interrupted(self) -> None:
+        done = subprocess.run(
+            [sys.executable, '-c', 'import signal\n'
+             'from ironic_imagedeploy.cmd import startup\n'
+             'with startup.quick():\n'
+             '    signal.raise_signal(signal.SIGINT)'],
+            capture_output=True, text=True, check=False)
+        self.assertEqual((-signal.SIGINT, ''),
+                         (done.returncode, done.stderr))
 
     def test_modules_are_no_garbage_and_the_rest_may_be(self) -> None:
         self.assertEqual('3 True True', run()[0])

@@ -133,7 +133,7 @@ def _check_room(good: _Half, entries_end: int, last_usable: int) -> None:
     used = gpt.used(good.entries)
     first = min((start for start, _ in used),
                 default=good.header.first_usable)
-    end = max((last for _, last in used), default=0)
+    end = max([good.header.first_usable, *(last for _, last in used)])
     if entries_end > min(first, good.header.first_usable):
         raise exceptions.BadContent(
             'corrupt', f'no partition before sector {entries_end}, where the '
@@ -141,7 +141,7 @@ def _check_room(good: _Half, entries_end: int, last_usable: int) -> None:
     if end > last_usable:
         raise exceptions.BadContent(
             'truncated', 'room for the backup of the GPT after sector '
-            f'{end}, where the last partition ends',
+            f'{end}, up to which there may be partitions',
             f'room up to sector {last_usable}')
 
 

@@ -30,6 +30,8 @@ ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
 BIOS_BOOT = '21686148-6449-6e6f-744e-656564454649'
 _MBR_ESP = '0xef'
 ESP_TYPES = frozenset({ESP, _MBR_ESP})
+#: Of an MBR: partitions in which others are.
+EXTENDED = frozenset({'0x05', '0x0f', '0x85'})
 #: Bytes that an MBR is taken to count in, when nothing in it tells.
 _MBR_SECTOR = 512
 

@@ -45,13 +45,14 @@ def below(files: _files.Files, folders: tuple[str, ...], *suffixes: str
           ) -> Iterator[str]:
     """Paths of the files in folders whose names end like that.
 
-    Of files with the same name, the one in the first folder counts.
+    Of files with the same name, the one in the first folder counts. Of many,
+    the last ones are given: they overrule the others, or are the newest.
     """
     seen = set[str]()
     for folder in folders:
         names = [name for name in files.list(folder)
                  if name.endswith(suffixes) and name not in seen]
-        for name in names[:MOST_FILES]:
+        for name in names[-MOST_FILES:]:
             seen.add(name)
             yield f'{folder}/{name}'
 

@@ -13,6 +13,7 @@
 """Contents of an image: the system in it, and how that starts."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import typing
@@ -211,11 +212,9 @@ class _Look:
         volumes = self._values['volumes'] = (
             tuple(_volumes.find(self._read, table, self._budget)) if table
             else (_volumes.whole(self._read, size),))
-        self.unread += [
-            f'partition {volume.number}: {_NOT_READ[volume.kind]}'
-            for volume in volumes if volume.kind in _NOT_READ] + [
-            f'partition {volume.number}: {volume.unread}'
-            for volume in volumes if volume.unread]
+        self.unread += _unread(volumes)
+        if table and len(table.partitions) > _volumes.MOST:
+            self.unread.append(f'partitions after the first {_volumes.MOST}')
         finder = _root.Finder(self._read, volumes, self._budget)
         root = self._tell('root', finder.find)
         self.unread += finder.unread
@@ -288,6 +287,16 @@ class _Look:
         except exceptions.UnreadableContent as reason:
             self.unread.append(f'{name.replace("_", " ")}: {reason}')
             return None
+
+
+def _unread(volumes: Iterable[_volumes.Volume]) -> Iterator[str]:
+    """What is in the volumes that nothing here reads."""
+    for volume in volumes:
+        reason = volume.unread or (
+            'others are in it' if volume.type in partitions.EXTENDED
+            else _NOT_READ.get(volume.kind or ''))
+        if reason:
+            yield f'{volume.called}: {reason}'
 
 
 def _esps(root: _root.Root) -> tuple[str, ...]:

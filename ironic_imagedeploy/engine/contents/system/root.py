@@ -56,6 +56,7 @@ _ESP_POINTS = frozenset({'boot/efi', 'efi'})
 _MOST_DEPLOYMENTS = 16
 #: File systems that are opened; each keeps up to 16 MiB.
 _MOST_OPENED = 6
+_MORE = f'file systems after the first {_MOST_OPENED}'
 _MOST_SUBVOLUMES = 32
 #: Steps of the budget that it takes to make sense of a file.
 _READ_STEPS = 20
@@ -257,6 +258,8 @@ class Finder:
         """The files of a volume; None when they cannot be read."""
         if volume not in self._opened:
             if len(self._opened) >= _MOST_OPENED:
+                if _MORE not in self.unread:
+                    self.unread.append(_MORE)
                 return None
             self._opened[volume] = None
             with self._telling(volume):
@@ -271,7 +274,7 @@ class Finder:
             yield
         except (exceptions.BadContent, exceptions.UnreadableContent,
                 exceptions.SourceNotSeekable) as reason:
-            self.unread.append(f'{_called(volume)}: {reason}')
+            self.unread.append(f'{volume.called}: {reason}')
 
 
 def _esp_point(root: _files.Files, found: Mapping[str, _volumes.Volume]
@@ -307,10 +310,3 @@ def _open(read: _read.Read, volume: _volumes.Volume, budget: _budget.Budget
             else _read.part(read, volume.start, volume.length),
             volume.length, budget)
     return None
-
-
-def _called(volume: _volumes.Volume) -> str:
-    if volume.logical:
-        return f'the logical volume {"/".join(volume.logical)}'
-    return (f'partition {volume.number}' if volume.number
-            else f'the {volume.kind} file system')

@@ -79,6 +79,14 @@ class Volume:
         return f'/dev/{group}/{name}', f'/dev/mapper/{mapped}'
 
     @property
+    def called(self) -> str:
+        """What it is called in a message."""
+        if self.logical:
+            return f'the logical volume {"/".join(self.logical)}'
+        return (f'partition {self.number}' if self.number
+                else f'the {self.kind} file system')
+
+    @property
     def type(self) -> str:
         """The type of the partition; empty without one."""
         return self.partition.type if self.partition else ''

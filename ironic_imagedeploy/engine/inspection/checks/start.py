@@ -47,7 +47,6 @@ _WITHOUT_UUID = frozenset({partitions.BIOS_BOOT,
 _UUID = re.compile(r'[0-9a-fA-F-]{9,36}')
 #: One that is written without escapes, quotes and variables.
 _LABEL = re.compile(r'[A-Za-z0-9_.-]+')
-_EXTENDED = frozenset({'0x05', '0x0f', '0x85'})
 
 
 def check(contents: Contents, table: partitions.PartitionTable | None
@@ -152,7 +151,8 @@ def _all_known(contents: Contents, table: partitions.PartitionTable) -> bool:
         or volume.kind == 'lvm' and not volume.unread
         or volume.kind is None and volume.type in _WITHOUT_UUID
         for volume in contents.volumes) and not any(
-        partition.type in _EXTENDED for partition in table.partitions)
+        partition.type in partitions.EXTENDED
+        for partition in table.partitions)
 
 
 def _is_missing(device: fstab.Device, contents: Contents) -> bool:

@@ -169,6 +169,12 @@ class RepairTest(RepairTestCase):
         with self.assertRaisesRegex(exceptions.BadContent, 'room'):
             self.writes(disk[:-SECTOR])
 
+    def test_no_sector_could_be_used_any_more(self) -> None:
+        disk = disks.gpt(8 * MIB, [Entry(100, 200)], first_usable=8000,
+                         last_usable=9000)
+        with self.assertRaisesRegex(exceptions.BadContent, 'sector 8000'):
+            self.writes(disk[:2 * MIB])
+
     def test_a_hybrid_keeps_its_first_sector(self) -> None:
         disk = self.made('-n', '1:2048:4095', '-h', '1:EE')
         grown = self.repaired(disk + bytes(MIB))

@@ -44,3 +44,10 @@ class FolderTest(base.EngineTestCase):
             [config_files.read(files, path) for path in config_files.below(
                 files, ('etc/a.d', 'none', 'usr/a.d'), '.conf')])
         self.assertEqual('', config_files.read(files, 'none'))
+
+    def test_the_last_of_many_files(self) -> None:
+        files = system_disks.files(self.directory, {
+            f'etc/a.d/{number:02}.conf': b'' for number in range(40)})
+        self.assertEqual(
+            [f'etc/a.d/{number:02}.conf' for number in range(8, 40)],
+            list(config_files.below(files, ('etc/a.d',), '.conf')))

@@ -19,6 +19,7 @@ from ironic_imagedeploy.engine.contents import partitions
 from ironic_imagedeploy.engine.contents.system import contents
 from tests.support import boot_files
 from tests.unit.engine import base
+from tests.unit.engine import disks
 from tests.unit.engine import good_systems
 from tests.unit.engine import system_disks
 from tests.unit.engine import systems
@@ -145,6 +146,21 @@ class UnreadTest(ContentsTestCase):
         disk[at + 0x218:at + 0x220] = b'LVM2 001'
         self.assertEqual(1, len(self.read(disk).unread))
         self.assertIn('partition 2: ', self.read(disk).unread[0])
+
+    def test_partitions_that_nobody_looks_at(self) -> None:
+        for disk, unread in (
+                (disks.mbr(4 << 20, [(0, 0x05, 2048, 4096)]),
+                 'partition 1: others are in it'),
+                (disks.gpt(4 << 20, [
+                    disks.Entry(2048 + number, 2048 + number)
+                    for number in range(33)]),
+                 'partitions after the first 32')):
+            self.assertEqual((unread,), self.read(bytes(disk)).unread)
+
+    def test_a_file_system_without_a_partition(self) -> None:
+        disk = b'hsqs'.ljust(1 << 20, b'\0')
+        self.assertEqual(('the squashfs file system: a squashfs',),
+                         self.read(disk).unread)
 
     def test_too_much_work(self) -> None:
         """What was found until then is kept."""

@@ -111,6 +111,15 @@ class FinderTest(base.EngineTestCase):
                             tree={'data/x': b'x'})
         self.assertIsNone(self.finder([systems.esp('x'), data]).find())
 
+    def test_more_than_it_opens(self) -> None:
+        data = systems.Part(kind='ext4', uuid=systems.BOOT_UUID,
+                            tree={'data/x': b'x'})
+        for count, unread in ((6, []),
+                              (8, ['file systems after the first 6'])):
+            finder = self.finder([data] * count)
+            self.assertIsNone(finder.find())
+            self.assertEqual(unread, finder.unread)
+
     def test_what_cannot_be_read(self) -> None:
         parts = systems.debian()
         finder = self.finder(parts)

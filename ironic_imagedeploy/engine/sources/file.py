@@ -48,10 +48,11 @@ class FileSource(base.Source):
 
     def read_at(self, offset: int, length: int) -> bytes:
         buffer = bytearray(length)
-        self.fill(offset, memoryview(buffer), offset + length)
+        self.fill(offset, memoryview(buffer))
         return bytes(buffer)
 
-    def fill(self, offset: int, view: memoryview, until: int) -> None:
+    def fill(self, offset: int, view: memoryview, until: int | None = None
+             ) -> None:
         while view:
             count = self.readinto_at(view, offset)
             if not count:

@@ -120,12 +120,9 @@ class Cut:
 
     def _keep_tail(self, chunk: buffers.Chunk) -> None:
         low = self.waiting(chunk.end)
-        if low >= chunk.position:
-            self._tail = bytes(chunk.view(low, chunk.end))
-        else:
-            start = low - chunk.position + len(self._tail)
-            self._tail = self._tail[start:] + chunk.view(chunk.position,
-                                                         chunk.end)
+        start = max(low, chunk.position)
+        self._tail = (self._tail[len(self._tail) + low - start:]
+                      + chunk.view(start, chunk.end))
 
 
 class MappedLayout(jobs.Layout):

@@ -103,9 +103,9 @@ class ChunkedSourceTest(ChunkedTestCase):
     def test_neighbours_come_by_one_read(self) -> None:
         """But for one that is here already."""
         content = transfers.noise(6 * MIB)
-        for kept, reads in ((None, [(MIB, 4 * MIB)]),
-                            (3, [(MIB, MIB), (2 * MIB, MIB),
-                                 (4 * MIB, MIB)])):
+        for kept in (None, 1, 3, 4):
+            reads = [(index * MIB, MIB) for index in range(1, 5)
+                     if index != kept] if kept else [(MIB, 4 * MIB)]
             origin = memory.MemorySource(content)
             source = chunked.ChunkedSource(manifests.built(content), origin)
             if kept:

@@ -180,6 +180,19 @@ class GlanceTest(GlanceTestCase):
             self.assertEqual((kind, found), (type(caught.exception),
                                              caught.exception.found))
 
+    def test_nobody_else_asks_again(self) -> None:
+        """How often is up to the source."""
+        def drop(exchange: web.Exchange) -> None:
+            exchange.close_connection = True
+
+        source = self.opened(retries=0)
+        for answer in (drop, lambda exchange: exchange.refuse(503)):
+            self.server.answer = answer
+            self.server.requests.clear()
+            with self.assertRaises(exceptions.SourceUnavailable):
+                source.read_at(3 * MIB, 10)
+            self.assertEqual(1, len(self.server.requests))
+
     def test_a_store_without_ranges(self) -> None:
         """Glance says 400 then."""
         def answer(exchange: web.Exchange) -> None:

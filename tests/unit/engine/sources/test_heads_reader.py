@@ -65,10 +65,13 @@ class TimedReaderTest(unittest.TestCase):
         self.assertEqual([], self.timeouts())
 
     def test_the_next_ones_have_what_is_left(self) -> None:
-        reader = self.reader(3, None, 5, 1)
+        reader = self.reader(3, None, 5, 2, 6, 1)
         with reader.together():
             self.read(reader, 3, None, 5)
         self.assertEqual([4.0, 3.0, 5.0], self.timeouts())
+        with reader.together():
+            self.read(reader, 2, 6)
+        self.assertEqual([4.0, 5.0], self.timeouts())
         # Those that come later have all of it again.
         self.clock.return_value = 200.0
         with reader.together():

@@ -94,6 +94,16 @@ class CutterTest(base.EngineTestCase):
             self.cut())
         self.assert_all_free()
 
+    def test_what_is_zero_is_told_apart(self) -> None:
+        self.add(512, ZERO)
+        self.add(64, COMPRESSED, 100, 10)
+        self.add(300, DATA, 0, 300)
+        self.add(CHUNK, ZERO)
+        one = cutter.Cutter(self.image)
+        self.assertEqual([(0, 512), (876, CHUNK)], [
+            (extent.start, extent.length) for extent in one.zeroes()])
+        self.assertEqual((364, 512 + CHUNK), (one.data_size, one.zero_size))
+
     def test_zeroes_have_no_pieces(self) -> None:
         self.add(CHUNK, ZERO)
         self.assertEqual([], self.cut())

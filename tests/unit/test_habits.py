@@ -56,6 +56,8 @@ NEEDED = {'Thread': 'daemon', 'CDLL': 'use_errno', 'zip': 'strict'}
 SHORTER = {('engine/contents/filesystems/ext4.py', 'zip'),
            ('engine/contents/system/grub_menu.py', 'zip'),
            ('engine/contents/system/menus.py', 'zip')}
+#: Functions whose other arguments may have any name.
+BY_PLACE = {'cmd/markup.py: element'}
 #: What looks at the time of day, which may be set: it tells it to somebody, or
 #: compares it with that of another process, and bears a clock that jumps.
 CLOCKS = {'contract/timeline.py', 'conductor/cache/delivery.py',
@@ -85,11 +87,12 @@ DEVICE = 'agent/partition_devices.py: Partitions'
 
 @functools.cache
 def nodes() -> Sequence[tuple[str, ast.AST]]:
-    """Calls, classes and texts of the package, with their modules."""
+    """Calls, classes, functions and texts of the package, by module."""
     return [(str(path.relative_to(PACKAGE)), node)
             for path in sorted(PACKAGE.rglob('*.py'))
             for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, (ast.Call, ast.ClassDef, ast.Constant))]
+            if isinstance(node, (ast.Call, ast.ClassDef, ast.Constant,
+                                 ast.FunctionDef))]
 
 
 def name_of(called: ast.expr) -> str:
@@ -139,6 +142,12 @@ class CallsTest(unittest.TestCase):
                 with self.subTest(place, called=called):
                     self.assertIn(NEEDED[called], [
                         keyword.arg for keyword in node.keywords])
+
+    def test_each_argument_may_be_given_by_its_name(self):
+        found = {f'{name}: {node.name}' for name, node in nodes()
+                 if isinstance(node, ast.FunctionDef)
+                 and node.args.posonlyargs}
+        self.assertEqual(BY_PLACE, found)
 
 
 class TextsTest(unittest.TestCase):

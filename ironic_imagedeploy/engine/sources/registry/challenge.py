@@ -43,7 +43,7 @@ def parse(header: str) -> list[Challenge]:
     """
     found: list[Challenge] = []
     header, position = header[:_LONGEST], 0
-    while position < len(header):
+    while True:
         match = _PARAMETER.match(header, position)
         if match and found:
             value = (match[3] if match[2] is None

@@ -220,6 +220,7 @@ class PatienceTest(unittest.TestCase):
         self.assertTrue(patience.wait(problem))
         patience.progressed(mirrors.PROGRESS - 1)
         self.assertFalse(patience.wait(problem))
-        patience.progressed(mirrors.PROGRESS - 1)
-        patience.progressed(1)
-        self.assertTrue(patience.wait(problem))
+        for more in (1, mirrors.PROGRESS):
+            patience.progressed(mirrors.PROGRESS - 1)
+            patience.progressed(more)
+            self.assertTrue(patience.wait(problem))

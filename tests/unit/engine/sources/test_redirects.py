@@ -365,6 +365,14 @@ class RouteTest(unittest.TestCase):
                         ('https://a/image', 'https://b/image'),
                         ('https://b/image', None)))
 
+    def test_an_address_that_is_none(self) -> None:
+        """Requests says so itself, other libraries do not."""
+        for place in ('http://[::1/', '\xff\xfe', '//[x]/', 'ftp://b/'):
+            with self.subTest(place), self.assertRaises(
+                    exceptions.SourceError) as caught:
+                self.follow('glance:1', ('http://a/v2/images/1', place))
+            self.assertIn('an http(s) address', caught.exception.expected)
+
     def test_so_many_redirects(self) -> None:
         hops = [(f'http://a/{number}', f'http://a/{number + 1}')
                 for number in range(30)]

@@ -55,6 +55,13 @@ class HeldEndsTest(base.EngineTestCase):
                 self.assertGreater(held.high,
                                    max(size - MIB, held.low) - 4096)
 
+    def test_what_is_kept_back_is_enough_for_any_size(self) -> None:
+        """And by less than a page more than it takes."""
+        for size in range(5 * MIB - 4098, 5 * MIB + 2, 7):
+            more = held_ends.HeldEnds(size).high - (
+                size - held_ends.KEPT_BACK)
+            self.assertTrue(0 < more <= 4096, size)
+
     def test_all_but_the_front_passes_while_the_size_is_unknown(self
                                                                 ) -> None:
         disk = self.dice.randbytes(5 * MIB)

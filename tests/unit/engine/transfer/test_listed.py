@@ -14,6 +14,7 @@
 import dataclasses
 import gzip
 import hashlib
+import pathlib
 import unittest
 
 from ironic_imagedeploy import engine
@@ -21,6 +22,7 @@ from ironic_imagedeploy.engine import bmap
 from ironic_imagedeploy.engine import checksum
 from ironic_imagedeploy.engine import exceptions
 from ironic_imagedeploy.engine.transfer import listed as transfer_listed
+from tests.support import images
 from tests.unit.engine import memory
 from tests.unit.engine import recording
 from tests.unit.engine import transfers
@@ -154,8 +156,15 @@ class TransferListedTest(transfers.TransferTestCase):
                     report.verified_by, report.checksum.verified))
 
     def test_an_image_with_a_map_of_its_own(self) -> None:
-        with self.assertRaisesRegex(exceptions.InvalidBmap, 'qcow2'):
-            engine.transfer_listed(self.qcow2(), self.target, self.map)
+        guest = pathlib.Path(self.save('guest', self.content))
+        vmdk = self.enterContext(engine.open_source(str(images.convert(
+            guest, self.directory / 'disk.vmdk', form='vmdk'))))
+        for inspection, name in (
+                (self.qcow2(), 'qcow2'),
+                (engine.inspect(vmdk, engine.Expectation(
+                    permitted=('vmdk',))), 'vmdk')):
+            with self.assertRaisesRegex(exceptions.InvalidBmap, name):
+                engine.transfer_listed(inspection, self.target, self.map)
 
 
 class ProvingSinkTest(unittest.TestCase):

@@ -12,6 +12,9 @@
 
 import hashlib
 import inspect
+import itertools
+import platform
+from unittest import mock
 
 from ironic_imagedeploy import engine
 from ironic_imagedeploy.engine import exceptions
@@ -54,6 +57,32 @@ class OciSourceTest(served.RegistryTestCase):
                          source.read_at(3 * MIB, 99))
         self.assertEqual(['bytes=0-1048575', 'bytes=3145728-3145826'],
                          self.registry.requests)
+
+    def test_the_processor_is_that_of_this_machine(self) -> None:
+        """Unless another one is named."""
+        contents = {'aarch64': b'a' * MIB, 's390x': b's' * MIB}
+        self.registry.push_index((contents['aarch64'], 'arm64', 'raw'),
+                                 (contents['s390x'], 's390x', 'raw'))
+        for machine, options in (
+                ('aarch64', {}), ('s390x', {'arch': 's390x'}),
+                ('aarch64', {'arch': 'aarch64'})):
+            with (self.subTest(machine, **options), mock.patch.object(
+                    platform, 'machine', autospec=True,
+                    return_value='aarch64')):
+                self.assertEqual(contents[machine],
+                                 self.streamed(self.opened(**options)))
+
+    def test_servers_of_a_registry_may_tag_it_as_they_like(self) -> None:
+        """Its digest tells whether it is the file."""
+        tags = itertools.count()
+
+        def answer(exchange: web.Exchange) -> None:
+            del exchange.headers['If-Range']
+            exchange.serve(headers={'ETag': f'"{next(tags)}"'})
+
+        self.registry.answer = answer
+        self.assert_same(self.content, self.streamed(self.opened()))
+        self.assertGreater(next(tags), 1)
 
     def test_by_digest(self) -> None:
         digest = self.registry.push(self.content, 'other', title='x')

@@ -31,6 +31,7 @@ class TokenServiceTest(served.RegistryTestCase):
         other = registry.Registry(self.blobs)
         self.addCleanup(other.stop)
         for realm in ('http://example.com/token', 'http://localhost:1/token',
+                      'http://127.0.0.0/token', 'http://127.0.0.2/token',
                       f'http://user:x@{self.registry.host}/token', 'token',
                       '', 'ftp://127.0.0.1/', 'http://[::1/', 'https://',
                       'file:///etc/passwd'):

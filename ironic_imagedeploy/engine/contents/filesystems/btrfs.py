@@ -18,6 +18,7 @@ device.
 """
 
 import bisect
+from collections.abc import Callable
 from collections.abc import Iterator
 import copy
 import hashlib
@@ -30,7 +31,6 @@ from ironic_imagedeploy.engine.codecs import errors
 from ironic_imagedeploy.engine.contents.filesystems import base
 from ironic_imagedeploy.engine.contents.filesystems import btrfs_chunks
 from ironic_imagedeploy.engine.contents.filesystems import crc32c
-from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine import exceptions
 
 _SUPERBLOCK = 0x10000
@@ -182,7 +182,8 @@ class Btrfs(base.FileSystem):
                 (file.number, _EXTENT_DATA, max(length - 1, 0))):
             start = key[2]
             if start < length:
-                part = self._extent(stored, length - start)
+                part = b''.join(self._extent(stored, length - start,
+                                             self._kept))
                 front[start:start + len(part)] = part
         return bytes(front)
 
@@ -193,14 +194,15 @@ class Btrfs(base.FileSystem):
                 (file.number, _EXTENT_DATA, max(size - 1, 0))):
             if key[2] != done:
                 break
-            part = self._extent(stored, size - done, self._passing)
-            yield part
-            done += len(part)
+            for part in self._extent(stored, size - done,
+                                     self._blocks.passing):
+                yield part
+                done += len(part)
         if done < size:
             raise base.Unreadable('a large file with holes')
 
-    def _passing(self, place: int, length: int) -> bytes:
-        return b''.join(self._blocks.passing(place, length))
+    def _kept(self, place: int, length: int) -> Iterator[bytes]:
+        yield self._blocks.at(place, length)
 
     def _file_size(self, file: base.Node) -> int:
         key = (file.number, _INODE_ITEM, 0)
@@ -210,13 +212,13 @@ class Btrfs(base.FileSystem):
         raise base.Unreadable('a damaged btrfs inode')
 
     def _extent(self, stored: bytes, length: int,
-                read: _read.Read | None = None) -> bytes:
+                read: Callable[[int, int], Iterator[bytes]]
+                ) -> Iterator[bytes]:
         """Bytes at the beginning of a file's extent; none of a hole.
 
         :param stored: the item of the extent.
-        :param read: gives bytes of the disk; by default they are kept.
+        :param read: gives bytes of the disk, in pieces.
         """
-        read = read or self._blocks.at
         if len(stored) <= _INLINE_HEADER or any(stored[17:20]):
             raise base.Unreadable('an encrypted btrfs file')
         size = int.from_bytes(stored[8:16], 'little')
@@ -225,20 +227,22 @@ class Btrfs(base.FileSystem):
             part = stored[_INLINE_HEADER:]
             if compression:
                 part = self._decoded(compression, part, size)
-            return part[:min(size, length)]
+            yield part[:min(size, length)]
+            return
         if kind != _REGULAR or len(stored) < _REGULAR_SIZE:
-            return b''
+            return
         start, stored_size, offset, count = struct.unpack_from(
             '<4Q', stored, _INLINE_HEADER)
         count = min(count, length)
         if not start:
-            return b''
+            return
         if not compression:
-            return read(self._chunks.place(start + offset), count)
+            yield from read(self._chunks.place(start + offset), count)
+            return
         if stored_size > btrfs_extents.LARGEST:
             raise base.Unreadable('a damaged btrfs extent')
-        part = read(self._chunks.place(start), stored_size)
-        return self._decoded(compression, part, size)[offset:offset + count]
+        part = b''.join(read(self._chunks.place(start), stored_size))
+        yield self._decoded(compression, part, size)[offset:offset + count]
 
     def _decoded(self, compression: int, stored: bytes, size: int) -> bytes:
         self._blocks.draw(btrfs_extents.steps(compression, len(stored)),

@@ -25,6 +25,7 @@ from ironic_imagedeploy.engine import exceptions
 from tests.unit.engine import base
 from tests.unit.engine import volumes
 
+KIB = base.KIB
 MIB = base.MIB
 
 #: Names of many lengths, which take more than a few blocks.
@@ -120,7 +121,9 @@ class FileSystemTestCase(base.EngineTestCase):
             for length in (0, 1, 99, 4096, 70_000, 1 << 30):
                 self.assertEqual(content[:length], files.front(path, length),
                                  (path, length))
-            self.assertEqual(content, b''.join(files.pieces(path)), path)
+            pieces = [*files.pieces(path)]
+            self.assertEqual(content, b''.join(pieces), path)
+            self.assertLessEqual(max(map(len, pieces), default=0), 256 * KIB)
         self.assertEqual([], [*files.pieces('nowhere')])
 
     def assert_bad(self, code: str, *words: str, size: int | None = None

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import operator
+import os
 import re
 
 from oslo_concurrency import processutils
@@ -91,7 +92,8 @@ class Array:
         cannot be written; but firmware may start from that disk, and find
         there what is not whole.
 
-        :raises DeploymentError: naming those that are not complete.
+        :raises DeploymentError: naming those that are not complete, or do
+            not keep what they took.
         """
         _check_members(self.device, self.members)
 
@@ -229,6 +231,8 @@ def _check_members(device: str, before: tuple[str, ...]) -> None:
             f'it was written: expected {len(before)} disks in it, found '
             f'{len(after)}. Replace the disk, and create the RAID anew by '
             'target_raid_config of the node.')
+    for member in after:
+        _flush(device, member)
     incomplete = map(sysfs.disk_of, sysfs.incomplete_members(device)
                      if before else [])
     if disks := ', '.join(incomplete):
@@ -237,6 +241,22 @@ def _check_members(device: str, before: tuple[str, ...]) -> None:
             'a disk that takes all writes, found bad blocks. Replace the '
             'disk, and create the RAID anew by target_raid_config of the '
             'node.')
+
+
+def _flush(device: str, member: str) -> None:
+    """Let a disk keep what it took: an array tells of no error there."""
+    try:
+        descriptor = os.open(member, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise errors.DeploymentError(
+            f'{sysfs.disk_of(member)} of the software RAID {device} may lose '
+            'what it took: expected a disk that flushes its cache, found '
+            f'{error.strerror}. Replace the disk, and create the RAID anew by '
+            'target_raid_config of the node.') from error
 
 
 def _check_disk(disk: str, table: partitions.PartitionTable,

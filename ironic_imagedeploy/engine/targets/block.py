@@ -107,6 +107,13 @@ class BlockTarget(base.Target):
                     path, begin, self.size, self.sector_size))
         return self._members or (self,)
 
+    def flush(self) -> None:
+        super().flush()
+        for member in self.copies:
+            # An array flushes its members, and tells of no error there.
+            if member is not self:
+                member.flush()
+
     def close(self) -> None:
         for member in self._members:
             member.close()

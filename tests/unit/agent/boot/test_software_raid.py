@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import errno
+import os
 import pathlib
 import shutil
 import subprocess
@@ -81,6 +83,8 @@ class FindTest(block_devices.SysfsTestCase):
 
 class CompleteTest(block_devices.SysfsTestCase):
 
+    bad = None
+
     def setUp(self):
         super().setUp()
         for name in ('vda1', 'nvme0n1p2'):
@@ -88,15 +92,31 @@ class CompleteTest(block_devices.SysfsTestCase):
             folder.mkdir()
             (folder / 'state').write_text('in_sync\n')
             (folder / 'bad_blocks').write_text('')
+            (self.links / name / 'content').write_bytes(b'')
+        self.flushed = []
+        self.enterContext(mock.patch.multiple(
+            software_raid.os, open=self.open, fsync=self.fsync))
         with mock.patch.object(commands, 'run', autospec=True,
                                return_value=EXPORT):
             self.array = software_raid.find('/dev/md127')
+
+    def open(self, path, flags, *, opened=os.open, **options):
+        if options:
+            return opened(path, flags, **options)
+        self.flushed.append(path)
+        return opened(self.links / pathlib.Path(path).name / 'content', flags)
+
+    def fsync(self, descriptor, *, fsync=os.fsync):
+        if self.flushed[-1] == self.bad:
+            raise OSError(errno.EIO, 'Input/output error')
+        fsync(descriptor)
 
     def lose(self, name='nvme0n1p2'):
         (self.links / 'md127/md' / f'dev-{name}/state').write_text('faulty\n')
 
     def test_nothing_is_lost(self):
         self.array.check_members()
+        self.assertEqual(['/dev/nvme0n1p2', '/dev/vda1'], self.flushed)
         with software_raid.complete('/dev/md127'):
             pass
 
@@ -106,6 +126,14 @@ class CompleteTest(block_devices.SysfsTestCase):
                 errors.DeploymentError,
                 '/dev/nvme0n1 fell out of the software RAID /dev/md127 .*'
                 'expected 2 disks in it, found 1'):
+            self.array.check_members()
+
+    def test_a_disk_that_does_not_flush(self):
+        self.bad = '/dev/vda1'
+        with self.assertRaisesRegex(
+                errors.DeploymentError,
+                '/dev/vda of the software RAID /dev/md127 may lose what it '
+                'took: .*found Input/output error. Replace the disk'):
             self.array.check_members()
 
     def test_a_disk_with_sectors_that_were_not_written(self):

@@ -204,6 +204,45 @@ class IdentityTest(base.EngineTestCase):
                              target.identity)
 
 
+class FlushTest(base.EngineTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.target = object.__new__(block.BlockTarget)
+        self.target.path, self.target.size = '/dev/md0', 4096
+        self.target.sector_size, self.target._members = 512, []
+        self.target._descriptor = self.opened('array')
+        self.members = [(str(self.directory / name), 0)
+                        for name in ('one', 'other')]
+        for path, _ in self.members:
+            os.close(self.opened(path))
+        self.enterContext(mock.patch.object(
+            block.mirror, 'places', lambda _: iter(self.members)))
+        self.addCleanup(self.target.close)
+        self.flushed: list[str] = []
+        self.enterContext(mock.patch.object(os, 'fsync', self.fsync))
+
+    def opened(self, name: str) -> int:
+        return os.open(self.directory / name, os.O_RDWR | os.O_CREAT)
+
+    def fsync(self, descriptor: int) -> None:
+        path = os.readlink(f'/proc/self/fd/{descriptor}')
+        self.flushed.append(os.path.basename(path))
+        if self.flushed[-1] == 'other':
+            raise OSError(errno.EIO, 'Input/output error')
+
+    def test_members_of_an_array(self) -> None:
+        with self.assertRaises(exceptions.TargetError) as caught:
+            self.target.flush()
+        self.assertEqual(self.members[1][0], caught.exception.subject)
+        self.assertEqual(['array', 'one', 'other'], self.flushed)
+
+    def test_a_disk(self) -> None:
+        self.members = []
+        self.target.flush()
+        self.assertEqual(['array'], self.flushed)
+
+
 class ZeroTest(unittest.TestCase):
 
     def setUp(self) -> None:

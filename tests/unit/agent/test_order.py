@@ -15,6 +15,7 @@ import unittest
 from unittest import mock
 
 from ironic_python_agent import errors
+from ironic_python_agent import raid_utils
 
 from ironic_imagedeploy.agent import order
 from ironic_imagedeploy.contract import policy
@@ -115,7 +116,7 @@ class ReadTest(ramdisk.AgentTestCase):
 
     def test_an_array_has_room_for_what_starts_it(self):
         is_array = self.patched(order.sysfs, 'is_array')
-        for answer, room in ((True, order.software_raid.ESP_SIZE),
+        for answer, room in ((True, raid_utils.ESP_SIZE_MIB << 20),
                              (False, None)):
             is_array.return_value = answer
             with (self.subTest(answer),

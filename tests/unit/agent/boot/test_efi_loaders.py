@@ -115,10 +115,10 @@ class VendorsTest(trees.TreeTestCase):
 
     def test_of_the_release_and_of_what_is_installed(self):
         self.put('etc/os-release', 'NAME=x\nID=linuxmint\n'
-                 'ID_LIKE="ubuntu debian"\n')
+                 'ID_LIKE="almalinux debian"\n')
         self.put('boot/efi/EFI/fedora/shimx64.efi')
         self.put('boot/efi/EFI/boot/bootx64.efi')
-        self.assertEqual(['fedora', 'linuxmint', 'ubuntu', 'debian'],
+        self.assertEqual(['fedora', 'linuxmint', 'almalinux', 'debian'],
                          efi_loaders.vendors(self.tree))
 
     def test_hostile_names(self):

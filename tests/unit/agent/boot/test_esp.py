@@ -51,12 +51,13 @@ class FillTest(unittest.TestCase):
             for name in found if not name.endswith('/')}
 
     def test_programs_and_menus(self):
-        esp.fill(str(self.esp), PROGRAMS, 'a menu', ['debian'])
+        esp.fill(str(self.esp), PROGRAMS, 'a menu', ['debian', 'alma'],
+                 verify=True)
         self.assertEqual({
             **{f'EFI/BOOT/{name}': content
                for name, content in PROGRAMS.files.items()},
-            'EFI/BOOT/grub.cfg': b'a menu', 'EFI/debian/grub.cfg': b'a menu'},
-            self.files())
+            **{f'EFI/{folder}/grub.cfg': b'a menu'
+               for folder in ('BOOT', 'alma', 'debian')}}, self.files())
 
     def test_firmware_finds_it_when_all_of_it_is_on_the_medium(self):
         steps = []

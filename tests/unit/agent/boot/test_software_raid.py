@@ -210,6 +210,7 @@ class DisksTest(block_devices.SysfsTestCase):
             array.check(platform)
 
     def test_room_for_a_mirror_of_the_esp(self):
+        self.assertEqual(550 * MIB, software_raid.ESP_SIZE)
         self.array(self.gpt(551), self.gpt(551)).check(UEFI)
         self.assert_refused(
             UEFI, self.array(self.gpt(551), self.gpt(550)),

@@ -214,6 +214,18 @@ class BoundsTest(NeighboursTestCase):
                            (5.0, 0.5), (5.1, 0.0)):
             self.assertEqual(speed, self.found._speed(now), now)
 
+    def test_the_last_eighth(self):
+        # Of 24 chunks.
+        with mock.patch.object(self.found._turns, 'take', autospec=True,
+                               return_value=True) as take:
+            for index, missing, ending in (
+                    (0, 24, False), (20, 3, False), (21, 2, True)):
+                for written in range(index + 1 if index else 0):
+                    self.found.written(written)
+                self.assertEqual(missing, self.found.missing)
+                self.assertTrue(self.found._choose(23).is_turn)
+                self.assertEqual(ending, take.call_args.kwargs['ending'])
+
     def test_who_is_named_has_bits_for_all_chunks(self):
         for each in self.found._candidates:
             self.assertEqual(3, each.peer._most_news)

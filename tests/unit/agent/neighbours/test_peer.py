@@ -12,9 +12,11 @@
 
 
 import time
+from unittest import mock
 
 from ironic_imagedeploy.agent.neighbours import connection as connections
 from ironic_imagedeploy.agent.neighbours import pipeline as pipelines
+from ironic_imagedeploy.agent.neighbours import protocol
 from tests.support.simulation import certificate
 from tests.unit.agent.neighbours import images
 
@@ -63,6 +65,8 @@ class FetchTest(images.ServerTestCase):
         self.assertEqual(b'\x0b', bits)
         images.filled(self.store, 4)
         self.assertEqual((version + 1, b'\x1b'), peer.news(version))
+        with mock.patch.object(protocol, 'NEWS_SECONDS', 0.1):
+            self.assertEqual((version + 1, None), peer.news(version + 1))
 
 
 class RefusalTest(images.ServerTestCase):

@@ -41,6 +41,15 @@ class RoundTest(unittest.TestCase):
             {each: 2 * each for each in range(5)}, dict(rounds.ask(
                 range(5), lambda item: barrier.wait() and 0 or 2 * item)))
 
+    def test_a_round_that_has_ended_waits_for_nobody(self):
+        over = threading.Event()
+        self.addCleanup(over.set)
+        clock = mock.Mock(spec=time)
+        clock.monotonic.side_effect = (5.0, 8.0)
+        with mock.patch.object(rounds, 'time', clock):
+            self.assertEqual({}, {item: result for item, result in rounds.ask(
+                [0], lambda item: over.wait(10)) if result is not None})
+
     def test_not_more_than_so_many(self):
         running, most, lock = 0, 0, threading.Lock()
 

@@ -38,7 +38,7 @@ class Inspection:
 
     :ivar format: by signature; None when it is not an image.
     :ivar compression: of the file as a whole: ``gz``, ``xz``, ``bz2`` or
-        ``zstd``.
+        ``zstd``; of an initramfs and of a refused image also another.
     :ivar image: its reader, when it can be read.
     :ivar table: its partition table.
     :ivar file_system: name of the one that it is, without a table.

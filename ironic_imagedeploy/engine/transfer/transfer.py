@@ -75,19 +75,20 @@ def transfer(inspection: _inspection.Inspection, target: targets.Target, *,
     copy = passes.prepare(inspection, guard, meter, verify_file=verify_file,
                           in_sequence=in_sequence, written=written)
 
-    _wipe_ends(target, verify=read_back != 'none')
+    verify = read_back != 'none'
+    _wipe_ends(target, verify=verify)
     with copy.resumed(target, held, journals, workers) as journal:
         copy.enter('write')
         sink = sinks.WritingSink(target, held, log, meter, journal)
         copy.run(through(sink) if through else sink, workers)
         target.flush()
         proof = copy.prove()
-        if read_back != 'none':
+        if verify:
             meter.enter('read-back', log.total)
             log.verify(target, meter)
         meter.enter('finish', guard.size, done=guard.size)
-        with _all_or_nothing(target, verify=read_back != 'none'):
-            held.write(target, verify=read_back != 'none')
+        with _all_or_nothing(target, verify=verify):
+            held.write(target, verify=verify)
             target.reread_partitions()
     return _summary(inspection, target, guard.size, meter, proof, read_back)
 

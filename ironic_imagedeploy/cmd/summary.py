@@ -133,6 +133,7 @@ def _facts(inspection: engine.Inspection) -> Iterator[tuple[str, str]]:
 #: What a check cannot tell, which reads the front of a file.
 _UNCHECKED = {'checksum': 'the checksum', 'disk-size': 'the size of the disk',
               'compression': 'the rest of what is compressed',
+              'contents': 'the system in it',
               'oslo-inspector': "OpenStack's own inspector, which is not "
               'installed'}
 

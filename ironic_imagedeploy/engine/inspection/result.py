@@ -153,6 +153,9 @@ class Inspection:
         all that is compressed can be unpacked, and is complete.
         ``disk-size``: how large the disk in it is.
 
+        ``contents``: the system on the disk, which was to be looked at. The
+        file gives its bytes in their sequence only.
+
         ``oslo-inspector``: the opinion of OpenStack's format inspector, which
         is not installed.
         """
@@ -164,6 +167,9 @@ class Inspection:
         if self.image and self.image.known_size is None and (
                 self.virtual_size is None):
             facts.append('disk-size')
+        if (self.expectation.contents and self.contents is None
+                and self.image and self.image_type):
+            facts.append('contents')
         if not oslo_inspector.PRESENT:
             facts.append('oslo-inspector')
         return tuple(facts)

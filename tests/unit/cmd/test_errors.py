@@ -123,6 +123,14 @@ class PatienceTest(program.CommandTestCase):
             self.assertIn('far larger than its disk', self.out + self.err)
         self.assertFalse(self.target.exists())
 
+    def test_a_server_that_gives_no_parts_shows_no_system(self):
+        for ranges in (True, False):
+            self.server.answer = lambda exchange, has=ranges: exchange.serve(
+                ranges=has)
+            self.assertEqual(0, self.run_main('check',
+                                              self.server.url('image')))
+            self.assertIs(ranges, 'the system in it' not in self.out)
+
     def test_silence_where_that_was_asked_for(self):
         self.server.answer = web.in_turn(
             lambda exchange: exchange.refuse(503), web.Exchange.serve)

@@ -163,6 +163,18 @@ class InspectionTest(base.EngineTestCase):
                 expectation=engine.Expectation(contents=wanted)
             ).start_judged)
 
+    def test_a_system_that_could_not_be_looked_at(self) -> None:
+        image = raw.RawImage(self.source)
+        for wanted, contents, facts in (
+                (True, None, ['contents']), (False, None, []),
+                (True, _contents.Contents(), [])):
+            found = dataclasses.replace(
+                self.inspection(image=image, table=self.table(),
+                                contents=contents),
+                expectation=engine.Expectation(contents=wanted))
+            self.assertEqual(facts, [each for each in found.unchecked
+                                     if each != 'oslo-inspector'])
+
     def test_what_is_asked_of_it_by_a_target(self) -> None:
         found = dataclasses.replace(
             self.inspection(table=self.table()),

@@ -28,6 +28,8 @@ _MOST_EMPTY = 1024
 #: Bytes after the last part that may be left out: more are rather parts
 #: with a damaged header.
 MOST_LEFT_OUT = 1 << 20
+#: Zeroes after a part, as tapes and disks fill up a file.
+_MOST_PADDING = 1 << 30
 
 
 class Decoder:
@@ -103,6 +105,9 @@ class Decoder:
             rest = bytes(stored).lstrip(b'\0')
             self._padding += len(stored) - len(rest)
             stored = rest
+            if self._padding > _MOST_PADDING:
+                raise errors.DecodeError(
+                    f'more than {_MOST_PADDING} bytes of padding')
         if stored:
             magic = self._compression.magic[:len(stored)]
             if self._parts and bytes(stored[:len(magic)]) != magic:

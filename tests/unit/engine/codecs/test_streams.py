@@ -17,6 +17,7 @@ import itertools
 import lzma
 import random
 import sys
+from unittest import mock
 import zlib
 
 from ironic_imagedeploy.engine.codecs import compressions
@@ -245,6 +246,13 @@ class BadTest(DecoderTestCase):
         self.assert_damaged('xz', xz + bytes(6) + xz)
         self.assert_damaged('xz', bytes(4) + xz)
         self.assert_damaged('zstd', zstd.compress(self.content) + bytes(4))
+
+    def test_padding_without_an_end(self) -> None:
+        with mock.patch.object(streams, '_MOST_PADDING', 100):
+            for name in ('gz', 'xz'):
+                stored = PACK[name](self.content) + bytes(100)
+                self.assert_unpacked(name, stored)
+                self.assert_damaged(name, stored + bytes(4))
 
     def test_a_row_of_nothing(self) -> None:
         for name in compressions.COMPRESSIONS:

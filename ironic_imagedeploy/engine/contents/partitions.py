@@ -24,6 +24,7 @@ from ironic_imagedeploy.engine.contents import gpt
 from ironic_imagedeploy.engine.contents import mbr
 from ironic_imagedeploy.engine.contents import read as _read
 from ironic_imagedeploy.engine.contents import sectors
+from ironic_imagedeploy.engine.contents import signatures
 from ironic_imagedeploy.engine import exceptions
 
 ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
@@ -123,6 +124,16 @@ def has_gpt(head: bytes) -> bool:
     """
     return mbr.is_boot_sector(head) and any(
         head.startswith(gpt.MAGIC, size) for size in gpt.SECTOR_SIZES)
+
+
+def may_have_table(head: bytes) -> bool:
+    """Whether partitions may be listed at the front of a disk.
+
+    Where some file systems have a boot sector, its program is in the place of
+    an MBR. A GPT comes first for Linux and firmware, whatever else is there.
+    """
+    return (signatures.file_system(head) not in signatures.LIKE_MBR
+            or has_gpt(head) and mbr.is_protective(head))
 
 
 def read_table(read: _read.Read, size: int | None) -> PartitionTable | None:

@@ -206,10 +206,9 @@ class _Places(typing.NamedTuple):
 
 
 def _places(read: _read.Read, head: bytes, size: int | None) -> _Places:
-    name = signatures.file_system(head)
     try:
-        table = (None if name in signatures.LIKE_MBR
-                 else partitions.read_table(read, size))
+        table = (partitions.read_table(read, size)
+                 if partitions.may_have_table(head) else None)
     except exceptions.BadContent:
         return _Places([])
     if table:
@@ -217,7 +216,8 @@ def _places(read: _read.Read, head: bytes, size: int | None) -> _Places:
                         for partition in table.partitions],
                        _OF_MEDIA.issuperset(partition.type for partition
                                             in table.partitions))
-    return _Places([(0, size or 1 << 63)] if name else [])
+    return _Places([(0, size or 1 << 63)] if signatures.file_system(head)
+                   else [])
 
 
 def _within_reach(read: _read.Read, size: int) -> _read.Read:

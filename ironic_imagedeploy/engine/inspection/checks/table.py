@@ -57,16 +57,16 @@ def read(image: formats.AnyImage) -> Layout:
     :raises ImageRefused: when the front of the disk cannot be decoded.
     """
     head = image.read(0, signatures.HEAD)
-    name = signatures.file_system(head)
     try:
-        table = (None if name in signatures.LIKE_MBR
-                 else partitions.read_table(image.read, image.known_size))
+        table = (partitions.read_table(image.read, image.known_size)
+                 if partitions.may_have_table(head) else None)
     except exceptions.BadContent as bad:
         return Layout(findings=(Finding(
             code=bad.code, case='gpt' if bad.fix else 'partition-table',
             expected=bad.expected, found=bad.found),))
     if table is None:
-        return Layout(file_system=name, content=signatures.described(head))
+        return Layout(file_system=signatures.file_system(head),
+                      content=signatures.described(head))
     if isinstance(image, compressed_raw.CompressedRawImage):
         image.state_size(_stated_size(table), table.partitions_end)
     return Layout(table=table)

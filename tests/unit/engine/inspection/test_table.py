@@ -51,6 +51,16 @@ class TableTest(verdicts.VerdictTestCase):
                 self.assertEqual(('accept', len(disk)), (
                     inspection.verdict, inspection.virtual_size))
 
+    def test_a_gpt_behind_the_boot_sector_of_a_file_system(self) -> None:
+        """Linux and firmware look for the GPT first."""
+        disk = self.disk()
+        for at, magic in ((54, b'FAT16   '), (3, b'NTFS    ')):
+            disk[at:at + 8] = magic
+            self.assertEqual('whole-disk', self.inspect(disk).image_type)
+            disk[at:at + 8] = bytes(8)
+        disk = disks.fat(self.directory / 'fat', 16 * MIB, {})
+        self.assertEqual('partition', self.inspect(disk).image_type)
+
     def test_a_disk_that_ends_in_its_table(self) -> None:
         disk = self.disk()
         for length in (512, 520, 560, 603, 604, 700, 1024):

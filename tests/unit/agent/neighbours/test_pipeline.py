@@ -149,6 +149,37 @@ class PipelineTest(PipelineTestCase):
         self.assertEqual((0, 1), self.fetch_both(seconds=1.5))
 
 
+class KeptTest(unittest.TestCase):
+    """A connection whose first answer has ended."""
+
+    def is_kept(self, *, drained=True, keeps=True, sent=()):
+        """Whether it is good for another one.
+
+        :param sent: whether they are sent, of the requests that wait.
+        """
+        made = mock.create_autospec(connections.Connection, instance=True)
+        made.is_drained = drained
+        made.answer.return_value.keeps = keeps
+        found = pipelines.Pipeline(lambda: made)
+        with found.turn(mock.sentinel.request) as turn:
+            turn.answer(1.0)
+            for is_sent in sent:
+                found._turns.append(pipelines.Turn(found, mock.sentinel.next))
+                found._turns[-1].is_sent = is_sent
+        self.assertEqual(not found.is_connected, made.close.called)
+        return found.is_connected
+
+    def test_as_the_peer_says(self):
+        for keeps in (True, False):
+            self.assertEqual(keeps, self.is_kept(keeps=keeps))
+
+    def test_what_nobody_asked_for(self):
+        for sent, kept in (((), False), ((False,), False),
+                           ((False, True), True)):
+            self.assertEqual(kept, self.is_kept(drained=False, sent=sent))
+            self.assertTrue(self.is_kept(sent=sent))
+
+
 class BrokenPipelineTest(PipelineTestCase):
 
     def breaks(self, end):

@@ -125,6 +125,8 @@ class AnswerTest(RawTestCase):
                 (HEAD.replace(b'Bearer', b'Basic'), 401),
                 (HEAD.replace(b'GET', b'PUT'), 405),
                 (b'\0\r\n\r\n', 400),
+                (HEAD.replace(b'Host: a', b'Range: bytes=5-6'), 206),
+                (HEAD.replace(b'Host: a', b'Range: bytes=5-1048575'), 206),
                 (HEAD.replace(b'Host: a', b'Range: bytes=5-1048576'), 416)):
             self.assertEqual(status, self.status(message), message)
         self.settle()

@@ -10,6 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import unittest
+from unittest import mock
+
 import oslo_messaging as messaging
 from oslo_utils import uuidutils
 
@@ -17,10 +20,13 @@ from ironic.common import driver_factory
 from ironic.common import exception
 from ironic.drivers import base as drivers_base
 from ironic.drivers.modules import image_utils
+from ironic.drivers.modules.redfish import boot
 from ironic.drivers.modules.redfish import utils as redfish_utils
+from ironic.drivers import redfish
 from ironic import objects
 
 from ironic_imagedeploy.conductor import deploy
+from ironic_imagedeploy.conductor import hardware_types
 from tests.unit.conductor import base
 
 OWN = {'imagedeploy-redfish': 'redfish', 'imagedeploy-ipmi': 'ipmi'}
@@ -183,3 +189,15 @@ class RedfishTest(HardwareTypesTestCase):
         self.assertEqual(f'{self.http_url}/redfish/boot-1.iso', url)
         self.assertEqual(
             b'boot', (self.http / 'redfish' / 'boot-1.iso').read_bytes())
+
+
+class BootInterfacesTest(unittest.TestCase):
+
+    def test_of_ironic_that_publishes_for_its_own_types_only(self):
+        """Any other boot interface of redfish is one of this type."""
+        with mock.patch.object(hardware_types.base, 'BootInterface', object):
+            found = hardware_types.ImageDeployRedfish(
+                ).supported_boot_interfaces
+        self.assertEqual(
+            {boot.RedfishVirtualMediaBoot, boot.RedfishHttpsBoot},
+            {*redfish.RedfishHardware().supported_boot_interfaces} - {*found})

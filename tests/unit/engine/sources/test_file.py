@@ -101,7 +101,7 @@ class FileSourceTest(base.EngineTestCase):
     def test_what_is_no_file(self) -> None:
         os.mkfifo(self.directory / 'pipe')
         for location in (str(self.directory), str(self.directory / 'pipe'),
-                         '/dev/null', 'a\0b', 'x' * 5000):
+                         '/dev/null', 'a\0b', 'x' * 5000, 'file://[x/'):
             with self.subTest(location=location[:30]), self.assertRaises(
                     exceptions.SourceError) as caught:
                 file.FileSource(location)

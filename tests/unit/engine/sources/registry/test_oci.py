@@ -126,10 +126,12 @@ class OciSourceTest(served.RegistryTestCase):
 
     def test_a_blob_of_another_size(self) -> None:
         name = hashlib.sha256(self.content).hexdigest()
-        (self.blobs / name).write_bytes(self.content[:-1])
-        with self.assertRaises(exceptions.SourceChanged) as caught:
-            self.opened()
-        self.assert_complete(caught.exception)
+        for content in (self.content[:-1], self.content + b'x'):
+            (self.blobs / name).write_bytes(content)
+            with self.assertRaises(exceptions.SourceChanged) as caught:
+                self.opened()
+            self.assert_complete(caught.exception)
+            self.assertEqual(f'{len(content)} bytes', caught.exception.found)
 
     def test_declared_format(self) -> None:
         for kind, expected in (('qcow2', 'qcow2'), ('qemu', 'qcow2'),

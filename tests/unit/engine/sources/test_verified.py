@@ -68,12 +68,12 @@ class VerifiedStreamTest(base.EngineTestCase):
         self.assertEqual(f'sha512 {self.expected.value}',
                          caught.exception.expected)
 
-    def test_short_file(self) -> None:
-        with self.assertRaises(exceptions.SourceTruncated) as caught:
-            self.read(memory.MemorySource(
-                self.content, streamed=self.content[:-1]), None)
-        self.assertIn(f'{len(self.content) - 1} bytes',
-                      caught.exception.found)
+    def test_a_file_of_another_length(self) -> None:
+        for streamed in (self.content[:-1], self.content + b'x'):
+            with self.assertRaises(exceptions.SourceTruncated) as caught:
+                self.read(memory.MemorySource(
+                    self.content, streamed=streamed), None)
+            self.assertIn(f'{len(streamed)} bytes', caught.exception.found)
 
     def test_other_bytes_than_were_read_before(self) -> None:
         changed = bytearray(self.content)

@@ -214,6 +214,20 @@ class BoundsTest(NeighboursTestCase):
                            (5.0, 0.5), (5.1, 0.0)):
             self.assertEqual(speed, self.found._speed(now), now)
 
+    def test_what_a_chunk_tells_of_speeds(self):
+        first, _ = self.found._candidates
+        with (mock.patch.object(neighbourhood.time, 'monotonic',
+                                autospec=True, return_value=12.5),
+              mock.patch.object(self.found, '_turns', autospec=True) as turns):
+            for candidate in (first, None):
+                self.found._local.choice = neighbourhood._Choice(
+                    5, candidate, 10.0, is_turn=candidate is None)
+                self.found.verified(5, memoryview(bytearray(MIB)))
+        self.assertEqual(MIB / 2.5, first.speed)
+        turns.end.assert_called_once_with(12.5, MIB, 2.5)
+        # Of all that came in two seconds.
+        turns.peer_gave.assert_called_once_with(12.5, MIB, 2.0)
+
     def test_the_last_eighth(self):
         # Of 24 chunks.
         with mock.patch.object(self.found._turns, 'take', autospec=True,

@@ -24,7 +24,7 @@ from tests.unit.agent.neighbours import fakes
 from tests.unit.agent.neighbours import images
 
 MIB = images.MIB
-SECONDS = 1.0
+SECONDS = 1.25
 
 
 def says(message):
@@ -105,6 +105,17 @@ class HostilePeerTest(unittest.TestCase):
     def test_a_body_that_comes_slowly(self):
         self.within(4, drips(b'HTTP/1.1 206 OK\r\nContent-Length: 1048576'
                              b'\r\n\r\n' + b'x' * 2000, 0.01))
+
+    def test_a_body_that_takes_too_long(self):
+        def steadily(secured, stopped):
+            secured.recv(4096)
+            secured.sendall(b'HTTP/1.1 206 OK\r\nContent-Length: 1048576\r\n'
+                            b'\r\n')
+            for _ in range(8):
+                secured.sendall(bytes(MIB // 8))
+                if stopped.wait(0.3):
+                    return
+        self.within(2, steadily)
 
     def test_a_body_that_ends_early(self):
         def ends(secured, stopped):

@@ -179,6 +179,15 @@ class KeptTest(unittest.TestCase):
             self.assertEqual(kept, self.is_kept(drained=False, sent=sent))
             self.assertTrue(self.is_kept(sent=sent))
 
+    def test_who_comes_after_the_end(self):
+        connect = mock.Mock(spec=())
+        found = pipelines.Pipeline(connect)
+        found.close()
+        with (self.assertRaisesRegex(connections.PeerFailed, 'the end'),
+              found.turn(mock.sentinel.request) as turn):
+            turn.answer(1.0)
+        connect.assert_not_called()
+
 
 class BrokenPipelineTest(PipelineTestCase):
 

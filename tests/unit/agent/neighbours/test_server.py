@@ -88,6 +88,18 @@ class AnswerTest(RawTestCase):
             b'Content-Type: application/octet-stream', head)
         self.assertEqual(images.chunk(0), body)
 
+    def test_a_part_counts_by_its_bytes(self):
+        with self.secured() as connection:
+            connection.sendall(HEAD.replace(b'Host: a',
+                                            b'Range: bytes=1000-1004'))
+            received = b''
+            while not received.endswith(images.chunk(0)[1000:1005]):
+                part = connection.recv(1 << 16)
+                self.assertTrue(part)
+                received += part
+        self.settle()
+        self.assertEqual(5, self.server.gate.total)
+
     def test_requests_that_come_together(self):
         last = HEAD.replace(b'/0 ', b'/4 ')
         with self.secured() as connection:

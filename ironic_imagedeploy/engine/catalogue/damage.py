@@ -98,6 +98,11 @@ ENTRIES: Mapping[str, Entry] = {
                         'firmware and Linux tolerate.',
                 fix='Repair it in the raw image, and upload that: '
                     'ironic-imagedeploy repair-gpt {file}.'),
+            'outside': Case(
+                message='A partition in the image lies where its GPT has '
+                        'no room for one.',
+                fix='Make the partition table anew in the raw image, with '
+                    'sfdisk or sgdisk, and upload that.'),
             'cut': Case(
                 message='The image ends before the disk that its partition '
                         'table is for.',

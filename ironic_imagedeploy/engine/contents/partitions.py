@@ -40,12 +40,13 @@ _MBR_SECTOR = 512
 class Flaw(typing.NamedTuple):
     """A fault in a table that can be used.
 
-    :ivar can_be_repaired: in the image; else only on a larger disk.
+    :ivar mend: ``tolerated`` when it can be repaired in the image, ``cut``
+        when only on a larger disk, ``outside`` when only by another table.
     """
 
     expected: str
     found: str
-    can_be_repaired: bool = True
+    mend: str = 'tolerated'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -191,15 +192,17 @@ def flaws(read: _read.Read, size: int, table: PartitionTable
         if partition.start < low or partition.end > high:
             yield Flaw(f'partitions from byte {low} to {high - 1}, as the '
                        'GPT says', f'partition {partition.number} from byte '
-                       f'{partition.start} to {partition.end - 1}')
+                       f'{partition.start} to {partition.end - 1}',
+                       'outside')
     has_room = table.partitions_end + header.backup_length <= size
     last = size // header.sector_size - 1
     if header.last_usable > last:
         yield Flaw(f'a disk of at least {header.end} bytes, as the GPT says',
-                   f'an image of {size} bytes', has_room)
+                   f'an image of {size} bytes',
+                   'tolerated' if has_room else 'cut')
     elif not has_room and table.partitions_end <= high:
         yield Flaw('a backup of the GPT after the last partition',
-                   'no room for it', has_room)
+                   'no room for it', 'cut')
     if not has_room and table.partitions_end <= high:
         return
     for sector in dict.fromkeys((header.other, last)):

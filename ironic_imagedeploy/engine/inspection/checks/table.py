@@ -82,8 +82,8 @@ def flaws(image: formats.AnyImage, table: partitions.PartitionTable
         return
     for flaw in partitions.flaws(image.read, image.virtual_size, table):
         yield Finding(
-            code='corrupt', case='tolerated' if flaw.can_be_repaired
-            else 'cut', expected=flaw.expected, found=flaw.found,
+            code='corrupt', case=flaw.mend, expected=flaw.expected,
+            found=flaw.found,
             data={'size': table.least_disk},
             severity=findings.Severity.WARNING)
 

@@ -11,6 +11,7 @@
 # under the License.
 
 import os
+import zlib
 
 from ironic_imagedeploy.engine.contents import gpt_repair
 from ironic_imagedeploy.engine.contents import partitions
@@ -89,18 +90,20 @@ class BackupTest(partition_tables.PartitionsTestCase):
         disk = self.made('-n', '1:2048:4095')
         short = 'an image of {} bytes'.format
         for size, found in (
-                (8 * MIB - 512, [('none', True)]),
-                (8 * MIB - 33 * 512, [('none', True)]),
-                (3 * MIB, [(short(3 * MIB), True), ('none', True)]),
+                (8 * MIB - 512, [('none', 'tolerated')]),
+                (8 * MIB - 33 * 512, [('none', 'tolerated')]),
+                (3 * MIB, [(short(3 * MIB), 'tolerated'),
+                           ('none', 'tolerated')]),
                 # The backup has no room there: no tool can make it.
-                (2 * MIB, [(short(2 * MIB), False)])):
+                (2 * MIB, [(short(2 * MIB), 'cut')])):
             self.assertEqual(found, [
-                (flaw.found, flaw.can_be_repaired)
+                (flaw.found, flaw.mend)
                 for flaw in self.flaws(disk[:size])])
-            self.assertEqual(found[-1][1], self.can_be_repaired(disk[:size]))
+            self.assertEqual(found[-1][1] == 'tolerated',
+                             self.can_be_repaired(disk[:size]))
         full = self.made('-n', '1:2048:16350')
-        self.assertEqual([('no room for it', False)], [
-            (flaw.found, flaw.can_be_repaired)
+        self.assertEqual([('no room for it', 'cut')], [
+            (flaw.found, flaw.mend)
             for flaw in self.flaws(full[:16351 * 512])])
 
     def can_be_repaired(self, disk: bytearray) -> bool:
@@ -111,6 +114,24 @@ class BackupTest(partition_tables.PartitionsTestCase):
                 len(disk)))
         except exceptions.BadContent:
             return False
+
+    def test_a_partition_where_none_may_be(self) -> None:
+        disk = self.made('-n', '1:2048:4095')
+        disk[512 + 40:512 + 48] = (2049).to_bytes(8, 'little')
+        disk[512 + 16:512 + 20] = bytes(4)
+        disk[512 + 16:512 + 20] = zlib.crc32(
+            disk[512:512 + 92]).to_bytes(4, 'little')
+        for _ in range(2):
+            self.assertEqual([(
+                f'partitions from byte {2049 * 512} to {16351 * 512 - 1}, as '
+                'the GPT says', 'outside')], [
+                (flaw.expected, flaw.mend) for flaw in self.flaws(disk)])
+            # It does not come of a repair.
+            for write in gpt_repair.writes(
+                    lambda offset, length: bytes(
+                        disk[offset:offset + length]), len(disk)):
+                end = write.start + len(write.content)
+                disk[write.start:end] = write.content
 
     def test_a_damaged_backup(self) -> None:
         good = self.made('-n', '1:2048:4095')

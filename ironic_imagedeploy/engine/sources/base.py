@@ -23,6 +23,7 @@ from ironic_imagedeploy.engine import exceptions
 
 
 _LOGIN = re.compile(r'://[^/]*@')
+_HOST = re.compile(r'(?:\[[^]]*\]|[^:]*)(?::[0-9]*)?')
 _DEFAULT_PORTS = {'http': 80, 'https': 443}
 
 
@@ -117,12 +118,15 @@ def redact(url: str) -> str:
     :raises SourceError: when it is not a URL.
     """
     parts = _split(url)
-    host = parts.netloc.rpartition('@')[2]
+    host, path = parts.netloc.rpartition('@')[2], parts.path
+    if not _HOST.fullmatch(host):
+        # The login may have a slash in it, and go on in the path.
+        host, path = '***', ''
     # Not by urlunsplit, which leaves out what is empty.
     scheme = f'{parts.scheme}:' if parts.scheme else ''
     slashes = '//' if parts.netloc or (
         scheme and url.partition(':')[2].startswith('//')) else ''
-    shown = f'{scheme}{slashes}{host}{parts.path}'
+    shown = f'{scheme}{slashes}{host}{path}'
     # Where the scheme is not one, as in my_http://, all of it is a path.
     return _LOGIN.sub('://', shown)
 
@@ -140,8 +144,8 @@ def origin(url: str) -> tuple[str, str, int | None]:
     parts = _split(url)
     try:
         port = parts.port
-    except ValueError as error:
-        raise _no_url(error) from None
+    except ValueError:
+        raise _no_url('a port that is not a number below 65536') from None
     return (parts.scheme, parts.hostname or '',
             port or _DEFAULT_PORTS.get(parts.scheme))
 
@@ -174,11 +178,12 @@ def login_in(url: str) -> tuple[str, str] | None:
 def _split(url: str) -> urllib.parse.SplitResult:
     try:
         return urllib.parse.urlsplit(url)
-    except ValueError as error:
-        raise _no_url(error) from None
+    except ValueError:
+        # Its words may have the login in them.
+        raise _no_url('brackets or characters that no host has') from None
 
 
-def _no_url(error: ValueError) -> exceptions.SourceError:
+def _no_url(found: str) -> exceptions.SourceError:
     return exceptions.SourceError(
-        'the location of the image', expected='a URL', found=str(error),
-        fix='Check the address.')
+        'the location of the image', expected='a URL', found=found,
+        fix='Check the address; in a login, write / as %2F and @ as %40.')

@@ -290,7 +290,7 @@ class _Look:
 
 
 def _unread(volumes: Iterable[_volumes.Volume]) -> Iterator[str]:
-    """What is in the volumes that nothing here reads."""
+    """Contents of the volumes that nothing here reads."""
     for volume in volumes:
         reason = volume.unread or (
             'others are in it' if volume.type in partitions.EXTENDED

@@ -80,7 +80,7 @@ class Volume:
 
     @property
     def called(self) -> str:
-        """What it is called in a message."""
+        """Name of it in a message."""
         if self.logical:
             return f'the logical volume {"/".join(self.logical)}'
         return (f'partition {self.number}' if self.number

@@ -174,7 +174,7 @@ class RefusalsTest(separate_kernels.KernelTestCase):
         self.state(kernel='nfs://server/kernel')
         self.refusal('kernel nfs://server/kernel', "found 'nfs'")
         self.state(kernel='http://[server/kernel')
-        self.refusal('field-invalid', 'or a URL', 'Invalid IPv6',
+        self.refusal('field-invalid', 'or a URL', 'that no host has',
                      self.node_set('--instance-info kernel=VALUE'))
 
     def test_secrets_for_the_image_are_not_told_to_another_server(self):

@@ -35,12 +35,16 @@ class RedactTest(base.EngineTestCase):
                 ('my_http://user:word@example.com/a?b',
                  'my_http://example.com/a'),
                 ('glance:1234', 'glance:1234'), ('/a/path', '/a/path'),
+                ('https://user:secret/@host/a', 'https://***'),
+                ('https://host:/a', 'https://host:/a'),
+                ('https://[::1:2]/a', 'https://[::1:2]/a'),
                 ('oci://', 'oci://'), (' oci:///a?b', 'oci:///a'),
                 ('file:///a', 'file:///a'), ('//u@h/a', '//h/a')):
             self.assertEqual(shown, _base.redact(url))
 
     def test_what_is_no_url(self) -> None:
-        for url in ('http://[::1', 'http://u:secret@[x/a'):
+        for url in ('http://[::1', 'http://u:secret@[x/a',
+                    'http://u:secret@exam\u2100ple.com/'):
             with self.assertRaises(exceptions.SourceError) as caught:
                 _base.redact(url)
             self.assert_complete(caught.exception)
@@ -106,8 +110,12 @@ class OriginTest(base.EngineTestCase):
             self.assertNotEqual(origin, _base.origin(url))
 
     def test_what_is_no_url(self) -> None:
-        with self.assertRaises(exceptions.SourceError):
-            _base.origin('http://[::1')
+        for url in ('http://[::1', 'http://u:secret/x@host/a',
+                    'http://host:65536/'):
+            with self.assertRaises(exceptions.SourceError) as caught:
+                _base.origin(url)
+            self.assert_complete(caught.exception)
+            self.assertNotIn('secret', str(caught.exception))
 
 
 class OpenTest(base.EngineTestCase):

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import gc
 import os
 import pathlib
 import random
@@ -130,12 +129,17 @@ class FileSourceTest(base.EngineTestCase):
             self.assert_complete(caught.exception)
 
     def test_no_descriptor_is_left(self) -> None:
-        # Of earlier tests: collected in between, it would be counted.
-        gc.collect()
-        before = len(os.listdir('/proc/self/fd'))
         with file.FileSource(self.path) as source:
             self.streamed(source)
+            self.assertEqual({str(self.path)}, self.descriptors())
         for location in ('/dev/null', str(self.directory), 'none'):
             self.assertRaises(exceptions.SourceError, file.FileSource,
                               location)
-        self.assertEqual(before, len(os.listdir('/proc/self/fd')))
+        self.assertEqual(set(), self.descriptors())
+
+    def descriptors(self) -> set[str]:
+        """Which of the test's paths this process has open."""
+        return {path for path in (
+            os.path.realpath(link) for link in pathlib.Path(
+                '/proc/self/fd').iterdir())
+            if path.startswith(str(self.directory))}

@@ -34,9 +34,10 @@ REPAIR = ('Repair it in the raw image, and upload that: '
 
 _HEADER = struct.Struct('<8sIIIIQQQQ16sQIII')
 _ENTRY = struct.Struct('<16s16sQQQ72s')
-#: Bytes of partition entries that are read at most (1024 entries).
+#: Partition entries of a table, of which all are read.
 _MOST_ENTRIES = 1024
-#: Sector where the first of them may be: before it are the MBR and a header.
+#: Sectors of the first header, which is after the MBR, and where entries may
+#: begin.
 _FIRST, _FIRST_ENTRIES = 1, 2
 _LEGACY_BOOTABLE = 1 << 2
 
